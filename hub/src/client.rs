@@ -1,0 +1,255 @@
+//! The extension's side of the wire: one connection to the hub, kept for a process's life.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType,
+};
+use thiserror::Error;
+
+use crate::wire::{self, ErrorCode, MAGIC, PREFIX, PROTOCOL, Reply, Request, VERSION};
+
+/// Longest answer of a hub: its counters.
+const MAX_REPLY: usize = 1 << 20;
+
+/// Why a request was not answered.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error("no hub runs at {path}: {error}")]
+    NotRunning {
+        /// The socket tried.
+        path: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Somebody listens there who should not.
+    #[error(
+        "{path} belongs to user {uid}; only the user of this process, root, or the owner of the folder is trusted with streams"
+    )]
+    Untrusted {
+        /// The socket tried.
+        path: String,
+        /// Who listens.
+        uid: u32,
+    },
+    /// No answer in time.
+    #[error("the hub did not answer within {0:?} (sse.timeout)")]
+    Timeout(Duration),
+    /// The hub went away before it could have taken the request.
+    #[error("the hub closed the connection")]
+    Closed,
+    /// The hub went away after the request was sent: it may or may not have been done.
+    #[error("the hub closed the connection before it answered; it is not known whether it took the request")]
+    Unanswered,
+    /// The hub speaks another protocol, or does not trust this process.
+    #[error("{0}")]
+    Refused(String),
+    /// The hub's own error.
+    #[error("{message}")]
+    Hub {
+        /// What kind of error.
+        code: ErrorCode,
+        /// What was wrong.
+        message: String,
+    },
+    /// Bytes that are no answer.
+    #[error("the hub's answer makes no sense: {0}")]
+    Protocol(String),
+    /// Anything else the system said.
+    #[error("talking to the hub failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A connection to the hub. It belongs to one thread; requests are answered in order.
+#[derive(Debug)]
+pub struct Client {
+    socket: OwnedFd,
+    inbox: Vec<u8>,
+    /// Bytes at the start of `inbox` that are an answer already given out.
+    consumed: usize,
+    welcomed: bool,
+}
+
+impl Client {
+    /// Connects and greets, without waiting for the answer to the greeting: the first [`call`](Self::call) reads it.
+    ///
+    /// # Errors
+    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does.
+    pub fn connect(path: &Path, owner: Option<u32>) -> Result<Self, ClientError> {
+        let not_running =
+            |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
+        let address = SocketAddrUnix::new(path).map_err(not_running)?;
+        rustix::net::connect(&socket, &address).map_err(not_running)?;
+        trust(&socket, path)?;
+        let client = Self { socket, inbox: Vec::new(), consumed: 0, welcomed: false };
+        client.post(&Request::Hello { magic: MAGIC, protocol: PROTOCOL, version: VERSION, owner })?;
+        Ok(client)
+    }
+
+    /// Whether the hub still holds its end; asks the kernel only.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let mut byte = [0; 1];
+        let peeked = rustix::net::recv(&self.socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Ok((1.., _)) | Err(Errno::AGAIN))
+    }
+
+    /// Sends a request that has no answer, without ever waiting.
+    ///
+    /// # Errors
+    /// `Closed` if the hub is gone, `Timeout` if its socket is full.
+    pub fn post(&self, request: &Request<'_>) -> Result<(), ClientError> {
+        let bytes = wire::encode(request);
+        match rustix::net::send(&self.socket, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(sent) if sent == bytes.len() => Ok(()),
+            // Half a message would garble all that follow: nothing may be sent after it.
+            Ok(_) => {
+                let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+                Err(ClientError::Closed)
+            }
+            Err(Errno::AGAIN) => Err(ClientError::Timeout(Duration::ZERO)),
+            Err(error) => Err(lost(error)),
+        }
+    }
+
+    /// Sends a request, with a descriptor if it needs one, and waits for its answer.
+    ///
+    /// # Errors
+    /// `Closed` if the request was surely not done, `Unanswered` or `Timeout` if that isn't known; `Hub` if the hub said
+    /// no. After `Timeout`, `Unanswered` and `Protocol` the connection must not be used again.
+    pub fn call(
+        &mut self,
+        request: &Request<'_>,
+        descriptor: Option<BorrowedFd<'_>>,
+        timeout: Duration,
+    ) -> Result<Reply<'_>, ClientError> {
+        let deadline = Deadline::new(timeout);
+        self.send(&wire::encode(request), descriptor, deadline)?;
+        if !self.welcomed {
+            self.greeted(deadline)?;
+        }
+        match self.receive(deadline)? {
+            Reply::Error { code, message } => Err(ClientError::Hub { code, message: message.into() }),
+            Reply::Refused { reason } => Err(ClientError::Refused(reason.into())),
+            reply => Ok(reply),
+        }
+    }
+
+    fn greeted(&mut self, deadline: Deadline) -> Result<(), ClientError> {
+        match self.receive(deadline) {
+            Ok(Reply::Welcome { .. }) => {
+                self.welcomed = true;
+                Ok(())
+            }
+            Ok(Reply::Refused { reason }) => Err(ClientError::Refused(reason.into())),
+            Ok(other) => Err(ClientError::Protocol(format!("{other:?} instead of a greeting"))),
+            // A hub that ends while it is greeted has done nothing.
+            Err(ClientError::Unanswered) => Err(ClientError::Closed),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send(&self, mut bytes: &[u8], mut fd: Option<BorrowedFd<'_>>, deadline: Deadline) -> Result<(), ClientError> {
+        while !bytes.is_empty() {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            let fds = fd.map(|fd| [fd]);
+            if let Some(fds) = &fds {
+                ancillary.push(SendAncillaryMessage::ScmRights(fds));
+            }
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            match rustix::net::sendmsg(&self.socket, &[io::IoSlice::new(bytes)], &mut ancillary, flags) {
+                Ok(sent) => {
+                    bytes = &bytes[sent..];
+                    fd = None;
+                }
+                Err(Errno::AGAIN) => deadline.wait(&self.socket, PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(lost(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, deadline: Deadline) -> Result<Reply<'_>, ClientError> {
+        self.inbox.drain(..self.consumed);
+        self.consumed = 0;
+        let protocol = |error: wire::WireError| ClientError::Protocol(error.to_string());
+        loop {
+            if let Some(size) = wire::announced(&self.inbox, MAX_REPLY).map_err(protocol)?
+                && self.inbox.len() >= PREFIX + size
+            {
+                self.consumed = PREFIX + size;
+                return wire::decode(&self.inbox[PREFIX..PREFIX + size]).map_err(protocol);
+            }
+            let mut chunk = [0; 4096];
+            match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::DONTWAIT) {
+                Ok((0, _)) | Err(Errno::CONNRESET) => return Err(ClientError::Unanswered),
+                Ok((read, _)) => self.inbox.extend_from_slice(&chunk[..read]),
+                Err(Errno::AGAIN) => deadline.wait(&self.socket, PollFlags::IN)?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(ClientError::Io(error.into())),
+            }
+        }
+    }
+}
+
+/// An error of `send`: the hub has not got the whole message, so it has done nothing.
+fn lost(error: Errno) -> ClientError {
+    match error {
+        Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => ClientError::Closed,
+        error => ClientError::Io(error.into()),
+    }
+}
+
+/// The other end must be this user, root, or whoever owns the folder that the administrator chose.
+fn trust(socket: &OwnedFd, path: &Path) -> Result<(), ClientError> {
+    let uid = rustix::net::sockopt::socket_peercred(socket).map_err(io::Error::from)?.uid.as_raw();
+    let own = rustix::process::geteuid().as_raw();
+    if uid == own || uid == 0 {
+        return Ok(());
+    }
+    let folder = path.parent().and_then(|folder| rustix::fs::stat(folder).ok());
+    if folder.is_some_and(|stat| stat.st_uid == uid) {
+        return Ok(());
+    }
+    Err(ClientError::Untrusted { path: path.display().to_string(), uid })
+}
+
+/// A point in time to wait until.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    whole: Duration,
+}
+
+impl Deadline {
+    fn new(timeout: Duration) -> Self {
+        Self { at: Instant::now() + timeout, whole: timeout }
+    }
+
+    fn wait(self, fd: &impl AsFd, what: PollFlags) -> Result<(), ClientError> {
+        loop {
+            let left = self.at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ClientError::Timeout(self.whole));
+            }
+            let timeout = Timespec::try_from(left).map_err(|_| ClientError::Timeout(self.whole))?;
+            match rustix::event::poll(&mut [PollFd::new(fd, what)], Some(&timeout)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(ClientError::Io(error.into())),
+            }
+        }
+    }
+}

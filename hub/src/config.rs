@@ -1,0 +1,203 @@
+//! The hub's settings, as read from `sse.*` text values.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::level_filters::LevelFilter;
+
+/// Everything a hub needs to know when it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens for PHP processes.
+    pub socket: PathBuf,
+    /// Permission bits of the socket file.
+    pub socket_mode: u32,
+    /// Group that the socket file is given to, and whose members may connect if `socket_mode` lets them.
+    pub socket_group: Option<u32>,
+    /// Where it listens for wake datagrams.
+    pub udp: Option<SocketAddr>,
+    /// Key of the datagrams' HMAC; without one plain datagrams are taken.
+    pub udp_key: Option<Vec<u8>>,
+    /// Streams held at most; 0: what the descriptor limit allows.
+    pub max_streams: usize,
+    /// Patterns of one stream at most.
+    pub max_topics: usize,
+    /// Bytes of data of one event at most.
+    pub max_event_size: usize,
+    /// Bytes queued for one stream at most, before the client counts as too slow.
+    pub stream_buffer: usize,
+    /// How long to stay when nobody is connected and no owner lives; `None`: for ever.
+    pub idle_exit: Option<Duration>,
+    /// Where the log goes; `None`: standard error.
+    pub log: Option<PathBuf>,
+    /// What goes there.
+    pub log_level: LevelFilter,
+    /// I/O threads; 0: one a core.
+    pub shards: usize,
+}
+
+/// A setting that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{name}: '{value}' {problem}")]
+pub struct ConfigError {
+    name: &'static str,
+    value: String,
+    problem: String,
+}
+
+impl ConfigError {
+    fn new(name: &'static str, value: &str, problem: impl Into<String>) -> Self {
+        Self { name, value: value.into(), problem: problem.into() }
+    }
+}
+
+/// Reads `sse.socket_mode`: octal digits.
+///
+/// # Errors
+/// Anything that is not between 0600 and 0777, or does not let the owner in.
+pub fn socket_mode(value: &str) -> Result<u32, ConfigError> {
+    let mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o777 && mode & 0o600 == 0o600);
+    mode.ok_or_else(|| {
+        ConfigError::new("sse.socket_mode", value, "is not an octal mode from 0600 to 0777, such as 0660")
+    })
+}
+
+/// Reads `sse.socket_group`: a name or a number, empty for none.
+///
+/// # Errors
+/// A group that this system doesn't have.
+pub fn group(value: &str) -> Result<Option<u32>, ConfigError> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(number) = value.parse() {
+        return Ok(Some(number));
+    }
+    match crate::sys::group_id(value) {
+        Some(number) => Ok(Some(number)),
+        None => Err(ConfigError::new("sse.socket_group", value, "is not a group of this system")),
+    }
+}
+
+/// Reads `sse.udp` and `sse.udp_key`: `host:port`, empty for none.
+///
+/// # Errors
+/// Not an address, or one that is not loopback without a key.
+pub fn udp(address: &str, key: &str) -> Result<Option<SocketAddr>, ConfigError> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let parsed: SocketAddr = address.parse().map_err(|_| {
+        ConfigError::new("sse.udp", address, "is not an address and port, such as 127.0.0.1:8099 or [::1]:8099")
+    })?;
+    if !parsed.ip().is_loopback() && key.is_empty() {
+        return Err(ConfigError::new(
+            "sse.udp",
+            address,
+            "is not loopback; set sse.udp_key to listen beyond this machine",
+        ));
+    }
+    Ok(Some(parsed))
+}
+
+/// Reads a number setting, with or without PHP's size suffix (K, M, G).
+///
+/// # Errors
+/// Not a number, or outside the range.
+pub fn number(name: &'static str, value: &str, min: u64, max: u64) -> Result<u64, ConfigError> {
+    let (digits, unit) = match value.as_bytes().last() {
+        Some(b'k' | b'K') => (&value[..value.len() - 1], 1 << 10),
+        Some(b'm' | b'M') => (&value[..value.len() - 1], 1 << 20),
+        Some(b'g' | b'G') => (&value[..value.len() - 1], 1 << 30),
+        _ => (value, 1),
+    };
+    let number = digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    number
+        .filter(|n| (min..=max).contains(n))
+        .ok_or_else(|| ConfigError::new(name, value, format!("is not a number from {min} to {max}")))
+}
+
+/// Reads a setting that knows a few words.
+///
+/// # Errors
+/// Any other word.
+pub fn word<T: Copy>(name: &'static str, value: &str, words: &[(&str, T)]) -> Result<T, ConfigError> {
+    let found = words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        ConfigError::new(name, value, format!("is not one of: {}", known.join(", ")))
+    })
+}
+
+/// Reads `sse.log_level`.
+///
+/// # Errors
+/// Not the name of a level.
+pub fn log_level(value: &str) -> Result<LevelFilter, ConfigError> {
+    value
+        .parse()
+        .map_err(|_| ConfigError::new("sse.log_level", value, "is not one of: off, error, warn, info, debug, trace"))
+}
+
+/// Reads `sse.namespace`.
+///
+/// # Errors
+/// Anything but up to 64 letters, digits, `_` and `-`.
+pub fn namespace(value: &str) -> Result<(), ConfigError> {
+    if value.len() <= 64 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Ok(());
+    }
+    Err(ConfigError::new("sse.namespace", value, "may have up to 64 letters, digits, '_' and '-' only"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text<T: std::fmt::Debug>(result: Result<T, ConfigError>) -> String {
+        result.expect_err("this value should be refused").to_string()
+    }
+
+    #[test]
+    fn udp_beyond_this_machine_needs_a_key() {
+        assert_eq!(udp("", ""), Ok(None));
+        assert!(udp("127.0.0.1:8099", "").is_ok_and(|a| a.is_some()));
+        assert!(udp("[::1]:8099", "").is_ok_and(|a| a.is_some()));
+        assert_eq!(
+            text(udp("0.0.0.0:8099", "")),
+            "sse.udp: '0.0.0.0:8099' is not loopback; set sse.udp_key to listen beyond this machine"
+        );
+        assert!(udp("0.0.0.0:8099", "secret").is_ok());
+        assert!(text(udp("8099", "")).starts_with("sse.udp: '8099' is not an address and port"));
+    }
+
+    #[test]
+    fn numbers_have_a_range_and_php_units() {
+        assert_eq!(number("sse.x", "2M", 0, u64::MAX), Ok(2 << 20));
+        assert_eq!(number("sse.x", "15", 0, 100), Ok(15));
+        assert_eq!(text(number("sse.heartbeat", "-1", 0, 3600)), "sse.heartbeat: '-1' is not a number from 0 to 3600");
+        assert_eq!(text(number("sse.x", "", 1, 2)), "sse.x: '' is not a number from 1 to 2");
+    }
+
+    #[test]
+    fn modes_are_octal_and_let_the_owner_in() {
+        assert_eq!(socket_mode("0600"), Ok(0o600));
+        assert_eq!(socket_mode("660"), Ok(0o660));
+        for bad in ["", "0999", "0060", "1777", "rw"] {
+            assert!(socket_mode(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn other_words_are_refused_with_the_known_ones() {
+        let words = [("auto", 1), ("off", 0)];
+        assert_eq!(word("sse.spawn", "off", &words), Ok(0));
+        assert_eq!(text(word("sse.spawn", "on", &words)), "sse.spawn: 'on' is not one of: auto, off");
+        assert!(namespace("shop_2-a").is_ok());
+        assert!(text(namespace("a/b")).contains("letters, digits"));
+        assert!(log_level("debug").is_ok());
+        assert!(log_level("loud").is_err());
+    }
+}

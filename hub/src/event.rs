@@ -1,0 +1,276 @@
+//! An event, and its bytes in an event stream.
+//!
+//! The format is that of the HTML standard, "Server-sent events", 9.2.5 "Parsing an event stream".
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use thiserror::Error;
+
+use crate::topic::{self, TopicError};
+use crate::wire::{self, Delivery};
+
+/// Longest id or event name, in bytes.
+pub const MAX_NAME_LEN: usize = 255;
+
+/// What a publisher hands in.
+#[derive(Debug, Clone, Default)]
+pub struct NewEvent<'a> {
+    /// At least one topic, no wildcards.
+    pub topics: Vec<&'a str>,
+    /// The event's type; `None` is dispatched as `message` by browsers.
+    pub name: Option<&'a str>,
+    /// The publisher's own id; `None`: the hub gives one.
+    pub id: Option<&'a str>,
+    /// Reconnection time to tell the client, in milliseconds.
+    pub retry: Option<u32>,
+    /// UTF-8 text; may be empty.
+    pub data: &'a [u8],
+}
+
+/// Why an event was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EventError {
+    /// No topic at all.
+    #[error("no topic given; name at least one topic to publish to")]
+    NoTopic,
+    /// A topic that can't be.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// An id or name that would break the stream's lines.
+    #[error("{what} '{value}' contains a line break or NUL, which would end its line in the stream")]
+    LineBreak {
+        /// "event id" or "event name".
+        what: &'static str,
+        /// The value, escaped.
+        value: String,
+    },
+    /// An id or name of no characters.
+    #[error("{0} must not be empty; leave it out instead")]
+    Empty(&'static str),
+    /// An id or name over [`MAX_NAME_LEN`].
+    #[error("{0} is {1} bytes long; at most {MAX_NAME_LEN} are allowed")]
+    TooLong(&'static str, usize),
+    /// Data that is not text.
+    #[error(
+        "data is not valid UTF-8 (first bad byte at offset {0}); event streams are text, encode binary data, for example with base64_encode()"
+    )]
+    NotUtf8(usize),
+    /// More data than `sse.max_event_size`.
+    #[error("data is {size} bytes long; sse.max_event_size allows {limit}")]
+    TooLarge {
+        /// Bytes of data given.
+        size: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+}
+
+impl NewEvent<'_> {
+    /// Checks everything that a publisher can get wrong.
+    ///
+    /// # Errors
+    /// An [`EventError`] that names the value and the rule.
+    pub fn check(&self, max_size: usize) -> Result<(), EventError> {
+        if self.topics.is_empty() {
+            return Err(EventError::NoTopic);
+        }
+        for topic in &self.topics {
+            topic::check_topic(topic)?;
+        }
+        check_line("event id", self.id)?;
+        check_line("event name", self.name)?;
+        if self.data.len() > max_size {
+            return Err(EventError::TooLarge { size: self.data.len(), limit: max_size });
+        }
+        std::str::from_utf8(self.data).map_err(|e| EventError::NotUtf8(e.valid_up_to()))?;
+        Ok(())
+    }
+}
+
+/// An id or a name is one line of the stream: "the field value" ends at the next CR or LF, and an id with NUL is ignored.
+fn check_line(what: &'static str, value: Option<&str>) -> Result<(), EventError> {
+    let Some(value) = value else { return Ok(()) };
+    if value.is_empty() {
+        return Err(EventError::Empty(what));
+    }
+    if value.len() > MAX_NAME_LEN {
+        return Err(EventError::TooLong(what, value.len()));
+    }
+    if value.contains(['\r', '\n', '\0']) {
+        return Err(EventError::LineBreak { what, value: topic::printable(value) });
+    }
+    Ok(())
+}
+
+/// An accepted event. Its bytes are made once and shared by all streams.
+#[derive(Debug)]
+pub struct Event {
+    id: Box<str>,
+    topics: Box<[Box<str>]>,
+    name: Option<Box<str>>,
+    frame: Box<[u8]>,
+    data: Data,
+    /// The same event for a [`Framing::Message`](crate::wire::Framing::Message) stream, made when the first of them needs it.
+    message: OnceLock<Box<[u8]>>,
+}
+
+/// Where the published data is kept: within the frame if it is one line, else beside it.
+#[derive(Debug)]
+enum Data {
+    InFrame(Range<usize>),
+    Beside(Box<[u8]>),
+}
+
+impl Event {
+    /// Makes an event of checked parts; `id` is the publisher's, or the hub's.
+    #[must_use]
+    pub fn new(new: &NewEvent<'_>, id: &str) -> Self {
+        let mut frame = Vec::with_capacity(new.data.len() + id.len() + 64);
+        field(&mut frame, "id", id.as_bytes());
+        if let Some(name) = new.name {
+            field(&mut frame, "event", name.as_bytes());
+        }
+        if let Some(retry) = new.retry {
+            field(&mut frame, "retry", retry.to_string().as_bytes());
+        }
+        let data = if memchr_newline(new.data) {
+            for line in lines(new.data) {
+                field(&mut frame, "data", line);
+            }
+            Data::Beside(new.data.into())
+        } else {
+            let start = frame.len() + "data: ".len();
+            field(&mut frame, "data", new.data);
+            Data::InFrame(start..start + new.data.len())
+        };
+        frame.push(b'\n');
+        Self {
+            id: id.into(),
+            topics: new.topics.iter().map(|&t| t.into()).collect(),
+            name: new.name.map(Into::into),
+            frame: frame.into_boxed_slice(),
+            data,
+            message: OnceLock::new(),
+        }
+    }
+
+    /// The id that clients send back as Last-Event-ID.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The topics it was published to, at least one.
+    #[must_use]
+    pub fn topics(&self) -> &[Box<str>] {
+        &self.topics
+    }
+
+    /// The event's type, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The data as it was published.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        match &self.data {
+            Data::InFrame(range) => &self.frame[range.clone()],
+            Data::Beside(data) => data,
+        }
+    }
+
+    /// Its bytes in an event stream, blank line included.
+    #[must_use]
+    pub fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// Its bytes for a PHP process that reads events as messages, length prefix included.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        self.message.get_or_init(|| {
+            let topics = self.topics.iter().map(AsRef::as_ref).collect();
+            let delivery = Delivery::Event { id: &self.id, topics, name: self.name(), data: self.data() };
+            wire::encode(&delivery).into_boxed_slice()
+        })
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+fn memchr_newline(data: &[u8]) -> bool {
+    data.iter().any(|&b| b == b'\r' || b == b'\n')
+}
+
+/// The lines of data: "Lines must be separated by either a CRLF pair, a single LF, or a single CR".
+fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(data);
+    std::iter::from_fn(move || {
+        let data = rest?;
+        let Some(end) = data.iter().position(|&b| b == b'\r' || b == b'\n') else {
+            rest = None;
+            return Some(data);
+        };
+        let skip = if data[end..].starts_with(b"\r\n") { 2 } else { 1 };
+        rest = Some(&data[end + skip..]);
+        Some(&data[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(new: &NewEvent<'_>) -> String {
+        String::from_utf8(Event::new(new, "7-0").frame().to_vec()).expect("frames are UTF-8")
+    }
+
+    #[test]
+    fn one_line_of_data_is_one_data_line() {
+        let new = NewEvent { topics: vec!["t"], data: b"hello", ..Default::default() };
+        assert_eq!(frame(&new), "id: 7-0\ndata: hello\n\n");
+        assert_eq!(Event::new(&new, "7-0").data(), b"hello");
+    }
+
+    #[test]
+    fn every_kind_of_line_end_splits_data() {
+        let new = NewEvent { topics: vec!["t"], data: b"a\nb\r\nc\rd\n\re\n", ..Default::default() };
+        assert_eq!(frame(&new), "id: 7-0\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\ndata: \n\n");
+        assert_eq!(Event::new(&new, "7-0").data(), b"a\nb\r\nc\rd\n\re\n");
+    }
+
+    #[test]
+    fn empty_data_still_is_an_event() {
+        // "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty string and
+        // return", but a `data` line with nothing appends a line feed first, so that the event is dispatched.
+        let new = NewEvent { topics: vec!["t"], name: Some("ping"), retry: Some(500), ..Default::default() };
+        assert_eq!(frame(&new), "id: 7-0\nevent: ping\nretry: 500\ndata: \n\n");
+    }
+
+    #[test]
+    fn what_would_break_the_lines_is_refused() {
+        let base = NewEvent { topics: vec!["t"], ..Default::default() };
+        for value in ["a\nb", "a\rb", "a\0b"] {
+            let id = NewEvent { id: Some(value), ..base.clone() };
+            assert!(matches!(id.check(10), Err(EventError::LineBreak { what: "event id", .. })));
+            let name = NewEvent { name: Some(value), ..base.clone() };
+            assert!(matches!(name.check(10), Err(EventError::LineBreak { what: "event name", .. })));
+        }
+        let data = NewEvent { data: b"ab\xff", ..base.clone() };
+        assert_eq!(data.check(10), Err(EventError::NotUtf8(2)));
+        let large = NewEvent { data: &[b'x'; 11], ..base.clone() };
+        assert_eq!(large.check(10), Err(EventError::TooLarge { size: 11, limit: 10 }));
+        assert_eq!(NewEvent::default().check(10), Err(EventError::NoTopic));
+        assert_eq!(NewEvent { id: Some(""), ..base.clone() }.check(10), Err(EventError::Empty("event id")));
+        let limit = "x".repeat(MAX_NAME_LEN);
+        assert_eq!(NewEvent { id: Some(&limit), name: Some(&limit), ..base }.check(10), Ok(()));
+    }
+}

@@ -1,0 +1,89 @@
+//! Event ids: `milliseconds-sequence`, the shape of a Redis stream's.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// An id that the hub gives: milliseconds since 1970 and a sequence number within the millisecond.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// Milliseconds since 1970-01-01 UTC.
+    pub ms: u64,
+    /// Counts the events of one millisecond, from 0.
+    pub seq: u64,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+impl Id {
+    /// Reads `milliseconds-sequence`; `None` for any other text, such as a publisher's own id.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (ms, seq) = text.split_once('-')?;
+        let digits = |part: &str| {
+            let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            plain.then(|| part.parse().ok()).flatten()
+        };
+        Some(Self { ms: digits(ms)?, seq: digits(seq)? })
+    }
+}
+
+/// Gives ids that only ever grow, also when the system clock is set back.
+#[derive(Debug, Default)]
+pub struct IdClock {
+    last: Id,
+}
+
+impl IdClock {
+    /// A clock that starts now, so that ids of a restarted hub are larger than those of the one before.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { last: Id { ms: now_ms(), seq: 0 } }
+    }
+
+    /// The id given last; before the first, one that is smaller than any to come.
+    #[must_use]
+    pub fn last(&self) -> Id {
+        self.last
+    }
+
+    /// The next id.
+    pub fn next_id(&mut self) -> Id {
+        self.next_at(now_ms())
+    }
+
+    fn next_at(&mut self, now: u64) -> Id {
+        self.last =
+            if now > self.last.ms { Id { ms: now, seq: 0 } } else { Id { ms: self.last.ms, seq: self.last.seq + 1 } };
+        self.last
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC by the system clock; 0 before that.
+#[must_use]
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_grow_within_a_millisecond_and_when_the_clock_goes_back() {
+        let mut clock = IdClock::default();
+        let ids: Vec<String> = [5, 5, 6, 3, 3, 7].iter().map(|&ms| clock.next_at(ms).to_string()).collect();
+        assert_eq!(ids, ["5-0", "5-1", "6-0", "6-1", "6-2", "7-0"]);
+    }
+
+    #[test]
+    fn only_our_own_shape_is_read() {
+        assert_eq!(Id::parse("12-3"), Some(Id { ms: 12, seq: 3 }));
+        for other in ["", "12", "12-", "-3", "a-3", "12-3-4", "+1-2", "99999999999999999999-0"] {
+            assert_eq!(Id::parse(other), None, "{other}");
+        }
+    }
+}

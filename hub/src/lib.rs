@@ -1,0 +1,31 @@
+//! The hub of php-sse: one small process that holds event streams and delivers events to them. It knows nothing of PHP.
+//!
+//! ```text
+//! PHP process ──wire──▶ router ──channel──▶ shard ──▶ the streams it owns
+//! UDP datagram ────────▶   │
+//!                          └─ ids, order, limits
+//! ```
+
+pub mod client;
+pub mod config;
+pub mod event;
+pub mod framing;
+pub mod id;
+pub mod inbox;
+pub mod socket;
+pub mod sys;
+pub mod topic;
+pub mod udp;
+pub mod wire;
+
+mod log;
+mod router;
+mod run;
+mod shard;
+mod stats;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod timer;
+
+pub use run::{HubError, run};

@@ -1,0 +1,415 @@
+//! The router: the thread that puts everything in order.
+//!
+//! It takes the connections of PHP processes, does their requests one by one (see [`desk`]), and passes what follows from
+//! them to the shards. Per turn of its loop each shard is woken once at most, and only then the answers go out.
+
+pub(crate) mod desk;
+pub(crate) mod door;
+pub(crate) mod nudges;
+pub(crate) mod owners;
+pub(crate) mod peer;
+pub(crate) mod report;
+pub(crate) mod sparingly;
+pub(crate) mod trust;
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use signal_hook::SigId;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use slab::Slab;
+use tracing::{debug, error, info, warn};
+
+use crate::config::Config;
+use crate::id::now_ms;
+use crate::router::desk::Desk;
+use crate::router::door::{Door, Knock};
+use crate::router::owners::Owners;
+use crate::router::peer::{Peer, Read};
+use crate::run::HubError;
+use crate::shard::Shared;
+use crate::shard::command::Command;
+use crate::shard::handle::ShardHandle;
+use crate::shard::names::Names;
+use crate::socket;
+use crate::udp;
+use crate::wire::OVERHEAD;
+
+const DOOR: Token = Token(0);
+const UDP: Token = Token(1);
+const SIGNALS: Token = Token(2);
+const WAKER: Token = Token(3);
+/// Above these, peers have even tokens and owners odd ones.
+const FIRST: usize = 4;
+
+/// How often the hub looks whether its socket file is still its own.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long to leave waiting connections alone when there is no descriptor for them, not even to say so.
+const DOOR_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest greeting, in bytes.
+const MAX_GREETING: usize = 1024;
+
+/// Reads from one peer before the others get their turn.
+const READS_A_TURN: usize = 4;
+
+/// The state of the router's thread.
+#[derive(Debug)]
+pub(crate) struct Router {
+    poll: Poll,
+    door: Door,
+    desk: Desk,
+    owners: Owners,
+    peers: Slab<Peer>,
+    /// Peers that may have sent something.
+    ready: VecDeque<usize>,
+    /// Becomes readable at a signal that ends the hub.
+    signals: UnixStream,
+    signal_ids: Vec<SigId>,
+    signalled: bool,
+    /// When the socket file is looked at next.
+    next_check: Instant,
+    /// Since when nobody needs this hub.
+    idle_since: Option<Instant>,
+    scratch: Box<[u8]>,
+}
+
+impl Router {
+    /// Sets everything up and starts the shards. The caller has blocked all signals.
+    pub(crate) fn new(config: Config, listener: UnixListener, descriptors: usize) -> Result<Self, HubError> {
+        let poll = Poll::new().map_err(HubError::system("waiting for events"))?;
+        let registry = poll.registry();
+        let door = Door::new(listener, &config.socket).map_err(HubError::system("listening"))?;
+        door.register(DOOR, registry).map_err(HubError::system("listening"))?;
+        let (signals, signal_ids) = watch_signals().map_err(HubError::system("watching for signals"))?;
+        registry
+            .register(&mut SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&signals)), SIGNALS, Interest::READABLE)
+            .map_err(HubError::system("watching for signals"))?;
+        let waker = Waker::new(registry, WAKER).map_err(HubError::system("making a waker"))?;
+        let names = Arc::new(Names::default());
+        let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router: Arc::new(waker) };
+        let count = match config.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let shards = (0..count).map(|number| ShardHandle::start(number, shared.clone())).collect::<Result<_, _>>();
+        let shards = shards.map_err(HubError::system("starting a shard"))?;
+        let udp = config.udp.and_then(|address| listen_for_wakes(address, config.udp_key.as_deref(), registry));
+        let mut desk = Desk::new(config, shards, names, descriptors);
+        desk.udp = udp;
+        Ok(Self {
+            poll,
+            door,
+            desk,
+            owners: Owners::default(),
+            peers: Slab::new(),
+            ready: VecDeque::new(),
+            signals,
+            signal_ids,
+            signalled: false,
+            next_check: Instant::now() + CHECK_INTERVAL,
+            idle_since: None,
+            scratch: vec![0; 64 * 1024].into_boxed_slice(),
+        })
+    }
+
+    /// Works until there is a reason to end, and ends in good order.
+    pub(crate) fn run(mut self) -> Result<(), HubError> {
+        info!(socket = %self.desk.config.socket.display(), shards = self.desk.shards.len(), "the hub has started");
+        let mut events = Events::with_capacity(256);
+        let result = loop {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    break Err(HubError::system("waiting for events")(error));
+                }
+                _ => {}
+            }
+            let mut writable = Vec::new();
+            for event in &events {
+                match event.token() {
+                    DOOR => self.door.ready = true,
+                    UDP => {
+                        if let Some(udp) = &mut self.desk.udp {
+                            udp.ready = true;
+                        }
+                    }
+                    SIGNALS => self.read_signals(),
+                    WAKER => {}
+                    Token(token) if token % 2 == 0 => {
+                        let key = (token - FIRST) / 2;
+                        self.queue(key);
+                        if event.is_writable() {
+                            writable.push(key);
+                        }
+                    }
+                    Token(token) => self.owners.ended(((token - FIRST - 1) / 2) as u32, self.poll.registry()),
+                }
+            }
+            self.answer(writable);
+            self.turn();
+            if let Some(reason) = self.reason_to_end() {
+                info!(reason, "the hub ends");
+                break Ok(());
+            }
+            if self.desk.shards.iter().any(ShardHandle::is_gone) {
+                error!("a shard has ended by itself; the hub can't go on");
+                break Ok(());
+            }
+        };
+        result.and(self.finish())
+    }
+
+    /// One round of work.
+    fn turn(&mut self) {
+        self.let_in();
+        let served = self.serve();
+        if !self.desk.is_behind() {
+            self.desk.receive_wakes(now_ms());
+        }
+        self.desk.pass_nudges();
+        self.desk.wake_shards();
+        self.answer(served);
+        for pid in std::mem::take(&mut self.desk.new_owners) {
+            self.owners.add(pid, Token(FIRST + 1 + 2 * pid as usize), self.poll.registry());
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let behind = self.desk.is_behind();
+        let more = !self.ready.is_empty() || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
+        if more && !behind {
+            return Some(Duration::ZERO);
+        }
+        let udp = self.desk.udp.as_ref().and_then(udp::Receiver::deadline);
+        let idle = self.idle_since.zip(self.desk.config.idle_exit).and_then(|(since, limit)| since.checked_add(limit));
+        let next = [udp.filter(|_| !behind), idle, self.door.retry].into_iter().flatten().min();
+        let next = next.map_or(self.next_check, |next| next.min(self.next_check));
+        Some(next.saturating_duration_since(now))
+    }
+
+    /// Accepts the peers that wait.
+    fn let_in(&mut self) {
+        loop {
+            match self.door.open() {
+                Knock::Nobody => return,
+                Knock::NoDescriptor(refused) => {
+                    let reason = self.desk.no_descriptor();
+                    let Some(socket) = refused else {
+                        self.door.retry = Some(Instant::now() + DOOR_PAUSE);
+                        return;
+                    };
+                    door::turn_away(&socket, &reason);
+                    drop(socket);
+                    self.door.refill();
+                }
+                Knock::Peer(socket) => match trust::check(&self.desk.config, std::os::fd::AsFd::as_fd(&socket)) {
+                    Ok(credentials) => {
+                        let entry = self.peers.vacant_entry();
+                        let peer = Peer::new(socket, credentials);
+                        match peer.register(Token(FIRST + 2 * entry.key()), self.poll.registry()) {
+                            Ok(()) => {
+                                entry.insert(peer);
+                                self.desk.peers += 1;
+                            }
+                            Err(error) => warn!(%error, "a connection can't be watched"),
+                        }
+                    }
+                    Err(reason) => {
+                        self.desk.counts.refused_peers += 1;
+                        warn!(reason, "a peer was refused");
+                        door::turn_away(&socket, &reason);
+                    }
+                },
+            }
+        }
+    }
+
+    fn queue(&mut self, key: usize) {
+        if let Some(peer) = self.peers.get_mut(key)
+            && !std::mem::replace(&mut peer.queued, true)
+        {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Does the requests of the peers that sent some; returns those peers.
+    fn serve(&mut self) -> Vec<usize> {
+        let served = Vec::from(std::mem::take(&mut self.ready));
+        for &key in &served {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.queued = false;
+                match serve_peer(peer, &mut self.desk, &mut self.scratch) {
+                    Served::All => {}
+                    Served::Some => self.queue(key),
+                    Served::Gone => self.close(key),
+                }
+            }
+        }
+        served
+    }
+
+    /// Writes the answers that these peers are owed.
+    fn answer(&mut self, keys: Vec<usize>) {
+        for key in keys {
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            if (peer.session.is_owed() || peer.session.refused) && !peer.flush() {
+                if !peer.session.refused {
+                    debug!(pid = peer.session.credentials.pid, "a peer does not read its answers; closed");
+                }
+                self.close(key);
+            }
+        }
+    }
+
+    fn close(&mut self, key: usize) {
+        let Some(peer) = self.peers.try_remove(key) else { return };
+        peer.deregister(self.poll.registry());
+        self.desk.abandon(&peer.session.held);
+        self.desk.wake_shards();
+        self.desk.peers -= 1;
+    }
+
+    fn read_signals(&mut self) {
+        let mut bytes = [0; 16];
+        self.signalled |= matches!(self.signals.read(&mut bytes), Ok(1..));
+    }
+
+    fn reason_to_end(&mut self) -> Option<&'static str> {
+        if self.signalled {
+            return Some("a signal asked for it");
+        }
+        if self.owners.all_ended() {
+            return Some("all its owners have ended");
+        }
+        let now = Instant::now();
+        if now >= self.next_check {
+            self.next_check = now + CHECK_INTERVAL;
+            if !self.door.is_still_there() {
+                return Some("its socket file is gone or another one's");
+            }
+        }
+        if !self.peers.is_empty() || self.owners.any() || self.desk.streams() > 0 {
+            self.idle_since = None;
+            return None;
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        let over = self.desk.config.idle_exit.is_some_and(|limit| now.saturating_duration_since(since) >= limit);
+        (over && self.may_exit()).then_some("nobody has needed it for sse.idle_exit")
+    }
+
+    /// Whether an idle hub may really end: nobody is looking for a hub or starting one, and nobody has come meanwhile.
+    /// If so, the socket file is gone when the lock is free again, so that whoever waits for it starts a new hub.
+    fn may_exit(&mut self) -> bool {
+        self.idle_since = None;
+        match socket::try_lock(&self.desk.config.socket) {
+            Ok(Some(_lock)) => {
+                self.door.ready = true;
+                self.let_in();
+                if self.peers.is_empty() {
+                    self.door.shut();
+                }
+                self.peers.is_empty()
+            }
+            Ok(None) => false,
+            // Without a folder there is nobody who could come either.
+            Err(error) => {
+                debug!(%error, "no lock to end under");
+                true
+            }
+        }
+    }
+
+    /// Ends the streams in good order, and waits for that.
+    fn finish(mut self) -> Result<(), HubError> {
+        // First of all, so that the next hub can start while this one still says good-bye.
+        self.door.shut();
+        self.desk.pass_nudges();
+        for shard in &mut self.desk.shards {
+            shard.send(Command::Stop);
+            shard.wake();
+        }
+        for (_, peer) in &mut self.peers {
+            peer.flush();
+        }
+        for id in self.signal_ids.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
+        let ends: Vec<_> = self.desk.shards.drain(..).map(ShardHandle::join).collect();
+        ends.into_iter().collect::<Result<(), _>>().map_err(HubError::Panicked)
+    }
+}
+
+/// How far a peer's requests were done.
+enum Served {
+    /// There are no more.
+    All,
+    /// There may be more.
+    Some,
+    /// The peer has gone.
+    Gone,
+}
+
+fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
+    for _ in 0..READS_A_TURN {
+        // What is left from the turn before comes first.
+        loop {
+            let Peer { inbox, session, .. } = &mut *peer;
+            if session.refused {
+                return Served::All;
+            }
+            if session.is_full() || desk.is_behind() {
+                return Served::Some;
+            }
+            let limit = if session.greeted { desk.config.max_event_size + OVERHEAD } else { MAX_GREETING };
+            match inbox.next(limit) {
+                Ok(Some(incoming)) => desk.handle(session, incoming),
+                Ok(None) => break,
+                Err(error) => desk.malformed(session, &error),
+            }
+        }
+        match peer.read(scratch) {
+            Read::Some => {}
+            Read::Nothing => return Served::All,
+            Read::End => return Served::Gone,
+        }
+    }
+    Served::Some
+}
+
+/// The socket for wakes; `None`, and a line in the log, where there can't be one.
+fn listen_for_wakes(address: SocketAddr, key: Option<&[u8]>, registry: &mio::Registry) -> Option<udp::Receiver> {
+    let bound = udp::Receiver::bind(address, key).and_then(|udp| udp.register(UDP, registry).map(|()| udp));
+    match bound {
+        Ok(udp) => Some(udp),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            warn!(
+                "sse.udp: {address} is taken by another process, perhaps the hub of another user or namespace; this hub \
+                 runs without UDP wakes. Set sse.udp to another port, or to nothing"
+            );
+            None
+        }
+        Err(error) => {
+            warn!(
+                "sse.udp: listening at {address} failed: {error}; this hub runs without UDP wakes. Set sse.udp to an \
+                 address and port that this user may listen at, or to nothing"
+            );
+            None
+        }
+    }
+}
+
+/// A socket that becomes readable at SIGTERM or SIGINT.
+fn watch_signals() -> io::Result<(UnixStream, Vec<SigId>)> {
+    let (reader, writer) = UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    let ids = [SIGTERM, SIGINT].map(|signal| signal_hook::low_level::pipe::register(signal, writer.try_clone()?));
+    Ok((reader, ids.into_iter().collect::<io::Result<_>>()?))
+}

@@ -1,0 +1,357 @@
+//! Where requests are done: ids, limits, counters, and the shards that the work is passed to.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::net::SocketType;
+use tracing::{debug, warn};
+
+use crate::config::Config;
+use crate::event::{Event, NewEvent};
+use crate::id::IdClock;
+use crate::inbox::Incoming;
+use crate::router::nudges::Nudges;
+use crate::router::peer::Session;
+use crate::router::report;
+use crate::router::sparingly::Sparingly;
+use crate::shard::command::{Attach, Command};
+use crate::shard::handle::ShardHandle;
+use crate::shard::names::Names;
+use crate::stats::ShardStats;
+use crate::topic;
+use crate::udp;
+use crate::wire::{ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, WireError};
+
+/// Descriptors that streams leave for everything else: PHP processes, shards, files.
+const DESCRIPTORS_KEPT: usize = 128;
+
+/// Everything that requests change.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) config: Config,
+    pub(crate) shards: Vec<ShardHandle>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) counts: Counts,
+    pub(crate) started: Instant,
+    /// Connected PHP processes.
+    pub(crate) peers: usize,
+    /// The UDP socket, where there is one.
+    pub(crate) udp: Option<udp::Receiver>,
+    /// Owners that peers named and that are not watched yet.
+    pub(crate) new_owners: Vec<u32>,
+    clock: IdClock,
+    /// Id of the newest event; empty before the first.
+    newest: String,
+    nudges: Nudges,
+    max_streams: usize,
+    /// The limit of descriptors, for messages.
+    descriptors: usize,
+    full: Sparingly,
+}
+
+/// What the router counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Streams that were attached, and with it the last stream's id.
+    pub(crate) attached: u64,
+    /// Events taken, and bytes of their data.
+    pub(crate) published: u64,
+    pub(crate) published_bytes: u64,
+    /// Topics that peers said have changed, and what could be no topic.
+    pub(crate) triggers: u64,
+    pub(crate) triggers_refused: u64,
+    /// Streams refused because of sse.max_streams or what stands in its place.
+    pub(crate) refused_full: u64,
+    /// Streams or peers refused because there was no descriptor.
+    pub(crate) refused_descriptors: u64,
+    /// Peers refused because of who they are.
+    pub(crate) refused_peers: u64,
+    /// Peers refused because of what they said.
+    pub(crate) refused_protocol: u64,
+}
+
+impl Desk {
+    /// A desk in front of these shards.
+    pub(crate) fn new(config: Config, shards: Vec<ShardHandle>, names: Arc<Names>, descriptors: usize) -> Self {
+        let max_streams = match config.max_streams {
+            0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
+            limit => limit,
+        };
+        Self {
+            config,
+            shards,
+            names,
+            counts: Counts::default(),
+            started: Instant::now(),
+            peers: 0,
+            udp: None,
+            new_owners: Vec::new(),
+            clock: IdClock::new(),
+            newest: String::new(),
+            nudges: Nudges::default(),
+            max_streams,
+            descriptors,
+            full: Sparingly::default(),
+        }
+    }
+
+    /// Does a request.
+    pub(crate) fn handle(&mut self, session: &mut Session, incoming: Incoming<'_>) {
+        let Incoming { request, descriptor, truncated } = incoming;
+        if !session.greeted {
+            self.greet(session, &request);
+            return;
+        }
+        match request {
+            Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
+            Request::Attach { patterns, heartbeat, retry } => {
+                let wanted = Wanted { patterns, heartbeat, retry, descriptor, truncated };
+                match self.attach(wanted) {
+                    Ok(stream) => {
+                        session.held.push(stream);
+                        session.reply(&Reply::Attached { stream });
+                    }
+                    Err((code, message)) => session.error(code, &message),
+                }
+            }
+            Request::Commit { stream, framing } => {
+                if taken(&mut session.held, stream) {
+                    self.shard(stream).send(Command::Commit { stream, framing });
+                }
+            }
+            Request::Abort { stream } => {
+                if taken(&mut session.held, stream) {
+                    self.shard(stream).send(Command::Abort { stream });
+                }
+            }
+            Request::Publish { topics, name, id, retry, data } => {
+                self.publish(session, &NewEvent { topics, name, id, retry, data });
+            }
+            Request::Trigger { topics } => self.trigger(&topics),
+            Request::Cursor => {
+                let last;
+                let id = match self.newest.as_str() {
+                    "" => {
+                        last = self.clock.last().to_string();
+                        &last
+                    }
+                    newest => newest,
+                };
+                session.reply(&Reply::Cursor { id });
+            }
+            Request::Stats => session.reply(&Reply::Stats { json: &report::report(self) }),
+        }
+    }
+
+    fn greet(&mut self, session: &mut Session, request: &Request<'_>) {
+        match request {
+            Request::Hello { magic: MAGIC, protocol: PROTOCOL, version, owner } => {
+                session.greeted = true;
+                // A process in another namespace has other process numbers than this one.
+                self.new_owners.extend(owner.filter(|_| session.credentials.pid != 0));
+                session.reply(&Reply::Welcome { protocol: PROTOCOL, version: VERSION, pid: std::process::id() });
+                debug!(pid = session.credentials.pid, uid = session.credentials.uid, version, "a peer has come");
+            }
+            Request::Hello { magic: MAGIC, protocol, version, .. } => {
+                let reason = format!(
+                    "this process is php-sse {version} (protocol {protocol}), the hub that runs is php-sse {VERSION} \
+                     (protocol {PROTOCOL}); restart PHP so that both come from one sse.so"
+                );
+                self.refuse(session, &reason);
+            }
+            _ => self.refuse(session, "the first message was no php-sse greeting"),
+        }
+    }
+
+    /// What a peer sent makes no sense; nothing after it does either.
+    pub(crate) fn malformed(&mut self, session: &mut Session, error: &WireError) {
+        if session.greeted {
+            session.error(ErrorCode::Invalid, &error.to_string());
+            session.refused = true;
+            self.counts.refused_protocol += 1;
+            warn!(pid = session.credentials.pid, %error, "a peer's bytes make no sense; closed");
+        } else {
+            self.refuse(session, "the first bytes were no php-sse greeting");
+        }
+    }
+
+    fn refuse(&mut self, session: &mut Session, reason: &str) {
+        self.counts.refused_protocol += 1;
+        session.refuse(reason);
+        warn!(pid = session.credentials.pid, uid = session.credentials.uid, reason, "a peer was refused");
+    }
+
+    fn attach(&mut self, wanted: Wanted<'_>) -> Result<u64, (ErrorCode, String)> {
+        let invalid = |message: String| (ErrorCode::Invalid, message);
+        let Wanted { mut patterns, heartbeat, retry, descriptor, truncated } = wanted;
+        patterns.sort_unstable();
+        patterns.dedup();
+        if patterns.is_empty() {
+            return Err(invalid("no topic given; name at least one topic or pattern to watch".into()));
+        }
+        if patterns.len() > self.config.max_topics {
+            let (count, limit) = (patterns.len(), self.config.max_topics);
+            return Err(invalid(format!("{count} topics given; sse.max_topics allows {limit} for one stream")));
+        }
+        for pattern in &patterns {
+            topic::check_pattern(pattern).map_err(|error| invalid(error.to_string()))?;
+        }
+        if self.streams() >= self.max_streams as u64 {
+            self.counts.refused_full += 1;
+            return Err((ErrorCode::Full, self.full()));
+        }
+        let Some(socket) = descriptor else {
+            if !truncated {
+                return Err(invalid("no connection came with the request".into()));
+            }
+            self.counts.refused_descriptors += 1;
+            let message = out_of_descriptors(self.descriptors);
+            self.warn_full(&message);
+            return Err((ErrorCode::Full, message));
+        };
+        if rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::STREAM) {
+            return Err(invalid("what came with the request is not a stream socket".into()));
+        }
+        self.counts.attached += 1;
+        let id = self.counts.attached;
+        let patterns = patterns.into_iter().map(Box::from).collect();
+        self.pass_nudges();
+        self.shard(id).send(Command::Attach(Attach { id, socket, patterns, heartbeat, retry }));
+        Ok(id)
+    }
+
+    fn full(&mut self) -> String {
+        let limit = self.max_streams;
+        let message = if self.config.max_streams > 0 {
+            format!("{limit} streams are open, and sse.max_streams allows no more")
+        } else {
+            format!(
+                "{limit} streams are open, and the limit of {} descriptors allows no more; raise it (ulimit -n, or \
+                 LimitNOFILE in a systemd unit)",
+                self.descriptors
+            )
+        };
+        self.warn_full(&message);
+        message
+    }
+
+    /// A peer could not even be accepted; the sentence for it.
+    pub(crate) fn no_descriptor(&mut self) -> String {
+        self.counts.refused_descriptors += 1;
+        let message = out_of_descriptors(self.descriptors);
+        self.warn_full(&message);
+        message
+    }
+
+    fn warn_full(&mut self, reason: &str) {
+        if let Some(kept_back) = self.full.due(Instant::now()) {
+            warn!(reason, before = kept_back, "a stream was refused");
+        }
+    }
+
+    fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>) {
+        if let Err(error) = new.check(self.config.max_event_size) {
+            session.error(ErrorCode::Invalid, &error.to_string());
+            return;
+        }
+        self.newest = new.id.map_or_else(|| self.clock.next_id().to_string(), Into::into);
+        let event = Arc::new(Event::new(new, &self.newest));
+        self.counts.published += 1;
+        self.counts.published_bytes += new.data.len() as u64;
+        self.pass_nudges();
+        for shard in &mut self.shards {
+            shard.send(Command::Event(Arc::clone(&event)));
+        }
+        session.reply(&Reply::Published { id: event.id() });
+    }
+
+    fn trigger(&mut self, topics: &[&str]) {
+        if topics.is_empty() {
+            self.counts.triggers += 1;
+            self.nudges.add_all();
+        }
+        for topic in topics {
+            if topic::check_topic(topic).is_ok() {
+                self.counts.triggers += 1;
+                self.nudges.add(topic);
+            } else {
+                self.counts.triggers_refused += 1;
+            }
+        }
+    }
+
+    /// Takes the wakes that came by UDP.
+    pub(crate) fn receive_wakes(&mut self, now_ms: u64) {
+        let Self { udp: Some(udp), nudges, .. } = self else { return };
+        udp.receive(now_ms, |topics| match topics {
+            [] => nudges.add_all(),
+            topics => topics.iter().for_each(|topic| nudges.add(topic)),
+        });
+    }
+
+    /// Passes the triggers of this turn on, before anything that came after them.
+    pub(crate) fn pass_nudges(&mut self) {
+        for trigger in self.nudges.take().map(Arc::new) {
+            for shard in &mut self.shards {
+                shard.send(Command::Trigger(Arc::clone(&trigger)));
+            }
+        }
+    }
+
+    /// A peer has gone, and with it the connections it still has: the hub lets them go as well.
+    pub(crate) fn abandon(&mut self, held: &[u64]) {
+        for &stream in held {
+            self.shard(stream).send(Command::Abort { stream });
+        }
+    }
+
+    /// Streams that the hub holds now, begun or not.
+    pub(crate) fn streams(&self) -> u64 {
+        let ended: u64 = self.shards.iter().map(|shard| shard.stats().ended_all()).sum();
+        self.counts.attached.saturating_sub(ended)
+    }
+
+    /// Whether requests should wait because a shard has more to do than it should.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.shards.iter().any(ShardHandle::is_behind)
+    }
+
+    /// Wakes the shards that got something.
+    pub(crate) fn wake_shards(&mut self) {
+        self.shards.iter_mut().for_each(ShardHandle::wake);
+    }
+
+    /// A number over all shards.
+    pub(crate) fn sum(&self, number: impl Fn(&ShardStats) -> u64) -> u64 {
+        self.shards.iter().map(|shard| number(shard.stats())).sum()
+    }
+
+    /// The shard of a stream: its id tells, so that there is no table.
+    fn shard(&mut self, stream: u64) -> &mut ShardHandle {
+        let count = self.shards.len() as u64;
+        &mut self.shards[(stream % count) as usize]
+    }
+}
+
+/// What an attach asks for.
+struct Wanted<'a> {
+    patterns: Vec<&'a str>,
+    heartbeat: u32,
+    retry: u32,
+    descriptor: Option<OwnedFd>,
+    truncated: bool,
+}
+
+fn out_of_descriptors(limit: usize) -> String {
+    format!(
+        "the hub has no descriptor left of the {limit} that its limit allows; raise it (ulimit -n, or LimitNOFILE in a \
+         systemd unit), or set sse.max_streams lower"
+    )
+}
+
+/// Takes a stream out of those that a peer holds; false if it isn't one of them.
+fn taken(held: &mut Vec<u64>, stream: u64) -> bool {
+    let place = held.iter().position(|id| *id == stream);
+    place.map(|place| held.swap_remove(place)).is_some()
+}

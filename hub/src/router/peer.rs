@@ -1,0 +1,154 @@
+//! A PHP process that is connected to the hub.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
+
+use crate::inbox::Inbox;
+use crate::sys::Credentials;
+use crate::wire::{self, ErrorCode, Reply};
+
+/// Bytes of answers that a peer may leave unread.
+const MAX_UNREAD: usize = 1 << 20;
+
+/// Bytes of answers after which the peer's next requests wait until these are written.
+const ENOUGH_FOR_NOW: usize = 64 << 10;
+
+/// A connection from a PHP process.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    socket: OwnedFd,
+    /// What it has sent.
+    pub(crate) inbox: Inbox,
+    /// What it is to the hub.
+    pub(crate) session: Session,
+    /// In the list of those that may have sent something.
+    pub(crate) queued: bool,
+}
+
+/// How far a peer is, and what it is owed.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Who it is.
+    pub(crate) credentials: Credentials,
+    /// It speaks this protocol.
+    pub(crate) greeted: bool,
+    /// It gets what it is owed, and is closed.
+    pub(crate) refused: bool,
+    /// The streams it attached and has neither committed nor aborted.
+    pub(crate) held: Vec<u64>,
+    outbox: Vec<u8>,
+}
+
+/// What reading gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Something.
+    Some,
+    /// Nothing for now.
+    Nothing,
+    /// The end.
+    End,
+}
+
+impl Session {
+    /// A peer that has said nothing yet.
+    fn new(credentials: Credentials) -> Self {
+        Self { credentials, greeted: false, refused: false, held: Vec::new(), outbox: Vec::new() }
+    }
+
+    /// Answers its next request.
+    pub(crate) fn reply(&mut self, reply: &Reply<'_>) {
+        self.outbox.extend_from_slice(&wire::encode(reply));
+    }
+
+    /// Answers that the request was not done.
+    pub(crate) fn error(&mut self, code: ErrorCode, message: &str) {
+        self.reply(&Reply::Error { code, message });
+    }
+
+    /// Tells it why the hub doesn't talk to it.
+    pub(crate) fn refuse(&mut self, reason: &str) {
+        self.reply(&Reply::Refused { reason });
+        self.refused = true;
+    }
+
+    /// Whether it should read before it gets more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.outbox.len() >= ENOUGH_FOR_NOW
+    }
+
+    /// Whether it is owed anything.
+    pub(crate) fn is_owed(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+}
+
+impl Peer {
+    /// A new connection.
+    pub(crate) fn new(socket: OwnedFd, credentials: Credentials) -> Self {
+        Self { socket, inbox: Inbox::default(), session: Session::new(credentials), queued: false }
+    }
+
+    /// Watches its socket.
+    pub(crate) fn register(&self, token: Token, registry: &Registry) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
+    }
+
+    /// The opposite.
+    pub(crate) fn deregister(&self, registry: &Registry) {
+        let _ = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
+    }
+
+    /// Takes what has come, as much as fits into `scratch`, into the inbox.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Read {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let received = loop {
+            match rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(scratch)], &mut control, flags) {
+                Err(Errno::INTR) => {}
+                other => break other,
+            }
+        };
+        match received {
+            Ok(received) if received.bytes == 0 => Read::End,
+            Ok(received) => {
+                let descriptors = control.drain().filter_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+                    _ => None,
+                });
+                let truncated = received.flags.contains(ReturnFlags::CTRUNC);
+                self.inbox.feed(&scratch[..received.bytes], descriptors.flatten(), truncated);
+                Read::Some
+            }
+            Err(Errno::AGAIN) => Read::Nothing,
+            Err(_) => Read::End,
+        }
+    }
+
+    /// Writes what it is owed, as much as it takes; false when it is to be closed.
+    pub(crate) fn flush(&mut self) -> bool {
+        let Session { outbox, refused, .. } = &mut self.session;
+        while !outbox.is_empty() {
+            match rustix::net::send(&self.socket, outbox, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => {
+                    outbox.drain(..count);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return outbox.len() <= MAX_UNREAD,
+                Err(_) => return false,
+            }
+        }
+        if outbox.capacity() > ENOUGH_FOR_NOW {
+            *outbox = Vec::new();
+        }
+        !*refused
+    }
+}

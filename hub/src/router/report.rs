@@ -1,0 +1,58 @@
+//! The counters as `sse_stats()` gives them.
+
+use serde_json::{Map, Value, json};
+
+use crate::router::desk::Desk;
+use crate::stats::{Ended, ShardStats};
+use crate::udp::UdpStats;
+use crate::wire::VERSION;
+
+/// A JSON object. Its keys are a public interface: they may become more, but stay what they are.
+pub(crate) fn report(desk: &Desk) -> String {
+    let counts = &desk.counts;
+    let opened = desk.sum(|stats| stats.opened.get());
+    let ended_held = desk.sum(|stats| stats.ended_held.get());
+    let ended = desk.sum(ShardStats::ended_all);
+    let closed: Map<String, Value> =
+        Ended::ALL.iter().map(|why| (why.name().into(), desk.sum(|stats| stats.ended(*why)).into())).collect();
+    let no_udp = UdpStats::default();
+    let udp = desk.udp.as_ref().map_or(&no_udp, |udp| &udp.stats);
+    json!({
+        "version": VERSION,
+        "pid": std::process::id(),
+        "uptime": desk.started.elapsed().as_secs(),
+        "shards": desk.shards.len(),
+        "peers": desk.peers,
+        "streams": {
+            "open": (opened + ended_held).saturating_sub(ended),
+            "held": counts.attached.saturating_sub(opened + ended_held),
+            "opened": opened,
+            "closed": closed,
+        },
+        "refused": {
+            "full": counts.refused_full,
+            "descriptors": counts.refused_descriptors,
+            "peers": counts.refused_peers,
+            "protocol": counts.refused_protocol,
+        },
+        "topics": desk.names.len(),
+        "published": counts.published,
+        "published_bytes": counts.published_bytes,
+        "triggers": counts.triggers,
+        "triggers_refused": counts.triggers_refused,
+        "delivered": desk.sum(|stats| stats.delivered.get()),
+        "delivered_bytes": desk.sum(|stats| stats.delivered_bytes.get()),
+        "heartbeats": desk.sum(|stats| stats.heartbeats.get()),
+        "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
+        "udp": {
+            "listening": desk.udp.as_ref().map(|udp| udp.address().to_string()),
+            "received": udp.received,
+            "wakes": udp.wakes,
+            "garbage": udp.garbage,
+            "unauthenticated": udp.unauthenticated,
+            "replayed": udp.replayed,
+            "dropped": udp.dropped,
+        },
+    })
+    .to_string()
+}

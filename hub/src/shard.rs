@@ -1,0 +1,423 @@
+//! A shard: one thread that owns a part of the streams and writes to them.
+//!
+//! It gets [`Command`]s from the router in order and never waits for anything but its own poll. No lock and no
+//! allocation is on the way of an event to the sockets that can take it.
+
+pub(crate) mod command;
+pub(crate) mod handle;
+pub(crate) mod index;
+pub(crate) mod names;
+pub(crate) mod trie;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+use tracing::{debug, info};
+
+use crate::event::Event;
+use crate::shard::command::{Attach, Backlog, Command};
+use crate::shard::index::{Index, Watcher};
+use crate::shard::names::Names;
+use crate::stats::{Ended, ShardStats};
+use crate::stream::{Input, Push, Stream, Trigger, Written};
+use crate::timer::Wheel;
+use crate::topic;
+use crate::wire::Framing;
+
+/// The token of the waker; streams have their place in the slab.
+const WAKER: Token = Token(usize::MAX);
+
+/// Commands handled before the sockets are looked at again.
+const COMMANDS_A_TURN: usize = 1024;
+
+/// Reads of one client's input before the others get their turn.
+const READS_A_TURN: usize = 4;
+
+/// How long the ends of responses may take when the hub ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What the threads of shards share with the router.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    /// Bytes queued for one stream at most.
+    pub(crate) stream_buffer: usize,
+    /// All patterns' text.
+    pub(crate) names: Arc<Names>,
+    /// Wakes the router.
+    pub(crate) router: Arc<Waker>,
+}
+
+/// The state of a shard's thread.
+#[derive(Debug)]
+struct Shard {
+    poll: Poll,
+    commands: Receiver<Command>,
+    backlog: Arc<Backlog>,
+    shared: Shared,
+    stats: Arc<ShardStats>,
+    streams: Slab<Stream>,
+    index: Index,
+    /// Places of the held streams, by their ids: the router knows only those.
+    held: HashMap<u64, u32>,
+    wheel: Wheel<Due>,
+    started: Instant,
+    /// Seconds since the start, as of this turn.
+    now: u32,
+    /// Counts fan-outs, to tell which streams one has reached.
+    fan_out: u64,
+    /// Streams with more input than one turn reads.
+    unread: Vec<(u32, u64)>,
+    /// Streams found broken while the index was in use.
+    doomed: Vec<(u32, Ended)>,
+    scratch: Box<[u8]>,
+    /// When to give up on the ends of responses; set once the hub ends.
+    farewell: Option<Instant>,
+}
+
+/// A stream that may need a heartbeat.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    key: u32,
+    id: u64,
+}
+
+impl Shard {
+    fn new(
+        poll: Poll,
+        commands: Receiver<Command>,
+        backlog: Arc<Backlog>,
+        stats: Arc<ShardStats>,
+        shared: Shared,
+    ) -> Self {
+        Self {
+            poll,
+            commands,
+            backlog,
+            stats,
+            streams: Slab::new(),
+            index: Index::new(Arc::clone(&shared.names)),
+            held: HashMap::new(),
+            wheel: Wheel::new(),
+            started: Instant::now(),
+            now: 0,
+            fan_out: 0,
+            unread: Vec::new(),
+            doomed: Vec::new(),
+            scratch: vec![0; 16 * 1024].into_boxed_slice(),
+            farewell: None,
+            shared,
+        }
+    }
+
+    /// Works until the router says stop, or is gone.
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            self.now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
+            // Sockets before commands: a place that a new stream takes in this turn must not get an old one's readiness.
+            for (key, id) in std::mem::take(&mut self.unread) {
+                if self.streams.get(key as usize).is_some_and(|stream| stream.id == id) {
+                    self.read(key);
+                }
+            }
+            for event in &events {
+                if event.token() != WAKER {
+                    self.ready(event);
+                }
+            }
+            events.clear();
+            self.obey();
+            self.beat();
+            if self.farewell.is_some_and(|deadline| self.streams.is_empty() || Instant::now() >= deadline) {
+                self.end_all();
+                return Ok(());
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.unread.is_empty() || !self.commands.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let beat = self.wheel.next_due().map(|second| self.started + Duration::from_secs(second.into()));
+        let next = [beat, self.farewell].into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn ready(&mut self, event: &mio::event::Event) {
+        let key = event.token().0 as u32;
+        if event.is_error() || event.is_read_closed() || event.is_write_closed() {
+            self.end(key, Ended::Client);
+            return;
+        }
+        if event.is_readable() {
+            self.read(key);
+        }
+        if event.is_writable() {
+            self.flush(key);
+        }
+    }
+
+    fn read(&mut self, key: u32) {
+        let Some(stream) = self.streams.get(key as usize) else { return };
+        match stream.drain(&mut self.scratch, READS_A_TURN) {
+            Input::Empty => {}
+            Input::More => self.unread.push((key, stream.id)),
+            Input::Left => self.end(key, Ended::Client),
+        }
+    }
+
+    fn flush(&mut self, key: u32) {
+        self.write(key, Stream::flush);
+        // At the farewell, a stream with nothing left to write has written its end.
+        if self.farewell.is_some() && self.streams.get(key as usize).is_some_and(|stream| stream.queued() == 0) {
+            self.end(key, Ended::Shutdown);
+        }
+    }
+
+    /// Writes to one stream, counts it, and ends the stream if that failed.
+    fn write(&mut self, key: u32, action: impl FnOnce(&mut Stream, &mut Written) -> Push) {
+        let Some(stream) = self.streams.get_mut(key as usize) else { return };
+        if let Some(why) = counted(stream, &self.stats, self.now, action) {
+            self.end(key, why);
+        }
+    }
+
+    fn obey(&mut self) {
+        for _ in 0..COMMANDS_A_TURN {
+            let Ok(command) = self.commands.try_recv() else { break };
+            let weight = command.weight();
+            match command {
+                Command::Attach(attach) => self.attach(attach),
+                Command::Commit { stream, framing } => self.commit(stream, framing),
+                Command::Abort { stream } => {
+                    if let Some(&key) = self.held.get(&stream) {
+                        self.end(key, Ended::Aborted);
+                    }
+                }
+                Command::Event(event) => self.publish(&event),
+                Command::Trigger(trigger) => self.trigger(&trigger),
+                Command::Stop => self.stop(),
+            }
+            if self.backlog.done(weight) {
+                // The router will notice by itself if that fails: it looks again from time to time.
+                let _ = self.shared.router.wake();
+            }
+        }
+    }
+
+    fn attach(&mut self, attach: Attach) {
+        let Attach { id, socket, patterns, heartbeat, retry } = attach;
+        let key = self.streams.insert(Stream::new(id, socket, heartbeat, retry)) as u32;
+        let mut places = Vec::with_capacity(patterns.len());
+        for pattern in &patterns {
+            let watcher = Watcher { stream: key, nth: places.len() as u32 };
+            places.push(self.index.insert(pattern, watcher));
+        }
+        self.streams[key as usize].places = places.into_boxed_slice();
+        self.held.insert(id, key);
+        debug!(stream = id, "attached");
+    }
+
+    fn commit(&mut self, id: u64, framing: Framing) {
+        // A stream that overflowed while it was held is gone already.
+        let Some(key) = self.held.remove(&id) else { return };
+        let Some(stream) = self.streams.get_mut(key as usize) else { return };
+        let before = stream.queued();
+        stream.open(framing);
+        self.stats.queued_bytes.sub(before);
+        self.stats.queued_bytes.add(stream.queued());
+        self.stats.opened.add(1);
+        // Only TCP has it; on other sockets there is nothing to be delayed.
+        let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
+        let fd = stream.socket().as_raw_fd();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), Token(key as usize), interest) {
+            info!(stream = id, %error, "a connection can't be watched");
+            self.end(key, Ended::Error);
+            return;
+        }
+        if stream.heartbeat > 0 {
+            self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, id });
+        }
+        debug!(stream = id, ?framing, "open");
+        self.flush(key);
+    }
+
+    fn publish(&mut self, event: &Arc<Event>) {
+        self.fan_out += 1;
+        let Self { index, streams, stats, doomed, fan_out, now, shared, .. } = self;
+        for topic in event.topics() {
+            index.each(topic, |key| {
+                let Some(stream) = streams.get_mut(key as usize) else { return };
+                if stream.seen == *fan_out {
+                    return;
+                }
+                stream.seen = *fan_out;
+                let push = |stream: &mut Stream, written: &mut Written| {
+                    stream.push_event(event, shared.stream_buffer, written)
+                };
+                doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
+            });
+        }
+        self.bury();
+    }
+
+    fn trigger(&mut self, trigger: &Arc<Trigger>) {
+        self.fan_out += 1;
+        let Self { index, streams, stats, doomed, fan_out, now, .. } = self;
+        let mut reached = |key: u32, stream: &mut Stream| {
+            if stream.seen != *fan_out {
+                stream.seen = *fan_out;
+                let push = |stream: &mut Stream, written: &mut Written| stream.push_trigger(trigger, written);
+                doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
+            }
+        };
+        if trigger.topic() == topic::ALL {
+            for (key, stream) in streams.iter_mut() {
+                reached(key as u32, stream);
+            }
+        } else {
+            index.each(trigger.topic(), |key| {
+                if let Some(stream) = streams.get_mut(key as usize) {
+                    reached(key, stream);
+                }
+            });
+        }
+        self.bury();
+    }
+
+    fn bury(&mut self) {
+        while let Some((key, why)) = self.doomed.pop() {
+            self.end(key, why);
+        }
+    }
+
+    /// Sends the heartbeats that are due.
+    fn beat(&mut self) {
+        let mut due = Vec::new();
+        self.wheel.advance(self.now, &mut due);
+        for Due { key, id } in due {
+            let Some(stream) = self.streams.get(key as usize).filter(|stream| stream.id == id) else { continue };
+            let next = stream.active.saturating_add(stream.heartbeat);
+            if next > self.now {
+                self.wheel.insert(next, Due { key, id });
+                continue;
+            }
+            self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, id });
+            let stats = Arc::clone(&self.stats);
+            self.write(key, |stream, written| {
+                let idle = stream.queued() == 0;
+                let push = stream.push_heartbeat(written);
+                stats.heartbeats.add(usize::from(idle && push != Push::Broken));
+                push
+            });
+        }
+    }
+
+    /// Takes a stream out and closes the hub's copy of its socket.
+    fn end(&mut self, key: u32, why: Ended) {
+        let Some(stream) = self.streams.try_remove(key as usize) else { return };
+        for place in &stream.places {
+            if let Some(moved) = self.index.remove(*place)
+                && let Some(other) = self.streams.get_mut(moved.stream as usize)
+            {
+                other.places[moved.nth as usize].moved_to(*place);
+            }
+        }
+        if stream.is_held() {
+            self.held.remove(&stream.id);
+            self.stats.ended_held.add(1);
+        } else {
+            deregister(&self.poll, stream.socket());
+        }
+        self.stats.queued_bytes.sub(stream.queued());
+        self.stats.end(why);
+        if why == Ended::Slow {
+            info!(
+                stream = stream.id,
+                queued = stream.queued(),
+                "the client reads too slowly; closed (sse.stream_buffer)"
+            );
+        } else {
+            debug!(stream = stream.id, why = why.name(), "ended");
+        }
+        if self.streams.is_empty() {
+            // Memory of the busiest hour shouldn't stay for ever.
+            self.streams = Slab::new();
+            // The hub may be idle now.
+            let _ = self.shared.router.wake();
+        }
+    }
+
+    /// Begins to end all responses in good order.
+    fn stop(&mut self) {
+        self.farewell = Some(Instant::now() + FAREWELL);
+        let all: Vec<u32> = self.streams.iter().map(|(key, _)| key as u32).collect();
+        for key in all {
+            if self.streams[key as usize].is_held() {
+                self.end(key, Ended::Shutdown);
+                continue;
+            }
+            // Closing a TCP connection with unread input would reset it, and the client might lose the end.
+            self.read(key);
+            self.write(key, Stream::push_end);
+            if self.streams.get(key as usize).is_some_and(|stream| stream.queued() == 0) {
+                self.end(key, Ended::Shutdown);
+            }
+        }
+    }
+
+    fn end_all(&mut self) {
+        let all: Vec<u32> = self.streams.iter().map(|(key, _)| key as u32).collect();
+        for key in all {
+            self.end(key, Ended::Shutdown);
+        }
+    }
+}
+
+/// Does something that writes to a stream and counts what was written; returns why the stream has to end, if it has.
+fn counted(
+    stream: &mut Stream,
+    stats: &ShardStats,
+    now: u32,
+    action: impl FnOnce(&mut Stream, &mut Written) -> Push,
+) -> Option<Ended> {
+    let before = stream.queued();
+    let mut written = Written::default();
+    let push = action(stream, &mut written);
+    if written.bytes > 0 {
+        stream.active = now;
+        stats.delivered_bytes.add(written.bytes);
+        stats.delivered.add(written.events);
+    }
+    let after = stream.queued();
+    if before != after {
+        stats.queued_bytes.add(after);
+        stats.queued_bytes.sub(before);
+    }
+    match push {
+        Push::Written | Push::Queued => None,
+        Push::Overflow => Some(Ended::Slow),
+        Push::Broken => Some(Ended::Client),
+    }
+}
+
+/// Before the descriptor is closed: the worker may hold another one of the same socket, and then closing ours would not
+/// take it out of epoll.
+fn deregister(poll: &Poll, socket: BorrowedFd<'_>) {
+    if let Err(error) = poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd())) {
+        debug!(%error, "a connection was not being watched");
+    }
+}

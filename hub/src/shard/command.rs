@@ -1,0 +1,119 @@
+//! What the router tells a shard, and how much of that a shard still has to do.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::event::Event;
+use crate::stream::Trigger;
+use crate::wire::Framing;
+
+/// Bytes of commands that may wait in one shard before the router takes no more requests.
+const HIGH: usize = 32 << 20;
+
+/// Bytes that may still wait when it takes them again.
+const LOW: usize = 8 << 20;
+
+/// A new stream.
+#[derive(Debug)]
+pub(crate) struct Attach {
+    /// Its name.
+    pub(crate) id: u64,
+    /// The client's connection.
+    pub(crate) socket: OwnedFd,
+    /// What it watches: checked, and no pattern twice.
+    pub(crate) patterns: Vec<Box<str>>,
+    /// Seconds; 0: none.
+    pub(crate) heartbeat: u32,
+    /// Milliseconds; 0: not told.
+    pub(crate) retry: u32,
+}
+
+/// Something for a shard to do. Shards get the commands in the router's order.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Hold a stream.
+    Attach(Attach),
+    /// Begin a held stream.
+    Commit {
+        /// Which.
+        stream: u64,
+        /// How bytes are wrapped.
+        framing: Framing,
+    },
+    /// Drop a held stream.
+    Abort {
+        /// Which.
+        stream: u64,
+    },
+    /// Deliver an event.
+    Event(Arc<Event>),
+    /// Tell that a topic changed.
+    Trigger(Arc<Trigger>),
+    /// End all streams, and yourself.
+    Stop,
+}
+
+impl Command {
+    /// About how much memory it keeps in use until it is done.
+    pub(crate) fn weight(&self) -> usize {
+        let own = size_of::<Self>();
+        match self {
+            Self::Event(event) => own + event.frame().len(),
+            Self::Attach(attach) => own + attach.patterns.iter().map(|pattern| pattern.len() + 32).sum::<usize>(),
+            Self::Trigger(trigger) => own + 2 * trigger.topic().len(),
+            _ => own,
+        }
+    }
+}
+
+/// How much one shard has to do, so that publishers faster than all sockets don't fill the memory.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    weight: AtomicUsize,
+    /// The router wants to be woken.
+    waited_for: AtomicBool,
+}
+
+impl Backlog {
+    /// The router has sent a command.
+    pub(crate) fn add(&self, weight: usize) {
+        self.weight.fetch_add(weight, Ordering::SeqCst);
+    }
+
+    /// The shard has done a command; true if the router is to be woken.
+    pub(crate) fn done(&self, weight: usize) -> bool {
+        let before = self.weight.fetch_sub(weight, Ordering::SeqCst);
+        before - weight <= LOW
+            && self.waited_for.load(Ordering::SeqCst)
+            && self.waited_for.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the router should wait; if so, it will be woken.
+    pub(crate) fn is_high(&self) -> bool {
+        if self.weight.load(Ordering::SeqCst) <= HIGH {
+            return false;
+        }
+        self.waited_for.store(true, Ordering::SeqCst);
+        // The shard may have done it all before it could see that somebody waits.
+        self.weight.load(Ordering::SeqCst) > LOW || !self.waited_for.swap(false, Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_woken_once_when_most_is_done() {
+        let backlog = Backlog::default();
+        backlog.add(HIGH);
+        assert!(!backlog.is_high());
+        backlog.add(1);
+        assert!(backlog.is_high());
+        assert!(!backlog.done(1));
+        assert!(backlog.done(HIGH - LOW));
+        assert!(!backlog.done(LOW));
+        assert!(!backlog.is_high());
+    }
+}

@@ -1,0 +1,64 @@
+//! The text of the patterns that streams of any shard watch, each kept once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Patterns in use. A shard takes one when its first stream watches it and gives it back when its last one has gone, so
+/// that the lock is never on the way of an event.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Each with the number of shards that use it.
+    used: Mutex<HashMap<Arc<str>, usize>>,
+}
+
+impl Names {
+    /// The shared text of a pattern.
+    pub(crate) fn take(&self, pattern: &str) -> Arc<str> {
+        let mut used = self.lock();
+        if let Some((shared, _)) = used.get_key_value(pattern) {
+            let shared = Arc::clone(shared);
+            used.entry(Arc::clone(&shared)).and_modify(|shards| *shards += 1);
+            return shared;
+        }
+        let shared: Arc<str> = pattern.into();
+        used.insert(Arc::clone(&shared), 1);
+        shared
+    }
+
+    /// The opposite of [`take`](Self::take).
+    pub(crate) fn give_back(&self, pattern: &str) {
+        let mut used = self.lock();
+        if let Some(shards) = used.get_mut(pattern) {
+            *shards -= 1;
+            if *shards == 0 {
+                used.remove(pattern);
+            }
+        }
+    }
+
+    /// How many different patterns are watched.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
+        // Every change is one call of the map, so a panic elsewhere can't leave it half done.
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_once_and_until_nobody_uses_it() {
+        let names = Names::default();
+        let first = names.take("a.*");
+        assert!(Arc::ptr_eq(&first, &names.take("a.*")));
+        names.give_back("a.*");
+        assert_eq!(names.len(), 1);
+        names.give_back("a.*");
+        assert_eq!(names.len(), 0);
+    }
+}

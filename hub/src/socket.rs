@@ -1,0 +1,283 @@
+//! The hub's socket file: the folder it stands in, the lock that decides who may start a hub, and binding it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use thiserror::Error;
+
+/// Connections that may wait to be accepted; the system caps it (net.core.somaxconn).
+const BACKLOG: i32 = 4096;
+
+/// How often a lock held by another process is tried again.
+const LOCK_RETRY: Duration = Duration::from_millis(2);
+
+/// Why a socket can't be used or made.
+#[derive(Debug, Error)]
+pub enum SocketError {
+    /// Something about the folder lets others in.
+    #[error("{folder} {problem}; {advice}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Something that is no socket stands in its place.
+    #[error("{0} exists and is not a socket; remove it or set sse.socket to another path")]
+    NotASocket(String),
+    /// A path that doesn't fit into a socket address.
+    #[error("sse.socket: '{path}' is {length} bytes long; a socket's path may have at most 107")]
+    PathTooLong {
+        /// The path.
+        path: String,
+        /// Its bytes.
+        length: usize,
+    },
+    /// Another process kept the lock for the whole time.
+    #[error("another process is starting a hub at {path} and has not finished within {waited:?}")]
+    Locked {
+        /// The lock file.
+        path: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The system refused.
+    #[error("{what} {path} failed: {error}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: String,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(Errno) -> SocketError {
+    let path = path.display().to_string();
+    move |error| SocketError::Io { what, path, error: error.into() }
+}
+
+/// Who may have access to the folder of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    /// The default folder in the temporary directory, where anybody could have made it first: it must be this user's
+    /// and closed to all others. It is made if it is missing.
+    Private,
+    /// A folder that the administrator chose: root's or this user's, and writable by nobody else.
+    Chosen,
+}
+
+/// Checks the folder before a hub is looked for or started in it.
+///
+/// # Errors
+/// `Folder` if others could have put something there, `PathTooLong`, or `Io`.
+pub fn check_folder(socket: &Path, folder: Folder) -> Result<(), SocketError> {
+    let length = socket.as_os_str().len();
+    if length > 107 {
+        return Err(SocketError::PathTooLong { path: socket.display().to_string(), length });
+    }
+    let Some(path) = socket.parent() else { return Ok(()) };
+    if folder == Folder::Private {
+        match rustix::fs::mkdir(path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(failed("making", path)(error)),
+        }
+    }
+    let stat = rustix::fs::lstat(path).map_err(failed("looking at", path))?;
+    let refuse =
+        |problem: String, advice| Err(SocketError::Folder { folder: path.display().to_string(), problem, advice });
+    let private = "remove it, or set sse.socket to a path in a folder of your own";
+    let chosen = "set sse.socket to a path in a folder that only its owner can write to";
+    let own = rustix::process::geteuid().as_raw();
+    let mode = stat.st_mode & 0o777;
+    match (FileType::from_raw_mode(stat.st_mode), folder) {
+        (FileType::Directory, Folder::Private) => {
+            if stat.st_uid != own {
+                return refuse(format!("belongs to user {}, not to user {own}", stat.st_uid), private);
+            }
+            if mode & 0o077 != 0 {
+                return refuse(format!("is open to other users (mode {mode:04o})"), private);
+            }
+            Ok(())
+        }
+        (FileType::Directory | FileType::Symlink, Folder::Chosen) => {
+            let stat = rustix::fs::stat(path).map_err(failed("looking at", path))?;
+            if stat.st_mode & 0o022 != 0 {
+                return refuse(format!("can be written to by other users (mode {:04o})", stat.st_mode & 0o777), chosen);
+            }
+            Ok(())
+        }
+        _ => refuse("is not a folder".into(), if folder == Folder::Private { private } else { chosen }),
+    }
+}
+
+/// Checks that this user is the one to start a hub in this folder. Root could, but its hub would shut out the user that
+/// the folder was made for.
+///
+/// # Errors
+/// `Folder` if the folder belongs to another user, `Io` if it can't be looked at.
+pub fn check_may_start(socket: &Path) -> Result<(), SocketError> {
+    let Some(path) = socket.parent() else { return Ok(()) };
+    let owner = rustix::fs::stat(path).map_err(failed("looking at", path))?.st_uid;
+    let own = rustix::process::geteuid().as_raw();
+    if owner == own || own != 0 {
+        return Ok(());
+    }
+    Err(SocketError::Folder {
+        folder: path.display().to_string(),
+        problem: format!("belongs to user {owner}, and no hub runs there"),
+        advice: "let a process of that user start it",
+    })
+}
+
+/// Held by whoever starts or ends the hub of a socket; released when dropped.
+#[derive(Debug)]
+pub struct StartLock {
+    _file: File,
+}
+
+/// The lock file of a socket.
+#[must_use]
+pub fn lock_path(socket: &Path) -> PathBuf {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".lock");
+    path.into()
+}
+
+/// Takes the lock, or gives `None` if another process has it.
+///
+/// # Errors
+/// `Io` if the lock file can't be opened.
+pub fn try_lock(socket: &Path) -> Result<Option<StartLock>, SocketError> {
+    let path = lock_path(socket);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed("opening", &path))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(StartLock { _file: file.into() })),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(failed("locking", &path)(error)),
+    }
+}
+
+/// Takes the lock, waiting for whoever has it.
+///
+/// # Errors
+/// `Locked` if it isn't free in time, `Io` if the lock file can't be opened.
+pub fn lock(socket: &Path, timeout: Duration) -> Result<StartLock, SocketError> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        if let Some(lock) = try_lock(socket)? {
+            return Ok(lock);
+        }
+        if Instant::now() >= deadline {
+            return Err(SocketError::Locked { path: lock_path(socket).display().to_string(), waited: timeout });
+        }
+        std::thread::sleep(LOCK_RETRY);
+    }
+}
+
+/// Makes the socket file and listens there. The caller holds the lock and knows that nobody answers at the path, so
+/// that a file which is still there is stale.
+///
+/// # Errors
+/// `NotASocket` if something else stands there, `PathTooLong`, or `Io`.
+pub fn bind(_lock: &StartLock, path: &Path, mode: u32, group: Option<u32>) -> Result<UnixListener, SocketError> {
+    match rustix::fs::lstat(path) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
+            rustix::fs::unlink(path).map_err(failed("removing the stale", path))?;
+        }
+        Ok(_) => return Err(SocketError::NotASocket(path.display().to_string())),
+        Err(_) => {}
+    }
+    let listen = || -> Result<_, Errno> {
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // The file gets the mode of the socket: nobody else can connect before the intended mode is set below.
+        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        if let Some(group) = group {
+            rustix::fs::chown(path, None, Some(rustix::process::Gid::from_raw(group)))?;
+        }
+        rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        Ok(socket)
+    };
+    listen().map(Into::into).map_err(failed("listening at", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn folder(mode: u32) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).expect("own folder");
+        folder
+    }
+
+    #[test]
+    fn a_private_folder_is_made_closed_and_an_open_one_is_refused() {
+        let base = folder(0o700);
+        let socket = base.path().join("php-sse/hub.sock");
+        check_folder(&socket, Folder::Private).expect("made");
+        let mode = fs::metadata(base.path().join("php-sse")).expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+
+        let open = folder(0o755);
+        let error = check_folder(&open.path().join("hub.sock"), Folder::Private).expect_err("open to others");
+        assert!(error.to_string().contains("is open to other users (mode 0755)"), "{error}");
+    }
+
+    /// Attack: a link in the temporary folder sends the victim's socket to a folder that the attacker can watch.
+    #[test]
+    fn a_link_instead_of_the_private_folder_is_refused() {
+        let base = folder(0o700);
+        std::os::unix::fs::symlink("/tmp", base.path().join("php-sse")).expect("a link");
+        let error = check_folder(&base.path().join("php-sse/hub.sock"), Folder::Private).expect_err("a link");
+        assert!(error.to_string().contains("is not a folder"), "{error}");
+    }
+
+    /// Attack: in a folder that others write to, the socket can be replaced by a stranger's.
+    #[test]
+    fn a_chosen_folder_that_others_write_to_is_refused() {
+        let open = folder(0o777);
+        let error = check_folder(&open.path().join("hub.sock"), Folder::Chosen).expect_err("writable");
+        assert!(error.to_string().contains("can be written to by other users (mode 0777)"), "{error}");
+        check_folder(&folder(0o755).path().join("hub.sock"), Folder::Chosen).expect("readable is fine");
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_file_is_not() {
+        let base = folder(0o700);
+        let path = base.path().join("hub.sock");
+        let lock = lock(&path, Duration::ZERO).expect("free");
+        drop(bind(&lock, &path, 0o600, None).expect("first"));
+        let listener = bind(&lock, &path, 0o660, None).expect("the stale file is replaced");
+        assert_eq!(fs::metadata(&path).expect("bound").permissions().mode() & 0o777, 0o660);
+        drop(listener);
+        fs::remove_file(&path).expect("ours");
+        fs::write(&path, "precious").expect("ours");
+        assert!(matches!(bind(&lock, &path, 0o600, None), Err(SocketError::NotASocket(_))));
+        assert_eq!(fs::read_to_string(&path).expect("kept"), "precious");
+    }
+
+    #[test]
+    fn one_process_has_the_lock() {
+        let base = folder(0o700);
+        let path = base.path().join("hub.sock");
+        let held = lock(&path, Duration::ZERO).expect("free");
+        assert!(matches!(lock(&path, Duration::from_millis(10)), Err(SocketError::Locked { .. })));
+        drop(held);
+        lock(&path, Duration::ZERO).expect("free again");
+    }
+}

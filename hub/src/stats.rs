@@ -1,0 +1,90 @@
+//! What the hub counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that one thread changes and any thread may read.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts more. A load and a store are enough (and much cheaper than an atomic addition), as only one thread writes.
+    pub(crate) fn add(&self, count: usize) {
+        self.0.store(self.get().wrapping_add(count as u64), Ordering::Relaxed);
+    }
+
+    /// Counts less, for a number that tells how many there are now.
+    pub(crate) fn sub(&self, count: usize) {
+        self.0.store(self.get().saturating_sub(count as u64), Ordering::Relaxed);
+    }
+
+    /// The number now; exact once the writing thread is idle.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The client has left.
+    Client,
+    /// The client did not read what was queued for it.
+    Slow,
+    /// The connection failed in another way.
+    Error,
+    /// The hub ends.
+    Shutdown,
+    /// The worker took it back, or went away, before it began.
+    Aborted,
+}
+
+impl Ended {
+    /// For the log and `sse_stats()`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Slow => "slow",
+            Self::Error => "error",
+            Self::Shutdown => "shutdown",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Client, Self::Slow, Self::Error, Self::Shutdown, Self::Aborted];
+}
+
+/// What one shard counts. Only its thread writes.
+#[derive(Debug, Default)]
+pub(crate) struct ShardStats {
+    /// Streams that began.
+    pub(crate) opened: Counter,
+    /// Streams that ended before they began.
+    pub(crate) ended_held: Counter,
+    ended: [Counter; 5],
+    /// Events written completely.
+    pub(crate) delivered: Counter,
+    /// Bytes written, all kinds and wrapping included.
+    pub(crate) delivered_bytes: Counter,
+    /// Heartbeats sent.
+    pub(crate) heartbeats: Counter,
+    /// Bytes waiting for slow clients now.
+    pub(crate) queued_bytes: Counter,
+}
+
+impl ShardStats {
+    /// Counts the end of a stream.
+    pub(crate) fn end(&self, why: Ended) {
+        self.ended[why as usize].add(1);
+    }
+
+    /// Streams that ended for this reason.
+    pub(crate) fn ended(&self, why: Ended) -> u64 {
+        self.ended[why as usize].get()
+    }
+
+    /// Streams that ended.
+    pub(crate) fn ended_all(&self) -> u64 {
+        self.ended.iter().map(Counter::get).sum()
+    }
+}

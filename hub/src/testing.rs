@@ -1,0 +1,26 @@
+//! What the unit tests of several modules need.
+
+use std::path::PathBuf;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::config::Config;
+
+/// The defaults, without UDP and without an end.
+pub(crate) fn config(socket: PathBuf) -> Config {
+    Config {
+        socket,
+        socket_mode: 0o600,
+        socket_group: None,
+        udp: None,
+        udp_key: None,
+        max_streams: 0,
+        max_topics: 100,
+        max_event_size: 1 << 20,
+        stream_buffer: 1 << 20,
+        idle_exit: None,
+        log: None,
+        log_level: LevelFilter::OFF,
+        shards: 1,
+    }
+}

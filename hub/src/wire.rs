@@ -1,0 +1,290 @@
+//! The wire between the extension and the hub: what goes over the hub's Unix socket.
+//!
+//! A message is its length (u32, little endian) and that many bytes of [postcard]. A descriptor that belongs to a message
+//! (the connection of an [`Request::Attach`]) is sent along with the message's first byte.
+//!
+//! The first message of a connection is [`Request::Hello`]. Its layout, and those of [`Reply::Welcome`] and
+//! [`Reply::Refused`], never change, so that two versions can always tell each other that they don't match; anything
+//! else may change with [`PROTOCOL`].
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Version of everything but the greeting.
+pub const PROTOCOL: u16 = 1;
+
+/// Begins every greeting ("SSEH").
+pub const MAGIC: u32 = 0x5353_4548;
+
+/// The php-sse version, for people.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a message may be longer than the data in it: names, ids, topics and the fields' own bytes.
+pub const OVERHEAD: usize = 64 * 1024;
+
+/// Bytes of the length before each message.
+pub const PREFIX: usize = 4;
+
+/// From the extension to the hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Opens the connection. Answer: `Welcome` or `Refused`.
+    Hello {
+        /// [`MAGIC`].
+        magic: u32,
+        /// [`PROTOCOL`].
+        protocol: u16,
+        /// [`VERSION`].
+        version: &'a str,
+        /// Process whose end should end the hub (FPM master, `php -S`, Apache's parent), if there is one.
+        owner: Option<u32>,
+    },
+    /// Hands over a connection, sent along as a descriptor. Until `Commit` the hub queues events for it but neither
+    /// writes to it nor reads from it. Answer: `Attached` or `Error`.
+    Attach {
+        /// Checked patterns.
+        #[serde(borrow)]
+        patterns: Vec<&'a str>,
+        /// Seconds of silence after which a comment is sent; 0: never.
+        heartbeat: u32,
+        /// Reconnection time told to the client first, in milliseconds; 0: not told.
+        retry: u32,
+    },
+    /// The worker has sent the response's headers and lets go: the stream may begin. No answer.
+    Commit {
+        /// As given by `Attached` on this connection.
+        stream: u64,
+        /// How bytes are wrapped on the connection.
+        framing: Framing,
+    },
+    /// The worker keeps the connection after all; the hub drops its copy. No answer.
+    Abort {
+        /// As given by `Attached` on this connection.
+        stream: u64,
+    },
+    /// A new event. Answer: `Published` or `Error`.
+    Publish {
+        /// Checked topics, at least one.
+        #[serde(borrow)]
+        topics: Vec<&'a str>,
+        /// The event's type.
+        name: Option<&'a str>,
+        /// The publisher's own id.
+        id: Option<&'a str>,
+        /// Reconnection time for the client, in milliseconds.
+        retry: Option<u32>,
+        /// UTF-8 text.
+        #[serde(with = "serde_bytes")]
+        data: &'a [u8],
+    },
+    /// These topics changed. No answer.
+    Trigger {
+        /// Checked topics; none: all of them.
+        #[serde(borrow)]
+        topics: Vec<&'a str>,
+    },
+    /// Asks for the id of the newest event. Answer: `Cursor`.
+    Cursor,
+    /// Asks for the counters. Answer: `Stats`.
+    Stats,
+}
+
+/// How bytes are wrapped on a stream's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Framing {
+    /// As they are: `php -S`, HTTP/1.0, and a worker that copies.
+    Raw,
+    /// HTTP/1.1 chunks: Apache's mod_php.
+    Chunked,
+    /// FastCGI STDOUT records: FPM.
+    FastCgi {
+        /// The request's id on the connection.
+        request: u16,
+    },
+    /// [`Delivery`] messages instead of an event stream: a PHP process that reads events.
+    Message,
+}
+
+/// From the hub to the extension.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply<'a> {
+    /// The hub speaks the same protocol.
+    Welcome {
+        /// [`PROTOCOL`].
+        protocol: u16,
+        /// The hub's [`VERSION`].
+        version: &'a str,
+        /// The hub's process id.
+        pid: u32,
+    },
+    /// The hub will not talk to this peer; it closes the connection.
+    Refused {
+        /// Why, as a sentence for people.
+        reason: &'a str,
+    },
+    /// The hub holds the stream.
+    Attached {
+        /// Names the stream on this connection, and in the log.
+        stream: u64,
+    },
+    /// The hub holds the event.
+    Published {
+        /// The event's id: the publisher's own, or the hub's.
+        id: &'a str,
+    },
+    /// The id of the newest event.
+    Cursor {
+        /// An id that streams can start from.
+        id: &'a str,
+    },
+    /// The counters.
+    Stats {
+        /// A JSON object.
+        json: &'a str,
+    },
+    /// The request was not done.
+    Error {
+        /// What kind of error.
+        code: ErrorCode,
+        /// What was wrong, with the value and what to do.
+        message: &'a str,
+    },
+}
+
+/// Kinds of [`Reply::Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorCode {
+    /// The request breaks a rule; sending it again won't help.
+    Invalid,
+    /// `sse.max_streams` or the descriptor limit is reached; later it may work.
+    Full,
+}
+
+/// What a [`Framing::Message`] stream carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delivery<'a> {
+    /// A published event.
+    Event {
+        /// Its id.
+        id: &'a str,
+        /// All topics it was published to.
+        #[serde(borrow)]
+        topics: Vec<&'a str>,
+        /// Its type.
+        name: Option<&'a str>,
+        /// The data as published.
+        #[serde(with = "serde_bytes")]
+        data: &'a [u8],
+    },
+    /// A topic changed.
+    Trigger {
+        /// The topic, or `**` for all.
+        topic: &'a str,
+    },
+    /// Nothing happened; keeps the connection alive.
+    Heartbeat,
+}
+
+/// Why bytes are not a message.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WireError {
+    /// Longer than the reader accepts.
+    #[error("a message of {size} bytes was announced; at most {limit} are accepted")]
+    TooLarge {
+        /// Bytes announced.
+        size: usize,
+        /// Bytes accepted.
+        limit: usize,
+    },
+    /// The length was right, the content was not.
+    #[error("a message could not be decoded: {0}")]
+    Malformed(#[from] postcard::Error),
+}
+
+/// A message as bytes, length first.
+///
+/// # Panics
+/// Never: the messages of this module always serialize, and none reaches 4 GiB.
+#[must_use]
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    let start = vec![0; PREFIX];
+    let mut bytes = postcard::to_extend(message, start).expect("these messages contain nothing postcard can't write");
+    let length = u32::try_from(bytes.len() - PREFIX).expect("messages are bounded by sse.max_event_size");
+    bytes[..PREFIX].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
+
+/// The length of the first message in `bytes`, without its prefix; `None` while not even the prefix is there.
+///
+/// # Errors
+/// `TooLarge` as soon as a length over `limit` is announced, before anything of it is kept.
+pub fn announced(bytes: &[u8], limit: usize) -> Result<Option<usize>, WireError> {
+    let Some(prefix) = bytes.first_chunk::<PREFIX>() else { return Ok(None) };
+    let size = u32::from_le_bytes(*prefix) as usize;
+    if size > limit { Err(WireError::TooLarge { size, limit }) } else { Ok(Some(size)) }
+}
+
+/// Reads the content of one message (without its length).
+///
+/// # Errors
+/// `Malformed` if the bytes are not such a message.
+pub fn decode<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Result<T, WireError> {
+    Ok(postcard::from_bytes(content)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_message_is_its_length_and_its_content() {
+        let bytes = encode(&Request::Commit { stream: 5, framing: Framing::FastCgi { request: 1 } });
+        assert_eq!(bytes, [4, 0, 0, 0, 2, 5, 2, 1]);
+        assert_eq!(announced(&bytes, 100), Ok(Some(4)));
+        assert_eq!(
+            decode::<Request<'_>>(&bytes[PREFIX..]),
+            Ok(Request::Commit { stream: 5, framing: Framing::FastCgi { request: 1 } })
+        );
+    }
+
+    /// The greeting must stay readable by all versions to come.
+    #[test]
+    fn the_greeting_never_changes() {
+        let hello = encode(&Request::Hello { magic: MAGIC, protocol: 1, version: "0.1.0", owner: Some(300) });
+        assert_eq!(&hello[PREFIX..], b"\x00\xc8\x8a\xcd\x9a\x05\x01\x050.1.0\x01\xac\x02");
+        let welcome = encode(&Reply::Welcome { protocol: 1, version: "0.1.0", pid: 7 });
+        assert_eq!(&welcome[PREFIX..], b"\x00\x01\x050.1.0\x07");
+        let refused = encode(&Reply::Refused { reason: "no" });
+        assert_eq!(&refused[PREFIX..], b"\x01\x02no");
+    }
+
+    #[test]
+    fn an_announced_length_over_the_limit_is_refused_before_it_is_read() {
+        assert_eq!(announced(&[0xff; 4], 100), Err(WireError::TooLarge { size: 0xffff_ffff, limit: 100 }));
+        assert_eq!(announced(&[1, 0, 0], 100), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_can_crash_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = decode::<Request<'_>>(&bytes);
+            let _ = decode::<Reply<'_>>(&bytes);
+            let _ = decode::<Delivery<'_>>(&bytes);
+        }
+
+        #[test]
+        fn what_is_published_arrives_as_it_was(
+            topics in proptest::collection::vec("[a-z.]{1,20}", 1..4),
+            data in proptest::collection::vec(any::<u8>(), 0..300),
+            name in proptest::option::of("[a-z]{1,9}"),
+        ) {
+            let request = Request::Publish {
+                topics: topics.iter().map(String::as_str).collect(),
+                name: name.as_deref(), id: None, retry: Some(1), data: &data,
+            };
+            let bytes = encode(&request);
+            prop_assert_eq!(decode::<Request<'_>>(&bytes[PREFIX..]), Ok(request));
+        }
+    }
+}

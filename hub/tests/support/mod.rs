@@ -1,0 +1,324 @@
+//! A real hub in a process of its own, and the ends of its streams.
+//!
+//! The process is this test binary once more: it runs nothing but [`hub_process`], with the listening socket as its
+//! standard input.
+#![allow(dead_code, reason = "not every test file needs everything")]
+
+use std::fmt::Debug;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use serde_json::{Map, Value, json};
+use sse_hub::client::{Client, ClientError};
+use sse_hub::config::Config;
+use sse_hub::wire::{self, Delivery, Framing, PREFIX, Reply, Request};
+use tempfile::TempDir;
+
+/// Long enough for the slowest machine; nothing that works ever takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
+
+/// Not a test: what the hub's process runs.
+#[test]
+#[ignore = "the process of a hub that the other tests start"]
+fn hub_process() {
+    let settings: Value = serde_json::from_str(&std::env::var(SETTINGS).expect("settings")).expect("settings");
+    if let Some(limit) = settings["descriptors"].as_u64() {
+        let limit = Rlimit { current: Some(limit / 2), maximum: Some(limit) };
+        rustix::process::setrlimit(Resource::Nofile, limit).expect("lower than before");
+    }
+    // SAFETY: the parent has made the listening socket this process's standard input, and nothing else here uses it.
+    let listener = unsafe { UnixListener::from(OwnedFd::from_raw_fd(0)) };
+    sse_hub::run(config(&settings), listener).expect("the hub runs");
+}
+
+/// A configuration from the settings of a test; what they leave out is as small or as quiet as it can be.
+pub fn config(settings: &Value) -> Config {
+    let number = |name: &str, default: u64| settings[name].as_u64().unwrap_or(default);
+    let text = |name: &str| settings[name].as_str();
+    Config {
+        socket: text("socket").expect("a socket").into(),
+        socket_mode: number("socket_mode", 0o600) as u32,
+        socket_group: None,
+        udp: text("udp").map(|address| address.parse().expect("an address")),
+        udp_key: text("udp_key").map(|key| key.as_bytes().to_vec()),
+        max_streams: number("max_streams", 0) as usize,
+        max_topics: number("max_topics", 100) as usize,
+        max_event_size: number("max_event_size", 2 << 20) as usize,
+        stream_buffer: number("stream_buffer", 4 << 20) as usize,
+        idle_exit: settings["idle_exit_ms"].as_u64().map(Duration::from_millis),
+        log: text("log").map(PathBuf::from),
+        log_level: text("log_level").unwrap_or("off").parse().expect("a level"),
+        shards: number("shards", 2) as usize,
+    }
+}
+
+/// A hub that runs until it is dropped.
+pub struct Hub {
+    child: Child,
+    pub folder: TempDir,
+    pub socket: PathBuf,
+}
+
+impl Hub {
+    pub fn new() -> Self {
+        Self::with(json!({}))
+    }
+
+    /// A hub with these settings.
+    pub fn with(settings: Value) -> Self {
+        Self::in_folder(tempfile::tempdir().expect("a temporary folder"), settings)
+    }
+
+    pub fn in_folder(folder: TempDir, mut settings: Value) -> Self {
+        let socket = folder.path().join("hub.sock");
+        settings["socket"] = json!(socket);
+        let listener = UnixListener::bind(&socket).expect("a new socket");
+        let child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "support::hub_process", "--ignored", "--nocapture"])
+            .env(SETTINGS, settings.to_string())
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("this test runs");
+        Self { child, folder, socket }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid() as i32).expect("a process");
+        rustix::process::kill_process(pid, signal).expect("the hub's process is there");
+    }
+
+    /// Waits for the end that something else has caused.
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the hub has ended", || {
+            status = self.child.try_wait().expect("own child");
+            status.is_some()
+        });
+        status.expect("just seen")
+    }
+
+    pub fn client(&self) -> Client {
+        self.client_of(None)
+    }
+
+    pub fn client_of(&self, owner: Option<u32>) -> Client {
+        Client::connect(&self.socket, owner).expect("the hub listens")
+    }
+
+    /// A connection without a greeting.
+    pub fn raw(&self) -> UnixStream {
+        patient(UnixStream::connect(&self.socket).expect("the hub listens"))
+    }
+
+    /// The counters, read over a connection of their own.
+    pub fn stats(&self) -> Value {
+        stats(&mut self.client())
+    }
+
+    /// Waits until the counters say so.
+    pub fn until(&self, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
+        let mut client = self.client();
+        let mut last = Value::Null;
+        until(what, || {
+            last = stats(&mut client);
+            holds(&last)
+        });
+        last
+    }
+
+    /// Open descriptors of the hub's process.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the hub's process is there").count()
+    }
+
+    /// An open stream over a pair of sockets, and the client that attached it.
+    pub fn stream(&self, patterns: &[&str], framing: Framing) -> Reader {
+        let mut client = self.client();
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let stream = attach(&mut client, near.into(), patterns, 0).expect("attached");
+        commit(&client, stream, framing);
+        Reader::new(far, stream, client)
+    }
+
+    /// One over TCP, with small buffers at both ends.
+    pub fn tcp_stream(&self, patterns: &[&str], framing: Framing) -> (TcpStream, Client) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let far = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        far.set_recv_buffer_size(4096).expect("small");
+        far.connect(&listener.local_addr().expect("bound").into()).expect("loopback");
+        let (near, _) = listener.accept().expect("connected");
+        socket2::SockRef::from(&near).set_send_buffer_size(4096).expect("small");
+        let mut client = self.client();
+        let stream = attach(&mut client, near.into(), patterns, 0).expect("attached");
+        commit(&client, stream, framing);
+        let far = TcpStream::from(far);
+        far.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        (far, client)
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The client's end of a stream.
+pub struct Reader {
+    pub socket: UnixStream,
+    pub stream: u64,
+    pub client: Client,
+}
+
+impl Reader {
+    pub fn new(socket: UnixStream, stream: u64, client: Client) -> Self {
+        Self { socket: patient(socket), stream, client }
+    }
+
+    /// The next bytes are exactly these.
+    pub fn expect(&mut self, bytes: &[u8]) {
+        expect(&mut self.socket, bytes);
+    }
+
+    /// The connection has ended, and nothing came before that.
+    pub fn expect_end(&mut self) {
+        expect_end(&mut self.socket);
+    }
+
+    /// The next message of a [`Framing::Message`] stream, as text.
+    pub fn message(&mut self) -> String {
+        let mut prefix = [0; PREFIX];
+        self.socket.read_exact(&mut prefix).expect("a message");
+        let mut content = vec![0; u32::from_le_bytes(prefix) as usize];
+        self.socket.read_exact(&mut content).expect("all of it");
+        match wire::decode::<Delivery<'_>>(&content).expect("a delivery") {
+            Delivery::Event { id, topics, name, data } => {
+                format!("event {id} {} {} {}", topics.join(","), name.unwrap_or("-"), data.escape_ascii())
+            }
+            Delivery::Trigger { topic } => format!("trigger {topic}"),
+            Delivery::Heartbeat => "heartbeat".into(),
+        }
+    }
+}
+
+pub fn expect(socket: &mut impl Read, bytes: &[u8]) {
+    let mut found = vec![0; bytes.len()];
+    let mut len = 0;
+    while len < found.len() {
+        match socket.read(&mut found[len..]) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(error) => panic!("{error} after {}", found[..len].escape_ascii()),
+        }
+    }
+    assert!(found[..len] == *bytes, "got      {}\nexpected {}", short(&found[..len]), short(bytes));
+}
+
+pub fn expect_end(socket: &mut impl Read) {
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).expect("the end");
+    assert_eq!(short(&rest), "");
+}
+
+fn short(bytes: &[u8]) -> String {
+    let text = bytes.escape_ascii().to_string();
+    if text.len() > 2000 { format!("{}… ({} bytes)", &text[..2000], bytes.len()) } else { text }
+}
+
+pub fn patient(socket: UnixStream) -> UnixStream {
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    socket
+}
+
+/// Waits for a condition.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub fn stats(client: &mut Client) -> Value {
+    match client.call(&Request::Stats, None, PATIENCE) {
+        Ok(Reply::Stats { json }) => serde_json::from_str(json).expect("JSON"),
+        other => panic!("no counters: {other:?}"),
+    }
+}
+
+/// Attaches without a heartbeat and with `retry` milliseconds.
+pub fn attach(client: &mut Client, socket: OwnedFd, patterns: &[&str], retry: u32) -> Result<u64, ClientError> {
+    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat: 0, retry };
+    match client.call(&request, Some(socket.as_fd()), PATIENCE)? {
+        Reply::Attached { stream } => Ok(stream),
+        other => panic!("not attached: {other:?}"),
+    }
+}
+
+pub fn commit(client: &Client, stream: u64, framing: Framing) {
+    client.post(&Request::Commit { stream, framing }).expect("the hub is there");
+}
+
+/// Publishes with an id of our own, so that the bytes are known.
+pub fn publish(client: &mut Client, topics: &[&str], id: &str, data: &str) {
+    let request =
+        Request::Publish { topics: topics.to_vec(), name: None, id: Some(id), retry: None, data: data.as_bytes() };
+    match client.call(&request, None, PATIENCE) {
+        Ok(Reply::Published { id: given }) => assert_eq!(given, id),
+        other => panic!("not published: {other:?}"),
+    }
+}
+
+pub fn trigger(client: &Client, topics: &[&str]) {
+    client.post(&Request::Trigger { topics: topics.to_vec() }).expect("the hub is there");
+}
+
+/// Sends bytes as they are.
+pub fn send(socket: &mut UnixStream, bytes: &[u8]) {
+    socket.write_all(bytes).expect("the hub reads");
+}
+
+/// The next answer on a connection without a [`Client`], as text.
+pub fn answer(socket: &mut UnixStream) -> String {
+    let mut prefix = [0; PREFIX];
+    socket.read_exact(&mut prefix).expect("an answer");
+    let mut content = vec![0; u32::from_le_bytes(prefix) as usize];
+    socket.read_exact(&mut content).expect("all of it");
+    format!("{:?}", wire::decode::<Reply<'_>>(&content).expect("an answer"))
+}
+
+/// The greeting of this version.
+pub fn hello() -> Vec<u8> {
+    wire::encode(&Request::Hello { magic: wire::MAGIC, protocol: wire::PROTOCOL, version: "test", owner: None })
+}
+
+/// The numbers of a JSON object that are not 0, for short assertions.
+pub fn nonzero(value: &Value) -> Value {
+    let object = value.as_object().expect("an object");
+    Value::Object(
+        object.iter().filter(|(_, v)| **v != json!(0)).map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>(),
+    )
+}
+
+pub fn text<T: Debug>(result: Result<T, ClientError>) -> String {
+    result.expect_err("this should be refused").to_string()
+}
+
+pub fn read_to_string(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}

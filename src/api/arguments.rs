@@ -1,0 +1,168 @@
+//! Reading arguments whose types PHP writes as a union, and options.
+
+use ext_php_rs::types::{ZendHashTable, Zval};
+use ext_php_rs::zend::ExecutorGlobals;
+use sse_hub::topic;
+
+use super::exceptions::Problem;
+
+/// Reads `string|array $topics`.
+///
+/// # Errors
+/// `Type` for anything else, as PHP would say it; `Argument` for an array of no topics.
+pub fn strings<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Problem> {
+    let value = value.dereference();
+    if let Some(table) = value.array() {
+        let all: Option<Vec<_>> = table.values().map(|item| text(item.dereference())).collect();
+        return match all {
+            Some(all) if all.is_empty() => {
+                Err(Problem::Argument(format!("{function}: no topic given; name at least one")))
+            }
+            Some(all) => Ok(all),
+            None => Err(Problem::Type(format!(
+                "{function}: Argument #1 ($topics) must be a string or an array of strings in UTF-8"
+            ))),
+        };
+    }
+    match text(value) {
+        Some(one) => Ok(vec![one]),
+        None if value.is_string() => Err(Problem::Argument(format!("{function}: a topic must be valid UTF-8"))),
+        None => Err(Problem::Type(format!(
+            "{function}: Argument #1 ($topics) must be of type array|string, {} given",
+            type_name(value)
+        ))),
+    }
+}
+
+/// Reads topics or patterns to watch.
+///
+/// # Errors
+/// As [`strings`], and `Argument` for what is no pattern.
+pub fn patterns<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Problem> {
+    let patterns = strings(function, value)?;
+    for pattern in &patterns {
+        topic::check_pattern(pattern)?;
+    }
+    Ok(patterns)
+}
+
+fn text(value: &Zval) -> Option<&str> {
+    value.zend_str().and_then(|text| std::str::from_utf8(text.as_bytes()).ok())
+}
+
+/// The name of a value's type as PHP's own messages have it.
+pub fn type_name(value: &Zval) -> String {
+    let name = crate::zend::call("get_debug_type", vec![&value.shallow_clone()]).ok().and_then(|name| name.string());
+    debug_assert!(!ExecutorGlobals::has_exception());
+    name.unwrap_or_else(|| "another type".into())
+}
+
+/// Options by name. Every key must be taken by the caller: what is left over is an error.
+pub struct Options<'a> {
+    function: &'static str,
+    left: Vec<(String, &'a Zval)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Options<'a> {
+    /// The options of a call.
+    pub fn new(function: &'static str, table: Option<&'a ZendHashTable>) -> Self {
+        let left = table.map(|table| table.iter().map(|(key, value)| (key.to_string(), value.dereference())).collect());
+        Self { function, left: left.unwrap_or_default(), known: Vec::new() }
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<&'a Zval> {
+        self.known.push(name);
+        let at = self.left.iter().position(|(key, _)| key == name)?;
+        Some(self.left.swap_remove(at).1)
+    }
+
+    fn wrong<T>(&self, name: &str, expected: &str, value: &Zval) -> Result<T, Problem> {
+        let shown = match value.long() {
+            Some(number) => number.to_string(),
+            None => type_name(value),
+        };
+        Err(Problem::Argument(format!("{}: option '{name}' must be {expected}, {shown} given", self.function)))
+    }
+
+    /// A whole number in a range.
+    ///
+    /// # Errors
+    /// `Argument` for anything else.
+    pub fn number(&mut self, name: &'static str, unit: &str, max: u32) -> Result<Option<u32>, Problem> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.long().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= max && value.is_long()) {
+            Some(number) => Ok(Some(number)),
+            None => self.wrong(name, &format!("an int from 0 to {max} ({unit})"), value),
+        }
+    }
+
+    /// Seconds, with a fraction if wanted; null: none.
+    ///
+    /// # Errors
+    /// `Argument` for anything but a positive number.
+    pub fn seconds(&mut self, name: &'static str) -> Result<Option<f64>, Problem> {
+        let Some(value) = self.take(name).filter(|value| !value.is_null()) else { return Ok(None) };
+        #[allow(clippy::cast_precision_loss)]
+        let seconds = value.double().or_else(|| value.long().map(|n| n as f64));
+        match seconds.filter(|s| (0.0..=1e9).contains(s)) {
+            Some(seconds) => Ok(Some(seconds)),
+            None => self.wrong(name, "a number of seconds from 0", value),
+        }
+    }
+
+    /// True or false.
+    ///
+    /// # Errors
+    /// `Argument` for anything else.
+    pub fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.bool() {
+            Some(value) => Ok(Some(value)),
+            None => self.wrong(name, "a bool", value),
+        }
+    }
+
+    /// Response headers by name, as lines.
+    ///
+    /// # Errors
+    /// `Argument` for anything but an array of strings that can be headers.
+    pub fn headers(&mut self, name: &'static str) -> Result<Vec<String>, Problem> {
+        let Some(value) = self.take(name) else { return Ok(Vec::new()) };
+        let Some(table) = value.array() else { return self.wrong(name, "an array of header names and values", value) };
+        let mut lines = Vec::new();
+        for (key, value) in table {
+            let (key, value) = (key.to_string(), value.dereference());
+            let token =
+                !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+            let text = text(value).filter(|text| !text.contains(['\r', '\n', '\0']));
+            match (token, text) {
+                (true, Some(text)) => lines.push(format!("{key}: {text}")),
+                _ => {
+                    return Err(Problem::Argument(format!(
+                        "{}: option '{name}': '{}' is not a header name with a one-line string value",
+                        self.function,
+                        key.escape_debug()
+                    )));
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Ends reading.
+    ///
+    /// # Errors
+    /// `Argument` if an option was given that nobody took.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.left.first() {
+            None => Ok(()),
+            Some((key, _)) => Err(Problem::Argument(format!(
+                "{}: unknown option '{}'; known are: {}",
+                self.function,
+                key.escape_debug(),
+                self.known.join(", ")
+            ))),
+        }
+    }
+}

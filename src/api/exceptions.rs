@@ -1,0 +1,124 @@
+//! `SseException` and what extends it.
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ext_php_rs::builders::ClassBuilder;
+use ext_php_rs::exception::PhpException;
+use ext_php_rs::zend::{ClassEntry, ce};
+use sse_hub::client::ClientError;
+use sse_hub::config::ConfigError;
+use sse_hub::event::EventError;
+use sse_hub::socket::SocketError;
+use sse_hub::topic::TopicError;
+
+use crate::spawn::SpawnError;
+use crate::zend::spl_ce_RuntimeException;
+
+/// A class of the engine, known once it is registered.
+struct Class(AtomicPtr<ClassEntry>);
+
+static EXCEPTION: Class = Class::new();
+static UNAVAILABLE: Class = Class::new();
+static INVALID_ARGUMENT: Class = Class::new();
+
+impl Class {
+    const fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    fn set(&self, class: &'static mut ClassEntry) {
+        self.0.store(class, Ordering::Release);
+    }
+
+    fn get(&self) -> &'static ClassEntry {
+        // SAFETY: registered classes live until the module ends, and nothing throws before they are registered.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }.expect("the classes are registered when the module starts")
+    }
+}
+
+/// What can go wrong in a call, by the exception that PHP code catches.
+#[derive(Debug)]
+pub enum Problem {
+    /// `SseInvalidArgument`: the caller's mistake.
+    Argument(String),
+    /// `TypeError`: an argument of the wrong type.
+    Type(String),
+    /// `SseUnavailable`: no hub, or none that answers.
+    Unavailable(String),
+    /// `SseException`: anything else.
+    Other(String),
+    /// An exception that PHP code has thrown meanwhile.
+    Pending,
+}
+
+impl From<Problem> for PhpException {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Argument(message) => Self::new(message, 0, INVALID_ARGUMENT.get()),
+            Problem::Type(message) => Self::new(message, 0, ce::type_error()),
+            Problem::Unavailable(message) => Self::new(message, 0, UNAVAILABLE.get()),
+            Problem::Other(message) => Self::new(message, 0, EXCEPTION.get()),
+            Problem::Pending => unreachable!("a pending exception is thrown by returning to the engine"),
+        }
+    }
+}
+
+impl From<TopicError> for Problem {
+    fn from(error: TopicError) -> Self {
+        Self::Argument(error.to_string())
+    }
+}
+
+impl From<EventError> for Problem {
+    fn from(error: EventError) -> Self {
+        Self::Argument(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl From<SocketError> for Problem {
+    fn from(error: SocketError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<SpawnError> for Problem {
+    fn from(error: SpawnError) -> Self {
+        match error {
+            SpawnError::Config(error) => error.into(),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Hub { code: sse_hub::wire::ErrorCode::Invalid, message } => Self::Argument(message),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// Registers the classes. They are plain subclasses with the engine's own constructor, so that file, line and trace
+/// are filled in as for every exception.
+///
+/// # Errors
+/// If the engine refuses a class.
+pub fn register() -> ext_php_rs::error::Result<()> {
+    // SAFETY: SPL, which is part of every PHP, has started before this extension.
+    let runtime = || unsafe { &*spl_ce_RuntimeException };
+    ClassBuilder::new("SseException")
+        .extends((runtime, "\\RuntimeException"))
+        .registration(|c, _| EXCEPTION.set(c))
+        .register()?;
+    let base = || EXCEPTION.get();
+    let child = |name: &str| ClassBuilder::new(name).extends((base, "\\SseException"));
+    child("SseUnavailable").registration(|c, _| UNAVAILABLE.set(c)).register()?;
+    child("SseInvalidArgument").registration(|c, _| INVALID_ARGUMENT.set(c)).register()
+}

@@ -1,0 +1,19 @@
+//! What PHP sees: functions and classes, one file a noun.
+
+pub mod arguments;
+pub mod event;
+pub mod exceptions;
+pub mod hub;
+pub mod publish;
+pub mod stats;
+pub mod stream;
+pub mod subscription;
+pub mod trigger;
+
+use ext_php_rs::builders::ModuleBuilder;
+
+/// Adds all functions and classes to the module, but those that are registered when it starts.
+pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
+    let module = hub::declare(publish::declare(stats::declare(stream::declare(module))));
+    module.class::<trigger::SseTrigger>().class::<subscription::SseSubscription>()
+}

@@ -1,0 +1,41 @@
+//! `sse_cursor()` and `sse_stats()`.
+
+use ext_php_rs::builders::ModuleBuilder;
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::types::Zval;
+use ext_php_rs::{php_function, wrap_function};
+use sse_hub::client::ClientError;
+use sse_hub::wire::{Reply, Request};
+
+use crate::{spawn, zend};
+
+/// Adds the functions to the module.
+pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
+    module.function(wrap_function!(sse_cursor)).function(wrap_function!(sse_stats))
+}
+
+/// The id of the newest event. See stubs/sse.stub.php.
+///
+/// # Errors
+/// `SseUnavailable`.
+#[php_function]
+pub fn sse_cursor() -> PhpResult<String> {
+    let id = spawn::call(&Request::Cursor, None, |reply| match reply {
+        Reply::Cursor { id } => Ok(id.to_owned()),
+        other => Err(ClientError::Protocol(format!("{other:?} to a question for the cursor"))),
+    })?;
+    Ok(id)
+}
+
+/// The hub's counters. See stubs/sse.stub.php.
+///
+/// # Errors
+/// `SseUnavailable`.
+#[php_function]
+pub fn sse_stats() -> PhpResult<Zval> {
+    let json = spawn::call(&Request::Stats, None, |reply| match reply {
+        Reply::Stats { json } => Ok(json.to_owned()),
+        other => Err(ClientError::Protocol(format!("{other:?} to a question for the counters"))),
+    })?;
+    Ok(zend::call("json_decode", vec![&json, &true])?)
+}

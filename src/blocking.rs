@@ -1,0 +1,140 @@
+//! The stream served in the worker, where no hand-off is possible. The hub gets one end of a socket pair in place of the
+//! client's connection, so that it is the same stream with the same bytes; this worker copies them to PHP's output.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ext_php_rs::ffi;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+use sse_hub::wire::Framing;
+
+use crate::api::exceptions::Problem;
+use crate::api::stream::{Outcome, Stream};
+use crate::response::{self, Interrupted};
+use crate::{handoff, spawn, zend};
+
+/// `main/php_globals.h`: the client has gone.
+const PHP_CONNECTION_ABORTED: i32 = 1;
+
+/// Serves a stream until its client leaves or the hub ends it.
+///
+/// # Errors
+/// `Unavailable` if there is no hub; nothing has been sent then.
+pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
+    let (ours, theirs) = pair()?;
+    let held = match stream.attach(theirs.as_fd())? {
+        Ok(held) => held,
+        Err(outcome) => return Ok(outcome),
+    };
+    drop(theirs);
+    let client = handoff::hang_up_source();
+    if let Err(interrupted) = begin_unless_begun(stream) {
+        spawn::abort(&held);
+        return Ok(interrupted.into());
+    }
+    if let Err(error) = spawn::commit(&held, Framing::Raw) {
+        response::silence();
+        return Err(error.into());
+    }
+    // A client that leaves must not end the script in the middle of this function.
+    let ignored = set_ignore_user_abort(true);
+    let _ = zend::call("set_time_limit", vec![&0i64]);
+    let copied = copy(&ours, client);
+    set_ignore_user_abort(ignored);
+    response::silence();
+    Ok(copied.map_or_else(Outcome::from, |()| Outcome::Served))
+}
+
+/// A hand-off that failed late has sent the headers already.
+fn begin_unless_begun(stream: &Stream<'_>) -> Result<(), Interrupted> {
+    let globals = zend::sapi_globals();
+    if globals.headers_sent != 0 && !globals.request_info.no_headers {
+        return Ok(());
+    }
+    stream.begin(None)
+}
+
+/// A connected pair of stream sockets.
+///
+/// # Errors
+/// `Unavailable` if there are no descriptors left.
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Problem> {
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .map_err(|error| Problem::Unavailable(format!("no socket pair could be made: {error}")))
+}
+
+fn copy(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<(), Interrupted> {
+    let mut buffer = vec![0; 64 * 1024].into_boxed_slice();
+    loop {
+        match wait(hub, client)? {
+            Ready::ClientLeft => return Ok(()),
+            Ready::Hub => {}
+        }
+        match rustix::net::recv(hub, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return Ok(()),
+            Ok((read, _)) => {
+                let bytes = &buffer[..read];
+                // SAFETY: writes to the client through PHP's output layer, as `echo` does.
+                let written = zend::guarded(|| unsafe {
+                    ffi::php_output_write(bytes.as_ptr().cast(), bytes.len());
+                    ffi::sapi_flush();
+                });
+                if written.is_err() {
+                    return Err(Interrupted::Bailout);
+                }
+                if aborted() {
+                    return Ok(());
+                }
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// What happened first.
+enum Ready {
+    Hub,
+    ClientLeft,
+}
+
+fn wait(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<Ready, Interrupted> {
+    loop {
+        // `connection_aborted()` would notice only when a write fails.
+        let source = client.unwrap_or(hub.as_fd());
+        let mut descriptors = [PollFd::new(hub, PollFlags::IN), PollFd::new(&source, PollFlags::RDHUP)];
+        let used = if client.is_some() { 2 } else { 1 };
+        match rustix::event::poll(&mut descriptors[..used], None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => {
+                zend::dispatch_signals();
+                if zend::exception_pending() {
+                    return Err(Interrupted::Exception);
+                }
+                continue;
+            }
+            Err(_) => return Ok(Ready::ClientLeft),
+        }
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+        if used == 2 && descriptors[1].revents().intersects(gone) {
+            return Ok(Ready::ClientLeft);
+        }
+        if !descriptors[0].revents().is_empty() {
+            return Ok(Ready::Hub);
+        }
+    }
+}
+
+fn aborted() -> bool {
+    // SAFETY: reads a number of this request's globals.
+    unsafe { i32::from((*ffi::ext_php_rs_process_globals()).connection_status) & PHP_CONNECTION_ABORTED != 0 }
+}
+
+fn set_ignore_user_abort(ignore: bool) -> bool {
+    // SAFETY: a flag of this request's globals, which `ignore_user_abort()` sets in the same way.
+    unsafe {
+        let globals = ffi::ext_php_rs_process_globals();
+        std::mem::replace(&mut (*globals).ignore_user_abort, ignore)
+    }
+}

@@ -1,0 +1,75 @@
+//! FPM: the FastCGI connection between the web server and the worker.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::net::{SocketAddrAny, SocketType, sockopt};
+
+use super::{Connection, NoHandOff, Server};
+use crate::zend;
+
+/// The start of `struct _fcgi_request` (`main/fastcgi.c`), the same in PHP 8.1–8.6. Nothing in it is trusted before
+/// [`prove`] has asked the kernel.
+#[repr(C)]
+struct FcgiRequest {
+    listen_socket: i32,
+    tcp: i32,
+    fd: i32,
+    id: i32,
+    keep: i32,
+    nodelay: i32,
+    ended: i32,
+}
+
+/// The worker's FastCGI connection.
+pub(super) fn find() -> Result<Connection, NoHandOff> {
+    let context = zend::sapi_globals().server_context.cast::<FcgiRequest>();
+    if context.is_null() || !context.is_aligned() {
+        return Err(NoHandOff::unproved("FPM has no request"));
+    }
+    // SAFETY: under the SAPI `fpm-fcgi` the server context is a `fcgi_request`, which starts as declared above.
+    let request = unsafe { &*context };
+    prove(request)
+}
+
+fn prove(request: &FcgiRequest) -> Result<Connection, NoHandOff> {
+    let no = |reason: &str| Err(NoHandOff::unproved(format!("FPM's request is not as expected: {reason}")));
+    if request.ended != 0 {
+        return no("it has ended");
+    }
+    let Some(id) = u16::try_from(request.id).ok().filter(|id| *id > 0) else {
+        return no("its id is not between 1 and 65535");
+    };
+    if request.fd < 3 || request.listen_socket < 0 {
+        return no("it has no descriptors");
+    }
+    // SAFETY: these numbers are only asked about below; if they are no descriptors, the kernel says so.
+    let (connection, listener) =
+        unsafe { (BorrowedFd::borrow_raw(request.fd), BorrowedFd::borrow_raw(request.listen_socket)) };
+    if sockopt::socket_type(connection) != Ok(SocketType::STREAM) || rustix::net::getpeername(connection).is_err() {
+        return no("its descriptor is not a connected stream socket");
+    }
+    if sockopt::socket_acceptconn(listener) != Ok(true) {
+        return no("its listener does not listen");
+    }
+    let (Ok(local), Ok(listening)) = (rustix::net::getsockname(connection), rustix::net::getsockname(listener)) else {
+        return no("its sockets have no names");
+    };
+    if !accepted_at(&local, &listening) {
+        return no("its connection did not come from its listener");
+    }
+    Ok(Connection { descriptor: request.fd, server: Server::Fpm { request: id } })
+}
+
+/// Whether a connection with this local name can have been accepted by a listener of that name, which may be bound to
+/// all addresses of the machine.
+fn accepted_at(local: &SocketAddrAny, listening: &SocketAddrAny) -> bool {
+    let internet = |any: &SocketAddrAny| std::net::SocketAddr::try_from(any.clone()).ok();
+    match (internet(local), internet(listening)) {
+        (Some(local), Some(listening)) => {
+            local.port() == listening.port()
+                && (listening.ip().is_unspecified() || listening.ip().to_canonical() == local.ip().to_canonical())
+        }
+        (None, None) => local == listening,
+        _ => false,
+    }
+}

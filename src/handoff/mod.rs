@@ -1,0 +1,119 @@
+//! Taking the client's connection away from the worker: find it, prove that it is the right one, replace it.
+//!
+//! Nothing here touches a connection before it is proved, and until [`Connection::release`] the worker keeps it.
+
+mod apache;
+mod cli_server;
+mod fpm;
+mod peer;
+
+use std::os::fd::{BorrowedFd, RawFd};
+
+use rustix::fs::{Mode, OFlags};
+use sse_hub::wire::Framing;
+use thiserror::Error;
+
+use crate::zend;
+
+/// Why a stream has to be served in the worker.
+#[derive(Debug, Error)]
+pub enum NoHandOff {
+    /// The SAPI has no connection that could be handed over; nothing is wrong.
+    #[error("the {0} SAPI has no connection to hand over")]
+    Unsupported(String),
+    /// The SAPI normally can, but this connection could not be proved.
+    #[error("{0}")]
+    Unproved(String),
+}
+
+impl NoHandOff {
+    fn unproved(reason: impl Into<String>) -> Self {
+        Self::Unproved(reason.into())
+    }
+}
+
+/// The connection of the current request, proved to be so.
+#[derive(Debug)]
+pub struct Connection {
+    descriptor: RawFd,
+    server: Server,
+}
+
+/// What stands at the other end.
+#[derive(Debug, Clone, Copy)]
+enum Server {
+    Fpm { request: u16 },
+    CliServer,
+    Apache,
+}
+
+/// Finds the connection of the current request.
+///
+/// # Errors
+/// [`NoHandOff`] if there is none, or if it is not certain which it is.
+pub fn find() -> Result<Connection, NoHandOff> {
+    if cfg!(php_zts) {
+        return Err(NoHandOff::Unsupported("thread-safe".into()));
+    }
+    match zend::sapi_name().to_bytes() {
+        b"fpm-fcgi" => fpm::find(),
+        b"cli-server" => cli_server::find(),
+        b"apache2handler" => apache::find(),
+        other => Err(NoHandOff::Unsupported(String::from_utf8_lossy(other).into_owned())),
+    }
+}
+
+/// The socket whose hang-up tells that the client of a stream served in this worker has left, if there is one. It is
+/// only polled, never read or written.
+pub fn hang_up_source() -> Option<BorrowedFd<'static>> {
+    let descriptor = match zend::sapi_name().to_bytes() {
+        b"fpm-fcgi" => fpm::find().ok()?.descriptor,
+        b"cli-server" | b"apache2handler" => peer::find().ok()?,
+        b"cli" | b"cgi-fcgi" | b"phpdbg" => libc::STDOUT_FILENO,
+        _ => return None,
+    };
+    // SAFETY: the SAPI keeps this descriptor open for as long as the request runs, and it is used for no longer.
+    Some(unsafe { BorrowedFd::borrow_raw(descriptor) })
+}
+
+impl Connection {
+    /// The connection, to be sent to the hub.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the SAPI keeps this descriptor open for as long as the request runs.
+        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
+    }
+
+    /// How the server wraps what follows the headers. To be asked once the headers are sent: only then is it settled.
+    ///
+    /// # Errors
+    /// `Unproved` if the server has chosen something that the hub can't continue.
+    pub fn framing(&self) -> Result<Framing, NoHandOff> {
+        match self.server {
+            Server::Fpm { request } => Ok(Framing::FastCgi { request }),
+            Server::CliServer => Ok(Framing::Raw),
+            Server::Apache => apache::framing(),
+        }
+    }
+
+    /// The header line that this server needs so that it doesn't use the connection again.
+    pub fn extra_header(&self) -> Option<&'static str> {
+        matches!(self.server, Server::Apache).then_some("Connection: close")
+    }
+
+    /// Lets go: the worker's descriptor becomes `/dev/null`, so that whatever the worker still writes, reads or shuts
+    /// down at the end of the request does not reach the client. A closed descriptor would do worse: errors would count
+    /// as an aborted connection, and the number could be given to another file.
+    ///
+    /// # Errors
+    /// If `/dev/null` can't be opened; the worker then still has the connection.
+    pub fn release(self) -> rustix::io::Result<()> {
+        let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        // SAFETY: dup2 atomically replaces a descriptor that the SAPI owns; the SAPI keeps owning the number.
+        if unsafe { libc::dup3(std::os::fd::AsRawFd::as_raw_fd(&null), self.descriptor, libc::O_CLOEXEC) } < 0 {
+            return Err(
+                rustix::io::Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO)
+            );
+        }
+        Ok(())
+    }
+}

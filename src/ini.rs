@@ -1,0 +1,161 @@
+//! The `sse.*` settings: their table, and reading them.
+
+use std::ffi::CStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ext_php_rs::flags::IniEntryPermission;
+use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
+use sse_hub::config::{self, Config, ConfigError};
+use sse_hub::socket::Folder;
+
+use crate::zend;
+
+/// Every setting with its default and where it may be set. README.md says what they mean.
+static SETTINGS: IniEntryDefs<19> = IniEntryDefs::new([
+    IniEntryDef::new(c"sse.socket", c"", SYSTEM),
+    IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
+    IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
+    IniEntryDef::new(c"sse.namespace", c"", PER_DIR),
+    IniEntryDef::new(c"sse.spawn", c"auto", SYSTEM),
+    IniEntryDef::new(c"sse.detach", c"auto", PER_DIR),
+    IniEntryDef::new(c"sse.heartbeat", c"15", ALL),
+    IniEntryDef::new(c"sse.retry", c"2000", ALL),
+    IniEntryDef::new(c"sse.timeout", c"2000", ALL),
+    IniEntryDef::new(c"sse.max_streams", c"0", SYSTEM),
+    IniEntryDef::new(c"sse.max_topics", c"100", SYSTEM),
+    IniEntryDef::new(c"sse.max_event_size", c"1M", SYSTEM),
+    IniEntryDef::new(c"sse.stream_buffer", c"1M", SYSTEM),
+    IniEntryDef::new(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
+    IniEntryDef::new(c"sse.udp_key", c"", SYSTEM),
+    IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),
+    IniEntryDef::new(c"sse.log", c"", SYSTEM),
+    IniEntryDef::new(c"sse.log_level", c"warn", SYSTEM),
+    IniEntryDef::end(),
+]);
+
+const SYSTEM: IniEntryPermission = IniEntryPermission::System;
+const PER_DIR: IniEntryPermission = IniEntryPermission::PerDir;
+const ALL: IniEntryPermission = IniEntryPermission::All;
+
+/// Tells PHP about the settings.
+pub fn register(module: i32) {
+    IniEntryDef::register(SETTINGS.as_slice(), module);
+}
+
+/// Where the hub of this request is, and how its folder is guarded.
+///
+/// # Errors
+/// A namespace that can't be part of a file name.
+pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
+    let namespace = zend::ini(c"sse.namespace");
+    config::namespace(namespace)?;
+    let chosen = zend::ini(c"sse.socket");
+    if chosen.is_empty() {
+        let user = rustix::process::geteuid().as_raw();
+        let name = if namespace.is_empty() { "hub.sock".into() } else { format!("hub.{namespace}.sock") };
+        return Ok((temporary_folder().join(format!("php-sse-{user}")).join(name), Folder::Private));
+    }
+    let mut path = PathBuf::from(chosen);
+    if !namespace.is_empty() {
+        let extension = path.extension().map_or("sock".into(), |e| e.to_string_lossy().into_owned());
+        path.set_extension(format!("{namespace}.{extension}"));
+    }
+    Ok((path, Folder::Chosen))
+}
+
+/// PHP's own choice of a temporary folder (`sys_temp_dir`, then `TMPDIR`, then `/tmp`).
+fn temporary_folder() -> PathBuf {
+    let folder = zend::call("sys_get_temp_dir", vec![]).ok().and_then(|folder| folder.string());
+    folder.map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+/// Longest time that a call may wait for the hub.
+///
+/// # Errors
+/// Not a number of milliseconds.
+pub fn timeout() -> Result<Duration, ConfigError> {
+    Ok(Duration::from_millis(config::number("sse.timeout", zend::ini(c"sse.timeout"), 1, 600_000)?))
+}
+
+/// Seconds of silence after which a stream gets a comment; 0: never.
+///
+/// # Errors
+/// Not a number of seconds up to a day.
+pub fn heartbeat() -> Result<u32, ConfigError> {
+    small("sse.heartbeat", c"sse.heartbeat", MAX_HEARTBEAT)
+}
+
+/// Longest heartbeat, in seconds.
+pub const MAX_HEARTBEAT: u32 = 86_400;
+
+/// Reconnection time told to clients, in milliseconds; 0: not told.
+///
+/// # Errors
+/// Not a number of milliseconds up to a day.
+pub fn retry() -> Result<u32, ConfigError> {
+    small("sse.retry", c"sse.retry", MAX_RETRY)
+}
+
+/// Longest reconnection time, in milliseconds.
+pub const MAX_RETRY: u32 = 86_400_000;
+
+/// Bytes of data that an event may have.
+///
+/// # Errors
+/// Not a number of bytes.
+pub fn max_event_size() -> Result<usize, ConfigError> {
+    size("sse.max_event_size", c"sse.max_event_size", 1, 64 << 20)
+}
+
+/// Whether streams may leave the worker.
+///
+/// # Errors
+/// Neither `auto` nor `off`.
+pub fn detach() -> Result<bool, ConfigError> {
+    config::word("sse.detach", zend::ini(c"sse.detach"), &[("auto", true), ("off", false)])
+}
+
+/// Whether a hub may be started where none runs.
+///
+/// # Errors
+/// Neither `auto` nor `off`.
+pub fn spawn() -> Result<bool, ConfigError> {
+    config::word("sse.spawn", zend::ini(c"sse.spawn"), &[("auto", true), ("off", false)])
+}
+
+/// What a new hub is told.
+///
+/// # Errors
+/// The first setting that can't be used.
+pub fn hub_config() -> Result<Config, ConfigError> {
+    let (socket, _) = socket()?;
+    let key = zend::ini(c"sse.udp_key");
+    let idle = small("sse.idle_exit", c"sse.idle_exit", u32::MAX)?;
+    let log = zend::ini(c"sse.log");
+    Ok(Config {
+        socket,
+        socket_mode: config::socket_mode(zend::ini(c"sse.socket_mode"))?,
+        socket_group: config::group(zend::ini(c"sse.socket_group"))?,
+        udp: config::udp(zend::ini(c"sse.udp"), key)?,
+        udp_key: (!key.is_empty()).then(|| key.as_bytes().to_vec()),
+        max_streams: size("sse.max_streams", c"sse.max_streams", 0, 10_000_000)?,
+        max_topics: size("sse.max_topics", c"sse.max_topics", 1, 10_000)?,
+        max_event_size: max_event_size()?,
+        stream_buffer: size("sse.stream_buffer", c"sse.stream_buffer", 4096, 1 << 30)?,
+        idle_exit: (idle > 0).then(|| Duration::from_secs(idle.into())),
+        log: (!log.is_empty()).then(|| log.into()),
+        log_level: config::log_level(zend::ini(c"sse.log_level"))?,
+        shards: 0,
+    })
+}
+
+fn small(name: &'static str, ini: &CStr, max: u32) -> Result<u32, ConfigError> {
+    let number = config::number(name, zend::ini(ini), 0, max.into())?;
+    Ok(u32::try_from(number).unwrap_or(max))
+}
+
+fn size(name: &'static str, ini: &CStr, min: u64, max: u64) -> Result<usize, ConfigError> {
+    let number = config::number(name, zend::ini(ini), min, max)?;
+    Ok(usize::try_from(number).unwrap_or(usize::MAX))
+}

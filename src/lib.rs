@@ -1,0 +1,33 @@
+//! php-sse: live server-sent event streams for PHP that free their worker.
+//!
+//! This crate is the PHP face of it, and the only place that is unsafe about PHP; `hub/` holds the streams.
+
+#![allow(missing_docs, reason = "nothing of a cdylib is public to Rust; the macros generate undocumented items")]
+
+mod api;
+mod blocking;
+mod handoff;
+mod info;
+mod ini;
+mod response;
+mod signatures;
+mod spawn;
+mod zend;
+
+use ext_php_rs::prelude::*;
+
+/// Runs when the module starts, before any server forks.
+fn startup(_type: i32, module: i32) -> i32 {
+    spawn::remember_process();
+    ini::register(module);
+    let registered = api::exceptions::register().and_then(|()| api::event::register());
+    i32::from(registered.is_err())
+}
+
+/// The extension.
+#[php_module]
+#[php(startup = "startup")]
+pub fn module(module: ModuleBuilder) -> ModuleBuilder {
+    let module = module.name("sse").request_startup_function(signatures::complete).info_function(info::print);
+    api::declare(module)
+}

@@ -1,0 +1,161 @@
+//! A PHP response becomes an event stream: the session is let go, buffers are emptied, headers are sent.
+
+use std::ffi::CString;
+
+use ext_php_rs::ffi;
+
+use crate::api::exceptions::Problem;
+use crate::zend::{self, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
+
+/// The headers of every event stream. `X-Accel-Buffering` tells nginx not to collect the response.
+const HEADERS: [&str; 3] = ["Content-Type: text/event-stream", "Cache-Control: no-cache", "X-Accel-Buffering: no"];
+
+/// Headers that describe a body other than an event stream, set by the page or by an output handler.
+const UNFIT: [&str; 4] = ["Content-Encoding", "Content-Length", "ETag", "Last-Modified"];
+
+/// What kind of response the request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The stream.
+    Stream,
+    /// Its headers only.
+    HeadersOnly,
+}
+
+/// How changing the response was left.
+#[derive(Debug)]
+pub enum Interrupted {
+    /// A user's code that ran meanwhile threw, or called `exit`; the exception waits to be thrown.
+    Exception,
+    /// A fatal error in it; the engine is leaving.
+    Bailout,
+}
+
+/// Checks that the response can still become an event stream. Changes nothing.
+///
+/// # Errors
+/// If an output callback is running, or if headers are already on their way.
+pub fn check() -> Result<Wanted, Problem> {
+    // SAFETY: asks for flags of the output layer.
+    if unsafe { ffi::php_output_get_status() } & PHP_OUTPUT_LOCKED != 0 {
+        return Err(Problem::Other("sse_stream() can't be called inside an output buffer's callback".into()));
+    }
+    let globals = zend::sapi_globals();
+    if globals.headers_sent != 0 && !globals.request_info.no_headers {
+        return Err(Problem::Other(headers_sent()));
+    }
+    let method = zend::text(globals.request_info.request_method);
+    Ok(if method == Some("HEAD") { Wanted::HeadersOnly } else { Wanted::Stream })
+}
+
+fn headers_sent() -> String {
+    // SAFETY: asks where output began; the name belongs to the engine.
+    let (file, line) = unsafe { (start_filename(), ffi::php_output_get_start_lineno()) };
+    let advice = "call sse_stream() before any output, or turn output_buffering on";
+    match file {
+        Some(file) => format!("the response's headers are already sent (output started at {file}:{line}); {advice}"),
+        None => "the response's headers are already sent, for example by flush() or fastcgi_finish_request(); call sse_stream() before".into(),
+    }
+}
+
+/// Where output began. From PHP 8.1 on the engine has the name as a C string.
+unsafe fn start_filename() -> Option<String> {
+    // SAFETY: the engine's string, or null.
+    zend::text(unsafe { ffi::php_output_get_start_filename() }).map(str::to_owned)
+}
+
+/// Lets the session go, empties all output buffers and sends the headers. Runs the user's code where handlers for
+/// sessions, buffers or headers are registered.
+///
+/// # Errors
+/// [`Interrupted`], if such code did not return.
+pub fn begin(extra: &[String]) -> Result<(), Interrupted> {
+    close_session()?;
+    discard_output()?;
+    for header in UNFIT {
+        remove_header(header);
+    }
+    for header in HEADERS.into_iter().chain(extra.iter().map(String::as_str)) {
+        set_header(header);
+    }
+    send_headers()
+}
+
+/// Answers that there is no room for another stream: 503, to be tried again later.
+///
+/// # Errors
+/// [`Interrupted`], as for [`begin`].
+pub fn refuse(retry_after: u32) -> Result<(), Interrupted> {
+    close_session()?;
+    discard_output()?;
+    for header in UNFIT {
+        remove_header(header);
+    }
+    set_status(503);
+    set_header("Cache-Control: no-store");
+    set_header(&format!("Retry-After: {retry_after}"));
+    send_headers()
+}
+
+/// Makes everything that the script still outputs harmless.
+pub fn silence() {
+    // SAFETY: sets a flag of the output layer.
+    unsafe { ffi::php_output_set_status(PHP_OUTPUT_DISABLED) };
+}
+
+/// Another request of the same visitor may now have the session.
+fn close_session() -> Result<(), Interrupted> {
+    if zend::function_exists("session_write_close") {
+        run(|| {
+            let _ = zend::call("session_write_close", vec![]);
+        })?;
+    }
+    Ok(())
+}
+
+/// Ends all buffers without sending what they hold. The engine takes zlib's handlers off first, so that no compressed
+/// body is begun.
+fn discard_output() -> Result<(), Interrupted> {
+    // SAFETY: not inside a handler, see `check`; handlers that are user code run within `run`.
+    run(|| unsafe { ffi::php_output_discard_all() })
+}
+
+fn send_headers() -> Result<(), Interrupted> {
+    // SAFETY: both belong to a running request. PHP 8.1's flush alone would not send them.
+    run(|| unsafe {
+        ffi::sapi_send_headers();
+        ffi::sapi_flush();
+    })
+}
+
+fn run(code: impl FnOnce()) -> Result<(), Interrupted> {
+    guarded(code).map_err(|_| Interrupted::Bailout)?;
+    if zend::exception_pending() { Err(Interrupted::Exception) } else { Ok(()) }
+}
+
+fn set_header(line: &str) {
+    header(ffi::sapi_header_op_enum_SAPI_HEADER_REPLACE, line);
+}
+
+fn remove_header(name: &str) {
+    header(ffi::sapi_header_op_enum_SAPI_HEADER_DELETE, name);
+}
+
+fn header(operation: ffi::sapi_header_op_enum, line: &str) {
+    let Ok(text) = CString::new(line) else { return };
+    let mut line = ffi::sapi_header_line {
+        line: text.as_ptr().cast_mut(),
+        #[allow(clippy::useless_conversion)]
+        line_len: line.len().try_into().unwrap_or(0),
+        response_code: 0,
+    };
+    // SAFETY: the engine copies the line.
+    unsafe { ffi::sapi_header_op(operation, (&raw mut line).cast()) };
+}
+
+fn set_status(code: usize) {
+    // SAFETY: this operation takes the number in the pointer's place.
+    unsafe {
+        ffi::sapi_header_op(ffi::sapi_header_op_enum_SAPI_HEADER_SET_STATUS, std::ptr::without_provenance_mut(code))
+    };
+}

@@ -1,0 +1,376 @@
+//! Finding the hub, or starting it: one connection a process, made when it is first needed and again after a fork.
+
+use std::cell::RefCell;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sse_hub::client::{Client, ClientError};
+use sse_hub::config::{Config, ConfigError};
+use sse_hub::socket::{self, Folder, SocketError};
+use sse_hub::wire::{Framing, Reply, Request};
+use thiserror::Error;
+
+use crate::api::exceptions::Problem;
+use crate::{ini, zend};
+
+/// Why there is no hub to talk to.
+#[derive(Debug, Error)]
+pub enum SpawnError {
+    /// A setting that can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The socket or its folder.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The hub that is there.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// None is there, and none may be started.
+    #[error("{0}, and sse.spawn is off; start one with: php -r 'sse_hub();'")]
+    Off(ClientError),
+    /// This PHP can't fork safely.
+    #[error("{0}, and a thread-safe PHP can't start one; run it with: php -r 'sse_hub();'")]
+    #[cfg_attr(not(php_zts), allow(dead_code))]
+    ThreadSafe(ClientError),
+    /// Starting failed.
+    #[error("starting the hub failed: {0}")]
+    Fork(std::io::Error),
+}
+
+/// The process that loaded this extension: FPM's master, Apache's parent, or `php` itself.
+static LOADED_BY: AtomicU32 = AtomicU32::new(0);
+
+/// Remembers who loads the extension. Called when the module starts, before any server forks its workers.
+pub fn remember_process() {
+    LOADED_BY.store(std::process::id(), Ordering::Relaxed);
+}
+
+/// The process whose end should end the hub. FPM and Apache may have become daemons since they loaded the extension, but
+/// are always the parents of their workers.
+fn owner() -> Option<u32> {
+    let own = std::process::id();
+    match zend::sapi_name().to_bytes() {
+        b"cli-server" | b"apache2handler" | b"fpm-fcgi" => {}
+        _ => return None,
+    }
+    if LOADED_BY.load(Ordering::Relaxed) == own {
+        return Some(own);
+    }
+    let parent = std::os::unix::process::parent_id();
+    (parent > 1 || zend::sapi_name() == c"fpm-fcgi").then_some(parent)
+}
+
+/// This process's connection.
+struct Slot {
+    process: u32,
+    path: PathBuf,
+    client: Option<Client>,
+    /// Counts connections, so that a stream can be told from one of an earlier connection.
+    generation: u64,
+}
+
+thread_local! {
+    static HUB: RefCell<Slot> = const {
+        RefCell::new(Slot { process: 0, path: PathBuf::new(), client: None, generation: 0 })
+    };
+}
+
+impl Slot {
+    /// Forgets a connection that belongs to the parent process, to another hub, or to one that has gone.
+    fn refresh(&mut self, path: PathBuf) {
+        let process = std::process::id();
+        if self.process != process || self.path != path || self.client.as_ref().is_some_and(|c| !c.is_open()) {
+            self.client = None;
+        }
+        self.process = process;
+        self.path = path;
+    }
+
+    fn open(&mut self, folder: Folder, timeout: Duration) -> Result<&mut Client, SpawnError> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => {
+                self.generation += 1;
+                reach(&self.path, folder, timeout)?
+            }
+        };
+        Ok(self.client.insert(client))
+    }
+}
+
+/// A stream that the hub holds and that this process may commit.
+#[derive(Debug)]
+pub struct Held {
+    stream: u64,
+    generation: u64,
+}
+
+/// Asks the hub, starting it if need be, and reads its answer.
+///
+/// # Errors
+/// `Unavailable` if there is no hub or no answer within `sse.timeout`, `Argument` if the hub refuses what is asked.
+pub fn call<T>(
+    request: &Request<'_>,
+    descriptor: Option<BorrowedFd<'_>>,
+    read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
+) -> Result<T, Problem> {
+    Ok(ask(request, descriptor, read)?.0)
+}
+
+fn ask<T>(
+    request: &Request<'_>,
+    descriptor: Option<BorrowedFd<'_>>,
+    read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
+) -> Result<(T, u64), SpawnError> {
+    let timeout = ini::timeout()?;
+    let (path, folder) = ini::socket()?;
+    HUB.with_borrow_mut(|slot| {
+        slot.refresh(path);
+        let mut again = true;
+        loop {
+            let answer = slot.open(folder, timeout)?.call(request, descriptor, timeout).and_then(&read);
+            match answer {
+                Ok(answer) => return Ok((answer, slot.generation)),
+                Err(error @ ClientError::Hub { .. }) => return Err(error.into()),
+                // The hub ended before it could take the request: the next one gets it.
+                Err(ClientError::Closed) if again => again = false,
+                Err(error) => {
+                    slot.client = None;
+                    return Err(error.into());
+                }
+            }
+            slot.client = None;
+        }
+    })
+}
+
+/// Offers a connection to the hub, which holds it without touching it until [`commit`].
+///
+/// # Errors
+/// `SpawnError`; `Client(Hub { code: Full, .. })` if there is no room for another stream.
+pub fn attach(patterns: &[&str], heartbeat: u32, retry: u32, descriptor: BorrowedFd<'_>) -> Result<Held, SpawnError> {
+    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat, retry };
+    let (stream, generation) = ask(&request, Some(descriptor), |reply| match reply {
+        Reply::Attached { stream } => Ok(stream),
+        other => Err(ClientError::Protocol(format!("{other:?} to a connection"))),
+    })?;
+    Ok(Held { stream, generation })
+}
+
+/// Lets the stream begin.
+///
+/// # Errors
+/// If the hub that held it is gone.
+pub fn commit(held: &Held, framing: Framing) -> Result<(), ClientError> {
+    on_same_connection(held, &Request::Commit { stream: held.stream, framing })
+}
+
+/// Takes the connection back. A hub that is gone has given it back already.
+pub fn abort(held: &Held) {
+    let _ = on_same_connection(held, &Request::Abort { stream: held.stream });
+}
+
+fn on_same_connection(held: &Held, request: &Request<'_>) -> Result<(), ClientError> {
+    HUB.with_borrow(|slot| match &slot.client {
+        Some(client) if slot.generation == held.generation && slot.process == std::process::id() => {
+            client.post(request)
+        }
+        _ => Err(ClientError::Closed),
+    })
+}
+
+/// Tells the hub something, without waiting and without starting one: where none runs, nobody listens.
+pub fn post(request: &Request<'_>) -> bool {
+    let Ok((path, folder)) = ini::socket() else { return false };
+    HUB.with_borrow_mut(|slot| {
+        slot.refresh(path);
+        for _ in 0..2 {
+            if slot.client.is_none() {
+                if socket::check_folder(&slot.path, folder).is_err() {
+                    return false;
+                }
+                slot.generation += 1;
+                slot.client = Client::connect(&slot.path, owner()).ok();
+            }
+            match slot.client.as_ref().map(|client| client.post(request)) {
+                Some(Ok(())) => return true,
+                Some(Err(ClientError::Closed)) => slot.client = None,
+                _ => return false,
+            }
+        }
+        false
+    })
+}
+
+/// Whether a hub answers at this socket.
+pub fn answers(path: &Path) -> bool {
+    Client::connect(path, None).is_ok()
+}
+
+/// Connects to the hub, and starts it if none runs.
+fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, SpawnError> {
+    socket::check_folder(path, folder)?;
+    let missing = match Client::connect(path, owner()) {
+        Ok(client) => return Ok(client),
+        Err(error @ (ClientError::NotRunning { .. } | ClientError::Closed)) => error,
+        Err(error) => return Err(error.into()),
+    };
+    if !ini::spawn()? {
+        return Err(SpawnError::Off(missing));
+    }
+    #[cfg(php_zts)]
+    return Err(SpawnError::ThreadSafe(missing));
+    #[cfg(not(php_zts))]
+    {
+        let config = ini::hub_config()?;
+        socket::check_may_start(path)?;
+        let lock = socket::lock(path, timeout)?;
+        // Somebody else may have started one while this process waited for the lock.
+        if let Ok(client) = Client::connect(path, owner()) {
+            return Ok(client);
+        }
+        let listener = socket::bind(&lock, path, config.socket_mode, config.socket_group)?;
+        start(config, listener).map_err(SpawnError::Fork)?;
+        drop(lock);
+        Ok(Client::connect(path, owner())?)
+    }
+}
+
+/// Forks the hub. It becomes no child of this process, so that the application's own `pcntl_wait()` never meets it.
+#[cfg_attr(php_zts, allow(dead_code))]
+fn start(mut config: Config, listener: UnixListener) -> std::io::Result<()> {
+    if config.log.is_none() {
+        let mut log = config.socket.clone().into_os_string();
+        log.push(".log");
+        config.log = Some(log.into());
+    }
+    // No handler of PHP may run in the children: signals wait until they have none left.
+    let mask = signals::block_all();
+    // SAFETY: this PHP is not thread-safe, so the process has one thread (of PHP's); the child only calls what is safe
+    // after a fork in that case.
+    match unsafe { libc::fork() } {
+        -1 => {
+            let error = std::io::Error::last_os_error();
+            signals::restore(&mask);
+            Err(error)
+        }
+        0 => {
+            // SAFETY: as above.
+            match unsafe { libc::fork() } {
+                0 => become_hub(config, listener),
+                // SAFETY: ends this child at once, without PHP's exit handlers.
+                pid => unsafe { libc::_exit(i32::from(pid < 0)) },
+            }
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: waits for the child made above, which ends at once.
+            while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
+                && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
+            {}
+            signals::restore(&mask);
+            if status == 0 { Ok(()) } else { Err(std::io::Error::other("the second fork failed")) }
+        }
+    }
+}
+
+/// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open: a listening socket kept here
+/// would keep the server's port taken.
+#[cfg_attr(php_zts, allow(dead_code))]
+fn become_hub(config: Config, listener: UnixListener) -> ! {
+    const LISTENER: i32 = 3;
+    let ended = std::panic::catch_unwind(|| {
+        signals::reset();
+        let listener = OwnedFd::from(listener);
+        // SAFETY: plain system calls on numbers; every descriptor but the listener is meant to go. The originals' Rust
+        // owners are all in frames of the parent, which never return here.
+        let listener = unsafe {
+            libc::setsid();
+            libc::umask(0o077);
+            libc::chdir(c"/".as_ptr());
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            for stdio in 0..3 {
+                libc::dup2(null, stdio);
+            }
+            let raw = listener.as_raw_fd();
+            std::mem::forget(listener);
+            if raw != LISTENER {
+                libc::dup2(raw, LISTENER);
+            }
+            libc::syscall(libc::SYS_close_range, LISTENER + 1, u32::MAX, 0);
+            libc::fcntl(LISTENER, libc::F_SETFD, libc::FD_CLOEXEC);
+            <UnixListener as std::os::fd::FromRawFd>::from_raw_fd(LISTENER)
+        };
+        title::set("sse-hub");
+        sse_hub::run(config, listener)
+    });
+    // SAFETY: ends the process without PHP's exit handlers, which belong to its parent.
+    unsafe { libc::_exit(i32::from(!matches!(ended, Ok(Ok(()))))) }
+}
+
+mod signals {
+    //! Signals around a fork.
+
+    /// Blocks all signals and returns the mask that was set.
+    pub fn block_all() -> libc::sigset_t {
+        // SAFETY: both sets are filled by the calls before they are read.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            before
+        }
+    }
+
+    /// Sets a mask that [`block_all`] returned.
+    pub fn restore(mask: &libc::sigset_t) {
+        // SAFETY: the mask was filled by the kernel.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
+    }
+
+    /// Gives every signal its default action, then lets all through.
+    pub fn reset() {
+        // SAFETY: default actions need no code of this process; numbers that can't be set are refused.
+        unsafe {
+            for signal in 1..=libc::SIGRTMAX() {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            restore(&none);
+        }
+    }
+}
+
+mod title {
+    //! The name that `ps` shows.
+
+    /// Sets the process's name, and overwrites its command line as far as there is room.
+    pub fn set(name: &str) {
+        if let Ok(short) = std::ffi::CString::new(name) {
+            let _ = rustix::thread::set_name(&short);
+        }
+        let Some((start, end)) = command_line() else { return };
+        let room = end.saturating_sub(start);
+        let text = &name.as_bytes()[..name.len().min(room.saturating_sub(1))];
+        // SAFETY: the kernel says that this process's arguments stand in this memory of its own; it stays writable.
+        unsafe {
+            let memory = std::ptr::with_exposed_provenance_mut::<u8>(start);
+            std::ptr::write_bytes(memory, 0, room);
+            std::ptr::copy_nonoverlapping(text.as_ptr(), memory, text.len());
+        }
+    }
+
+    /// Where the arguments stand: fields 48 and 49 of `/proc/self/stat` (proc(5)).
+    fn command_line() -> Option<(usize, usize)> {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        let after_name = stat.rsplit_once(") ")?.1;
+        let mut fields = after_name.split(' ').skip(48 - 3);
+        let (start, end) = (fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?);
+        (start > 0 && end > start).then_some((start, end))
+    }
+}

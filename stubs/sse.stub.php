@@ -1,0 +1,206 @@
+<?php
+
+/**
+ * php-sse: live server-sent event streams that free their PHP worker. This file is the manual; it is never loaded.
+ *
+ * The format on the wire is that of the HTML standard, "Server-sent events"
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ *
+ * A **topic** is a name of 1 to 255 bytes of UTF-8, segments joined by single dots, without white space, control
+ * characters or `*`: `chat.general`, `orders.42.status`. A **pattern** is a topic in which `*` stands for one segment and
+ * `**`, as the last segment, for one or more: `orders.*.status`, `orders.**`, `**`.
+ */
+
+/**
+ * Makes the response of this request an event stream, and frees the worker.
+ *
+ * Every event published to a topic that matches is sent to the client as it is, until the client leaves. The function
+ * lets the session go, empties all output buffers (what was echoed into them is thrown away), sends the headers
+ * (`Content-Type: text/event-stream`, `Cache-Control: no-cache`, `X-Accel-Buffering: no`) and gives the client's
+ * connection to the hub, which holds it from then on. It never calls exit: the script goes on, and what it still outputs
+ * is thrown away.
+ *
+ * Where no hand-off is possible (the command line, CGI, mod_php with HTTPS, `sse.detach=off`), it serves the same stream
+ * in this worker, and returns when the client has left or the hub has stopped.
+ *
+ * ```php
+ * session_start();
+ * if (!isset($_SESSION['user'])) { http_response_code(403); exit; }
+ * sse_stream(['news', 'users.' . $_SESSION['user'] . '.**']);
+ * ```
+ *
+ * @param string|array<string> $topics  A pattern, or a list of them; at most `sse.max_topics` (100).
+ * @param callable|null        $render  Not available in this version: must be null.
+ * @param array<string, mixed> $options `heartbeat` (int, seconds of silence after which a comment is sent, 0 to 86400, 0:
+ *                                      never; default `sse.heartbeat`), `retry` (int, the reconnection time told to the
+ *                                      client first, in milliseconds, 0 to 86400000, 0: not told; default `sse.retry`),
+ *                                      `detach` (bool, false: serve in this worker; default by `sse.detach`), `headers`
+ *                                      (array of name => value, further response headers; default none).
+ *
+ * @return bool True at once, when the hub has the stream. False, when the response is complete: the stream was served in
+ *              this worker and is over, or the request was HEAD (headers only), or there was no room for another stream
+ *              (`sse.max_streams`, or the hub's descriptor limit), which the client was told by 503 with `Retry-After`.
+ *
+ * @throws SseInvalidArgument A topic, pattern or option breaks a rule; the message names the value and the rule.
+ * @throws SseUnavailable     No hub runs and none can be started, or it does not answer within `sse.timeout`.
+ * @throws SseException       The headers are already sent, the response has been finished, an output callback is running,
+ *                            or a setting can't be used.
+ *                            After each of these the request is as it was: session, buffers and headers are untouched.
+ */
+function sse_stream(string|array $topics, ?callable $render = null, array $options = []): bool {}
+
+/**
+ * Publishes an event to all streams and subscriptions that watch one of its topics. Each gets it once.
+ *
+ * All events of a hub have one order, the same for every reader.
+ *
+ * ```php
+ * sse_publish('chat.general', ['from' => 'alice', 'text' => 'hi'], event: 'message');
+ * ```
+ *
+ * @param string|array<string> $topics A topic, or a list of them; no wildcards.
+ * @param mixed                $data   A string is sent as it is (UTF-8; any line ends); anything else as JSON, by PHP's own
+ *                                     json_encode() with slashes and Unicode unescaped. At most `sse.max_event_size` bytes.
+ * @param string|null          $event  The event's type, 1 to 255 bytes without line break or NUL. Null: browsers dispatch
+ *                                     it as `message`.
+ * @param string|null          $id     Your own id, 1 to 255 bytes without line break or NUL. Null: the hub gives one.
+ * @param int|null             $retry  Reconnection time for the clients that get it, in milliseconds, 0 to 86400000.
+ *
+ * @return string The event's id: your own, or the hub's, `milliseconds-sequence`, which only grows.
+ *
+ * @throws SseInvalidArgument A topic, the data, name, id or retry breaks a rule.
+ * @throws SseUnavailable     No hub took the event within `sse.timeout`. If the message says that it is not known whether
+ *                            it did, the event may still arrive.
+ * @throws JsonException      The data can't be encoded.
+ */
+function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?string $id = null, ?int $retry = null): string {}
+
+/**
+ * The id of the newest event.
+ *
+ * @return string The id; where nothing was published yet, one that is smaller than all to come.
+ *
+ * @throws SseUnavailable No hub runs and none can be started, or it does not answer within `sse.timeout`.
+ */
+function sse_cursor(): string {}
+
+/**
+ * The hub's counters since it started: streams open and closed (and why), events, deliveries, bytes, heartbeats, wakes.
+ *
+ * ```php
+ * echo sse_stats()['streams']['open'];
+ * ```
+ *
+ * @return array<string, mixed> Counters by name; README.md lists them.
+ *
+ * @throws SseUnavailable No hub runs and none can be started, or it does not answer within `sse.timeout`.
+ */
+function sse_stats(): array {}
+
+/**
+ * Runs the hub in the foreground, for systemd and containers: `php -r 'sse_hub();'`. It logs to standard error unless
+ * `sse.log` is set, and returns when SIGTERM or SIGINT ends it, all streams closed cleanly.
+ *
+ * @throws SseException   Not on the command line; or a hub already runs at `sse.socket`; or a setting can't be used.
+ * @throws SseUnavailable It can't listen at `sse.socket`.
+ */
+function sse_hub(): void {}
+
+/**
+ * Tells that topics changed, without data: a wake. It wakes {@see SseSubscription}s now, and renders in a later version.
+ *
+ * ```php
+ * SseTrigger::push('notifications_timestamp_user_' . $userId);
+ * ```
+ */
+final class SseTrigger
+{
+    /**
+     * Sends one small message to the hub. Never throws, never waits, never starts a hub: where none runs, nobody listens.
+     *
+     * @param string ...$topics Topics, no wildcards.
+     *
+     * @return bool False if it could not be taken: no topic, not a topic, no hub, or a hub that is behind.
+     */
+    public static function push(string ...$topics): bool {}
+}
+
+/**
+ * An event, or a wake, as a PHP process reads it from a {@see SseSubscription}.
+ */
+final class SseEvent
+{
+    /** The event's id; empty for a wake. */
+    public readonly string $id;
+
+    /** The topic it was published to (the first that the subscription watches), or that changed; `**` if all did. */
+    public readonly string $topic;
+
+    /** The event's type, if it has one. */
+    public readonly ?string $event;
+
+    /** The data, a string, as it was published (JSON where `sse_publish()` encoded it); null for a wake. */
+    public readonly mixed $data;
+
+    /** Whether this is a wake: something changed, no data. */
+    public readonly bool $isTrigger;
+}
+
+/**
+ * Events for a PHP process: a queue worker, a command, a test. It is active from the constructor on: what is published
+ * after that is read, in order, once.
+ *
+ * ```php
+ * foreach (new SseSubscription('orders.**') as $event) {
+ *     handle($event->topic, json_decode($event->data));
+ * }
+ * ```
+ *
+ * Signal handlers (pcntl) run while it waits.
+ *
+ * @implements Iterator<int, SseEvent>
+ */
+final class SseSubscription implements Iterator
+{
+    /**
+     * @param string|array<string> $topics  A pattern, or a list of them.
+     * @param array<string, mixed> $options `timeout` (float, seconds: iteration ends when nothing came for so long, and
+     *                                      can be taken up again; default null: it waits for ever).
+     *
+     * @throws SseInvalidArgument A pattern or option breaks a rule.
+     * @throws SseUnavailable     No hub runs and none can be started, or it has no room, or does not answer in time.
+     */
+    public function __construct(string|array $topics, array $options = []) {}
+
+    /** The event read last; null when none came in time. */
+    public function current(): mixed {}
+
+    /** How many events were read before the current one. */
+    public function key(): mixed {}
+
+    /**
+     * Waits for the next event.
+     *
+     * @throws SseUnavailable The hub ended the subscription: it stopped, or this process read too slowly.
+     */
+    public function next(): void {}
+
+    /**
+     * Waits for the first event. Reading can't go back: later calls keep the current event.
+     *
+     * @throws SseUnavailable As {@see next()}.
+     */
+    public function rewind(): void {}
+
+    /** Whether there is a current event. */
+    public function valid(): bool {}
+}
+
+/** What php-sse throws. */
+class SseException extends RuntimeException {}
+
+/** There is no hub, or it does not answer; later it may. */
+class SseUnavailable extends SseException {}
+
+/** The caller's mistake; the message names the value and the rule. */
+class SseInvalidArgument extends SseException {}

@@ -1,0 +1,77 @@
+--TEST--
+Bad arguments are refused at once, by messages that name the value and the rule
+--INI--
+sse.namespace=bad_arguments
+sse.udp=
+sse.idle_exit=5
+sse.max_event_size=100
+sse.max_topics=3
+--FILE--
+<?php
+function attempt(callable $call): void
+{
+    try {
+        $call();
+        echo "accepted\n";
+    } catch (Throwable $e) {
+        echo get_class($e), ': ', $e->getMessage(), "\n";
+    }
+}
+attempt(fn () => sse_publish('', 'x'));
+attempt(fn () => sse_publish([], 'x'));
+attempt(fn () => sse_publish(5, 'x'));
+attempt(fn () => sse_publish([5], 'x'));
+attempt(fn () => sse_publish("a\xff", 'x'));
+attempt(fn () => sse_publish('a.*', 'x'));
+attempt(fn () => sse_publish('a..b', 'x'));
+attempt(fn () => sse_publish("a\nb", 'x'));
+attempt(fn () => sse_publish('a', "bin\xff"));
+attempt(fn () => sse_publish('a', str_repeat('x', 101)));
+attempt(fn () => sse_publish('a', 'x', "na\nme"));
+attempt(fn () => sse_publish('a', 'x', ''));
+attempt(fn () => sse_publish('a', 'x', null, "i\0d"));
+attempt(fn () => sse_publish('a', 'x', null, str_repeat('i', 256)));
+attempt(fn () => sse_publish('a', 'x', retry: -1));
+attempt(fn () => sse_publish('a', NAN));
+attempt(fn () => sse_stream('a*'));
+attempt(fn () => sse_stream('**.a'));
+attempt(fn () => sse_stream(['a', 'b', 'c', 'd']));
+attempt(fn () => sse_stream('a', fn () => 1));
+attempt(fn () => sse_stream('a', options: ['heartbeat' => -1]));
+attempt(fn () => sse_stream('a', options: ['heartbeat' => '5']));
+attempt(fn () => sse_stream('a', options: ['hartbeat' => 5]));
+attempt(fn () => sse_stream('a', options: ['detach' => 'no']));
+attempt(fn () => sse_stream('a', options: ['headers' => ["X-A\r\nSet-Cookie" => 'x']]));
+attempt(fn () => sse_stream('a', options: ['headers' => ['X-A' => "x\r\nSet-Cookie: y"]]));
+attempt(fn () => new SseSubscription('a', ['timeout' => 'soon']));
+attempt(fn () => new SseSubscription(null));
+?>
+--EXPECT--
+SseInvalidArgument: a topic must not be empty
+SseInvalidArgument: sse_publish(): no topic given; name at least one
+TypeError: sse_publish(): Argument #1 ($topics) must be of type array|string, int given
+TypeError: sse_publish(): Argument #1 ($topics) must be a string or an array of strings in UTF-8
+SseInvalidArgument: sse_publish(): a topic must be valid UTF-8
+SseInvalidArgument: topic 'a.*' contains '*'; wildcards are for watching only, publish to a full topic
+SseInvalidArgument: topic 'a..b' has an empty segment; write names joined by single dots, such as 'chat.general'
+SseInvalidArgument: topic 'a\nb' contains white space or a control character, which topics can't have
+SseInvalidArgument: data is not valid UTF-8 (first bad byte at offset 3); event streams are text, encode binary data, for example with base64_encode()
+SseInvalidArgument: data is 101 bytes long; sse.max_event_size allows 100
+SseInvalidArgument: event name 'na\nme' contains a line break or NUL, which would end its line in the stream
+SseInvalidArgument: event name must not be empty; leave it out instead
+SseInvalidArgument: event id 'i\u{0}d' contains a line break or NUL, which would end its line in the stream
+SseInvalidArgument: event id is 256 bytes long; at most 255 are allowed
+SseInvalidArgument: sse_publish(): $retry must be from 0 to 86400000 milliseconds, -1 given
+JsonException: Inf and NaN cannot be JSON encoded
+SseInvalidArgument: pattern 'a*': '*' must be a whole segment, as in 'orders.*.status'
+SseInvalidArgument: pattern '**.a': '**' may only be the last segment, as in 'orders.**'
+SseInvalidArgument: 4 topics given; sse.max_topics allows 3
+SseInvalidArgument: sse_stream(): $render is not available in this version; publish events with sse_publish() instead
+SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
+SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given
+SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, detach, headers
+SseInvalidArgument: sse_stream(): option 'detach' must be a bool, string given
+SseInvalidArgument: sse_stream(): option 'headers': 'X-A\r\nSet-Cookie' is not a header name with a one-line string value
+SseInvalidArgument: sse_stream(): option 'headers': 'X-A' is not a header name with a one-line string value
+SseInvalidArgument: SseSubscription: option 'timeout' must be a number of seconds from 0, string given
+TypeError: SseSubscription: Argument #1 ($topics) must be of type array|string, null given

@@ -1,0 +1,165 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Client\Stream;
+use PhpSse\Tests\Server\Catalogue;
+use PhpSse\Tests\Server\Server;
+
+/** Whatever the page did before it streams has a defined outcome. */
+final class BeforeStreamTest extends ServerTestCase
+{
+    private const GZIP = ['Accept-Encoding' => 'gzip, deflate'];
+
+    /** @return iterable<string, array{string, string, array<string, string|int>}> server, deeds, settings */
+    public function harmlessDeeds(): iterable
+    {
+        $deeds = [
+            'an open session' => ['session', []],
+            'nested output buffers' => ['buffers', []],
+            'a buffer with a callback' => ['callback-buffer,echo', []],
+            'zlib.output_compression at run time' => ['zlib', []],
+            'zlib.output_compression in php.ini' => ['', ['zlib.output_compression' => 'On']],
+            'zlib.output_compression and early output' => ['echo', ['zlib.output_compression' => 'On']],
+            'ob_gzhandler' => ['gzhandler', []],
+            'ob_gzhandler and early output' => ['gzhandler,echo', []],
+            'early output in the buffer of php.ini' => ['echo', ['output_buffering' => 4096]],
+            'a content type of its own' => ['own-type', []],
+            'a content length' => ['length', []],
+            'another status' => ['status', []],
+            'all at once' => ['session,buffers,gzhandler,echo,own-type,length', ['output_buffering' => 4096]],
+        ];
+        foreach (Catalogue::EACH_SAPI as $server) {
+            foreach ($deeds as $title => [$deed, $ini]) {
+                yield "$server, $title" => [$server, $deed, $ini];
+            }
+        }
+    }
+
+    /**
+     * @dataProvider harmlessDeeds
+     * @param array<string, string|int> $ini
+     */
+    public function testAPureStreamFollows(string $name, string $deed, array $ini): void
+    {
+        $server = $this->serve($name, $ini);
+
+        $stream = $server->client->openOne("/stream.php?topics=news&before=$deed", self::GZIP);
+
+        $this->assertPureStream($server, $stream);
+        $server->awaitLog('sse_stream returned true');
+    }
+
+    /** @return array<string, array{string}> */
+    public function servers(): array
+    {
+        return Catalogue::each(Catalogue::EACH_SAPI);
+    }
+
+    /** @dataProvider servers */
+    public function testHeadersOfThePageAreKept(string $name): void
+    {
+        $server = $this->serve($name);
+
+        $stream = $server->client->openOne('/stream.php?topics=news&before=header');
+
+        self::assertSame('kept', $stream->response->headers['x-page'] ?? null);
+        $this->assertPureStream($server, $stream);
+    }
+
+    /** @dataProvider servers */
+    public function testUnbufferedOutputIsAnExceptionAndThePageGoesOn(string $name): void
+    {
+        $server = $this->serve($name);
+
+        $response = $server->client->request('/stream.php?topics=news&before=echo');
+
+        self::assertStringStartsWith('early output[caught SseException: ', $response->body);
+        self::assertSame(0, $server->stats()['streams']);
+    }
+
+    /** @dataProvider servers */
+    public function testSentHeadersAreAnExceptionAndThePageGoesOn(string $name): void
+    {
+        $server = $this->serve($name, ['output_buffering' => 4096]);
+
+        // The buffer holds what is printed after the flush of the headers: that too must be untouched.
+        $response = $server->client->request('/stream.php?topics=news&before=flush,echo');
+
+        self::assertStringStartsWith('early output[caught SseException: ', $response->body);
+        self::assertSame(0, $server->stats()['streams']);
+    }
+
+    /** @dataProvider servers */
+    public function testAnExceptionLeavesSessionAndBuffersAsTheyWere(string $name): void
+    {
+        $server = $this->serve($name);
+        $cookie = ['Cookie' => 'PHPSESSID=0123456789abcdef0123456789'];
+
+        $response = $server->client->request('/stream.php?topics=news&before=session,flush,buffers', $cookie);
+
+        self::assertStringContainsString('output of level 1output of level 2output of level 3', $response->body);
+        self::assertStringContainsString('[caught SseException: ', $response->body);
+        self::assertSame('{"streams":1,"visits":1}', $server->client->request('/session.php', $cookie)->body);
+    }
+
+    /** @dataProvider servers */
+    public function testACallWithinAnOutputCallbackIsAnException(string $name): void
+    {
+        $server = $this->serve($name);
+
+        $response = $server->client->request('/in-callback.php');
+
+        self::assertSame('the page[caught SseException]', $response->body);
+    }
+
+    /** @dataProvider servers */
+    public function testAHeadRequestGetsTheHeadersAndNoStream(string $name): void
+    {
+        $server = $this->serve($name);
+
+        $response = $server->client->request('/stream.php?topics=news', [], 'HEAD');
+
+        self::assertSame(200, $response->status);
+        self::assertStringStartsWith('text/event-stream', $response->headers['content-type'] ?? '');
+        self::assertSame('', $response->body);
+        $server->awaitLog('sse_stream returned false');
+        self::assertSame(0, $server->stats()['streams']);
+    }
+
+    /** @return array<string, array{string}> */
+    public function fpmServers(): array
+    {
+        return Catalogue::each(['nginx-fpm-unix', 'nginx-fpm-tcp-keep']);
+    }
+
+    /** @dataProvider fpmServers */
+    public function testAFinishedRequestIsAnException(string $name): void
+    {
+        $server = $this->serve($name);
+
+        $response = $server->client->request('/stream.php?topics=news&before=finish');
+
+        self::assertSame('', $response->body);
+        $server->awaitLog('sse_stream threw SseException: ');
+        self::assertSame(0, $server->stats()['streams']);
+    }
+
+    private function assertPureStream(Server $server, Stream $stream): void
+    {
+        $server->publish('news', 'event', ['id' => '1-1']);
+        $server->client->awaitEvents($stream, 1);
+        $headers = $stream->response->headers;
+
+        self::assertSame("retry: 2000\n\nid: 1-1\ndata: event\n\n", $stream->response->body);
+        self::assertMatchesRegularExpression(
+            '~^text/event-stream(; ?charset=utf-8)?$~i',
+            $headers['content-type'] ?? '(no type)',
+        );
+        self::assertStringContainsString('no-cache', $headers['cache-control'] ?? '(none)');
+        self::assertArrayNotHasKey('content-encoding', $headers);
+        self::assertArrayNotHasKey('content-length', $headers);
+    }
+}

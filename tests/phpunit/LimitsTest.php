@@ -1,0 +1,112 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Client\Response;
+use PhpSse\Tests\Server\Catalogue;
+use PhpSse\Tests\Support\Deadline;
+
+/** A hub that is full says so to the client, in HTTP's own words, and to the administrator in its log. */
+final class LimitsTest extends ServerTestCase
+{
+    /** @return array<string, array{string}> */
+    public function servers(): array
+    {
+        return Catalogue::each([...Catalogue::EACH_SAPI, 'nginx-fpm-blocking']);
+    }
+
+    /** @dataProvider servers */
+    public function testAStreamTooManyIsAnswered503AndOthersLiveOn(string $name): void
+    {
+        $server = $this->serve($name, ['sse.max_streams' => 3], ['pm.max_children' => 5]);
+        $streams = $server->client->openMany(3, '/stream.php?topics=news');
+
+        $refused = $server->client->request('/stream.php?topics=news');
+
+        $this->assertRefused($refused);
+        $server->awaitLog('sse_stream returned false');
+        $server->publish('news', 'still here');
+        foreach ($streams as $stream) {
+            self::assertSame(['still here'], $server->client->awaitEvents($stream, 1));
+        }
+        self::assertStringContainsString('max_streams', $server->logs());
+    }
+
+    /** @dataProvider servers */
+    public function testAPlaceThatBecomesFreeIsTaken(string $name): void
+    {
+        $server = $this->serve($name, ['sse.max_streams' => 2], ['pm.max_children' => 4]);
+        $streams = $server->client->openMany(2, '/stream.php?topics=news');
+        $streams[0]->close();
+        Deadline::until(static fn (): bool => $server->stats()['streams'] === 1, 10.0, 'one stream is counted');
+
+        $server->client->openOne('/stream.php?topics=news');
+
+        $this->assertRefused($server->client->request('/stream.php?topics=news'));
+    }
+
+    public function testAHubWithoutDescriptorsLeftAnswers503AndGoesOn(): void
+    {
+        $server = $this->serve('nginx-fpm-unix', [], ['nofile' => 64]);
+        $opened = [];
+        $refused = null;
+        while ($refused === null && count($opened) < 100) {
+            $stream = $server->client->open('/stream.php?topics=news');
+            $server->client->await(
+                $stream,
+                static fn (): bool => $stream->isOpen() || $stream->ended,
+                10.0,
+                'the request is answered in some way',
+            );
+            if ($stream->isOpen()) {
+                $opened[] = $stream;
+            } else {
+                $refused = $stream->response;
+            }
+        }
+
+        self::assertNotNull($refused, count($opened) . ' streams were opened with 64 descriptors');
+        $this->assertRefused($refused);
+        self::assertGreaterThan(20, count($opened));
+        $server->publish('news', 'still here');
+        foreach ($opened as $stream) {
+            self::assertSame(['still here'], $server->client->awaitEvents($stream, 1));
+        }
+        self::assertMatchesRegularExpression('/WARN|ERROR/', $this->hubLog($server->hubFolder));
+    }
+
+    public function testASlowClientIsClosedAndTheOthersAreNot(): void
+    {
+        $server = $this->serve('nginx-fpm-unix', ['sse.stream_buffer' => 65_536]);
+        $reading = $server->client->openOne('/stream.php?topics=news');
+        $stuck = stream_socket_client("tcp://127.0.0.1:{$server->port}");
+        fwrite($stuck, "GET /stream.php?topics=news HTTP/1.1\r\nHost: a\r\n\r\n");
+        Deadline::until(static fn (): bool => $server->stats()['streams'] === 2, 10.0, 'two streams are counted');
+
+        // More than all buffers between here and the hub hold, in events that the reading one takes as they come.
+        $sent = 0;
+        while ($server->stats()['streams'] === 2 && $sent < 600) {
+            $server->publish('news', str_repeat('x', 30_000), ['count' => 10]);
+            $sent += 10;
+            $server->client->awaitEvents($reading, $sent);
+        }
+
+        self::assertSame(1, $server->stats()['streams'], "after $sent events of 30,000 bytes");
+        self::assertFalse($reading->ended);
+        fclose($stuck);
+    }
+
+    private function assertRefused(Response $response): void
+    {
+        self::assertSame(503, $response->status, $response->summary());
+        self::assertMatchesRegularExpression('/^[1-9]\d*$/', $response->headers['retry-after'] ?? '(no Retry-After)');
+        self::assertStringNotContainsString('event-stream', $response->headers['content-type'] ?? '');
+    }
+
+    private function hubLog(string $folder): string
+    {
+        return (string) @file_get_contents("$folder/hub.sock.log");
+    }
+}

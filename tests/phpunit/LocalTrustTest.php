@@ -1,0 +1,162 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Server\CommandLine;
+
+/** Who may speak to a hub, and which places it trusts. Needs root, to be several users. */
+final class LocalTrustTest extends ServerTestCase
+{
+    private const STRANGER = 'backup';
+
+    protected function setUp(): void
+    {
+        if (posix_geteuid() !== 0) {
+            self::markTestSkipped('only root can run programs as other users');
+        }
+    }
+
+    /** Attack: whoever may write to the folder replaces the socket, and gets the visitors' connections. */
+    public function testAFolderThatOthersMayWriteToIsRefused(): void
+    {
+        $commandLine = $this->commandLine();
+        chmod($commandLine->hubFolder, 0777);
+
+        $said = $commandLine->run('publish.php', ['news', 'event'], [], [], 1);
+
+        self::assertMatchesRegularExpression('/^Sse\w+: /', $said);
+        self::assertStringContainsString($commandLine->hubFolder, $said);
+        self::assertStringContainsString('0777', $said);
+        self::assertFileDoesNotExist($commandLine->socket());
+    }
+
+    /** Attack: a stranger makes the default folder in the temp folder first, and listens there. */
+    public function testAStrangersDefaultFolderIsRefusedAndHisListenerNotSpokenTo(): void
+    {
+        $commandLine = $this->commandLine();
+        $temporary = $commandLine->folder->folder('t', 01777);
+        $www = posix_getpwnam('www-data')['uid'];
+        $trap = $commandLine->folder->folder("t/php-sse-$www", 0755, self::STRANGER);
+        $listener = stream_socket_server("unix://$trap/hub.sock");
+        chmod("$trap/hub.sock", 0777);
+
+        $said = $commandLine->run(
+            'publish.php',
+            ['news', 'event'],
+            ['sse.socket' => '', 'sys_temp_dir' => $temporary],
+            ['user' => 'www-data'],
+            1,
+        );
+
+        self::assertMatchesRegularExpression('/^Sse\w+: /', $said);
+        self::assertStringContainsString($trap, $said);
+        self::assertNothingHasConnected($listener);
+    }
+
+    /** Attack: the same in a folder that the administrator named, before the service's user made it. */
+    public function testAStrangersFolderIsRefusedWhereTheSettingNamesIt(): void
+    {
+        $commandLine = $this->commandLine();
+        $trap = $commandLine->folder->folder('trap', 0755, self::STRANGER);
+        $listener = stream_socket_server("unix://$trap/hub.sock");
+        chmod("$trap/hub.sock", 0777);
+
+        $said = $commandLine->run(
+            'publish.php',
+            ['news', 'event'],
+            ['sse.socket' => "$trap/hub.sock"],
+            ['user' => 'www-data'],
+            1,
+        );
+
+        self::assertMatchesRegularExpression('/^Sse\w+: /', $said);
+        self::assertNothingHasConnected($listener);
+    }
+
+    /** Attack: a link at the default place leads the hub into a folder that the stranger can watch. */
+    public function testALinkInPlaceOfTheDefaultFolderIsRefused(): void
+    {
+        $commandLine = $this->commandLine();
+        $temporary = $commandLine->folder->folder('t', 01777);
+        $elsewhere = $commandLine->folder->folder('elsewhere', 0700, 'www-data');
+        $link = "$temporary/php-sse-" . posix_getpwnam('www-data')['uid'];
+        symlink($elsewhere, $link);
+
+        $said = $commandLine->run(
+            'publish.php',
+            ['news', 'event'],
+            ['sse.socket' => '', 'sys_temp_dir' => $temporary],
+            ['user' => 'www-data'],
+            1,
+        );
+
+        self::assertStringContainsString($link, $said);
+        self::assertSame(['.', '..'], scandir($elsewhere));
+    }
+
+    public function testTheDefaultFolderIsMadeForItsUserAlone(): void
+    {
+        $commandLine = $this->commandLine();
+        $temporary = $commandLine->folder->folder('t', 01777);
+        $settings = ['sse.socket' => '', 'sys_temp_dir' => $temporary, 'sse.idle_exit' => 1];
+
+        $commandLine->run('publish.php', ['news', 'event'], $settings, ['user' => 'www-data']);
+
+        $folder = "$temporary/php-sse-" . posix_getpwnam('www-data')['uid'];
+        self::assertSame('40700', decoct(fileperms($folder)));
+        self::assertSame('140600', decoct(fileperms("$folder/hub.sock")));
+    }
+
+    /** Attack: a local user who can reach the socket's file publishes to another user's visitors. */
+    public function testAStrangerWhoReachesTheSocketIsTurnedAway(): void
+    {
+        $commandLine = $this->commandLine();
+        chown($commandLine->hubFolder, 'www-data');
+        chmod($commandLine->hubFolder, 0755);
+        $commandLine->startHub([], ['user' => 'www-data']);
+        chmod($commandLine->socket(), 0666);
+
+        $said = $commandLine->run('publish.php', ['news', 'event'], [], ['user' => self::STRANGER], 1);
+
+        self::assertMatchesRegularExpression('/^Sse\w+: /', $said);
+        self::assertSame(0, json_decode($commandLine->run('stats.php'), true)['published']);
+    }
+
+    public function testAMemberOfTheGroupPublishesToTheVisitorsOfTheWebServer(): void
+    {
+        $server = $this->serve('nginx-fpm-unix', ['sse.socket_mode' => '0660', 'sse.socket_group' => 'www-data']);
+        chmod($server->hubFolder, 0750);
+        $stream = $server->client->openOne('/stream.php?topics=news');
+        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
+
+        $commandLine->run(
+            'publish.php',
+            ['news', 'from cron'],
+            [],
+            ['user' => self::STRANGER, 'groups' => 'www-data'],
+        );
+
+        self::assertSame(['from cron'], $server->client->awaitEvents($stream, 1));
+    }
+
+    public function testRootPublishesToTheVisitorsOfTheWebServer(): void
+    {
+        $server = $this->serve('nginx-fpm-unix');
+        $stream = $server->client->openOne('/stream.php?topics=news');
+        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
+
+        $commandLine->run('publish.php', ['news', 'from root']);
+
+        self::assertSame(['from root'], $server->client->awaitEvents($stream, 1));
+    }
+
+    /** @param resource $listener */
+    private static function assertNothingHasConnected($listener): void
+    {
+        $waiting = [$listener];
+        $none = null;
+        self::assertSame(0, stream_select($waiting, $none, $none, 0), 'a connection waits at the trap');
+    }
+}

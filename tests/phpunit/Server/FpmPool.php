@@ -1,0 +1,66 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests\Server;
+
+/** The configuration of php-fpm with one pool of two workers, behind whichever web server. */
+final class FpmPool
+{
+    public readonly string $listen;
+    private readonly string $file;
+
+    /**
+     * @param array<string, string|int> $options pool settings, as pm.max_requests; 'listen' => unix or tcp;
+     *     'nofile' => limit of open files
+     */
+    public function __construct(private readonly TempFolder $folder, private readonly array $options)
+    {
+        $path = $folder->path;
+        $this->listen = ($options['listen'] ?? 'unix') === 'tcp' ? '127.0.0.1:' . Port::free() : "$path/fpm.sock";
+        $user = Php::workerUser();
+        $identity = posix_geteuid() === 0
+            ? "user = $user\ngroup = $user\nlisten.owner = $user\nlisten.group = $user\n"
+            : '';
+        $settings = "pm = static\npm.max_children = " . ($options['pm.max_children'] ?? 2) . "\n";
+        foreach ($options as $name => $value) {
+            if (preg_match('/^(pm\.max_requests|request_terminate_timeout|php_.*)$/', $name)) {
+                $settings .= "$name = $value\n";
+            }
+        }
+        $this->file = $folder->file('fpm.conf', <<<CONF
+            [global]
+            error_log = $path/log/fpm.log
+            pid = $path/fpm.pid
+            daemonize = no
+            [www]
+            {$identity}listen = {$this->listen}
+            listen.backlog = 511
+            catch_workers_output = yes
+            access.log = $path/log/fpm-access.log
+            $settings
+            CONF);
+    }
+
+    /** @return list<string> */
+    public function command(): array
+    {
+        $limit = $this->options['nofile'] ?? null;
+
+        return [
+            ...($limit === null ? [] : ['prlimit', "--nofile=$limit:$limit"]),
+            Php::fpm(),
+            '--nodaemonize',
+            '--fpm-config',
+            $this->file,
+            '-c',
+            "{$this->folder->path}/php.ini",
+        ];
+    }
+
+    /** The listener in the words of a URL's authority: unix:/path or host:port. */
+    public function address(): string
+    {
+        return $this->listen[0] === '/' ? "unix:{$this->listen}" : $this->listen;
+    }
+}

@@ -1,0 +1,88 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests\Server;
+
+/**
+ * nginx and php-fpm.
+ *
+ * Options: 'listen' => unix or tcp; 'keep' => 1 for fastcgi_keep_conn with a pool of connections;
+ * 'namespaces' => a|b: the paths /a/ and /b/ are sites of their own.
+ */
+final class NginxFpm extends FpmServer
+{
+    protected function launchFrontEnd(): void
+    {
+        $path = $this->folder->path;
+        $user = posix_geteuid() === 0 ? 'user ' . Php::workerUser() . ';' : '';
+        $keep = ($this->options['keep'] ?? 0) ? 'on' : 'off';
+        // One kept connection at most: each idle one holds a worker, and there are but two.
+        $keepalive = $keep === 'on' ? 'keepalive 1;' : '';
+        $file = $this->folder->file('nginx.conf', <<<CONF
+            $user
+            daemon off;
+            worker_processes 1;
+            worker_rlimit_nofile 8192;
+            pid $path/nginx.pid;
+            error_log $path/log/nginx-error.log warn;
+            events { worker_connections 4096; }
+            http {
+                client_max_body_size 16m;
+                access_log $path/log/nginx-access.log;
+                client_body_temp_path $path/nginx-body;
+                fastcgi_temp_path $path/nginx-fastcgi;
+                proxy_temp_path $path/nginx-proxy;
+                scgi_temp_path $path/nginx-scgi;
+                uwsgi_temp_path $path/nginx-uwsgi;
+                upstream php {
+                    server {$this->pool->address()};
+                    $keepalive
+                }
+                server {
+                    listen 127.0.0.1:{$this->port} backlog=511;
+                    root $path/app;
+                    location / {
+                        fastcgi_pass php;
+                        fastcgi_keep_conn $keep;
+                        {$this->parameters('$fastcgi_script_name')}
+                    }
+                    {$this->sites($keep)}
+                }
+            }
+            CONF);
+        $this->run('nginx', ['nginx', '-p', $path, '-c', $file, '-e', "$path/log/nginx-error.log"]);
+    }
+
+    private function parameters(string $script): string
+    {
+        return <<<CONF
+            fastcgi_param SCRIPT_FILENAME \$document_root$script;
+            fastcgi_param SCRIPT_NAME $script;
+            fastcgi_param REQUEST_METHOD \$request_method;
+            fastcgi_param REQUEST_URI \$request_uri;
+            fastcgi_param QUERY_STRING \$query_string;
+            fastcgi_param CONTENT_TYPE \$content_type;
+            fastcgi_param CONTENT_LENGTH \$content_length;
+            fastcgi_param SERVER_PROTOCOL \$server_protocol;
+            fastcgi_param REMOTE_ADDR \$remote_addr;
+            fastcgi_param REMOTE_PORT \$remote_port;
+            fastcgi_param SERVER_NAME \$server_name;
+            fastcgi_param SERVER_PORT \$server_port;
+            CONF;
+    }
+
+    private function sites(string $keep): string
+    {
+        $names = $this->options['namespaces'] ?? '';
+
+        return $names === '' ? '' : <<<CONF
+            location ~ ^/(?<site>$names)(?<script>/.*)$ {
+                fastcgi_pass php;
+                fastcgi_keep_conn $keep;
+                {$this->parameters('$script')}
+                fastcgi_param PHP_VALUE "sse.namespace=\$site";
+            }
+            CONF;
+    }
+}

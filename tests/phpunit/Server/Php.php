@@ -1,0 +1,59 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests\Server;
+
+use RuntimeException;
+
+/** The installed PHP whose version runs the tests: its programs, modules and the extension under test. */
+final class Php
+{
+    private const VERSION = PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
+
+    public static function cli(): string
+    {
+        return PHP_BINARY;
+    }
+
+    public static function fpm(): string
+    {
+        return self::find(['/usr/sbin/php-fpm' . self::VERSION, '/usr/sbin/php-fpm', '/usr/local/sbin/php-fpm']);
+    }
+
+    public static function cgi(): string
+    {
+        return self::find(['/usr/bin/php-cgi' . self::VERSION, '/usr/bin/php-cgi', '/usr/local/bin/php-cgi']);
+    }
+
+    public static function apacheModule(): string
+    {
+        return self::find([
+            Apache::MODULES . '/libphp' . self::VERSION . '.so',
+            Apache::MODULES . '/libphp.so',
+        ]);
+    }
+
+    public static function extension(): string
+    {
+        return self::find([getenv('SSE_EXTENSION') ?: dirname(__DIR__, 3) . '/build/sse.so']);
+    }
+
+    /** The user that the servers' workers run as: www-data when the tests run as root, else who runs them. */
+    public static function workerUser(): string
+    {
+        return posix_geteuid() === 0 ? 'www-data' : posix_getpwuid(posix_geteuid())['name'];
+    }
+
+    /** @param list<string> $candidates */
+    private static function find(array $candidates): string
+    {
+        foreach ($candidates as $candidate) {
+            if (is_file($candidate)) {
+                return $candidate;
+            }
+        }
+
+        throw new RuntimeException('none of these is there: ' . implode(', ', $candidates));
+    }
+}

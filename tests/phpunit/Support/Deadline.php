@@ -1,0 +1,35 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests\Support;
+
+/** Waits for conditions; a wait that is not over in time fails with what was seen last. */
+final class Deadline
+{
+    /**
+     * Asks until the answer is truthy, and returns it.
+     *
+     * @param callable(): mixed $condition
+     * @param string $what what is waited for, in words: "the hub has ended"
+     * @param null|callable(): string $seen tells what was there instead, for the failure's message
+     */
+    public static function until(callable $condition, float $seconds, string $what, ?callable $seen = null): mixed
+    {
+        $end = microtime(true) + $seconds;
+        do {
+            $answer = $condition();
+            if ($answer) {
+                return $answer;
+            }
+            usleep(5_000);
+        } while (microtime(true) < $end);
+
+        self::missed($seconds, $what, $seen === null ? var_export($answer, true) : $seen());
+    }
+
+    public static function missed(float $seconds, string $what, string $seen): never
+    {
+        throw new Missed(sprintf('Not within %.1f s: %s. Seen instead: %s', $seconds, $what, $seen));
+    }
+}

@@ -1,0 +1,98 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests\Support;
+
+/** What /proc says about processes. */
+final class Proc
+{
+    public static function isAlive(int $pid): bool
+    {
+        $stat = @file_get_contents("/proc/$pid/stat");
+
+        return $stat !== false && !in_array(self::afterName($stat)[0], ['Z', 'X'], true);
+    }
+
+    /** @return list<int> the living direct children */
+    public static function children(int $pid): array
+    {
+        $children = [];
+        foreach (self::all() as $candidate) {
+            $stat = @file_get_contents("/proc/$candidate/stat");
+            if ($stat !== false && (int) self::afterName($stat)[1] === $pid && self::isAlive($candidate)) {
+                $children[] = $candidate;
+            }
+        }
+
+        return $children;
+    }
+
+    /** @return list<string> where the process's descriptors point to, sorted, without their numbers */
+    public static function descriptors(int $pid): array
+    {
+        $targets = [];
+        foreach (@scandir("/proc/$pid/fd") ?: [] as $fd) {
+            $target = $fd[0] === '.' ? false : @readlink("/proc/$pid/fd/$fd");
+            if ($target !== false) {
+                $targets[] = $target;
+            }
+        }
+        sort($targets);
+
+        return $targets;
+    }
+
+    /** @return int resident memory in KiB */
+    public static function memory(int $pid): int
+    {
+        preg_match('/^VmRSS:\s+(\d+) kB/m', (string) @file_get_contents("/proc/$pid/status"), $found);
+
+        return (int) ($found[1] ?? 0);
+    }
+
+    public static function title(int $pid): string
+    {
+        return trim(str_replace("\0", ' ', (string) @file_get_contents("/proc/$pid/cmdline")));
+    }
+
+    public static function name(int $pid): string
+    {
+        return trim((string) @file_get_contents("/proc/$pid/comm"));
+    }
+
+    public static function isHub(int $pid): bool
+    {
+        return str_starts_with(self::title($pid), 'sse-hub') || self::name($pid) === 'sse-hub';
+    }
+
+    /** @return list<int> the processes that hold the listening Unix socket of this path */
+    public static function listenersOn(string $path): array
+    {
+        $listening = [];
+        foreach (file('/proc/net/unix', FILE_IGNORE_NEW_LINES) ?: [] as $line) {
+            $fields = preg_split('/\s+/', $line, 8);
+            // The flag is __SO_ACCEPTCON: bound and listening, unlike the accepted ones of the same path.
+            if (($fields[7] ?? '') === $path && $fields[3] === '00010000') {
+                $listening[] = "socket:[{$fields[6]}]";
+            }
+        }
+
+        return $listening === [] ? [] : array_values(array_filter(
+            self::all(),
+            static fn (int $pid): bool => array_intersect($listening, self::descriptors($pid)) !== [],
+        ));
+    }
+
+    /** @return list<int> */
+    private static function all(): array
+    {
+        return array_map('intval', array_filter(scandir('/proc') ?: [], 'ctype_digit'));
+    }
+
+    /** @return list<string> the fields of /proc/PID/stat from the state on; a name may hold spaces and parentheses */
+    private static function afterName(string $stat): array
+    {
+        return explode(' ', substr($stat, (int) strrpos($stat, ')') + 2));
+    }
+}

@@ -1,0 +1,112 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Server\Catalogue;
+use PhpSse\Tests\Server\FpmServer;
+use PhpSse\Tests\Support\Deadline;
+
+/** Streams outlive the workers that took their requests. */
+final class SurvivalTest extends ServerTestCase
+{
+    /** @return array<string, array{string}> */
+    public function fpmServers(): array
+    {
+        return Catalogue::each(Catalogue::FPM);
+    }
+
+    /** @dataProvider fpmServers */
+    public function testStreamsLiveOnWhenEveryWorkerEndsAfterOneRequest(string $name): void
+    {
+        $server = $this->serveFpm($name, ['pm.max_requests' => 1]);
+        $before = $server->workers();
+        $streams = $server->client->openMany(6, '/stream.php?topics=news');
+        Deadline::until(
+            static fn (): bool => array_intersect($before, $server->workers()) === [],
+            10.0,
+            'the first workers are gone',
+        );
+
+        $server->publish('news', 'one');
+        $server->publish('news', 'two');
+
+        foreach ($streams as $stream) {
+            self::assertSame(['one', 'two'], $server->client->awaitEvents($stream, 2));
+        }
+    }
+
+    /** @dataProvider fpmServers */
+    public function testStreamsLiveOnThroughAReload(string $name): void
+    {
+        $server = $this->serveFpm($name);
+        $streams = $server->client->openMany(6, '/stream.php?topics=news');
+        $hub = $server->hub();
+
+        $server->reloadFpm();
+
+        $late = $server->client->openOne('/stream.php?topics=news');
+        $server->publish('news', 'after the reload');
+        foreach ([...$streams, $late] as $stream) {
+            self::assertSame(['after the reload'], $server->client->awaitEvents($stream, 1));
+        }
+        self::assertSame($hub, $server->hub());
+    }
+
+    /** @dataProvider fpmServers */
+    public function testStreamsLiveOnWhenEveryWorkerIsKilled(string $name): void
+    {
+        $server = $this->serveFpm($name);
+        $streams = $server->client->openMany(6, '/stream.php?topics=news');
+        $hub = $server->hub();
+
+        $server->killWorkers();
+
+        $server->publish('news', 'after the kill');
+        foreach ($streams as $stream) {
+            self::assertSame(['after the kill'], $server->client->awaitEvents($stream, 1));
+        }
+        self::assertSame($hub, $server->hub());
+    }
+
+    public function testAWorkerThatIsKilledWhileItsScriptRunsOnTakesNoStreamWithIt(): void
+    {
+        $server = $this->serveFpm('nginx-fpm-unix');
+        $stream = $server->client->openOne(
+            '/stream.php?topics=news&after=wait-for-file&file=' . urlencode("{$server->folder->path}/never"),
+        );
+        $server->awaitLog('the script runs on');
+
+        $server->killWorkers();
+
+        $server->publish('news', 'after the kill');
+        self::assertSame(['after the kill'], $server->client->awaitEvents($stream, 1));
+    }
+
+    public function testAWorkerThatIsEndedForItsScriptsRunningTimeTakesNoStreamWithIt(): void
+    {
+        $server = $this->serveFpm('nginx-fpm-unix', ['request_terminate_timeout' => '1s']);
+        $stream = $server->client->openOne(
+            '/stream.php?topics=news&after=wait-for-file&file=' . urlencode("{$server->folder->path}/never"),
+        );
+        Deadline::until(
+            static fn (): bool => str_contains($server->logs(), 'execution timed out'),
+            10.0,
+            'FPM has ended the worker',
+            static fn (): string => $server->logs(),
+        );
+
+        $server->publish('news', 'after the end');
+        self::assertSame(['after the end'], $server->client->awaitEvents($stream, 1));
+    }
+
+    /** @param array<string, string|int> $options */
+    private function serveFpm(string $name, array $options = []): FpmServer
+    {
+        $server = $this->serve($name, [], $options);
+        self::assertInstanceOf(FpmServer::class, $server);
+
+        return $server;
+    }
+}

@@ -1,0 +1,145 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Server\CommandLine;
+use PhpSse\Tests\Server\Port;
+use PhpSse\Tests\Server\Process;
+
+/** Datagrams that say "this topic changed", from anything that can send one. */
+final class UdpWakeTest extends ServerTestCase
+{
+    public function testALineOfBashWakesASubscription(): void
+    {
+        [$commandLine, $port] = $this->commandLineWithPort();
+        $subscriber = $commandLine->subscribe(['chat.*']);
+
+        shell_exec("bash -c 'echo -n \"WAKEUP chat.general\" > /dev/udp/127.0.0.1/$port'");
+
+        CommandLine::awaitOutput($subscriber, '"trigger":true');
+        self::assertSame(
+            [['topic' => 'chat.general', 'id' => '', 'event' => null, 'data' => null, 'trigger' => true]],
+            self::events($subscriber),
+        );
+    }
+
+    public function testAWakeWithoutATopicWakesAll(): void
+    {
+        [$commandLine, $port] = $this->commandLineWithPort();
+        $chat = $commandLine->subscribe(['chat.general']);
+        $orders = $commandLine->subscribe(['orders.**']);
+
+        self::send($port, 'WAKEUP');
+
+        CommandLine::awaitOutput($chat, '"trigger":true');
+        CommandLine::awaitOutput($orders, '"trigger":true');
+    }
+
+    public function testAWakeOfAnotherTopicWakesNobody(): void
+    {
+        [$commandLine, $port] = $this->commandLineWithPort();
+        $subscriber = $commandLine->subscribe(['chat.general']);
+
+        self::send($port, 'WAKEUP chat.other');
+        // What comes after it has come, so the other would have come before.
+        self::send($port, 'WAKEUP chat.general');
+
+        CommandLine::awaitOutput($subscriber, 'chat.general');
+        self::assertStringNotContainsString('chat.other', $subscriber->output());
+    }
+
+    public function testAWakeFromPhpIsTheSame(): void
+    {
+        [$commandLine] = $this->commandLineWithPort();
+        $subscriber = $commandLine->subscribe(['chat.general']);
+
+        $commandLine->run('exit(SseTrigger::push("chat.general") ? 0 : 1);');
+
+        CommandLine::awaitOutput($subscriber, '"trigger":true');
+    }
+
+    /** @return array<string, array{string}> */
+    public function garbage(): array
+    {
+        return [
+            'an empty datagram' => [''],
+            'another word' => ['HELLO'],
+            'lower case' => ['wakeup chat.general'],
+            'a word that begins the same' => ['WAKEUPS'],
+            'no topic after the space' => ['WAKEUP '],
+            'a pattern' => ['WAKEUP chat.*'],
+            'an empty segment' => ['WAKEUP chat..general'],
+            'bytes that are no UTF-8' => ["WAKEUP \xff\xfe"],
+            'control characters' => ["WAKEUP chat\0general"],
+            'a datagram of 60,000 bytes' => ['WAKEUP ' . str_repeat('a', 60_000)],
+        ];
+    }
+
+    /**
+     * Attack: bytes that crash the hub, or wake what they should not.
+     *
+     * @dataProvider garbage
+     */
+    public function testGarbageIsIgnoredAndCounted(string $datagram): void
+    {
+        [$commandLine, $port] = $this->commandLineWithPort();
+        $subscriber = $commandLine->subscribe(['**']);
+
+        self::send($port, $datagram);
+        self::send($port, 'WAKEUP after.it');
+
+        CommandLine::awaitOutput($subscriber, '"trigger":true');
+        self::assertSame(['after.it'], array_column(self::events($subscriber), 'topic'));
+        $stats = json_decode($commandLine->run('stats.php'), true);
+        self::assertSame(1, $stats['udp']['invalid'], json_encode($stats, JSON_THROW_ON_ERROR));
+    }
+
+    public function testTheSecondHubOnAPortSaysThatItIsTakenAndWorksWithoutIt(): void
+    {
+        [$first, $port] = $this->commandLineWithPort();
+        $first->startHub();
+        $second = $this->commandLine(['sse.udp' => "127.0.0.1:$port"]);
+
+        $hub = $second->startHub();
+
+        CommandLine::awaitOutput($hub, (string) $port);
+        self::assertMatchesRegularExpression("/127\.0\.0\.1:$port.*(taken|in use)/i", $hub->output());
+        $subscriber = $second->subscribe(['news']);
+        $second->run('publish.php', ['news', 'event']);
+        CommandLine::awaitOutput($subscriber, '"data":"event"');
+    }
+
+    public function testAPortBeyondLoopbackNeedsAKey(): void
+    {
+        $commandLine = $this->commandLine(['sse.udp' => '0.0.0.0:' . Port::free('udp')]);
+
+        $said = $commandLine->run('publish.php', ['news', 'event'], [], [], 1);
+
+        self::assertStringContainsString('is not loopback; set sse.udp_key', $said);
+        self::assertFileDoesNotExist($commandLine->socket());
+    }
+
+    /** @return array{CommandLine, int} */
+    private function commandLineWithPort(): array
+    {
+        $port = Port::free('udp');
+
+        return [$this->commandLine(['sse.udp' => "127.0.0.1:$port"]), $port];
+    }
+
+    private static function send(int $port, string $datagram): void
+    {
+        $socket = stream_socket_client("udp://127.0.0.1:$port");
+        self::assertSame(strlen($datagram), stream_socket_sendto($socket, $datagram));
+    }
+
+    /** @return list<array<string, mixed>> */
+    private static function events(Process $subscriber): array
+    {
+        preg_match_all('/^\{.*\}$/m', $subscriber->output(), $lines);
+
+        return array_map(static fn (string $line): array => json_decode($line, true), $lines[0]);
+    }
+}
