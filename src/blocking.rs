@@ -48,11 +48,7 @@ pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
 
 /// A hand-off that failed late has sent the headers already.
 fn begin_unless_begun(stream: &Stream<'_>) -> Result<(), Interrupted> {
-    let globals = zend::sapi_globals();
-    if globals.headers_sent != 0 && !globals.request_info.no_headers {
-        return Ok(());
-    }
-    stream.begin(None)
+    if response::begun() { Ok(()) } else { stream.begin(None) }
 }
 
 /// A connected pair of stream sockets.

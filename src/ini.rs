@@ -113,7 +113,7 @@ pub fn max_event_size() -> Result<usize, ConfigError> {
 /// # Errors
 /// Neither `auto` nor `off`.
 pub fn detach() -> Result<bool, ConfigError> {
-    config::word("sse.detach", zend::ini(c"sse.detach"), &[("auto", true), ("off", false)])
+    config::switch("sse.detach", zend::ini(c"sse.detach"))
 }
 
 /// Whether a hub may be started where none runs.
@@ -121,7 +121,7 @@ pub fn detach() -> Result<bool, ConfigError> {
 /// # Errors
 /// Neither `auto` nor `off`.
 pub fn spawn() -> Result<bool, ConfigError> {
-    config::word("sse.spawn", zend::ini(c"sse.spawn"), &[("auto", true), ("off", false)])
+    config::switch("sse.spawn", zend::ini(c"sse.spawn"))
 }
 
 /// What a new hub is told.

@@ -40,12 +40,19 @@ pub fn check() -> Result<Wanted, Problem> {
     if unsafe { ffi::php_output_get_status() } & PHP_OUTPUT_LOCKED != 0 {
         return Err(Problem::Other("sse_stream() can't be called inside an output buffer's callback".into()));
     }
-    let globals = zend::sapi_globals();
-    if globals.headers_sent != 0 && !globals.request_info.no_headers {
+    if begun() {
         return Err(Problem::Other(headers_sent()));
     }
-    let method = zend::text(globals.request_info.request_method);
+    let method = zend::text(zend::sapi_globals().request_info.request_method);
     Ok(if method == Some("HEAD") { Wanted::HeadersOnly } else { Wanted::Stream })
+}
+
+/// Whether headers are on their way to the client. On the command line there are none.
+pub fn begun() -> bool {
+    let globals = zend::sapi_globals();
+    globals.headers_sent != 0
+        && !globals.request_info.no_headers
+        && !matches!(zend::sapi_name().to_bytes(), b"cli" | b"phpdbg")
 }
 
 fn headers_sent() -> String {

@@ -115,6 +115,9 @@ function sse_hub(): void {}
  */
 final class SseTrigger
 {
+    /** There are no instances. */
+    private function __construct() {}
+
     /**
      * Sends one small message to the hub. Never throws, never waits, never starts a hub: where none runs, nobody listens.
      *
@@ -176,7 +179,7 @@ final class SseSubscription implements Iterator
     public function current(): mixed {}
 
     /** How many events were read before the current one. */
-    public function key(): mixed {}
+    public function key(): int {}
 
     /**
      * Waits for the next event.

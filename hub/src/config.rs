@@ -119,19 +119,19 @@ pub fn number(name: &'static str, value: &str, min: u64, max: u64) -> Result<u64
         .ok_or_else(|| ConfigError::new(name, value, format!("is not a number from {min} to {max}")))
 }
 
-/// Reads a setting that knows a few words.
+/// Reads a switch: `auto` or `off`. PHP's own parser makes `1` of an unquoted `on`, and nothing of `off`.
 ///
 /// # Errors
 /// Any other word.
-pub fn word<T: Copy>(name: &'static str, value: &str, words: &[(&str, T)]) -> Result<T, ConfigError> {
-    let found = words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning);
-    found.ok_or_else(|| {
-        let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        ConfigError::new(name, value, format!("is not one of: {}", known.join(", ")))
-    })
+pub fn switch(name: &'static str, value: &str) -> Result<bool, ConfigError> {
+    match value {
+        "auto" | "on" | "1" => Ok(true),
+        "off" | "0" | "" => Ok(false),
+        _ => Err(ConfigError::new(name, value, "is neither auto nor off")),
+    }
 }
 
-/// Reads `sse.log_level`.
+/// Reads `sse.log_level`; empty is what PHP's parser makes of an unquoted `off`.
 ///
 /// # Errors
 /// Not the name of a level.
@@ -192,9 +192,10 @@ mod tests {
 
     #[test]
     fn other_words_are_refused_with_the_known_ones() {
-        let words = [("auto", 1), ("off", 0)];
-        assert_eq!(word("sse.spawn", "off", &words), Ok(0));
-        assert_eq!(text(word("sse.spawn", "on", &words)), "sse.spawn: 'on' is not one of: auto, off");
+        assert_eq!(switch("sse.spawn", "off"), Ok(false));
+        assert_eq!(switch("sse.spawn", ""), Ok(false), "PHP's parser makes nothing of an unquoted off");
+        assert_eq!(switch("sse.spawn", "auto"), Ok(true));
+        assert_eq!(text(switch("sse.spawn", "maybe")), "sse.spawn: 'maybe' is neither auto nor off");
         assert!(namespace("shop_2-a").is_ok());
         assert!(text(namespace("a/b")).contains("letters, digits"));
         assert!(log_level("debug").is_ok());

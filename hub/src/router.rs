@@ -145,7 +145,7 @@ impl Router {
                     Token(token) if token % 2 == 0 => {
                         let key = (token - FIRST) / 2;
                         self.queue(key);
-                        if event.is_writable() {
+                        if event.is_writable() || event.is_write_closed() || event.is_error() {
                             writable.push(key);
                         }
                     }
@@ -261,10 +261,10 @@ impl Router {
         for key in keys {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if (peer.session.is_owed() || peer.session.refused) && !peer.flush() {
-                if !peer.session.refused {
-                    debug!(pid = peer.session.credentials.pid, "a peer does not read its answers; closed");
-                }
                 self.close(key);
+            } else if peer.stalled && !peer.session.is_full() {
+                peer.stalled = false;
+                self.queue(key);
             }
         }
     }
@@ -361,11 +361,15 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
     for _ in 0..READS_A_TURN {
         // What is left from the turn before comes first.
         loop {
-            let Peer { inbox, session, .. } = &mut *peer;
+            let Peer { inbox, session, stalled, .. } = &mut *peer;
             if session.refused {
                 return Served::All;
             }
-            if session.is_full() || desk.is_behind() {
+            if session.is_full() {
+                *stalled = true;
+                return Served::All;
+            }
+            if desk.is_behind() {
                 return Served::Some;
             }
             let limit = if session.greeted { desk.config.max_event_size + OVERHEAD } else { MAX_GREETING };

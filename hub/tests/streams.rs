@@ -206,7 +206,7 @@ fn heartbeats_come_in_silence_in_the_streams_framing() {
     let hub = Hub::new();
     let mut client = hub.client();
     let framings = [Framing::Raw, Framing::Chunked, FASTCGI, Framing::Message];
-    let mut readers = framings.map(|framing| {
+    let mut readers = framings.map(|_| {
         let (near, far) = UnixStream::pair().expect("a pair");
         let request = Request::Attach { patterns: vec!["a"], heartbeat: 1, retry: 0 };
         let fd = std::os::fd::AsFd::as_fd(&near);

@@ -91,6 +91,7 @@ impl From<SpawnError> for Problem {
     fn from(error: SpawnError) -> Self {
         match error {
             SpawnError::Config(error) => error.into(),
+            SpawnError::Client(error) => error.into(),
             error => Self::Unavailable(error.to_string()),
         }
     }

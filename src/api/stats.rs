@@ -1,12 +1,14 @@
 //! `sse_cursor()` and `sse_stats()`.
 
+use ext_php_rs::boxed::ZBox;
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
-use ext_php_rs::types::Zval;
+use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::client::ClientError;
 use sse_hub::wire::{Reply, Request};
 
+use super::exceptions::Problem;
 use crate::{spawn, zend};
 
 /// Adds the functions to the module.
@@ -32,10 +34,12 @@ pub fn sse_cursor() -> PhpResult<String> {
 /// # Errors
 /// `SseUnavailable`.
 #[php_function]
-pub fn sse_stats() -> PhpResult<Zval> {
+pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
     let json = spawn::call(&Request::Stats, None, |reply| match reply {
         Reply::Stats { json } => Ok(json.to_owned()),
         other => Err(ClientError::Protocol(format!("{other:?} to a question for the counters"))),
     })?;
-    Ok(zend::call("json_decode", vec![&json, &true])?)
+    let decoded = zend::call("json_decode", vec![&json, &true])?;
+    let counters = decoded.array().map(ToOwned::to_owned);
+    counters.ok_or_else(|| Problem::Other("the hub's counters make no sense".into()).into())
 }

@@ -16,6 +16,12 @@ pub struct SseTrigger;
 
 #[php_impl]
 impl SseTrigger {
+    /// There are no instances.
+    #[php(vis = "private")]
+    pub fn __construct() -> Self {
+        Self
+    }
+
     /// See stubs/sse.stub.php.
     pub fn push(topics: &[&Zval]) -> bool {
         let topics: Option<Vec<&str>> = topics.iter().map(|value| value.dereference().str()).collect();

@@ -65,7 +65,7 @@ SseInvalidArgument: sse_publish(): $retry must be from 0 to 86400000 millisecond
 JsonException: Inf and NaN cannot be JSON encoded
 SseInvalidArgument: pattern 'a*': '*' must be a whole segment, as in 'orders.*.status'
 SseInvalidArgument: pattern '**.a': '**' may only be the last segment, as in 'orders.**'
-SseInvalidArgument: 4 topics given; sse.max_topics allows 3
+SseInvalidArgument: 4 topics given; sse.max_topics allows 3 for one stream
 SseInvalidArgument: sse_stream(): $render is not available in this version; publish events with sse_publish() instead
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given

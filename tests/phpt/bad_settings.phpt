@@ -18,7 +18,7 @@ foreach (['sse.udp=0.0.0.0:8099', 'sse.udp=nonsense', 'sse.spawn=maybe', 'sse.ma
 --EXPECT--
 SseException: sse.udp: '0.0.0.0:8099' is not loopback; set sse.udp_key to listen beyond this machine
 SseException: sse.udp: 'nonsense' is not an address and port, such as 127.0.0.1:8099 or [::1]:8099
-SseException: sse.spawn: 'maybe' is not one of: auto, off
+SseException: sse.spawn: 'maybe' is neither auto nor off
 SseException: sse.max_event_size: 'lots' is not a number from 1 to 67108864
 SseException: sse.socket_mode: '0444' is not an octal mode from 0600 to 0777, such as 0660
 SseException: sse.socket_group: 'no-such-group' is not a group of this system

@@ -93,6 +93,6 @@ final class AfterStreamTest extends ServerTestCase
         $server->client->awaitEvents($stream, 1);
 
         self::assertSame("retry: 2000\n\nid: 1-1\ndata: event\n\n", $stream->response->body);
-        self::assertSame(1, $server->stats()['streams']);
+        self::assertSame(1, $server->openStreams());
     }
 }

@@ -77,7 +77,7 @@ final class BeforeStreamTest extends ServerTestCase
         $response = $server->client->request('/stream.php?topics=news&before=echo');
 
         self::assertStringStartsWith('early output[caught SseException: ', $response->body);
-        self::assertSame(0, $server->stats()['streams']);
+        self::assertSame(0, $server->openStreams());
     }
 
     /** @dataProvider servers */
@@ -89,7 +89,7 @@ final class BeforeStreamTest extends ServerTestCase
         $response = $server->client->request('/stream.php?topics=news&before=flush,echo');
 
         self::assertStringStartsWith('early output[caught SseException: ', $response->body);
-        self::assertSame(0, $server->stats()['streams']);
+        self::assertSame(0, $server->openStreams());
     }
 
     /** @dataProvider servers */
@@ -126,7 +126,7 @@ final class BeforeStreamTest extends ServerTestCase
         self::assertStringStartsWith('text/event-stream', $response->headers['content-type'] ?? '');
         self::assertSame('', $response->body);
         $server->awaitLog('sse_stream returned false');
-        self::assertSame(0, $server->stats()['streams']);
+        self::assertSame(0, $server->openStreams());
     }
 
     /** @return array<string, array{string}> */
@@ -144,7 +144,7 @@ final class BeforeStreamTest extends ServerTestCase
 
         self::assertSame('', $response->body);
         $server->awaitLog('sse_stream threw SseException: ');
-        self::assertSame(0, $server->stats()['streams']);
+        self::assertSame(0, $server->openStreams());
     }
 
     private function assertPureStream(Server $server, Stream $stream): void

@@ -32,7 +32,7 @@ final class BlockingTest extends ServerTestCase
         $server->client->awaitEvents($stream, 1);
 
         self::assertSame(self::BODY, $stream->response->body);
-        self::assertSame(1, $server->stats()['streams']);
+        self::assertSame(1, $server->openStreams());
         self::assertStringNotContainsString('sse_stream returned', $server->phpLog());
     }
 
@@ -46,7 +46,7 @@ final class BlockingTest extends ServerTestCase
 
         $server->awaitLog('sse_stream returned false');
         $server->awaitLog('the script has ended');
-        self::assertSame(0, $server->stats()['streams']);
+        self::assertSame(0, $server->openStreams());
     }
 
     /** @dataProvider servers */
@@ -98,7 +98,7 @@ final class BlockingTest extends ServerTestCase
 
         $server->client->openOne('/stream.php?topics=news&detach=0');
 
-        self::assertSame(1, $server->stats()['streams']);
+        self::assertSame(1, $server->openStreams());
         self::assertStringNotContainsString('sse_stream returned', $server->phpLog());
     }
 
@@ -144,6 +144,6 @@ final class BlockingTest extends ServerTestCase
 
         self::assertStringContainsString('Content-type: text/event-stream', $head);
         self::assertSame(self::BODY, $body);
-        Deadline::until(static fn (): bool => $server->stats()['streams'] === 0, 10.0, 'the ended CGI is not counted');
+        Deadline::until(static fn (): bool => $server->openStreams() === 0, 10.0, 'the ended CGI is not counted');
     }
 }

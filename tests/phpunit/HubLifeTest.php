@@ -191,6 +191,6 @@ final class HubLifeTest extends ServerTestCase
         $stream = $server->client->openOne('/stream.php?topics=news');
         $server->publish('news', 'again');
         self::assertSame(['again'], $server->client->awaitEvents($stream, 1));
-        self::assertSame(1, $server->stats()['streams']);
+        self::assertSame(1, $server->openStreams());
     }
 }

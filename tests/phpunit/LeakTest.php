@@ -57,7 +57,7 @@ final class LeakTest extends ServerTestCase
                 $stream->close();
             }
             Deadline::until(
-                static fn (): bool => $server->stats()['streams'] === 0,
+                static fn (): bool => $server->openStreams() === 0,
                 20.0,
                 'all streams of the batch are gone',
                 static fn (): string => json_encode($server->stats(), JSON_THROW_ON_ERROR),

@@ -40,7 +40,7 @@ final class LimitsTest extends ServerTestCase
         $server = $this->serve($name, ['sse.max_streams' => 2], ['pm.max_children' => 4]);
         $streams = $server->client->openMany(2, '/stream.php?topics=news');
         $streams[0]->close();
-        Deadline::until(static fn (): bool => $server->stats()['streams'] === 1, 10.0, 'one stream is counted');
+        Deadline::until(static fn (): bool => $server->openStreams() === 1, 10.0, 'one stream is counted');
 
         $server->client->openOne('/stream.php?topics=news');
 
@@ -83,17 +83,17 @@ final class LimitsTest extends ServerTestCase
         $reading = $server->client->openOne('/stream.php?topics=news');
         $stuck = stream_socket_client("tcp://127.0.0.1:{$server->port}");
         fwrite($stuck, "GET /stream.php?topics=news HTTP/1.1\r\nHost: a\r\n\r\n");
-        Deadline::until(static fn (): bool => $server->stats()['streams'] === 2, 10.0, 'two streams are counted');
+        Deadline::until(static fn (): bool => $server->openStreams() === 2, 10.0, 'two streams are counted');
 
         // More than all buffers between here and the hub hold, in events that the reading one takes as they come.
         $sent = 0;
-        while ($server->stats()['streams'] === 2 && $sent < 600) {
+        while ($server->openStreams() === 2 && $sent < 600) {
             $server->publish('news', str_repeat('x', 30_000), ['count' => 10]);
             $sent += 10;
             $server->client->awaitEvents($reading, $sent);
         }
 
-        self::assertSame(1, $server->stats()['streams'], "after $sent events of 30,000 bytes");
+        self::assertSame(1, $server->openStreams(), "after $sent events of 30,000 bytes");
         self::assertFalse($reading->ended);
         fclose($stuck);
     }

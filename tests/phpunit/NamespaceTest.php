@@ -33,8 +33,8 @@ final class NamespaceTest extends ServerTestCase
         $a = $server->client->openMany(3, '/a/stream.php?topics=news');
         $b = $server->client->openMany(2, '/b/stream.php?topics=news');
 
-        self::assertSame(3, $server->json('/a/stats.php')['streams']);
-        self::assertSame(2, $server->json('/b/stats.php')['streams']);
+        self::assertSame(3, $server->json('/a/stats.php')['streams']['open']);
+        self::assertSame(2, $server->json('/b/stats.php')['streams']['open']);
         self::assertCount(5, [...$a, ...$b]);
     }
 

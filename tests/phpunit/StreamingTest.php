@@ -26,7 +26,7 @@ final class StreamingTest extends ServerTestCase
 
         $streams = $server->client->openMany(self::STREAMS, '/stream.php?topics=news');
 
-        self::assertSame(self::STREAMS, $server->stats()['streams']);
+        self::assertSame(self::STREAMS, $server->openStreams());
         foreach ($streams as $stream) {
             self::assertTrue($stream->isOpen(), $stream->summary());
         }
@@ -85,12 +85,12 @@ final class StreamingTest extends ServerTestCase
     {
         $server = $this->serve($name, ['sse.heartbeat' => 0]);
         $streams = $server->client->openMany(3, '/stream.php?topics=news');
-        self::assertSame(3, $server->stats()['streams']);
+        self::assertSame(3, $server->openStreams());
 
         $streams[1]->close();
 
         Deadline::until(
-            static fn (): bool => $server->stats()['streams'] === 2,
+            static fn (): bool => $server->openStreams() === 2,
             10.0,
             'two streams are counted',
             static fn (): string => json_encode($server->stats(), JSON_THROW_ON_ERROR),

@@ -93,7 +93,7 @@ final class UdpWakeTest extends ServerTestCase
         CommandLine::awaitOutput($subscriber, '"trigger":true');
         self::assertSame(['after.it'], array_column(self::events($subscriber), 'topic'));
         $stats = json_decode($commandLine->run('stats.php'), true);
-        self::assertSame(1, $stats['udp']['invalid'], json_encode($stats, JSON_THROW_ON_ERROR));
+        self::assertSame(1, $stats['udp']['garbage'], json_encode($stats, JSON_THROW_ON_ERROR));
     }
 
     public function testTheSecondHubOnAPortSaysThatItIsTakenAndWorksWithoutIt(): void

@@ -13,11 +13,9 @@ use crate::inbox::Inbox;
 use crate::sys::Credentials;
 use crate::wire::{self, ErrorCode, Reply};
 
-/// Bytes of answers that a peer may leave unread.
-const MAX_UNREAD: usize = 1 << 20;
-
-/// Bytes of answers after which the peer's next requests wait until these are written.
-const ENOUGH_FOR_NOW: usize = 64 << 10;
+/// Bytes of answers after which the peer's next requests wait until it has read some: one that sends without ever
+/// reading costs no more memory than this, and in the end waits itself.
+const ENOUGH: usize = 64 << 10;
 
 /// A connection from a PHP process.
 #[derive(Debug)]
@@ -29,6 +27,8 @@ pub(crate) struct Peer {
     pub(crate) session: Session,
     /// In the list of those that may have sent something.
     pub(crate) queued: bool,
+    /// Has requests that wait until it reads its answers.
+    pub(crate) stalled: bool,
 }
 
 /// How far a peer is, and what it is owed.
@@ -80,7 +80,7 @@ impl Session {
 
     /// Whether it should read before it gets more.
     pub(crate) fn is_full(&self) -> bool {
-        self.outbox.len() >= ENOUGH_FOR_NOW
+        self.outbox.len() >= ENOUGH
     }
 
     /// Whether it is owed anything.
@@ -92,7 +92,7 @@ impl Session {
 impl Peer {
     /// A new connection.
     pub(crate) fn new(socket: OwnedFd, credentials: Credentials) -> Self {
-        Self { socket, inbox: Inbox::default(), session: Session::new(credentials), queued: false }
+        Self { socket, inbox: Inbox::default(), session: Session::new(credentials), queued: false, stalled: false }
     }
 
     /// Watches its socket.
@@ -133,7 +133,7 @@ impl Peer {
         }
     }
 
-    /// Writes what it is owed, as much as it takes; false when it is to be closed.
+    /// Writes what it is owed, as much as it takes; false when there is nothing more to say, or nobody to say it to.
     pub(crate) fn flush(&mut self) -> bool {
         let Session { outbox, refused, .. } = &mut self.session;
         while !outbox.is_empty() {
@@ -142,11 +142,11 @@ impl Peer {
                     outbox.drain(..count);
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return outbox.len() <= MAX_UNREAD,
+                Err(Errno::AGAIN) => return true,
                 Err(_) => return false,
             }
         }
-        if outbox.capacity() > ENOUGH_FOR_NOW {
+        if outbox.capacity() > ENOUGH {
             *outbox = Vec::new();
         }
         !*refused

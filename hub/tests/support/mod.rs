@@ -30,6 +30,8 @@ const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
 #[ignore = "the process of a hub that the other tests start"]
 fn hub_process() {
     let settings: Value = serde_json::from_str(&std::env::var(SETTINGS).expect("settings")).expect("settings");
+    // No hub outlives its test, however that ends.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).expect("a valid signal");
     if let Some(limit) = settings["descriptors"].as_u64() {
         let limit = Rlimit { current: Some(limit / 2), maximum: Some(limit) };
         rustix::process::setrlimit(Resource::Nofile, limit).expect("lower than before");

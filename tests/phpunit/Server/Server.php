@@ -113,6 +113,11 @@ abstract class Server
         return $this->json('/stats.php');
     }
 
+    final public function openStreams(): int
+    {
+        return $this->stats()['streams']['open'];
+    }
+
     /** @return array<string, mixed> */
     final public function json(string $path): array
     {

@@ -1,0 +1,170 @@
+//! Publishing: ids, order, completeness, and what is refused.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::json;
+use sse_hub::id::Id;
+use sse_hub::wire::{Framing, Reply, Request};
+use support::{Hub, PATIENCE, publish, text, trigger};
+
+fn event<'a>(topics: Vec<&'a str>, data: &'a [u8]) -> Request<'a> {
+    Request::Publish { topics, name: None, id: None, retry: None, data }
+}
+
+fn cursor(client: &mut sse_hub::client::Client) -> String {
+    match client.call(&Request::Cursor, None, PATIENCE) {
+        Ok(Reply::Cursor { id }) => id.into(),
+        other => panic!("no cursor: {other:?}"),
+    }
+}
+
+#[test]
+fn ids_grow_and_the_cursor_is_the_newest() {
+    let hub = Hub::new();
+    let mut client = hub.client();
+    let mut last = Id::parse(&cursor(&mut client)).expect("our own shape");
+    for _ in 0..100 {
+        let id = match client.call(&event(vec!["a"], b"x"), None, PATIENCE) {
+            Ok(Reply::Published { id }) => Id::parse(id).expect("our own shape"),
+            other => panic!("not published: {other:?}"),
+        };
+        assert!(id > last);
+        last = id;
+    }
+    assert_eq!(cursor(&mut client), last.to_string());
+    publish(&mut client, &["a"], "order-7", "x");
+    assert_eq!(cursor(&mut client), "order-7");
+}
+
+#[test]
+fn an_event_has_all_its_fields() {
+    let hub = Hub::new();
+    let mut reader = hub.stream(&["a"], Framing::Raw);
+    let request = Request::Publish {
+        topics: vec!["a"],
+        name: Some("greeting"),
+        id: Some("é"),
+        retry: Some(7),
+        data: "ü".as_bytes(),
+    };
+    hub.client().call(&request, None, PATIENCE).expect("published");
+    reader.expect(":\n\nid: é\nevent: greeting\nretry: 7\ndata: ü\n\n".as_bytes());
+}
+
+#[test]
+fn what_several_publishers_send_arrives_complete_and_in_one_order() {
+    const PUBLISHERS: usize = 4;
+    const EVENTS: usize = 1000;
+    const READERS: usize = 12;
+    let hub = Hub::new();
+    let readers: Vec<_> = (0..READERS).map(|_| hub.stream(&["a.**"], Framing::Raw)).collect();
+    std::thread::scope(|scope| {
+        for publisher in 0..PUBLISHERS {
+            let mut client = hub.client();
+            scope.spawn(move || {
+                for number in 0..EVENTS {
+                    let topic = format!("a.{}", number % 7);
+                    let data = format!("{publisher} {number}");
+                    client.call(&event(vec![&topic], data.as_bytes()), None, PATIENCE).expect("published");
+                }
+            });
+        }
+        let reading: Vec<_> =
+            readers.into_iter().map(|reader| scope.spawn(move || received(reader, PUBLISHERS * EVENTS))).collect();
+        let mut all = reading.into_iter().map(|reading| reading.join().expect("a reader"));
+        let first = all.next().expect("a reader");
+        assert!(first.is_sorted_by_key(|(id, _)| *id), "ids in order");
+        for publisher in 0..PUBLISHERS {
+            let own = first.iter().filter_map(|(_, data)| data.strip_prefix(&format!("{publisher} ")));
+            let numbers: Vec<usize> = own.map(|number| number.parse().expect("a number")).collect();
+            assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>(), "of publisher {publisher}");
+        }
+        for other in all {
+            assert!(other == first, "all streams have the same order");
+        }
+    });
+    hub.until("all is counted", |stats| stats["delivered"] == json!(READERS * PUBLISHERS * EVENTS));
+}
+
+/// Ids and data of the next events.
+fn received(reader: support::Reader, count: usize) -> Vec<(Id, String)> {
+    let mut lines = BufReader::new(&reader.socket).lines().map(|line| line.expect("text"));
+    let mut events = Vec::new();
+    let mut id = None;
+    while events.len() < count {
+        let line = lines.next().expect("more events");
+        if let Some(value) = line.strip_prefix("id: ") {
+            id = Id::parse(value);
+        } else if let Some(value) = line.strip_prefix("data: ") {
+            events.push((id.take().expect("an id first"), value.to_string()));
+        }
+    }
+    events
+}
+
+#[test]
+fn requests_sent_at_once_are_answered_in_order() {
+    let hub = Hub::new();
+    let mut reader = hub.stream(&["a"], Framing::Raw);
+    let mut socket = hub.raw();
+    let mut bytes = support::hello();
+    let mut expected = b":\n\n".to_vec();
+    for number in 0..2000 {
+        let id = number.to_string();
+        let request = Request::Publish { topics: vec!["a"], name: None, id: Some(&id), retry: None, data: b"x" };
+        bytes.extend(sse_hub::wire::encode(&request));
+        expected.extend(format!("id: {id}\ndata: x\n\n").bytes());
+    }
+    let mut writer = socket.try_clone().expect("own socket");
+    let writing = std::thread::spawn(move || support::send(&mut writer, &bytes));
+    assert!(support::answer(&mut socket).starts_with("Welcome"));
+    for number in 0..2000 {
+        assert_eq!(support::answer(&mut socket), format!("Published {{ id: \"{number}\" }}"));
+    }
+    writing.join().expect("written");
+    reader.expect(&expected);
+}
+
+#[test]
+fn what_breaks_a_rule_is_refused_with_the_rule() {
+    let hub = Hub::with(json!({"max_event_size": 10}));
+    let mut client = hub.client();
+    let mut refused = |request: Request<'_>| text(client.call(&request, None, PATIENCE));
+    assert_eq!(refused(event(vec![], b"x")), "no topic given; name at least one topic to publish to");
+    assert_eq!(
+        refused(event(vec!["a.*"], b"x")),
+        "topic 'a.*' contains '*'; wildcards are for watching only, publish to a full topic"
+    );
+    assert_eq!(refused(event(vec!["a"], &[b'x'; 11])), "data is 11 bytes long; sse.max_event_size allows 10");
+    assert!(refused(event(vec!["a"], b"\xff")).starts_with("data is not valid UTF-8"));
+    let name = Request::Publish { topics: vec!["a"], name: Some("a\nb"), id: None, retry: None, data: b"x" };
+    assert!(refused(name).starts_with("event name 'a\\nb' contains a line break"));
+    // The connection is as good as before.
+    client.call(&event(vec!["a"], b"x"), None, PATIENCE).expect("published");
+    assert_eq!(hub.stats()["published"], json!(1));
+}
+
+#[test]
+fn triggers_are_counted_and_bad_ones_dropped() {
+    let hub = Hub::new();
+    let mut reader = hub.stream(&["**"], Framing::Message);
+    let client = hub.client();
+    trigger(&client, &["a", "", "b.*", "c"]);
+    assert_eq!(reader.message(), "trigger a");
+    assert_eq!(reader.message(), "trigger c");
+    let stats = hub.stats();
+    assert_eq!((&stats["triggers"], &stats["triggers_refused"]), (&json!(2), &json!(2)));
+}
+
+#[test]
+fn triggers_do_not_reach_event_streams() {
+    let hub = Hub::new();
+    let mut reader = hub.stream(&["**"], Framing::Raw);
+    let mut client = hub.client();
+    trigger(&client, &["a"]);
+    trigger(&client, &[]);
+    publish(&mut client, &["a"], "1", "one");
+    reader.expect(b":\n\nid: 1\ndata: one\n\n");
+}
