@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
     SocketType,
@@ -17,6 +18,9 @@ use crate::wire::{self, ErrorCode, MAGIC, PREFIX, PROTOCOL, Reply, Request, VERS
 
 /// Longest answer of a hub: its counters.
 const MAX_REPLY: usize = 1 << 20;
+
+/// How long to wait for a hub that has more connections waiting than the system keeps.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// Why a request was not answered.
 #[derive(Debug, Error)]
@@ -134,7 +138,14 @@ impl Client {
         timeout: Duration,
     ) -> Result<Reply<'_>, ClientError> {
         let deadline = Deadline::new(timeout);
-        self.send(&wire::encode(request), descriptor, deadline)?;
+        match self.send(&wire::encode(request), descriptor, deadline) {
+            // A hub that refuses says why before it closes.
+            Err(ClientError::Closed) if !self.welcomed => {
+                self.greeted(deadline)?;
+                return Err(ClientError::Closed);
+            }
+            sent => sent?,
+        }
         if !self.welcomed {
             self.greeted(deadline)?;
         }

@@ -25,6 +25,7 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// # Errors
 /// `SseInvalidArgument`, `SseUnavailable`, or `JsonException` from encoding.
 #[php_function]
+#[allow(clippy::needless_pass_by_value, reason = "ext-php-rs hands over owned values")]
 pub fn sse_publish(
     topics: &Zval,
     data: &Zval,

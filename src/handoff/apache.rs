@@ -2,7 +2,7 @@
 
 use sse_hub::wire::Framing;
 
-use super::{Connection, NoHandOff, Server, peer};
+use super::{Connection, NoHandOff, Sapi, peer};
 use crate::zend;
 
 /// The connection to the browser, if nothing stands between it and the worker.
@@ -23,7 +23,7 @@ pub(super) fn find() -> Result<Connection, NoHandOff> {
     if zend::function_exists("apache_setenv") {
         let _ = zend::call("apache_setenv", vec![&"no-gzip", &"1"]);
     }
-    Ok(Connection { descriptor: peer::find()?, server: Server::Apache })
+    Ok(Connection { descriptor: peer::find()?, sapi: Sapi::Apache })
 }
 
 /// What Apache has chosen, by the headers that it has sent.

@@ -1,8 +1,8 @@
 //! `php -S`: the browser's own connection. Output goes to it unbuffered and unframed, and it is closed afterwards.
 
-use super::{Connection, NoHandOff, Server, peer};
+use super::{Connection, NoHandOff, Sapi, peer};
 
 /// The connection to the browser.
 pub(super) fn find() -> Result<Connection, NoHandOff> {
-    Ok(Connection { descriptor: peer::find()?, server: Server::CliServer })
+    Ok(Connection { descriptor: peer::find()?, sapi: Sapi::CliServer })
 }

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
 
-use super::{Connection, NoHandOff, Server};
+use super::{Connection, NoHandOff, Sapi};
 use crate::zend;
 
 /// The start of `struct _fcgi_request` (`main/fastcgi.c`), the same in PHP 8.1–8.6. Nothing in it is trusted before
@@ -57,7 +57,7 @@ fn prove(request: &FcgiRequest) -> Result<Connection, NoHandOff> {
     if !accepted_at(&local, &listening) {
         return no("its connection did not come from its listener");
     }
-    Ok(Connection { descriptor: request.fd, server: Server::Fpm { request: id } })
+    Ok(Connection { descriptor: request.fd, sapi: Sapi::Fpm { request: id } })
 }
 
 /// Whether a connection with this local name can have been accepted by a listener of that name, which may be bound to

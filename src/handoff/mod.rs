@@ -36,12 +36,12 @@ impl NoHandOff {
 #[derive(Debug)]
 pub struct Connection {
     descriptor: RawFd,
-    server: Server,
+    sapi: Sapi,
 }
 
-/// What stands at the other end.
+/// The SAPI that the connection was found in.
 #[derive(Debug, Clone, Copy)]
-enum Server {
+enum Sapi {
     Fpm { request: u16 },
     CliServer,
     Apache,
@@ -88,16 +88,16 @@ impl Connection {
     /// # Errors
     /// `Unproved` if the server has chosen something that the hub can't continue.
     pub fn framing(&self) -> Result<Framing, NoHandOff> {
-        match self.server {
-            Server::Fpm { request } => Ok(Framing::FastCgi { request }),
-            Server::CliServer => Ok(Framing::Raw),
-            Server::Apache => apache::framing(),
+        match self.sapi {
+            Sapi::Fpm { request } => Ok(Framing::FastCgi { request }),
+            Sapi::CliServer => Ok(Framing::Raw),
+            Sapi::Apache => apache::framing(),
         }
     }
 
     /// The header line that this server needs so that it doesn't use the connection again.
     pub fn extra_header(&self) -> Option<&'static str> {
-        matches!(self.server, Server::Apache).then_some("Connection: close")
+        matches!(self.sapi, Sapi::Apache).then_some("Connection: close")
     }
 
     /// Lets go: the worker's descriptor becomes `/dev/null`, so that whatever the worker still writes, reads or shuts

@@ -85,10 +85,10 @@ final class BeforeStreamTest extends ServerTestCase
     {
         $server = $this->serve($name, ['output_buffering' => 4096]);
 
-        // The buffer holds what is printed after the flush of the headers: that too must be untouched.
-        $response = $server->client->request('/stream.php?topics=news&before=flush,echo');
+        // The buffers hold what is printed after the headers were sent: that too must be untouched.
+        $response = $server->client->request('/stream.php?topics=news&before=send,buffers');
 
-        self::assertStringStartsWith('early output[caught SseException: ', $response->body);
+        self::assertStringStartsWith('sent output, output of level 1output of level 2output of level 3[caught SseException: ', $response->body);
         self::assertSame(0, $server->openStreams());
     }
 
@@ -98,7 +98,7 @@ final class BeforeStreamTest extends ServerTestCase
         $server = $this->serve($name);
         $cookie = ['Cookie' => 'PHPSESSID=0123456789abcdef0123456789'];
 
-        $response = $server->client->request('/stream.php?topics=news&before=session,flush,buffers', $cookie);
+        $response = $server->client->request('/stream.php?topics=news&before=session,send,buffers', $cookie);
 
         self::assertStringContainsString('output of level 1output of level 2output of level 3', $response->body);
         self::assertStringContainsString('[caught SseException: ', $response->body);

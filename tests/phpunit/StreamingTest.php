@@ -83,7 +83,9 @@ final class StreamingTest extends ServerTestCase
     /** @dataProvider handOffServers */
     public function testAClientThatLeavesIsGoneFromTheCount(string $name): void
     {
-        $server = $this->serve($name, ['sse.heartbeat' => 0]);
+        // These two keep the connection to FPM until they cannot write to the client: the next heartbeat tells them.
+        $late = in_array($name, ['apache-fcgi', 'caddy-fpm'], true);
+        $server = $this->serve($name, ['sse.heartbeat' => $late ? 1 : 0]);
         $streams = $server->client->openMany(3, '/stream.php?topics=news');
         self::assertSame(3, $server->openStreams());
 

@@ -236,6 +236,15 @@ pub fn expect_end(socket: &mut impl Read) {
     assert_eq!(short(&rest), "");
 }
 
+/// The connection has ended, in order or not: who sends what nobody reads gets a reset.
+pub fn expect_gone(socket: &mut UnixStream) {
+    match socket.read(&mut [0; 16]) {
+        Ok(0) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        other => panic!("the connection is still there: {other:?}"),
+    }
+}
+
 fn short(bytes: &[u8]) -> String {
     let text = bytes.escape_ascii().to_string();
     if text.len() > 2000 { format!("{}… ({} bytes)", &text[..2000], bytes.len()) } else { text }

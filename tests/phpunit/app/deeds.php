@@ -19,7 +19,13 @@ function before(string $deed): void
         'zlib' => ini_set('zlib.output_compression', 'On'),
         'gzhandler' => ob_start('ob_gzhandler'),
         'echo' => print('early output'),
-        'flush' => flush(),
+        'send' => (static function (): void {
+            echo 'sent output, ';
+            while (ob_get_level() > 0) {
+                ob_end_flush();
+            }
+            flush();
+        })(),
         'header' => header('X-Page: kept'),
         'own-type' => header('Content-Type: application/json'),
         'length' => header('Content-Length: 5'),

@@ -1,0 +1,211 @@
+//! How a hub begins and ends.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sse_hub::socket;
+use sse_hub::wire::{Framing, Request};
+use support::{Hub, PATIENCE, attach, read_to_string, until};
+
+/// A process whose end is up to the test.
+struct Owner(Child);
+
+impl Owner {
+    fn new() -> Self {
+        Self(Command::new("sleep").arg("1000").spawn().expect("sleep runs"))
+    }
+
+    fn end(&mut self) {
+        self.0.kill().expect("own child");
+        self.0.wait().expect("own child");
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn sigterm_and_sigint_end_it_in_good_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut hub = Hub::new();
+        let mut open = hub.stream(&["a"], Framing::Chunked);
+        let (near, mut held) = UnixStream::pair().expect("a pair");
+        attach(&mut open.client, near.into(), &["a"], 0).expect("attached");
+        open.expect(b"3\r\n:\n\n\r\n");
+        hub.signal(signal);
+        open.expect(b"0\r\n\r\n");
+        open.expect_end();
+        support::expect_end(&mut held);
+        assert!(hub.ended().success());
+        assert!(!hub.socket.exists(), "its socket file is gone");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_does_not_hold_up_the_end() {
+    let mut hub = Hub::new();
+    let mut reader = hub.stream(&["a"], Framing::Raw);
+    support::publish(&mut reader.client, &["a"], "1", &"x".repeat(2 << 20));
+    hub.until("it is behind", |stats| stats["queued_bytes"].as_u64() > Some(0));
+    hub.signal(Signal::TERM);
+    assert!(hub.ended().success());
+}
+
+#[test]
+fn other_signals_do_nothing() {
+    let hub = Hub::new();
+    hub.stats();
+    // Threads that block it leave this one to the main thread of the test process, where it would end everything.
+    assert_ne!(blocked(&hub, "sse-shard-0") & 1, 0, "SIGHUP");
+    assert_ne!(blocked(&hub, "sse-router") & 1, 0, "SIGHUP");
+    let (term, int) = (1 << (15 - 1), 1 << (2 - 1));
+    assert_eq!(blocked(&hub, "sse-router") & (term | int), 0);
+    assert_eq!(blocked(&hub, "sse-shard-1") & (term | int), term | int);
+}
+
+/// The signals that a thread of the hub blocks.
+fn blocked(hub: &Hub, thread: &str) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", hub.pid())).expect("the hub is there");
+    let statuses = tasks.map(|task| read_to_string(&task.expect("a thread").path().join("status")));
+    let status = statuses.into_iter().find(|status| status.starts_with(&format!("Name:\t{thread}\n")));
+    let status = status.expect("a thread of that name");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).expect("a mask");
+    u64::from_str_radix(mask, 16).expect("hex")
+}
+
+#[test]
+fn it_ends_with_the_last_of_its_owners() {
+    let mut hub = Hub::new();
+    let mut owners = [Owner::new(), Owner::new()];
+    let mut clients: Vec<_> = owners.iter().map(|owner| hub.client_of(Some(owner.0.id()))).collect();
+    // The same one from two workers.
+    clients.push(hub.client_of(Some(owners[0].0.id())));
+    for client in &mut clients {
+        client.call(&Request::Cursor, None, PATIENCE).expect("answered");
+    }
+    let mut reader = hub.stream(&["a"], Framing::Chunked);
+    drop(clients);
+    owners[0].end();
+    support::publish(&mut hub.client(), &["a"], "1", "one");
+    reader.expect(b"3\r\n:\n\n\r\n11\r\nid: 1\ndata: one\n\n\r\n");
+    owners[1].end();
+    reader.expect(b"0\r\n\r\n");
+    assert!(hub.ended().success());
+    assert!(!hub.socket.exists());
+}
+
+#[test]
+fn an_owner_that_never_was_changes_nothing() {
+    let hub = Hub::new();
+    let mut gone = Owner::new();
+    let pid = gone.0.id();
+    gone.end();
+    for owner in [pid, 0, u32::MAX] {
+        hub.client_of(Some(owner)).call(&Request::Cursor, None, PATIENCE).expect("answered");
+    }
+    hub.stats();
+}
+
+#[test]
+fn it_ends_when_nobody_has_been_there_for_a_while() {
+    let mut hub = Hub::with(json!({"idle_exit_ms": 300}));
+    assert!(hub.ended().success());
+    assert!(!hub.socket.exists());
+}
+
+#[test]
+fn a_stream_or_an_owner_is_somebody() {
+    let mut hub = Hub::with(json!({"idle_exit_ms": 50}));
+    let reader = {
+        let reader = hub.stream(&["a"], Framing::Raw);
+        // Its worker has gone.
+        drop(reader.client);
+        reader.socket
+    };
+    let mut owner = Owner::new();
+    hub.client_of(Some(owner.0.id())).call(&Request::Cursor, None, PATIENCE).expect("answered");
+    std::thread::sleep(Duration::from_millis(200));
+    drop(reader);
+    std::thread::sleep(Duration::from_millis(200));
+    hub.stats();
+    owner.end();
+    assert!(hub.ended().success());
+}
+
+#[test]
+fn an_idle_hub_stays_while_somebody_holds_the_lock() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lock = socket::lock(&folder.path().join("hub.sock"), Duration::ZERO).expect("free");
+    let mut hub = Hub::in_folder(folder, json!({"idle_exit_ms": 50}));
+    std::thread::sleep(Duration::from_millis(300));
+    hub.stats();
+    drop(lock);
+    assert!(hub.ended().success());
+}
+
+#[test]
+fn it_ends_when_another_has_taken_its_place_and_leaves_that_alone() {
+    let mut hub = Hub::new();
+    let mut reader = hub.stream(&["a"], Framing::Chunked);
+    reader.expect(b"3\r\n:\n\n\r\n");
+    std::fs::remove_file(&hub.socket).expect("there");
+    let _other = UnixListener::bind(&hub.socket).expect("a new socket");
+    reader.expect(b"0\r\n\r\n");
+    assert!(hub.ended().success());
+    assert!(hub.socket.exists());
+}
+
+#[test]
+fn the_log_is_for_its_owner_and_without_what_is_said() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = folder.path().join("hub.log");
+    let settings = json!({"log": log, "log_level": "trace", "stream_buffer": 10, "udp": "127.0.0.1:0", "udp_key": "s3cret"});
+    let mut hub = Hub::in_folder(folder, settings);
+    let mut reader = hub.stream(&["a"], Framing::Raw);
+    support::publish(&mut reader.client, &["a"], "1", "words nobody else should see");
+    reader.expect(b":\n\nid: 1\ndata: words nobody else should see\n\n");
+    hub.signal(Signal::TERM);
+    hub.ended();
+    let text = read_to_string(&log);
+    assert!(text.contains(" INFO the hub has started") && text.contains("DEBUG open stream=1"), "{text}");
+    assert!(!text.contains("words") && !text.contains("s3cret"), "{text}");
+    assert!(text.lines().all(|line| line.get(..28).is_some_and(|time| time.contains('T') && time.contains('Z'))), "{text}");
+    let mode = std::fs::metadata(&log).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn it_raises_its_descriptor_limit() {
+    // The test process lowers the soft limit to half of the hard one first.
+    let hub = Hub::with(json!({"descriptors": 1000}));
+    hub.stats();
+    let limits = read_to_string(format!("/proc/{}/limits", hub.pid()).as_ref());
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    assert_eq!(line.split_whitespace().nth(3), Some("1000"), "{line}");
+}
+
+/// In a process that has other threads, and signals of its own.
+#[test]
+fn it_runs_in_a_thread_as_well() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("hub.sock");
+    let listener = UnixListener::bind(&path).expect("a new socket");
+    let settings: Value = json!({"socket": path});
+    let hub = std::thread::spawn(move || sse_hub::run(support::config(&settings), listener));
+    let mut owner = Owner::new();
+    let mut client = sse_hub::client::Client::connect(&path, Some(owner.0.id())).expect("it listens");
+    client.call(&Request::Cursor, None, PATIENCE).expect("answered");
+    owner.end();
+    until("it has ended", || hub.is_finished());
+    hub.join().expect("no panic").expect("no error");
+}
