@@ -85,19 +85,32 @@ impl Client {
     /// Connects and greets, without waiting for the answer to the greeting: the first [`call`](Self::call) reads it.
     ///
     /// # Errors
-    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does.
+    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does, `Timeout` if the hub is too busy to accept.
     pub fn connect(path: &Path, owner: Option<u32>) -> Result<Self, ClientError> {
         let not_running =
             |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let flags = SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
+        // Connecting is the only call that waits: where many processes come at once, until the hub has accepted some.
+        // Without waiting, a busy hub could not be told from none, and would be replaced.
+        rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(BUSY)).map_err(io::Error::from)?;
         let address = SocketAddrUnix::new(path).map_err(not_running)?;
-        rustix::net::connect(&socket, &address).map_err(not_running)?;
+        loop {
+            match rustix::net::connect(&socket, &address) {
+                Ok(()) => break,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Err(ClientError::Timeout(BUSY)),
+                Err(error) => return Err(not_running(error)),
+            }
+        }
         trust(&socket, path)?;
         let client = Self { socket, inbox: Vec::new(), consumed: 0, welcomed: false };
-        client.post(&Request::Hello { magic: MAGIC, protocol: PROTOCOL, version: VERSION, owner })?;
-        Ok(client)
+        match client.post(&Request::Hello { magic: MAGIC, protocol: PROTOCOL, version: VERSION, owner }) {
+            // The hub may have refused already; the first call reads why.
+            Ok(()) | Err(ClientError::Closed) => Ok(client),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the hub still holds its end; asks the kernel only.

@@ -169,7 +169,8 @@ fn it_ends_when_another_has_taken_its_place_and_leaves_that_alone() {
 fn the_log_is_for_its_owner_and_without_what_is_said() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let log = folder.path().join("hub.log");
-    let settings = json!({"log": log, "log_level": "trace", "stream_buffer": 10, "udp": "127.0.0.1:0", "udp_key": "s3cret"});
+    let settings =
+        json!({"log": log, "log_level": "trace", "stream_buffer": 10, "udp": "127.0.0.1:0", "udp_key": "s3cret"});
     let mut hub = Hub::in_folder(folder, settings);
     let mut reader = hub.stream(&["a"], Framing::Raw);
     support::publish(&mut reader.client, &["a"], "1", "words nobody else should see");
@@ -179,7 +180,10 @@ fn the_log_is_for_its_owner_and_without_what_is_said() {
     let text = read_to_string(&log);
     assert!(text.contains(" INFO the hub has started") && text.contains("DEBUG open stream=1"), "{text}");
     assert!(!text.contains("words") && !text.contains("s3cret"), "{text}");
-    assert!(text.lines().all(|line| line.get(..28).is_some_and(|time| time.contains('T') && time.contains('Z'))), "{text}");
+    assert!(
+        text.lines().all(|line| line.get(..28).is_some_and(|time| time.contains('T') && time.contains('Z'))),
+        "{text}"
+    );
     let mode = std::fs::metadata(&log).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }

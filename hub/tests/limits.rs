@@ -44,7 +44,10 @@ fn the_log_says_why_streams_were_refused_but_not_each_time() {
     }
     let text = read_to_string(&log);
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.contains("WARN a stream was refused reason=\"1 streams are open, and sse.max_streams allows no more\""), "{text}");
+    assert!(
+        text.contains("WARN a stream was refused reason=\"1 streams are open, and sse.max_streams allows no more\""),
+        "{text}"
+    );
 }
 
 #[test]

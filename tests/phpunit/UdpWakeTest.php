@@ -11,6 +11,8 @@ use PhpSse\Tests\Server\Process;
 /** Datagrams that say "this topic changed", from anything that can send one. */
 final class UdpWakeTest extends ServerTestCase
 {
+    private const KEY = 'the-key-of-these-tests';
+
     public function testALineOfBashWakesASubscription(): void
     {
         [$commandLine, $port] = $this->commandLineWithPort();
@@ -35,6 +37,8 @@ final class UdpWakeTest extends ServerTestCase
 
         CommandLine::awaitOutput($chat, '"trigger":true');
         CommandLine::awaitOutput($orders, '"trigger":true');
+        self::assertCount(1, self::events($chat));
+        self::assertCount(1, self::events($orders));
     }
 
     public function testAWakeOfAnotherTopicWakesNobody(): void
@@ -55,9 +59,77 @@ final class UdpWakeTest extends ServerTestCase
         [$commandLine] = $this->commandLineWithPort();
         $subscriber = $commandLine->subscribe(['chat.general']);
 
-        $commandLine->run('exit(SseTrigger::push("chat.general") ? 0 : 1);');
+        $answer = $commandLine->run('echo json_encode(SseTrigger::push("chat.general"));');
+
+        self::assertSame('true', $answer);
+        CommandLine::awaitOutput($subscriber, '"trigger":true');
+        self::assertSame(['chat.general'], array_column(self::events($subscriber), 'topic'));
+    }
+
+    public function testAWakeWithTheKeysCodeIsTakenOnce(): void
+    {
+        [$commandLine, $port] = $this->commandLineWithPort(['sse.udp_key' => self::KEY]);
+        $subscriber = $commandLine->subscribe(['**']);
+        $wake = self::signed('WAKEUP chat.general', self::KEY);
+
+        self::send($port, $wake);
+        // Attack: whoever sees a datagram on the network sends it again.
+        self::send($port, $wake);
+        self::send($port, self::signed('WAKEUP after.it', self::KEY));
+
+        CommandLine::awaitOutput($subscriber, 'after.it');
+        self::assertSame(['chat.general', 'after.it'], array_column(self::events($subscriber), 'topic'));
+        self::assertSame(1, self::udp($commandLine)['replayed']);
+    }
+
+    public function testTheDocumentedLineOfShellSignsAWake(): void
+    {
+        [$commandLine, $port] = $this->commandLineWithPort(['sse.udp_key' => self::KEY]);
+        $subscriber = $commandLine->subscribe(['chat.*']);
+
+        shell_exec('KEY=' . self::KEY . ' bash -c ' . escapeshellarg(
+            'm="WAKEUP chat.general t=$(date +%s%3N)"; printf %s "$m h=$(printf %s "$m" | openssl dgst -sha256'
+            . ' -hmac "$KEY" -r | cut -d" " -f1)" > /dev/udp/127.0.0.1/' . $port,
+        ));
 
         CommandLine::awaitOutput($subscriber, '"trigger":true');
+        self::assertSame(['chat.general'], array_column(self::events($subscriber), 'topic'));
+    }
+
+    /** @return array<string, array{callable(): string, string}> */
+    public function forgeries(): array
+    {
+        $signed = static fn (string $key, int $age): string => self::signed('WAKEUP chat.general', $key, $age);
+
+        return [
+            'without a code' => [static fn (): string => 'WAKEUP chat.general', 'unauthenticated'],
+            'with the code of another key' => [static fn (): string => $signed('another key', 0), 'unauthenticated'],
+            'with the code of other words' => [
+                static fn (): string => str_replace('general', 'private', $signed(self::KEY, 0)),
+                'unauthenticated',
+            ],
+            'kept back for a minute' => [static fn (): string => $signed(self::KEY, 60), 'replayed'],
+            'dated a minute ahead' => [static fn (): string => $signed(self::KEY, -60), 'replayed'],
+        ];
+    }
+
+    /**
+     * Attack: somebody without the key, or with an old datagram, makes all clients' pages render.
+     *
+     * @dataProvider forgeries
+     * @param callable(): string $datagram
+     */
+    public function testAForgeryIsIgnoredAndCounted(callable $datagram, string $counter): void
+    {
+        [$commandLine, $port] = $this->commandLineWithPort(['sse.udp_key' => self::KEY]);
+        $subscriber = $commandLine->subscribe(['**']);
+
+        self::send($port, $datagram());
+        self::send($port, self::signed('WAKEUP after.it', self::KEY));
+
+        CommandLine::awaitOutput($subscriber, 'after.it');
+        self::assertSame(['after.it'], array_column(self::events($subscriber), 'topic'));
+        self::assertSame(1, self::udp($commandLine)[$counter]);
     }
 
     /** @return array<string, array{string}> */
@@ -92,8 +164,7 @@ final class UdpWakeTest extends ServerTestCase
 
         CommandLine::awaitOutput($subscriber, '"trigger":true');
         self::assertSame(['after.it'], array_column(self::events($subscriber), 'topic'));
-        $stats = json_decode($commandLine->run('stats.php'), true);
-        self::assertSame(1, $stats['udp']['garbage'], json_encode($stats, JSON_THROW_ON_ERROR));
+        self::assertSame(1, self::udp($commandLine)['garbage']);
     }
 
     public function testTheSecondHubOnAPortSaysThatItIsTakenAndWorksWithoutIt(): void
@@ -122,11 +193,25 @@ final class UdpWakeTest extends ServerTestCase
     }
 
     /** @return array{CommandLine, int} */
-    private function commandLineWithPort(): array
+    private function commandLineWithPort(array $settings = []): array
     {
         $port = Port::free('udp');
 
-        return [$this->commandLine(['sse.udp' => "127.0.0.1:$port"]), $port];
+        return [$this->commandLine($settings + ['sse.udp' => "127.0.0.1:$port"]), $port];
+    }
+
+    /** As hub/src/udp.rs describes it. */
+    private static function signed(string $words, string $key, int $secondsOld = 0): string
+    {
+        $words .= ' t=' . ((int) (microtime(true) * 1000) - $secondsOld * 1000);
+
+        return "$words h=" . hash_hmac('sha256', $words, $key);
+    }
+
+    /** @return array<string, mixed> */
+    private static function udp(CommandLine $commandLine): array
+    {
+        return json_decode($commandLine->run('stats.php'), true)['udp'];
     }
 
     private static function send(int $port, string $datagram): void
