@@ -39,7 +39,7 @@ pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     }
     // A client that leaves must not end the script in the middle of this function.
     let ignored = set_ignore_user_abort(true);
-    let _ = zend::call("set_time_limit", vec![&0i64]);
+    let _ = zend::call("set_time_limit", &[&0i64]);
     let copied = copy(&ours, client);
     set_ignore_user_abort(ignored);
     response::silence();

@@ -66,7 +66,7 @@ pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
 
 /// PHP's own choice of a temporary folder (`sys_temp_dir`, then `TMPDIR`, then `/tmp`).
 fn temporary_folder() -> PathBuf {
-    let folder = zend::call("sys_get_temp_dir", vec![]).ok().and_then(|folder| folder.string());
+    let folder = zend::call("sys_get_temp_dir", &[]).ok().and_then(|folder| folder.string());
     folder.map_or_else(std::env::temp_dir, PathBuf::from)
 }
 

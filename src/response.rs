@@ -114,7 +114,7 @@ pub fn silence() {
 fn close_session() -> Result<(), Interrupted> {
     if zend::function_exists("session_write_close") {
         run(|| {
-            let _ = zend::call("session_write_close", vec![]);
+            let _ = zend::call("session_write_close", &[]);
         })?;
     }
     Ok(())

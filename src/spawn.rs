@@ -60,7 +60,13 @@ fn owner() -> Option<u32> {
         return Some(own);
     }
     let parent = std::os::unix::process::parent_id();
-    (parent > 1 || zend::sapi_name() == c"fpm-fcgi").then_some(parent)
+    // The first process is the server itself in a container; elsewhere it has only taken in an orphan.
+    (parent > 1 || same_program(parent)).then_some(parent)
+}
+
+fn same_program(process: u32) -> bool {
+    let name = |process: &str| std::fs::read_to_string(format!("/proc/{process}/comm")).ok();
+    name("self").is_some_and(|own| name(&process.to_string()) == Some(own))
 }
 
 /// This process's connection.
@@ -205,9 +211,9 @@ pub fn post(request: &Request<'_>) -> bool {
     })
 }
 
-/// Whether a hub answers at this socket.
+/// Whether a hub listens at this socket, or something that can't be told from one.
 pub fn answers(path: &Path) -> bool {
-    Client::connect(path, None).is_ok()
+    !Client::connect(path, None).is_err_and(|error| is_missing(&error))
 }
 
 /// Connects to the hub, and starts it if none runs.
@@ -215,7 +221,7 @@ fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, Spawn
     socket::check_folder(path, folder)?;
     let missing = match Client::connect(path, owner()) {
         Ok(client) => return Ok(client),
-        Err(error @ (ClientError::NotRunning { .. } | ClientError::Closed)) => error,
+        Err(error) if is_missing(&error) => error,
         Err(error) => return Err(error.into()),
     };
     if !ini::spawn()? {
@@ -229,14 +235,23 @@ fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, Spawn
         socket::check_may_start(path)?;
         let lock = socket::lock(path, timeout)?;
         // Somebody else may have started one while this process waited for the lock.
-        if let Ok(client) = Client::connect(path, owner()) {
-            return Ok(client);
+        match Client::connect(path, owner()) {
+            Ok(client) => return Ok(client),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(error.into()),
         }
         let listener = socket::bind(&lock, path, config.socket_mode, config.socket_group)?;
         start(config, listener).map_err(SpawnError::Fork)?;
         drop(lock);
         Ok(Client::connect(path, owner())?)
     }
+}
+
+/// Whether there is surely no hub: no socket, or one that nobody listens at. Anything else may be a hub that is busy, or
+/// that doesn't let this process in, and must not be replaced.
+fn is_missing(error: &ClientError) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+    matches!(error, ClientError::NotRunning { error, .. } if matches!(error.kind(), NotFound | ConnectionRefused))
 }
 
 /// Forks the hub. It becomes no child of this process, so that the application's own `pcntl_wait()` never meets it.

@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 
 use ext_php_rs::convert::IntoZvalDyn;
 use ext_php_rs::ffi;
-use ext_php_rs::types::{ZendCallable, ZendStr, Zval};
+use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ExecutorGlobals;
 
 unsafe extern "C" {
@@ -48,10 +48,33 @@ pub fn function_exists(name: &str) -> bool {
     ExecutorGlobals::get().function_table().is_some_and(|table| table.get(name).is_some())
 }
 
+/// A call of PHP code did not return a value. If it has thrown, the exception (or `exit`, which is one) is still
+/// pending, and is thrown when this extension's function returns to the engine.
+#[derive(Debug)]
+pub struct NoValue;
+
 /// Calls a PHP function by name. Symbols of other extensions may be missing when this one is loaded, their functions
 /// can be looked up.
-pub fn call(name: &str, arguments: Vec<&dyn IntoZvalDyn>) -> ext_php_rs::error::Result<Zval> {
-    ZendCallable::try_from_name(name)?.try_call(arguments)
+pub fn call(name: &str, arguments: &[&dyn IntoZvalDyn]) -> Result<Zval, NoValue> {
+    let mut function = Zval::new();
+    function.set_string(name, false).map_err(|_| NoValue)?;
+    let arguments: Result<Vec<Zval>, _> = arguments.iter().map(|argument| argument.as_zval(false)).collect();
+    let mut arguments = arguments.map_err(|_| NoValue)?;
+    let count = u32::try_from(arguments.len()).map_err(|_| NoValue)?;
+    let mut result = Zval::new();
+    // SAFETY: all values live until the call has returned; the engine copies what it keeps. (ext-php-rs's own way to call
+    // takes a pending exception away, which would swallow an `exit`.)
+    let status = unsafe {
+        ffi::_call_user_function_impl(
+            std::ptr::null_mut(),
+            &raw mut function,
+            &raw mut result,
+            count,
+            arguments.as_mut_ptr(),
+            std::ptr::null_mut(),
+        )
+    };
+    if status < 0 || exception_pending() { Err(NoValue) } else { Ok(result) }
 }
 
 /// The name of the running SAPI, such as `fpm-fcgi`.
@@ -102,6 +125,6 @@ pub fn server_variable(name: &str) -> Option<String> {
 /// Runs the handlers of signals that came while a call waited, as the engine would between two statements.
 pub fn dispatch_signals() {
     if function_exists("pcntl_signal_dispatch") {
-        let _ = call("pcntl_signal_dispatch", vec![]);
+        let _ = call("pcntl_signal_dispatch", &[]);
     }
 }

@@ -52,7 +52,7 @@ fn text(value: &Zval) -> Option<&str> {
 
 /// The name of a value's type as PHP's own messages have it.
 pub fn type_name(value: &Zval) -> String {
-    let name = crate::zend::call("get_debug_type", vec![&value.shallow_clone()]).ok().and_then(|name| name.string());
+    let name = crate::zend::call("get_debug_type", &[&value.shallow_clone()]).ok().and_then(|name| name.string());
     debug_assert!(!ExecutorGlobals::has_exception());
     name.unwrap_or_else(|| "another type".into())
 }

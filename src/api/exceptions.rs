@@ -12,7 +12,7 @@ use sse_hub::socket::SocketError;
 use sse_hub::topic::TopicError;
 
 use crate::spawn::SpawnError;
-use crate::zend::spl_ce_RuntimeException;
+use crate::zend::{self, NoValue, spl_ce_RuntimeException};
 
 /// A class of the engine, known once it is registered.
 struct Class(AtomicPtr<ClassEntry>);
@@ -51,6 +51,27 @@ pub enum Problem {
     Pending,
 }
 
+/// The outcome of a call for the engine. Where an exception is pending, the value is not looked at.
+///
+/// # Errors
+/// The exception to throw.
+pub fn settle<T: Default>(outcome: Result<T, Problem>) -> Result<T, PhpException> {
+    match outcome {
+        Err(Problem::Pending) => Ok(T::default()),
+        other => other.map_err(Into::into),
+    }
+}
+
+impl From<NoValue> for Problem {
+    fn from(_: NoValue) -> Self {
+        if zend::exception_pending() {
+            Self::Pending
+        } else {
+            Self::Other("a function of PHP could not be called".into())
+        }
+    }
+}
+
 impl From<Problem> for PhpException {
     fn from(problem: Problem) -> Self {
         match problem {
@@ -58,7 +79,8 @@ impl From<Problem> for PhpException {
             Problem::Type(message) => Self::new(message, 0, ce::type_error()),
             Problem::Unavailable(message) => Self::new(message, 0, UNAVAILABLE.get()),
             Problem::Other(message) => Self::new(message, 0, EXCEPTION.get()),
-            Problem::Pending => unreachable!("a pending exception is thrown by returning to the engine"),
+            // Only `settle` may see it; an exception that is not pending after all still has to say something.
+            Problem::Pending => Self::new("an exception was thrown meanwhile".into(), 0, EXCEPTION.get()),
         }
     }
 }

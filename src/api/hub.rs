@@ -43,7 +43,7 @@ fn run() -> Result<(), Problem> {
     let listener = socket::bind(&lock, &path, config.socket_mode, config.socket_group)?;
     drop(lock);
     if zend::function_exists("cli_set_process_title") {
-        let _ = zend::call("cli_set_process_title", vec![&"sse-hub"]);
+        let _ = zend::call("cli_set_process_title", &[&"sse-hub"]);
     }
     sse_hub::run(config, listener).map_err(|error| Problem::Other(error.to_string()))
 }

@@ -2,14 +2,14 @@
 
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
-use ext_php_rs::types::Zval;
+use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::client::ClientError;
 use sse_hub::event::NewEvent;
 use sse_hub::wire::{Reply, Request};
 
 use super::arguments;
-use super::exceptions::Problem;
+use super::exceptions::{Problem, settle};
 use crate::{ini, spawn, zend};
 
 /// `JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR`.
@@ -33,26 +33,32 @@ pub fn sse_publish(
     id: Option<String>,
     retry: Option<i64>,
 ) -> PhpResult<String> {
+    settle(checked(topics, data, event.as_deref(), id.as_deref(), retry))
+}
+
+fn checked(
+    topics: &Zval,
+    data: &Zval,
+    name: Option<&str>,
+    id: Option<&str>,
+    retry: Option<i64>,
+) -> Result<String, Problem> {
     let topics = arguments::strings("sse_publish()", topics)?;
-    let json;
-    let data = data.dereference();
-    let text = match data.zend_str() {
-        Some(text) => text.as_bytes(),
-        None => {
-            json = zend::call("json_encode", vec![&data.shallow_clone(), &JSON_FLAGS])
-                .map_err(ext_php_rs::exception::PhpException::from)?;
-            json.zend_str().map(ext_php_rs::types::ZendStr::as_bytes).unwrap_or_default()
-        }
-    };
     let retry = retry.map(|ms| u32::try_from(ms).ok().filter(|ms| *ms <= ini::MAX_RETRY).ok_or(ms)).transpose();
     let retry = retry.map_err(|ms| {
-        Problem::Argument(format!(
-            "sse_publish(): $retry must be from 0 to {} milliseconds, {ms} given",
-            ini::MAX_RETRY
-        ))
+        let limit = ini::MAX_RETRY;
+        Problem::Argument(format!("sse_publish(): $retry must be from 0 to {limit} milliseconds, {ms} given"))
     })?;
-    let new = NewEvent { topics, name: event.as_deref(), id: id.as_deref(), retry, data: text };
-    Ok(publish(&new)?)
+    let data = data.dereference();
+    let json;
+    let text = if data.is_string() {
+        data
+    } else {
+        json = zend::call("json_encode", &[&data.shallow_clone(), &JSON_FLAGS])?;
+        &json
+    };
+    let data = text.zend_str().map(ZendStr::as_bytes).unwrap_or_default();
+    publish(&NewEvent { topics, name, id, retry, data })
 }
 
 fn publish(new: &NewEvent<'_>) -> Result<String, Problem> {

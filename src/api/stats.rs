@@ -39,7 +39,7 @@ pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
         Reply::Stats { json } => Ok(json.to_owned()),
         other => Err(ClientError::Protocol(format!("{other:?} to a question for the counters"))),
     })?;
-    let decoded = zend::call("json_decode", vec![&json, &true])?;
+    let decoded = zend::call("json_decode", &[&json, &true]).map_err(Problem::from)?;
     let counters = decoded.array().map(ToOwned::to_owned);
     counters.ok_or_else(|| Problem::Other("the hub's counters make no sense".into()).into())
 }

@@ -1,6 +1,7 @@
 //! `sse_stream()`.
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
@@ -10,7 +11,7 @@ use sse_hub::client::ClientError;
 use sse_hub::wire::ErrorCode;
 
 use super::arguments::{self, Options};
-use super::exceptions::Problem;
+use super::exceptions::{Problem, settle};
 use crate::handoff::{self, Connection, NoHandOff};
 use crate::response::{self, Interrupted, Wanted};
 use crate::spawn::{self, Held, SpawnError};
@@ -33,13 +34,11 @@ pub fn sse_stream(topics: &Zval, render: Option<ZendCallable>, options: Option<&
     let refuse_render = render.is_some();
     drop(render);
     match stream(topics, refuse_render, options) {
-        Ok(outcome) => match outcome {
-            Outcome::HandedOver => Ok(true),
-            // An exception that user code has thrown meanwhile is thrown by the engine when this returns.
-            Outcome::Served | Outcome::Interrupted(Interrupted::Exception) => Ok(false),
-            Outcome::Interrupted(Interrupted::Bailout) => zend::resume_bailout(),
-        },
-        Err(problem) => Err(problem.into()),
+        Ok(Outcome::HandedOver) => Ok(true),
+        // An exception that user code has thrown meanwhile is thrown by the engine when this returns.
+        Ok(Outcome::Served | Outcome::Interrupted(Interrupted::Exception)) => Ok(false),
+        Ok(Outcome::Interrupted(Interrupted::Bailout)) => zend::resume_bailout(),
+        Err(problem) => settle(Err(problem)),
     }
 }
 
@@ -140,7 +139,8 @@ impl<'a> Stream<'a> {
     }
 
     fn refuse(&self) -> Outcome {
-        let outcome = response::refuse(RETRY_AFTER);
+        // After a hand-off that failed late it is too late for another status.
+        let outcome = if response::begun() { Ok(()) } else { response::refuse(RETRY_AFTER) };
         response::silence();
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
@@ -166,7 +166,7 @@ impl<'a> Stream<'a> {
                 response::silence();
                 match released {
                     Ok(()) => Ok(Some(Outcome::HandedOver)),
-                    Err(error) => Err(Problem::Other(format!("/dev/null could not be opened: {error}"))),
+                    Err(error) => Err(Problem::Other(format!("the connection could not be let go: {error}"))),
                 }
             }
             Err(reason) => {
@@ -178,7 +178,12 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Tells the operator, in PHP's error log, why a stream keeps its worker although the server could do better.
+/// Tells the operator, once a process and in PHP's error log, why streams keep their workers although the server could do
+/// better.
 fn stays_in_worker(reason: &str) {
-    let _ = zend::call("error_log", vec![&format!("sse: a stream is served in its worker: {reason}")]);
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if TOLD.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let _ = zend::call("error_log", &[&format!("sse: a stream is served in its worker: {reason}")]);
 }

@@ -21,15 +21,15 @@ pub(super) fn find() -> Result<Connection, NoHandOff> {
     }
     // mod_deflate would compress what Apache writes, and the hub can't continue a compressed body.
     if zend::function_exists("apache_setenv") {
-        let _ = zend::call("apache_setenv", vec![&"no-gzip", &"1"]);
+        let _ = zend::call("apache_setenv", &[&"no-gzip", &"1"]);
     }
-    Ok(Connection { descriptor: peer::find()?, sapi: Sapi::Apache })
+    Connection::new(peer::find()?, Sapi::Apache)
 }
 
 /// What Apache has chosen, by the headers that it has sent.
 pub(super) fn framing() -> Result<Framing, NoHandOff> {
-    let headers = zend::call("apache_response_headers", vec![])
-        .map_err(|error| NoHandOff::unproved(format!("apache_response_headers() failed: {error}")))?;
+    let headers = zend::call("apache_response_headers", &[])
+        .map_err(|_| NoHandOff::unproved("apache_response_headers() can't be called"))?;
     let header = |name: &str| {
         let table = headers.array()?;
         let found = table.iter().find(|(key, _)| key.to_string().eq_ignore_ascii_case(name));

@@ -4,5 +4,5 @@ use super::{Connection, NoHandOff, Sapi, peer};
 
 /// The connection to the browser.
 pub(super) fn find() -> Result<Connection, NoHandOff> {
-    Ok(Connection { descriptor: peer::find()?, sapi: Sapi::CliServer })
+    Connection::new(peer::find()?, Sapi::CliServer)
 }

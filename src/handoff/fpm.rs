@@ -57,7 +57,7 @@ fn prove(request: &FcgiRequest) -> Result<Connection, NoHandOff> {
     if !accepted_at(&local, &listening) {
         return no("its connection did not come from its listener");
     }
-    Ok(Connection { descriptor: request.fd, sapi: Sapi::Fpm { request: id } })
+    Connection::new(request.fd, Sapi::Fpm { request: id })
 }
 
 /// Whether a connection with this local name can have been accepted by a listener of that name, which may be bound to

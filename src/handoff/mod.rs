@@ -7,7 +7,7 @@ mod cli_server;
 mod fpm;
 mod peer;
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use sse_hub::wire::Framing;
@@ -36,6 +36,8 @@ impl NoHandOff {
 #[derive(Debug)]
 pub struct Connection {
     descriptor: RawFd,
+    /// What takes its place; opened first, so that letting go can't fail for want of a descriptor.
+    stand_in: OwnedFd,
     sapi: Sapi,
 }
 
@@ -77,6 +79,12 @@ pub fn hang_up_source() -> Option<BorrowedFd<'static>> {
 }
 
 impl Connection {
+    fn new(descriptor: RawFd, sapi: Sapi) -> Result<Self, NoHandOff> {
+        let stand_in = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| NoHandOff::unproved(format!("/dev/null can't be opened: {error}")))?;
+        Ok(Self { descriptor, stand_in, sapi })
+    }
+
     /// The connection, to be sent to the hub.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         // SAFETY: the SAPI keeps this descriptor open for as long as the request runs.
@@ -105,15 +113,10 @@ impl Connection {
     /// as an aborted connection, and the number could be given to another file.
     ///
     /// # Errors
-    /// If `/dev/null` can't be opened; the worker then still has the connection.
-    pub fn release(self) -> rustix::io::Result<()> {
-        let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-        // SAFETY: dup2 atomically replaces a descriptor that the SAPI owns; the SAPI keeps owning the number.
-        if unsafe { libc::dup3(std::os::fd::AsRawFd::as_raw_fd(&null), self.descriptor, libc::O_CLOEXEC) } < 0 {
-            return Err(
-                rustix::io::Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO)
-            );
-        }
-        Ok(())
+    /// What the system says; the worker then still has the connection.
+    pub fn release(self) -> std::io::Result<()> {
+        // SAFETY: dup3 atomically replaces a descriptor that the SAPI owns; the SAPI keeps owning the number.
+        let replaced = unsafe { libc::dup3(self.stand_in.as_raw_fd(), self.descriptor, libc::O_CLOEXEC) };
+        if replaced < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
     }
 }

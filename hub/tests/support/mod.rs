@@ -272,7 +272,8 @@ pub fn stats(client: &mut Client) -> Value {
     }
 }
 
-/// Attaches without a heartbeat and with `retry` milliseconds.
+/// Attaches without a heartbeat and with `retry` milliseconds. The test's own descriptor is closed.
+#[allow(clippy::needless_pass_by_value, reason = "the hub's descriptor shall be the only one")]
 pub fn attach(client: &mut Client, socket: OwnedFd, patterns: &[&str], retry: u32) -> Result<u64, ClientError> {
     let request = Request::Attach { patterns: patterns.to_vec(), heartbeat: 0, retry };
     match client.call(&request, Some(socket.as_fd()), PATIENCE)? {

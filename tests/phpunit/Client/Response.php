@@ -54,6 +54,12 @@ final class Response
             && strlen($this->body) >= (int) $this->headers['content-length'];
     }
 
+    /** Whether the body has no transfer coding. */
+    public function isRaw(): bool
+    {
+        return $this->chunks === null;
+    }
+
     /** A few words on what is there, for failures' messages. */
     public function summary(): string
     {

@@ -82,7 +82,8 @@ abstract class Server
     {
         $this->client->closeAll();
         $hubs = Proc::listenersOn($this->socket());
-        foreach (array_reverse($this->processes) as $process) {
+        // PHP first, and its hub with it: a web server may wait for the streams that it passes on.
+        foreach ($this->processes as $process) {
             $this->end($process);
         }
         $this->processes = [];
@@ -168,7 +169,7 @@ abstract class Server
             $content = trim((string) @file_get_contents($file));
             if ($content !== '') {
                 $name = substr($file, strlen($this->folder->path) + 1);
-                $logs .= "--- $name\n" . substr($content, -6000) . "\n";
+                $logs .= "--- $name\n" . substr($content, -2000) . "\n";
             }
         }
 
