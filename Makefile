@@ -1,14 +1,13 @@
 # Every target sets up what it needs on a bare Debian machine that has a Rust toolchain; see tools/setup.
 SHELL := bash
-CARGO_TARGET_DIR ?= target
-export CARGO_TARGET_DIR
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: build demo demo-fpm test install soak fuzz valgrind clean
 
 build:
 	@tools/setup build
 	cargo build --release --locked
-	@tools/place "$(CARGO_TARGET_DIR)/release/libsse.so" build/sse.so
+	@tools/place "$(TARGET)/release/libsse.so" build/sse.so
 
 demo: build
 	@php/demo/run
@@ -29,13 +28,14 @@ soak: build
 	@tools/setup test
 	@SSE_SOAK_STREAMS=$${STREAMS:-50000} tools/test servers --group soak
 
-# The property tests of everything that reads a peer's bytes, for long. CASES=1000000 make fuzz
+# Everything that reads a peer's bytes, with libFuzzer. SECONDS_EACH=600 make fuzz
 fuzz:
-	PROPTEST_CASES=$${CASES:-200000} cargo test -p sse-hub --release --locked
+	@tools/setup build
+	@fuzz/run
 
 valgrind: build
 	@tools/setup test
 	@tools/test valgrind
 
 clean:
-	rm -rf build "$(CARGO_TARGET_DIR)" tests/node/node_modules .phpunit.result.cache
+	rm -rf build "$(TARGET)" tests/node/node_modules .phpunit.result.cache

@@ -10,8 +10,10 @@ mod handoff;
 mod info;
 mod ini;
 mod response;
+mod signals;
 mod signatures;
 mod spawn;
+mod title;
 mod zend;
 
 use ext_php_rs::prelude::*;

@@ -82,6 +82,8 @@ pub fn begin(extra: &[String]) -> Result<(), Interrupted> {
     for header in UNFIT {
         remove_header(header);
     }
+    // "If res's status is not 200 [...] then fail the connection": a browser takes no other status for a stream.
+    set_status(200);
     for header in HEADERS.into_iter().chain(extra.iter().map(String::as_str)) {
         set_header(header);
     }

@@ -14,7 +14,7 @@ use sse_hub::wire::{Framing, Reply, Request};
 use thiserror::Error;
 
 use crate::api::exceptions::Problem;
-use crate::{ini, zend};
+use crate::{ini, signals, title, zend};
 
 /// Why there is no hub to talk to.
 #[derive(Debug, Error)]
@@ -324,70 +324,4 @@ fn become_hub(config: Config, listener: UnixListener) -> ! {
     });
     // SAFETY: ends the process without PHP's exit handlers, which belong to its parent.
     unsafe { libc::_exit(i32::from(!matches!(ended, Ok(Ok(()))))) }
-}
-
-mod signals {
-    //! Signals around a fork.
-
-    /// Blocks all signals and returns the mask that was set.
-    pub fn block_all() -> libc::sigset_t {
-        // SAFETY: both sets are filled by the calls before they are read.
-        unsafe {
-            let mut all: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&raw mut all);
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-            before
-        }
-    }
-
-    /// Sets a mask that [`block_all`] returned.
-    pub fn restore(mask: &libc::sigset_t) {
-        // SAFETY: the mask was filled by the kernel.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
-    }
-
-    /// Gives every signal its default action, then lets all through.
-    pub fn reset() {
-        // SAFETY: default actions need no code of this process; numbers that can't be set are refused.
-        unsafe {
-            for signal in 1..=libc::SIGRTMAX() {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            let mut none: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&raw mut none);
-            restore(&none);
-        }
-    }
-}
-
-mod title {
-    //! The name that `ps` shows.
-
-    use std::os::unix::fs::FileExt;
-
-    /// Sets the process's name, and overwrites its command line as far as there is room.
-    pub fn set(name: &str) {
-        if let Ok(short) = std::ffi::CString::new(name) {
-            let _ = rustix::thread::set_name(&short);
-        }
-        let Some((start, end)) = command_line() else { return };
-        let room = end.saturating_sub(start);
-        let text = &name.as_bytes()[..name.len().min(room.saturating_sub(1))];
-        let mut line = vec![0; room];
-        line[..text.len()].copy_from_slice(text);
-        // The kernel writes to where it says that the arguments stand. Should it refuse, `ps` shows the parent's.
-        if let Ok(memory) = std::fs::OpenOptions::new().write(true).open("/proc/self/mem") {
-            let _ = memory.write_all_at(&line, start as u64);
-        }
-    }
-
-    /// Where the arguments stand: fields 48 and 49 of `/proc/self/stat` (proc(5)).
-    fn command_line() -> Option<(usize, usize)> {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        let after_name = stat.rsplit_once(") ")?.1;
-        let mut fields = after_name.split(' ').skip(48 - 3);
-        let (start, end) = (fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?);
-        (start > 0 && end > start).then_some((start, end))
-    }
 }

@@ -9,20 +9,18 @@ pub(crate) mod nudges;
 pub(crate) mod owners;
 pub(crate) mod peer;
 pub(crate) mod report;
+pub(crate) mod signals;
 pub(crate) mod sparingly;
 pub(crate) mod trust;
 
-use std::collections::VecDeque;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 use tracing::{debug, error, info, warn};
 
@@ -32,10 +30,10 @@ use crate::router::desk::Desk;
 use crate::router::door::{Door, Knock};
 use crate::router::owners::Owners;
 use crate::router::peer::{Peer, Read};
+use crate::router::signals::Signals;
 use crate::run::HubError;
-use crate::shard::Shared;
 use crate::shard::command::Command;
-use crate::shard::handle::ShardHandle;
+use crate::shard::handle::{ShardHandle, Shared};
 use crate::shard::names::Names;
 use crate::socket;
 use crate::udp;
@@ -69,10 +67,8 @@ pub(crate) struct Router {
     owners: Owners,
     peers: Slab<Peer>,
     /// Peers that may have sent something.
-    ready: VecDeque<usize>,
-    /// Becomes readable at a signal that ends the hub.
-    signals: UnixStream,
-    signal_ids: Vec<SigId>,
+    ready: Vec<usize>,
+    signals: Signals,
     signalled: bool,
     /// When the socket file is looked at next.
     next_check: Instant,
@@ -88,10 +84,7 @@ impl Router {
         let registry = poll.registry();
         let door = Door::new(listener, &config.socket).map_err(HubError::system("listening"))?;
         door.register(DOOR, registry).map_err(HubError::system("listening"))?;
-        let (signals, signal_ids) = watch_signals().map_err(HubError::system("watching for signals"))?;
-        registry
-            .register(&mut SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&signals)), SIGNALS, Interest::READABLE)
-            .map_err(HubError::system("watching for signals"))?;
+        let signals = Signals::watch(SIGNALS, registry).map_err(HubError::system("watching for signals"))?;
         let waker = Waker::new(registry, WAKER).map_err(HubError::system("making a waker"))?;
         let names = Arc::new(Names::default());
         let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router: Arc::new(waker) };
@@ -110,9 +103,8 @@ impl Router {
             desk,
             owners: Owners::default(),
             peers: Slab::new(),
-            ready: VecDeque::new(),
+            ready: Vec::new(),
             signals,
-            signal_ids,
             signalled: false,
             next_check: Instant::now() + CHECK_INTERVAL,
             idle_since: None,
@@ -140,7 +132,7 @@ impl Router {
                             udp.ready = true;
                         }
                     }
-                    SIGNALS => self.read_signals(),
+                    SIGNALS => self.signalled |= self.signals.any(),
                     WAKER => {}
                     Token(token) if token % 2 == 0 => {
                         let key = (token - FIRST) / 2;
@@ -160,6 +152,7 @@ impl Router {
             }
             if self.desk.shards.iter().any(ShardHandle::is_gone) {
                 error!("a shard has ended by itself; the hub can't go on");
+                // Joining it tells why.
                 break Ok(());
             }
         };
@@ -210,7 +203,7 @@ impl Router {
                     drop(socket);
                     self.door.refill();
                 }
-                Knock::Peer(socket) => match trust::check(&self.desk.config, std::os::fd::AsFd::as_fd(&socket)) {
+                Knock::Peer(socket) => match trust::check(&self.desk.config, socket.as_fd()) {
                     Ok(credentials) => {
                         let entry = self.peers.vacant_entry();
                         let peer = Peer::new(socket, credentials);
@@ -223,8 +216,7 @@ impl Router {
                         }
                     }
                     Err(reason) => {
-                        self.desk.counts.refused_peers += 1;
-                        warn!(reason, "a peer was refused");
+                        self.desk.distrusted(&reason);
                         door::turn_away(&socket, &reason);
                     }
                 },
@@ -236,20 +228,24 @@ impl Router {
         if let Some(peer) = self.peers.get_mut(key)
             && !std::mem::replace(&mut peer.queued, true)
         {
-            self.ready.push_back(key);
+            self.ready.push(key);
         }
     }
 
     /// Does the requests of the peers that sent some; returns those peers.
     fn serve(&mut self) -> Vec<usize> {
-        let served = Vec::from(std::mem::take(&mut self.ready));
+        let served = std::mem::take(&mut self.ready);
         for &key in &served {
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.queued = false;
                 match serve_peer(peer, &mut self.desk, &mut self.scratch) {
                     Served::All => {}
                     Served::Some => self.queue(key),
-                    Served::Gone => self.close(key),
+                    Served::Gone => {
+                        // It may have closed one direction only.
+                        peer.flush();
+                        self.close(key);
+                    }
                 }
             }
         }
@@ -275,11 +271,6 @@ impl Router {
         self.desk.abandon(&peer.session.held);
         self.desk.wake_shards();
         self.desk.peers -= 1;
-    }
-
-    fn read_signals(&mut self) {
-        let mut bytes = [0; 16];
-        self.signalled |= matches!(self.signals.read(&mut bytes), Ok(1..));
     }
 
     fn reason_to_end(&mut self) -> Option<&'static str> {
@@ -310,11 +301,11 @@ impl Router {
     fn may_exit(&mut self) -> bool {
         self.idle_since = None;
         match socket::try_lock(&self.desk.config.socket) {
-            Ok(Some(_lock)) => {
+            Ok(Some(lock)) => {
                 self.door.ready = true;
                 self.let_in();
                 if self.peers.is_empty() {
-                    self.door.shut();
+                    self.door.shut(&lock);
                 }
                 self.peers.is_empty()
             }
@@ -330,7 +321,10 @@ impl Router {
     /// Ends the streams in good order, and waits for that.
     fn finish(mut self) -> Result<(), HubError> {
         // First of all, so that the next hub can start while this one still says good-bye.
-        self.door.shut();
+        match socket::try_lock(&self.desk.config.socket) {
+            Ok(Some(lock)) => self.door.shut(&lock),
+            _ => self.door.leave(),
+        }
         self.desk.pass_nudges();
         for shard in &mut self.desk.shards {
             shard.send(Command::Stop);
@@ -339,11 +333,8 @@ impl Router {
         for (_, peer) in &mut self.peers {
             peer.flush();
         }
-        for id in self.signal_ids.drain(..) {
-            signal_hook::low_level::unregister(id);
-        }
         let ends: Vec<_> = self.desk.shards.drain(..).map(ShardHandle::join).collect();
-        ends.into_iter().collect::<Result<(), _>>().map_err(HubError::Panicked)
+        ends.into_iter().collect()
     }
 }
 
@@ -408,12 +399,4 @@ fn listen_for_wakes(address: SocketAddr, key: Option<&[u8]>, registry: &mio::Reg
             None
         }
     }
-}
-
-/// A socket that becomes readable at SIGTERM or SIGINT.
-fn watch_signals() -> io::Result<(UnixStream, Vec<SigId>)> {
-    let (reader, writer) = UnixStream::pair()?;
-    reader.set_nonblocking(true)?;
-    let ids = [SIGTERM, SIGINT].map(|signal| signal_hook::low_level::pipe::register(signal, writer.try_clone()?));
-    Ok((reader, ids.into_iter().collect::<io::Result<_>>()?))
 }

@@ -11,20 +11,20 @@ pub(crate) mod trie;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tracing::{debug, info};
 
 use crate::event::Event;
 use crate::shard::command::{Attach, Backlog, Command};
+use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
-use crate::shard::names::Names;
 use crate::stats::{Ended, ShardStats};
 use crate::stream::{Input, Push, Stream, Trigger, Written};
 use crate::timer::Wheel;
@@ -42,17 +42,6 @@ const READS_A_TURN: usize = 4;
 
 /// How long the ends of responses may take when the hub ends.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// What the threads of shards share with the router.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    /// Bytes queued for one stream at most.
-    pub(crate) stream_buffer: usize,
-    /// All patterns' text.
-    pub(crate) names: Arc<Names>,
-    /// Wakes the router.
-    pub(crate) router: Arc<Waker>,
-}
 
 /// The state of a shard's thread.
 #[derive(Debug)]
@@ -340,7 +329,8 @@ impl Shard {
             self.held.remove(&stream.id);
             self.stats.ended_held.add(1);
         } else {
-            deregister(&self.poll, stream.socket());
+            // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&stream.socket().as_raw_fd()));
         }
         self.stats.queued_bytes.sub(stream.queued());
         self.stats.end(why);
@@ -411,13 +401,5 @@ fn counted(
         Push::Written | Push::Queued => None,
         Push::Overflow => Some(Ended::Slow),
         Push::Broken => Some(Ended::Client),
-    }
-}
-
-/// Before the descriptor is closed: the worker may hold another one of the same socket, and then closing ours would not
-/// take it out of epoll.
-fn deregister(poll: &Poll, socket: BorrowedFd<'_>) {
-    if let Err(error) = poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd())) {
-        debug!(%error, "a connection was not being watched");
     }
 }

@@ -1,5 +1,8 @@
 //! One client's open response: its socket, and what still has to be written to it.
 
+mod payload;
+mod pieces;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
@@ -9,90 +12,17 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+pub(crate) use payload::{Payload, Trigger};
+use pieces::{PIECES, Pieces};
+
 use crate::event::Event;
-use crate::framing::{self, Piece, Wrap};
+use crate::framing;
 use crate::shard::index::Place;
 use crate::topic;
-use crate::wire::{self, Delivery, Framing};
-
-/// Pieces of one write at most.
-const PIECES: usize = 32;
+use crate::wire::Framing;
 
 /// Different topics kept for a reader that is behind, before they become "all".
 const PENDING_TRIGGERS: usize = 64;
-
-/// The comment that keeps a connection alive.
-const COMMENT: &[u8] = b":\n\n";
-
-/// [`Delivery::Heartbeat`] as a message.
-const HEARTBEAT_MESSAGE: &[u8] = &[1, 0, 0, 0, 2];
-
-/// "This topic changed", ready to be sent.
-#[derive(Debug)]
-pub(crate) struct Trigger {
-    topic: Box<str>,
-    message: Box<[u8]>,
-}
-
-impl Trigger {
-    /// Of a checked topic, or [`topic::ALL`].
-    pub(crate) fn new(topic: &str) -> Self {
-        let message = wire::encode(&Delivery::Trigger { topic });
-        Self { topic: topic.into(), message: message.into_boxed_slice() }
-    }
-
-    /// The topic; [`topic::ALL`] for all.
-    pub(crate) fn topic(&self) -> &str {
-        &self.topic
-    }
-}
-
-/// Something to write.
-#[derive(Debug, Clone)]
-pub(crate) enum Payload {
-    /// A published event.
-    Event(Arc<Event>),
-    /// A changed topic, for a reader of messages.
-    Trigger(Arc<Trigger>),
-    /// The first bytes of a stream.
-    Opening(Box<str>),
-    /// A sign of life.
-    Heartbeat,
-    /// The end of the response.
-    End,
-}
-
-impl Payload {
-    /// Its bytes before they are framed.
-    fn bytes(&self, framing: Framing) -> &[u8] {
-        match (self, framing) {
-            (Self::Event(event), Framing::Message) => event.message(),
-            (Self::Event(event), _) => event.frame(),
-            (Self::Trigger(trigger), _) => &trigger.message,
-            (Self::Opening(text), _) => text.as_bytes(),
-            (Self::Heartbeat, Framing::Message) => HEARTBEAT_MESSAGE,
-            (Self::Heartbeat, _) => COMMENT,
-            (Self::End, _) => &[],
-        }
-    }
-
-    fn framed_len(&self, framing: Framing) -> usize {
-        match self {
-            Self::End => framing::end(framing).bytes().len(),
-            other => framing::framed_len(framing, other.bytes(framing).len()),
-        }
-    }
-
-    fn piece(&self, framing: Framing, offset: usize) -> Option<Piece<'_>> {
-        match self {
-            Self::End => {
-                let rest = framing::end(framing).skip(offset);
-                (!rest.bytes().is_empty()).then_some(Piece::Wrap(rest))
-            }
-            other => framing::piece(framing, other.bytes(framing), offset),
-        }
-    }
-}
 
 /// What became of an attempt to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +148,7 @@ impl Stream {
                         written.events += 1;
                         return Push::Written;
                     }
-                    let whole = count == pieces.len;
+                    let whole = count == pieces.len();
                     self.offset = count;
                     self.queued = len - count;
                     self.queue.push_back(Payload::Event(Arc::clone(event)));
@@ -241,7 +171,7 @@ impl Stream {
             // Of a held stream it is not known yet what it will be.
             Some(Framing::Message) | None => {
                 let pending = &mut self.pending;
-                let known = |kept: &Arc<Trigger>| kept.topic == trigger.topic || kept.topic() == topic::ALL;
+                let known = |kept: &Arc<Trigger>| kept.topic() == trigger.topic() || kept.topic() == topic::ALL;
                 if !pending.iter().any(known) {
                     let all = trigger.topic() == topic::ALL;
                     if all || pending.len() >= PENDING_TRIGGERS {
@@ -307,7 +237,7 @@ impl Stream {
                 return Push::Written;
             }
             let pieces = Pieces::of_queue(&self.queue, framing, self.offset);
-            let offered = pieces.len;
+            let offered = pieces.len();
             match self.write(&pieces) {
                 Ok(count) => {
                     written.bytes += count;
@@ -347,7 +277,7 @@ impl Stream {
             *slice = IoSlice::new(piece.bytes());
         }
         loop {
-            let sent = match &slices[..pieces.count] {
+            let sent = match &slices[..pieces.as_slice().len()] {
                 [] => return Ok(0),
                 [one] => rustix::net::send(&self.socket, one, flags),
                 many => rustix::net::sendmsg(&self.socket, many, &mut SendAncillaryBuffer::default(), flags),
@@ -374,50 +304,161 @@ impl Stream {
     }
 }
 
-/// The next bytes of a queue, without copying them.
-struct Pieces<'a> {
-    pieces: [Piece<'a>; PIECES],
-    count: usize,
-    /// Bytes in all of them.
-    len: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::NewEvent;
+    use proptest::prelude::*;
+    use std::io::{ErrorKind, Read};
+    use std::os::unix::net::UnixStream;
 
-impl<'a> Pieces<'a> {
-    fn empty() -> Self {
-        Self { pieces: [const { Piece::Wrap(Wrap::EMPTY) }; PIECES], count: 0, len: 0 }
+    const LIMIT: usize = usize::MAX;
+
+    fn event(len: usize) -> Arc<Event> {
+        let data: Vec<u8> = (0..len).map(|i| b'a' + (i % 26) as u8).collect();
+        Arc::new(Event::new(&NewEvent { topics: vec!["a"], data: &data, ..Default::default() }, "7-0"))
     }
 
-    /// The pieces of one payload.
-    fn of(piece: impl Fn(usize) -> Option<Piece<'a>>) -> Self {
-        let mut pieces = Self::empty();
-        pieces.extend(0, piece);
-        pieces
+    fn framed(framing: Framing, payload: &Payload) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = payload.piece(framing, bytes.len()) {
+            bytes.extend_from_slice(piece.bytes());
+        }
+        bytes
     }
 
-    fn of_queue(queue: &'a VecDeque<Payload>, framing: Framing, mut offset: usize) -> Self {
-        let mut pieces = Self::empty();
-        for payload in queue {
-            if !pieces.extend(mem::take(&mut offset), |offset| payload.piece(framing, offset)) {
-                break;
+    /// A stream with the smallest socket buffer there is.
+    fn pair() -> (Stream, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        socket2::SockRef::from(&near).set_send_buffer_size(1).expect("small");
+        far.set_nonblocking(true).expect("own socket");
+        (Stream::new(1, near.into(), 0, 500), far)
+    }
+
+    fn read(far: &mut UnixStream, most: usize, into: &mut Vec<u8>) {
+        match far.take(most as u64).read_to_end(into) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+
+    #[test]
+    fn an_idle_stream_is_small_and_has_no_memory_beside() {
+        assert!(size_of::<Stream>() <= 160, "{} bytes", size_of::<Stream>());
+        let (mut stream, mut far) = pair();
+        stream.open(Framing::Raw);
+        let (mut written, mut got) = (Written::default(), Vec::new());
+        stream.push_event(&event(500_000), LIMIT, &mut written);
+        while stream.flush(&mut written) != Push::Written {
+            read(&mut far, 1 << 20, &mut got);
+        }
+        assert_eq!((stream.queue.capacity(), stream.pending.capacity()), (0, 0));
+        assert_eq!((stream.queued(), written.events), (0, 1));
+    }
+
+    #[test]
+    fn a_queue_takes_one_event_of_any_size_and_no_more_than_its_bytes() {
+        let (mut stream, _far) = pair();
+        let mut written = Written::default();
+        assert_eq!(stream.push_event(&event(5000), 100, &mut written), Push::Queued);
+        assert_eq!(stream.push_event(&event(1), 100, &mut written), Push::Overflow);
+        let fits = 2 * event(1).frame().len();
+        let (mut stream, _far) = pair();
+        assert_eq!(stream.push_event(&event(1), fits, &mut written), Push::Queued);
+        assert_eq!(stream.push_event(&event(1), fits, &mut written), Push::Queued);
+        assert_eq!(stream.push_event(&event(1), fits, &mut written), Push::Overflow);
+    }
+
+    #[test]
+    fn a_client_that_has_left_is_noticed_when_reading_and_when_writing() {
+        let (mut stream, far) = pair();
+        stream.open(Framing::Raw);
+        let mut written = Written::default();
+        assert_eq!(stream.flush(&mut written), Push::Written);
+        assert_eq!(stream.drain(&mut [0; 16], 4), Input::Empty);
+        drop(far);
+        assert_ne!(stream.drain(&mut [0; 16], 4), Input::Empty);
+        assert_eq!(stream.push_event(&event(1), LIMIT, &mut written), Push::Broken);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Event(usize),
+        Heartbeat,
+        Read(usize),
+        Flush,
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..2000_usize).prop_map(Step::Event),
+            (60_000..140_000_usize).prop_map(Step::Event),
+            Just(Step::Heartbeat),
+            (1..50_000_usize).prop_map(Step::Read),
+            Just(Step::Flush),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn however_the_socket_takes_it_the_bytes_are_the_same(
+            steps in proptest::collection::vec(any_step(), 1..30),
+            opened in 0..10_usize,
+            framing in prop_oneof![Just(Framing::Raw), Just(Framing::Chunked), Just(Framing::FastCgi { request: 9 }), Just(Framing::Message)],
+        ) {
+            let (mut stream, mut far) = pair();
+            let (mut written, mut got) = (Written::default(), Vec::new());
+            let mut events = Vec::new();
+            let mut expected = Vec::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                if number == opened {
+                    stream.open(framing);
+                    if framing != Framing::Message {
+                        expected.extend(framed(framing, &Payload::Opening("retry: 500\n\n".into())));
+                    }
+                    events.drain(..).for_each(|event| expected.extend(framed(framing, &event)));
+                    prop_assert_ne!(stream.flush(&mut written), Push::Broken);
+                }
+                let pushed = match step {
+                    Step::Event(len) => {
+                        let event = event(len);
+                        prop_assert!(matches!(stream.push_event(&event, LIMIT, &mut written), Push::Written | Push::Queued));
+                        Some(Payload::Event(event))
+                    }
+                    Step::Heartbeat => {
+                        let idle = !stream.is_held() && stream.queue.is_empty();
+                        stream.push_heartbeat(&mut written);
+                        idle.then_some(Payload::Heartbeat)
+                    }
+                    Step::Read(most) => {
+                        read(&mut far, most, &mut got);
+                        None
+                    }
+                    Step::Flush => {
+                        stream.flush(&mut written);
+                        None
+                    }
+                };
+                match pushed {
+                    Some(payload) if stream.is_held() => events.push(payload),
+                    Some(payload) => expected.extend(framed(framing, &payload)),
+                    None => {}
+                }
+                if !stream.is_held() {
+                    prop_assert_eq!(stream.queued() + written.bytes, expected.len());
+                }
             }
+            if stream.is_held() {
+                return Ok(());
+            }
+            expected.extend(framed(framing, &Payload::End));
+            stream.push_end(&mut written);
+            while stream.flush(&mut written) != Push::Written {
+                read(&mut far, 1 << 20, &mut got);
+            }
+            read(&mut far, 1 << 20, &mut got);
+            prop_assert!(got == expected, "{} bytes of {}", got.len(), expected.len());
         }
-        pieces
-    }
-
-    /// Adds pieces from `offset` on; false when there is no room for more.
-    fn extend(&mut self, mut offset: usize, piece: impl Fn(usize) -> Option<Piece<'a>>) -> bool {
-        while let Some(piece) = piece(offset) {
-            let Some(free) = self.pieces.get_mut(self.count) else { return false };
-            let len = piece.bytes().len();
-            *free = piece;
-            self.count += 1;
-            self.len += len;
-            offset += len;
-        }
-        true
-    }
-
-    fn as_slice(&self) -> &[Piece<'a>] {
-        &self.pieces[..self.count]
     }
 }

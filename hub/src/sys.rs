@@ -144,3 +144,44 @@ fn socklen<T>(count: usize) -> libc::socklen_t {
 fn check(status: libc::c_int) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn the_groups_of_the_other_end_are_this_processs_own() {
+        let (near, _far) = UnixStream::pair().expect("a pair");
+        let mut found = peer_groups(near.as_fd()).expect("the kernel tells");
+        let own = rustix::process::getgroups().expect("the kernel tells");
+        let mut own: Vec<u32> = own.into_iter().map(rustix::process::Gid::as_raw).collect();
+        found.sort_unstable();
+        own.sort_unstable();
+        assert_eq!(found, own);
+    }
+
+    #[test]
+    fn signals_are_blocked_until_the_guard_is_dropped() {
+        let blocked = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").expect("the kernel tells");
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).expect("a mask");
+            u64::from_str_radix(mask, 16).expect("hex")
+        };
+        let (before, hangup, term) = (blocked(), 1 << (libc::SIGHUP - 1), 1 << (libc::SIGTERM - 1));
+        let guard = BlockedSignals::new();
+        assert_eq!(blocked() & (hangup | term), hangup | term);
+        unblock_signals(&[libc::SIGTERM]);
+        assert_eq!(blocked() & (hangup | term), hangup);
+        drop(guard);
+        assert_eq!(blocked(), before);
+    }
+
+    #[test]
+    fn an_unknown_group_has_no_number() {
+        assert_eq!(group_id("root"), Some(0));
+        assert_eq!(group_id("there is no such group"), None);
+        assert_eq!(group_id("nul\0"), None);
+    }
+}

@@ -120,6 +120,10 @@ impl Receiver {
 
     /// Reads a bounded number of datagrams, and calls `wake` with the topics of each that counts; none means all.
     pub(crate) fn receive(&mut self, now_ms: u64, mut wake: impl FnMut(&[&str])) {
+        let now = Instant::now();
+        if !self.ready && self.drop_wake.is_none_or(|at| at > now) {
+            return;
+        }
         // A byte more than allowed, to tell what is too long.
         let mut buffer = [0; MAX_LEN + 1];
         let mut left = if self.ready { DATAGRAMS_A_TURN } else { 0 };
@@ -147,8 +151,7 @@ impl Receiver {
             };
             *count += 1;
         }
-        self.look_for_drops();
-        let now = Instant::now();
+        self.look_for_drops(now);
         if self.drop_wake.is_some_and(|at| at <= now) {
             self.drop_wake = None;
             self.drop_woken = Some(now);
@@ -156,13 +159,12 @@ impl Receiver {
         }
     }
 
-    fn look_for_drops(&mut self) {
+    fn look_for_drops(&mut self, now: Instant) {
         let drops = sys::dropped_datagrams(self.socket.as_fd()).unwrap_or(self.drops_seen);
         let new = drops.wrapping_sub(self.drops_seen);
         self.drops_seen = drops;
         self.stats.dropped += u64::from(new);
         if new > 0 && self.drop_wake.is_none() {
-            let now = Instant::now();
             self.drop_wake = Some(self.drop_woken.map_or(now, |last| (last + DROP_WAKE_INTERVAL).max(now)));
         }
     }

@@ -241,3 +241,15 @@ fn the_hubs_errors_keep_their_kind() {
         other => panic!("not refused: {other:?}"),
     }
 }
+
+/// A shell script that pipes its requests in, for one.
+#[test]
+fn who_says_all_at_once_and_closes_its_side_gets_its_answers() {
+    let hub = Hub::new();
+    let mut socket = hub.raw();
+    send(&mut socket, &[hello(), wire::encode(&Request::Cursor)].concat());
+    socket.shutdown(std::net::Shutdown::Write).expect("own socket");
+    assert!(answer(&mut socket).starts_with("Welcome"));
+    assert!(answer(&mut socket).starts_with("Cursor"));
+    expect_end(&mut socket);
+}

@@ -89,6 +89,7 @@ fn what_several_publishers_send_arrives_complete_and_in_one_order() {
 }
 
 /// Ids and data of the next events.
+#[allow(clippy::needless_pass_by_value, reason = "the stream ends with its reader")]
 fn received(reader: support::Reader, count: usize) -> Vec<(Id, String)> {
     let mut lines = BufReader::new(&reader.socket).lines().map(|line| line.expect("text"));
     let mut events = Vec::new();

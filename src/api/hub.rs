@@ -6,7 +6,7 @@ use ext_php_rs::{php_function, wrap_function};
 use sse_hub::socket;
 
 use super::exceptions::Problem;
-use crate::{ini, spawn, zend};
+use crate::{ini, signals, spawn, title, zend};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -42,8 +42,7 @@ fn run() -> Result<(), Problem> {
     }
     let listener = socket::bind(&lock, &path, config.socket_mode, config.socket_group)?;
     drop(lock);
-    if zend::function_exists("cli_set_process_title") {
-        let _ = zend::call("cli_set_process_title", &[&"sse-hub"]);
-    }
-    sse_hub::run(config, listener).map_err(|error| Problem::Other(error.to_string()))
+    title::set("sse-hub");
+    signals::with_default(&[libc::SIGTERM, libc::SIGINT], || sse_hub::run(config, listener))
+        .map_err(|error| Problem::Other(error.to_string()))
 }

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace PhpSse\Tests;
 
 use PhpSse\Tests\Client\Stream;
+use PhpSse\Tests\Server\CommandLine;
 use PhpSse\Tests\Server\Php;
 use PhpSse\Tests\Support\Proc;
 
@@ -35,9 +36,8 @@ final class ForegroundHubTest extends ServerTestCase
         $commandLine = $this->commandLine();
 
         $hub = $commandLine->startHub();
-        $hub->signal(SIGTERM);
-        $hub->awaitExit();
 
+        CommandLine::awaitOutput($hub, 'INFO the hub has started');
         self::assertStringContainsString($commandLine->socket(), $hub->output());
         self::assertFileDoesNotExist("{$commandLine->socket()}.log");
     }

@@ -19,8 +19,10 @@ final class LeakTest extends ServerTestCase
     private const BATCH = 200;
     /** Before anything is measured: allocators and caches reach their size. */
     private const WARM_UP = 2_000;
-    /** KiB that a process may have grown; 10,000 streams that leak 100 bytes each make 976. */
-    private const TOLERANCE = 900;
+    /** KiB that a process may have grown; 10,000 streams that leak 64 bytes each make 625. */
+    private const TOLERANCE = 600;
+    /** Bytes a request that PHP's own server loses: the URI, wherever a script has looked at $_SERVER (PHP 8.2.35). */
+    private const LOST_BY_PHP = 96;
 
     /** @return array<string, array{string}> */
     public function servers(): array
@@ -32,7 +34,8 @@ final class LeakTest extends ServerTestCase
     public function testDescriptorsAndMemoryAreTheSameAfterManyStreams(string $name): void
     {
         $count = (int) (getenv('SSE_SOAK_STREAMS') ?: 10_000);
-        $server = $this->serve($name);
+        // The hub remembers a stream until its next heartbeat would be due.
+        $server = $this->serve($name, ['sse.heartbeat' => 1]);
         $this->openAndClose($server, self::WARM_UP);
         $hub = $server->hub();
         $workers = $server->workers();
@@ -45,10 +48,12 @@ final class LeakTest extends ServerTestCase
         $this->awaitDescriptors('the hub holds the same descriptors as before', [$hub], $before['hub']);
         // All workers' together, since one of them may hold a connection that the web server keeps for the next request.
         $this->awaitDescriptors('the workers hold the same descriptors as before', $workers, $before['workers']);
+        $lost = $name === 'php-s' ? intdiv($count * self::LOST_BY_PHP, 1024) : 0;
         foreach ([$hub, ...$workers] as $number => $pid) {
             $grown = Proc::memory($pid) - $memory[$number];
             $title = $number === 0 ? 'the hub' : "worker $number";
-            self::assertLessThan(self::TOLERANCE, $grown, "KiB that $title has grown from $memory[$number]");
+            $allowed = self::TOLERANCE + ($number === 0 ? 0 : $lost);
+            self::assertLessThan($allowed, $grown, "KiB that $title has grown from $memory[$number]");
         }
     }
 

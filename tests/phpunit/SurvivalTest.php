@@ -6,6 +6,7 @@ namespace PhpSse\Tests;
 
 use PhpSse\Tests\Server\Catalogue;
 use PhpSse\Tests\Server\FpmServer;
+use PhpSse\Tests\Server\Server;
 use PhpSse\Tests\Support\Deadline;
 
 /** Streams outlive the workers that took their requests. */
@@ -29,8 +30,10 @@ final class SurvivalTest extends ServerTestCase
             'the first workers are gone',
         );
 
-        $server->publish('news', 'one');
-        $server->publish('news', 'two');
+        // Not through a worker: with kept connections a web server may send its request to one that is just ending.
+        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
+        $commandLine->run('publish.php', ['news', 'one']);
+        $commandLine->run('publish.php', ['news', 'two']);
 
         foreach ($streams as $stream) {
             self::assertSame(['one', 'two'], $server->client->awaitEvents($stream, 2));
@@ -99,6 +102,48 @@ final class SurvivalTest extends ServerTestCase
 
         $server->publish('news', 'after the end');
         self::assertSame(['after the end'], $server->client->awaitEvents($stream, 1));
+    }
+
+    /** @return array<string, array{callable(Server): mixed}> */
+    public function endsOfApachesWorkers(): array
+    {
+        return [
+            'they are killed' => [
+                static fn (Server $server): array => array_map(
+                    static fn (int $pid): bool => posix_kill($pid, SIGKILL),
+                    $server->workers(),
+                ),
+            ],
+            // Apache loads its modules anew, and PHP with them.
+            'a graceful restart' => [static fn (Server $server) => $server->owner()->signal(SIGUSR1)],
+            'a restart' => [static fn (Server $server) => $server->owner()->signal(SIGHUP)],
+        ];
+    }
+
+    /**
+     * @dataProvider endsOfApachesWorkers
+     * @param callable(Server): mixed $end
+     */
+    public function testStreamsOfModPhpLiveOnWhenApacheReplacesItsWorkers(callable $end): void
+    {
+        $server = $this->serve('apache-mod-php');
+        $streams = $server->client->openMany(6, '/stream.php?topics=news');
+        $hub = $server->hub();
+        $old = $server->workers();
+
+        $end($server);
+
+        Deadline::until(
+            static fn (): bool => count($server->workers()) === 2 && array_intersect($old, $server->workers()) === [],
+            15.0,
+            'Apache has replaced its workers',
+        );
+        $late = $server->client->openOne('/stream.php?topics=news');
+        $server->publish('news', 'from a new worker');
+        foreach ([...$streams, $late] as $stream) {
+            self::assertSame(['from a new worker'], $server->client->awaitEvents($stream, 1));
+        }
+        self::assertSame($hub, $server->hub());
     }
 
     /** @param array<string, string|int> $options */

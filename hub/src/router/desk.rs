@@ -48,6 +48,7 @@ pub(crate) struct Desk {
     /// The limit of descriptors, for messages.
     descriptors: usize,
     full: Sparingly,
+    refused: Sparingly,
 }
 
 /// What the router counts.
@@ -93,6 +94,7 @@ impl Desk {
             max_streams,
             descriptors,
             full: Sparingly::default(),
+            refused: Sparingly::default(),
         }
     }
 
@@ -171,7 +173,7 @@ impl Desk {
             session.error(ErrorCode::Invalid, &error.to_string());
             session.refused = true;
             self.counts.refused_protocol += 1;
-            warn!(pid = session.credentials.pid, %error, "a peer's bytes make no sense; closed");
+            self.warn_refused(&error.to_string());
         } else {
             self.refuse(session, "the first bytes were no php-sse greeting");
         }
@@ -180,7 +182,19 @@ impl Desk {
     fn refuse(&mut self, session: &mut Session, reason: &str) {
         self.counts.refused_protocol += 1;
         session.refuse(reason);
-        warn!(pid = session.credentials.pid, uid = session.credentials.uid, reason, "a peer was refused");
+        self.warn_refused(reason);
+    }
+
+    /// A peer that may not talk to the hub.
+    pub(crate) fn distrusted(&mut self, reason: &str) {
+        self.counts.refused_peers += 1;
+        self.warn_refused(reason);
+    }
+
+    fn warn_refused(&mut self, reason: &str) {
+        if let Some(kept_back) = self.refused.due(Instant::now()) {
+            warn!(reason, before = kept_back, "a peer was refused");
+        }
     }
 
     fn attach(&mut self, wanted: Wanted<'_>) -> Result<u64, (ErrorCode, String)> {
@@ -293,6 +307,9 @@ impl Desk {
 
     /// Passes the triggers of this turn on, before anything that came after them.
     pub(crate) fn pass_nudges(&mut self) {
+        if self.nudges.is_empty() {
+            return;
+        }
         for trigger in self.nudges.take().map(Arc::new) {
             for shard in &mut self.shards {
                 shard.send(Command::Trigger(Arc::clone(&trigger)));

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags};
 use tracing::warn;
 
+use crate::socket::StartLock;
 use crate::wire::{self, Reply};
 
 /// Where PHP processes come in.
@@ -123,14 +124,20 @@ impl Door {
         self.file.is_some() && self.found() == self.file
     }
 
-    /// Takes the socket file away, if it is this hub's, and listens no more.
-    pub(crate) fn shut(&mut self) {
+    /// Listens no more, and takes the socket file away if it is this hub's. Under the lock, because another hub's file
+    /// could take its place between looking and removing.
+    pub(crate) fn shut(&mut self, _lock: &StartLock) {
         if self.listener.take().is_some()
             && self.is_still_there()
             && let Err(error) = fs::remove_file(&self.path)
         {
             warn!(%error, "the socket file can't be removed");
         }
+    }
+
+    /// Listens no more. Whoever has the lock replaces the socket file, as nobody answers there.
+    pub(crate) fn leave(&mut self) {
+        self.listener = None;
     }
 
     fn found(&self) -> Option<(u64, u64)> {

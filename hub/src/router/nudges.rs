@@ -38,6 +38,11 @@ impl Nudges {
         *self = Self { all: true, ..Self::default() };
     }
 
+    /// Nothing was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.all && self.topics.is_empty()
+    }
+
     /// Takes what was added.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Trigger> + use<> {
         let Self { all, topics, .. } = std::mem::take(self);

@@ -7,13 +7,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::process::{Pid, PidfdFlags};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// The owners that live. They are watched by pidfd, so that a number which the system gives again can't be mistaken.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     by_pid: HashMap<u32, OwnedFd>,
     had_any: bool,
+    /// One that can't be watched was warned of; every worker may bring it up again.
+    told: bool,
 }
 
 impl Owners {
@@ -28,7 +30,11 @@ impl Owners {
                 self.had_any = true;
             }
             // It may have ended just now; the hub then ends when it is idle.
-            Err(error) => warn!(owner = pid, %error, "an owner can't be watched; the hub will not end with it"),
+            Err(error) if self.told => debug!(owner = pid, %error, "an owner can't be watched"),
+            Err(error) => {
+                self.told = true;
+                warn!(owner = pid, %error, "an owner can't be watched; the hub will not end with it");
+            }
         }
     }
 

@@ -9,9 +9,22 @@ use crossbeam_channel::Sender;
 use mio::{Poll, Waker};
 use tracing::error;
 
-use super::{Shard, Shared, WAKER};
+use super::{Shard, WAKER};
+use crate::run::HubError;
 use crate::shard::command::{Backlog, Command};
+use crate::shard::names::Names;
 use crate::stats::ShardStats;
+
+/// What the threads of shards share with the router.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    /// Bytes queued for one stream at most.
+    pub(crate) stream_buffer: usize,
+    /// All patterns' text.
+    pub(crate) names: Arc<Names>,
+    /// Wakes the router.
+    pub(crate) router: Arc<Waker>,
+}
 
 /// A shard that runs.
 #[derive(Debug)]
@@ -22,7 +35,7 @@ pub(crate) struct ShardHandle {
     backlog: Arc<Backlog>,
     stats: Arc<ShardStats>,
     gone: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<io::Result<()>>,
     /// Commands were sent since it was woken last.
     sent: bool,
 }
@@ -53,9 +66,7 @@ impl ShardHandle {
         let shard = Shard::new(poll, receiver, Arc::clone(&backlog), Arc::clone(&stats), shared);
         let thread = thread::Builder::new().name(name.clone()).spawn(move || {
             let _obituary = obituary;
-            if let Err(error) = shard.run() {
-                error!(%error, "a shard can't wait for its streams any more");
-            }
+            shard.run()
         })?;
         Ok(Self { name, commands: sender, waker, backlog, stats, gone, thread, sent: false })
     }
@@ -92,8 +103,9 @@ impl ShardHandle {
         &self.stats
     }
 
-    /// Waits for its end; gives its name if it panicked.
-    pub(crate) fn join(self) -> Result<(), String> {
-        self.thread.join().map_err(|_| self.name)
+    /// Waits for its end.
+    pub(crate) fn join(self) -> Result<(), HubError> {
+        let result = self.thread.join().map_err(|_| HubError::Panicked(self.name))?;
+        result.map_err(HubError::system("waiting for streams"))
     }
 }

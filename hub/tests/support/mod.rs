@@ -32,6 +32,12 @@ fn hub_process() {
     let settings: Value = serde_json::from_str(&std::env::var(SETTINGS).expect("settings")).expect("settings");
     // No hub outlives its test, however that ends.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).expect("a valid signal");
+    if let Some(user) = settings["user"].as_u64() {
+        // The system's own call would do it for one thread only.
+        // SAFETY: no pointers are involved.
+        let status = unsafe { libc::setuid(user as u32) };
+        assert_eq!(status, 0, "root can become anybody");
+    }
     if let Some(limit) = settings["descriptors"].as_u64() {
         let limit = Rlimit { current: Some(limit / 2), maximum: Some(limit) };
         rustix::process::setrlimit(Resource::Nofile, limit).expect("lower than before");
@@ -48,7 +54,7 @@ pub fn config(settings: &Value) -> Config {
     Config {
         socket: text("socket").expect("a socket").into(),
         socket_mode: number("socket_mode", 0o600) as u32,
-        socket_group: None,
+        socket_group: settings["socket_group"].as_u64().map(|group| group as u32),
         udp: text("udp").map(|address| address.parse().expect("an address")),
         udp_key: text("udp_key").map(|key| key.as_bytes().to_vec()),
         max_streams: number("max_streams", 0) as usize,

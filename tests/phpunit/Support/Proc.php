@@ -43,10 +43,10 @@ final class Proc
         return $targets;
     }
 
-    /** @return int resident memory in KiB */
+    /** @return int resident memory of its own (not of files) in KiB */
     public static function memory(int $pid): int
     {
-        preg_match('/^VmRSS:\s+(\d+) kB/m', (string) @file_get_contents("/proc/$pid/status"), $found);
+        preg_match('/^RssAnon:\s+(\d+) kB/m', (string) @file_get_contents("/proc/$pid/status"), $found);
 
         return (int) ($found[1] ?? 0);
     }

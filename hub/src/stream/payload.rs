@@ -1,0 +1,92 @@
+//! What is written to streams.
+
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::framing::{self, Piece};
+use crate::wire::{self, Delivery, Framing};
+
+/// The comment that keeps a connection alive.
+const COMMENT: &[u8] = b":\n\n";
+
+/// [`Delivery::Heartbeat`] as a message.
+const HEARTBEAT_MESSAGE: &[u8] = &[1, 0, 0, 0, 2];
+
+/// "This topic changed", ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Trigger {
+    topic: Box<str>,
+    message: Box<[u8]>,
+}
+
+impl Trigger {
+    /// Of a checked topic, or [`ALL`](crate::topic::ALL).
+    pub(crate) fn new(topic: &str) -> Self {
+        let message = wire::encode(&Delivery::Trigger { topic });
+        Self { topic: topic.into(), message: message.into_boxed_slice() }
+    }
+
+    /// The topic; [`ALL`](crate::topic::ALL) for all.
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+}
+
+/// Something to write.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    /// A published event.
+    Event(Arc<Event>),
+    /// A changed topic, for a reader of messages.
+    Trigger(Arc<Trigger>),
+    /// The first bytes of a stream.
+    Opening(Box<str>),
+    /// A sign of life.
+    Heartbeat,
+    /// The end of the response.
+    End,
+}
+
+impl Payload {
+    /// Its bytes before they are framed.
+    pub(super) fn bytes(&self, framing: Framing) -> &[u8] {
+        match (self, framing) {
+            (Self::Event(event), Framing::Message) => event.message(),
+            (Self::Event(event), _) => event.frame(),
+            (Self::Trigger(trigger), _) => &trigger.message,
+            (Self::Opening(text), _) => text.as_bytes(),
+            (Self::Heartbeat, Framing::Message) => HEARTBEAT_MESSAGE,
+            (Self::Heartbeat, _) => COMMENT,
+            (Self::End, _) => &[],
+        }
+    }
+
+    /// The number of its bytes on the connection.
+    pub(super) fn framed_len(&self, framing: Framing) -> usize {
+        match self {
+            Self::End => framing::end(framing).bytes().len(),
+            other => framing::framed_len(framing, other.bytes(framing).len()),
+        }
+    }
+
+    /// Its bytes on the connection from `offset` on, as far as they are contiguous.
+    pub(super) fn piece(&self, framing: Framing, offset: usize) -> Option<Piece<'_>> {
+        match self {
+            Self::End => {
+                let rest = framing::end(framing).skip(offset);
+                (!rest.bytes().is_empty()).then_some(Piece::Wrap(rest))
+            }
+            other => framing::piece(framing, other.bytes(framing), offset),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_message_is_what_the_wire_says() {
+        assert_eq!(HEARTBEAT_MESSAGE, wire::encode(&Delivery::Heartbeat));
+    }
+}
