@@ -35,6 +35,9 @@ pub enum SpawnError {
     #[error("{0}, and a thread-safe PHP can't start one; run it with: php -r 'sse_hub();'")]
     #[cfg_attr(not(php_zts), allow(dead_code))]
     ThreadSafe(ClientError),
+    /// A hub could not run with these settings.
+    #[error(transparent)]
+    Hub(#[from] sse_hub::HubError),
     /// Starting failed.
     #[error("starting the hub failed: {0}")]
     Fork(std::io::Error),
@@ -231,8 +234,12 @@ fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, Spawn
     return Err(SpawnError::ThreadSafe(missing));
     #[cfg(not(php_zts))]
     {
-        let config = ini::hub_config()?;
+        let mut config = ini::hub_config()?;
         socket::check_may_start(path)?;
+        // It will have no terminal to complain to.
+        let beside = path.with_added_extension("log");
+        config.log.get_or_insert(beside);
+        sse_hub::check(&config)?;
         let lock = socket::lock(path, timeout)?;
         // Somebody else may have started one while this process waited for the lock.
         match Client::connect(path, owner()) {
@@ -256,12 +263,7 @@ fn is_missing(error: &ClientError) -> bool {
 
 /// Forks the hub. It becomes no child of this process, so that the application's own `pcntl_wait()` never meets it.
 #[cfg_attr(php_zts, allow(dead_code))]
-fn start(mut config: Config, listener: UnixListener) -> std::io::Result<()> {
-    if config.log.is_none() {
-        let mut log = config.socket.clone().into_os_string();
-        log.push(".log");
-        config.log = Some(log.into());
-    }
+fn start(config: Config, listener: UnixListener) -> std::io::Result<()> {
     // No handler of PHP may run in the children: signals wait until they have none left.
     let mask = signals::block_all();
     // SAFETY: this PHP is not thread-safe, so the process has one thread (of PHP's); the child only calls what is safe

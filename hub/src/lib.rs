@@ -28,4 +28,4 @@ mod stream;
 mod testing;
 mod timer;
 
-pub use run::{HubError, run};
+pub use run::{HubError, check, run};

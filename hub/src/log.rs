@@ -26,6 +26,14 @@ pub(crate) fn install(config: &Config) -> io::Result<()> {
     Ok(())
 }
 
+/// Checks that the log can be written, where its hub could not say so any more.
+pub(crate) fn check(config: &Config) -> io::Result<()> {
+    match &config.log {
+        Some(path) if config.log_level != LevelFilter::OFF => open(path).map(drop),
+        _ => Ok(()),
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }

@@ -61,10 +61,7 @@ pub fn run(config: Config, listener: UnixListener) -> Result<(), HubError> {
         let key = if config.udp_key.as_ref().is_some_and(|key| !key.is_empty()) { "set" } else { "" };
         config::udp(&address.to_string(), key)?;
     }
-    log::install(&config).map_err(|error| {
-        let path = config.log.as_deref().unwrap_or("standard error".as_ref());
-        HubError::Log { path: path.display().to_string(), error }
-    })?;
+    log::install(&config).map_err(|error| log_error(&config, error))?;
     let descriptors = raise_descriptor_limit();
     let signals = BlockedSignals::new();
     let router = Router::new(config, listener, descriptors)?;
@@ -75,6 +72,19 @@ pub fn run(config: Config, listener: UnixListener) -> Result<(), HubError> {
     let thread = thread.map_err(HubError::system("starting the router"))?;
     drop(signals);
     thread.join().unwrap_or_else(|_| Err(HubError::Panicked("sse-router".into())))
+}
+
+/// Checks what would let a hub end as soon as it starts, for a caller that forks it and will not hear its complaint.
+///
+/// # Errors
+/// [`HubError::Log`] if the log can't be written.
+pub fn check(config: &Config) -> Result<(), HubError> {
+    log::check(config).map_err(|error| log_error(config, error))
+}
+
+fn log_error(config: &Config, error: io::Error) -> HubError {
+    let path = config.log.as_deref().unwrap_or("standard error".as_ref());
+    HubError::Log { path: path.display().to_string(), error }
 }
 
 /// Raises the limit of descriptors as far as this process may; returns it.

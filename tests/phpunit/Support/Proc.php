@@ -9,23 +9,16 @@ final class Proc
 {
     public static function isAlive(int $pid): bool
     {
-        $stat = @file_get_contents("/proc/$pid/stat");
-
-        return $stat !== false && !in_array(self::afterName($stat)[0], ['Z', 'X'], true);
+        return !in_array(self::stat($pid)[0] ?? 'X', ['Z', 'X'], true);
     }
 
     /** @return list<int> the living direct children */
     public static function children(int $pid): array
     {
-        $children = [];
-        foreach (self::all() as $candidate) {
-            $stat = @file_get_contents("/proc/$candidate/stat");
-            if ($stat !== false && (int) self::afterName($stat)[1] === $pid && self::isAlive($candidate)) {
-                $children[] = $candidate;
-            }
-        }
-
-        return $children;
+        return array_values(array_filter(
+            self::all(),
+            static fn (int $one): bool => (int) (self::stat($one)[1] ?? 0) === $pid && self::isAlive($one),
+        ));
     }
 
     /** @return list<string> where the process's descriptors point to, sorted, without their numbers */
@@ -90,9 +83,12 @@ final class Proc
         return array_map('intval', array_filter(scandir('/proc') ?: [], 'ctype_digit'));
     }
 
-    /** @return list<string> the fields of /proc/PID/stat from the state on; a name may hold spaces and parentheses */
-    private static function afterName(string $stat): array
+    /** @return list<string> the fields of /proc/PID/stat from the state on; none when the process is gone */
+    private static function stat(int $pid): array
     {
-        return explode(' ', substr($stat, (int) strrpos($stat, ')') + 2));
+        $stat = (string) @file_get_contents("/proc/$pid/stat");
+
+        // The name before them may hold spaces and parentheses.
+        return $stat === '' ? [] : explode(' ', substr($stat, (int) strrpos($stat, ')') + 2));
     }
 }
