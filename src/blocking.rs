@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 use sse_hub::wire::Framing;
 
 use crate::api::exceptions::Problem;
-use crate::api::stream::{Outcome, Stream};
+use crate::api::stream::{Attached, Outcome, Stream};
 use crate::response::{self, Interrupted};
 use crate::{handoff, spawn, zend};
 
@@ -24,8 +24,8 @@ const PHP_CONNECTION_ABORTED: i32 = 1;
 pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     let (ours, theirs) = pair()?;
     let held = match stream.attach(theirs.as_fd())? {
-        Ok(held) => held,
-        Err(outcome) => return Ok(outcome),
+        Attached::Held(held) => held,
+        Attached::Refused(outcome) => return Ok(outcome),
     };
     drop(theirs);
     let client = handoff::hang_up_source();
@@ -39,8 +39,10 @@ pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     }
     // A client that leaves must not end the script in the middle of this function.
     let ignored = set_ignore_user_abort(true);
-    let _ = zend::call("set_time_limit", &[&0i64]);
-    let copied = copy(&ours, client);
+    let limit = zend::ini(c"max_execution_time").parse().unwrap_or(0);
+    set_time_limit(0);
+    let copied = if zend::interrupted() { Err(Interrupted) } else { copy(&ours, client) };
+    set_time_limit(limit);
     set_ignore_user_abort(ignored);
     response::silence();
     Ok(copied.map_or_else(Outcome::from, |()| Outcome::Served))
@@ -76,8 +78,8 @@ fn copy(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<(), Interrupted
                     ffi::php_output_write(bytes.as_ptr().cast(), bytes.len());
                     ffi::sapi_flush();
                 });
-                if written.is_err() {
-                    return Err(Interrupted::Bailout);
+                if written.is_err() || zend::interrupted() {
+                    return Err(Interrupted);
                 }
                 if aborted() {
                     return Ok(());
@@ -105,8 +107,8 @@ fn wait(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<Ready, Interrup
             Ok(_) => {}
             Err(Errno::INTR) => {
                 zend::dispatch_signals();
-                if zend::exception_pending() {
-                    return Err(Interrupted::Exception);
+                if zend::interrupted() {
+                    return Err(Interrupted);
                 }
                 continue;
             }
@@ -125,6 +127,12 @@ fn wait(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<Ready, Interrup
 fn aborted() -> bool {
     // SAFETY: reads a number of this request's globals.
     unsafe { i32::from((*ffi::ext_php_rs_process_globals()).connection_status) & PHP_CONNECTION_ABORTED != 0 }
+}
+
+/// Seconds of CPU that the script may use; none while it only waits.
+fn set_time_limit(seconds: i64) {
+    // Where that function is disabled, the limit stays: it counts CPU time, of which waiting takes hardly any.
+    let _ = zend::call("set_time_limit", &[&seconds]);
 }
 
 fn set_ignore_user_abort(ignore: bool) -> bool {

@@ -1,7 +1,7 @@
 //! The `sse.*` settings: their table, and reading them.
 
 use std::ffi::CStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ext_php_rs::flags::IniEntryPermission;
@@ -54,20 +54,16 @@ pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
     if chosen.is_empty() {
         let user = rustix::process::geteuid().as_raw();
         let name = if namespace.is_empty() { "hub.sock".into() } else { format!("hub.{namespace}.sock") };
-        return Ok((temporary_folder().join(format!("php-sse-{user}")).join(name), Folder::Private));
+        return Ok((Path::new(zend::temporary_folder()).join(format!("php-sse-{user}")).join(name), Folder::Private));
     }
-    let mut path = PathBuf::from(chosen);
+    let mut path = config::absolute("sse.socket", chosen)?;
     if !namespace.is_empty() {
         let extension = path.extension().map_or("sock".into(), |e| e.to_string_lossy().into_owned());
         path.set_extension(format!("{namespace}.{extension}"));
     }
-    Ok((path, Folder::Chosen))
-}
-
-/// PHP's own choice of a temporary folder (`sys_temp_dir`, then `TMPDIR`, then `/tmp`).
-fn temporary_folder() -> PathBuf {
-    let folder = zend::call("sys_get_temp_dir", &[]).ok().and_then(|folder| folder.string());
-    folder.map_or_else(std::env::temp_dir, PathBuf::from)
+    let mode = config::socket_mode(zend::ini(c"sse.socket_mode"))?;
+    let shared = mode & 0o066 != 0 || !zend::ini(c"sse.socket_group").is_empty();
+    Ok((path, if shared { Folder::Shared } else { Folder::Chosen }))
 }
 
 /// Longest time that a call may wait for the hub.
@@ -83,7 +79,7 @@ pub fn timeout() -> Result<Duration, ConfigError> {
 /// # Errors
 /// Not a number of seconds up to a day.
 pub fn heartbeat() -> Result<u32, ConfigError> {
-    small("sse.heartbeat", c"sse.heartbeat", MAX_HEARTBEAT)
+    small(c"sse.heartbeat", MAX_HEARTBEAT)
 }
 
 /// Longest heartbeat, in seconds.
@@ -94,7 +90,7 @@ pub const MAX_HEARTBEAT: u32 = 86_400;
 /// # Errors
 /// Not a number of milliseconds up to a day.
 pub fn retry() -> Result<u32, ConfigError> {
-    small("sse.retry", c"sse.retry", MAX_RETRY)
+    small(c"sse.retry", MAX_RETRY)
 }
 
 /// Longest reconnection time, in milliseconds.
@@ -105,7 +101,15 @@ pub const MAX_RETRY: u32 = 86_400_000;
 /// # Errors
 /// Not a number of bytes.
 pub fn max_event_size() -> Result<usize, ConfigError> {
-    size("sse.max_event_size", c"sse.max_event_size", 1, 64 << 20)
+    size(c"sse.max_event_size", 1, config::MAX_EVENT_SIZE)
+}
+
+/// Topics that one stream or one event may have.
+///
+/// # Errors
+/// Not a number.
+pub fn max_topics() -> Result<usize, ConfigError> {
+    size(c"sse.max_topics", 1, config::MAX_TOPICS)
 }
 
 /// Whether streams may leave the worker.
@@ -124,14 +128,13 @@ pub fn spawn() -> Result<bool, ConfigError> {
     config::switch("sse.spawn", zend::ini(c"sse.spawn"))
 }
 
-/// What a new hub is told.
+/// What a new hub at this socket is told.
 ///
 /// # Errors
 /// The first setting that can't be used.
-pub fn hub_config() -> Result<Config, ConfigError> {
-    let (socket, _) = socket()?;
+pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
     let key = zend::ini(c"sse.udp_key");
-    let idle = small("sse.idle_exit", c"sse.idle_exit", u32::MAX)?;
+    let idle = small(c"sse.idle_exit", u32::MAX)?;
     let log = zend::ini(c"sse.log");
     Ok(Config {
         socket,
@@ -139,23 +142,24 @@ pub fn hub_config() -> Result<Config, ConfigError> {
         socket_group: config::group(zend::ini(c"sse.socket_group"))?,
         udp: config::udp(zend::ini(c"sse.udp"), key)?,
         udp_key: (!key.is_empty()).then(|| key.as_bytes().to_vec()),
-        max_streams: size("sse.max_streams", c"sse.max_streams", 0, 10_000_000)?,
-        max_topics: size("sse.max_topics", c"sse.max_topics", 1, 10_000)?,
+        max_streams: size(c"sse.max_streams", 0, 10_000_000)?,
+        max_topics: max_topics()?,
         max_event_size: max_event_size()?,
-        stream_buffer: size("sse.stream_buffer", c"sse.stream_buffer", 4096, 1 << 30)?,
+        stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
+        follow_owners: true,
         idle_exit: (idle > 0).then(|| Duration::from_secs(idle.into())),
-        log: (!log.is_empty()).then(|| log.into()),
+        log: if log.is_empty() { None } else { Some(config::absolute("sse.log", log)?) },
         log_level: config::log_level(zend::ini(c"sse.log_level"))?,
         shards: 0,
     })
 }
 
-fn small(name: &'static str, ini: &CStr, max: u32) -> Result<u32, ConfigError> {
-    let number = config::number(name, zend::ini(ini), 0, max.into())?;
+fn small(name: &'static CStr, max: u32) -> Result<u32, ConfigError> {
+    let number = config::number(&name.to_string_lossy(), zend::ini(name), 0, max.into())?;
     Ok(u32::try_from(number).unwrap_or(max))
 }
 
-fn size(name: &'static str, ini: &CStr, min: u64, max: u64) -> Result<usize, ConfigError> {
-    let number = config::number(name, zend::ini(ini), min, max)?;
+fn size(name: &'static CStr, min: u64, max: u64) -> Result<usize, ConfigError> {
+    let number = config::number(&name.to_string_lossy(), zend::ini(name), min, max)?;
     Ok(usize::try_from(number).unwrap_or(usize::MAX))
 }

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use ext_php_rs::ffi;
 
 use crate::api::exceptions::Problem;
-use crate::zend::{self, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
+use crate::zend::{self, NoValue, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
 
 /// The headers of every event stream. `X-Accel-Buffering` tells nginx not to collect the response.
 const HEADERS: [&str; 3] = ["Content-Type: text/event-stream", "Cache-Control: no-cache", "X-Accel-Buffering: no"];
@@ -22,14 +22,10 @@ pub enum Wanted {
     HeadersOnly,
 }
 
-/// How changing the response was left.
+/// A user's code that ran meanwhile did not return: it has thrown, called `exit`, or failed fatally. That goes on when this
+/// extension's function returns to the engine.
 #[derive(Debug)]
-pub enum Interrupted {
-    /// A user's code that ran meanwhile threw, or called `exit`; the exception waits to be thrown.
-    Exception,
-    /// A fatal error in it; the engine is leaving.
-    Bailout,
-}
+pub struct Interrupted;
 
 /// Checks that the response can still become an event stream. Changes nothing.
 ///
@@ -114,12 +110,11 @@ pub fn silence() {
 
 /// Another request of the same visitor may now have the session.
 fn close_session() -> Result<(), Interrupted> {
-    if zend::function_exists("session_write_close") {
-        run(|| {
-            let _ = zend::call("session_write_close", &[]);
-        })?;
+    match zend::call("session_write_close", &[]) {
+        Err(NoValue::Interrupted) => Err(Interrupted),
+        // Without the session extension there is no session.
+        Err(NoValue::Missing) | Ok(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Ends all buffers without sending what they hold. The engine takes zlib's handlers off first, so that no compressed
@@ -138,8 +133,8 @@ fn send_headers() -> Result<(), Interrupted> {
 }
 
 fn run(code: impl FnOnce()) -> Result<(), Interrupted> {
-    guarded(code).map_err(|_| Interrupted::Bailout)?;
-    if zend::exception_pending() { Err(Interrupted::Exception) } else { Ok(()) }
+    let _ = guarded(code);
+    if zend::interrupted() { Err(Interrupted) } else { Ok(()) }
 }
 
 fn set_header(line: &str) {

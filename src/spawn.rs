@@ -1,7 +1,7 @@
 //! Finding the hub, or starting it: one connection a process, made when it is first needed and again after a fork.
 
 use std::cell::RefCell;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,6 +82,7 @@ struct Slot {
 }
 
 thread_local! {
+    // No code of a user runs while this is borrowed: all below is system calls and reading settings.
     static HUB: RefCell<Slot> = const {
         RefCell::new(Slot { process: 0, path: PathBuf::new(), client: None, generation: 0 })
     };
@@ -202,7 +203,7 @@ pub fn post(request: &Request<'_>) -> bool {
                     return false;
                 }
                 slot.generation += 1;
-                slot.client = Client::connect(&slot.path, owner()).ok();
+                slot.client = Client::connect_at_once(&slot.path, owner()).ok();
             }
             match slot.client.as_ref().map(|client| client.post(request)) {
                 Some(Ok(())) => return true,
@@ -234,7 +235,7 @@ fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, Spawn
     return Err(SpawnError::ThreadSafe(missing));
     #[cfg(not(php_zts))]
     {
-        let mut config = ini::hub_config()?;
+        let mut config = ini::hub_config(path.to_path_buf())?;
         socket::check_may_start(path)?;
         // It will have no terminal to complain to.
         let beside = path.with_added_extension("log");
@@ -294,6 +295,22 @@ fn start(config: Config, listener: UnixListener) -> std::io::Result<()> {
     }
 }
 
+/// Closes all descriptors from this number on.
+#[cfg_attr(php_zts, allow(dead_code))]
+fn close_from(first: i32) {
+    // SAFETY: the caller has nothing open there that it still needs.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
+        return;
+    }
+    // Before Linux 5.9, or where a filter of system calls doesn't know it.
+    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    for number in numbers.filter(|number| *number >= first).collect::<Vec<_>>() {
+        // SAFETY: as above; the folder's own descriptor is closed already, which this then reports and nothing more.
+        unsafe { libc::close(number) };
+    }
+}
+
 /// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open: a listening socket kept here
 /// would keep the server's port taken.
 #[cfg_attr(php_zts, allow(dead_code))]
@@ -302,24 +319,28 @@ fn become_hub(config: Config, listener: UnixListener) -> ! {
     let ended = std::panic::catch_unwind(|| {
         signals::reset();
         let listener = OwnedFd::from(listener);
+        let raw = listener.as_raw_fd();
+        std::mem::forget(listener);
         // SAFETY: plain system calls on numbers; every descriptor but the listener is meant to go. The originals' Rust
         // owners are all in frames of the parent, which never return here.
         let listener = unsafe {
             libc::setsid();
             libc::umask(0o077);
             libc::chdir(c"/".as_ptr());
+            // Out of the way first: in a process that has closed its standard streams it has one of their numbers.
+            let raw = libc::fcntl(raw, libc::F_DUPFD, LISTENER + 1);
             let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-            for stdio in 0..3 {
-                libc::dup2(null, stdio);
+            for stdio in 0..LISTENER {
+                if null != stdio && libc::dup2(null, stdio) < 0 {
+                    libc::close(stdio);
+                }
             }
-            let raw = listener.as_raw_fd();
-            std::mem::forget(listener);
-            if raw != LISTENER {
-                libc::dup2(raw, LISTENER);
+            if raw < 0 || libc::dup2(raw, LISTENER) < 0 {
+                libc::_exit(1);
             }
-            libc::syscall(libc::SYS_close_range, LISTENER + 1, u32::MAX, 0);
+            close_from(LISTENER + 1);
             libc::fcntl(LISTENER, libc::F_SETFD, libc::FD_CLOEXEC);
-            <UnixListener as std::os::fd::FromRawFd>::from_raw_fd(LISTENER)
+            UnixListener::from_raw_fd(LISTENER)
         };
         title::set("sse-hub");
         sse_hub::run(config, listener)

@@ -3,7 +3,8 @@
 //! The functions bound through `EXT_PHP_RS_ALLOWED_BINDINGS` (`.cargo/config.toml`) come with their signatures from PHP's
 //! own headers; what is declared here by hand is not in the headers that ext-php-rs reads.
 
-use std::ffi::{CStr, c_char};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::AssertUnwindSafe;
 
 use ext_php_rs::convert::IntoZvalDyn;
@@ -12,6 +13,12 @@ use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ExecutorGlobals;
 
 unsafe extern "C" {
+    /// `main/php_open_temporary_file.h`, the same in 8.1–8.6: `sys_temp_dir`, then `TMPDIR`, then `/tmp`.
+    fn php_get_temporary_directory() -> *const c_char;
+
+    /// `main/php.h`, the same in 8.1–8.6: a line for PHP's error log.
+    fn php_log_err_with_severity(message: *const c_char, syslog_severity: c_int);
+
     /// `ext/spl/spl_exceptions.h`, the same since 5.3: set when SPL starts, which is before any shared extension.
     pub static spl_ce_RuntimeException: *mut ffi::zend_class_entry;
 }
@@ -21,21 +28,38 @@ pub const PHP_OUTPUT_LOCKED: i32 = 0x20;
 /// `main/php_output.h`, the same in 8.1–8.6: output is thrown away.
 pub const PHP_OUTPUT_DISABLED: i32 = 0x02;
 
-/// The engine left by a bailout (a fatal error, a memory limit, a client that is gone).
+/// The engine has left code by a bailout (a fatal error, a memory limit, a client that is gone), and goes on with that as
+/// soon as this extension's function ends.
 #[derive(Debug)]
 pub struct Bailout;
 
-/// Runs engine code that may run a user's code or write to the client. It must own nothing that needs a destructor:
-/// a bailout jumps over its frame.
-pub fn guarded<R>(code: impl FnOnce() -> R) -> Result<R, Bailout> {
-    ext_php_rs::zend::try_catch(AssertUnwindSafe(code)).map_err(|_| Bailout)
+thread_local! {
+    /// A bailout that was caught and has to go on.
+    static DEFERRED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Goes on with a bailout that [`guarded`] caught, once all has been put in order. The caller must own nothing.
-pub fn resume_bailout() -> ! {
-    // SAFETY: called with nothing left on the frames above that needs a destructor; PHP always has a handler set while
-    // a request runs.
-    unsafe { ext_php_rs::zend::bailout() }
+/// Runs engine code that may run a user's code or write to the client. It must own nothing that needs a destructor:
+/// a bailout jumps over its frame. What catches one lets go of all it owns and returns to the engine by
+/// [`resume_bailout`].
+pub fn guarded<R>(code: impl FnOnce() -> R) -> Result<R, Bailout> {
+    ext_php_rs::zend::try_catch(AssertUnwindSafe(code)).map_err(|_| {
+        DEFERRED.set(true);
+        Bailout
+    })
+}
+
+/// Goes on with a bailout that [`guarded`] has caught, if it has. The caller must own nothing.
+pub fn resume_bailout() {
+    if DEFERRED.replace(false) {
+        // SAFETY: nothing is left on the frames above that needs a destructor; PHP always has a handler set while a
+        // request runs.
+        unsafe { ext_php_rs::zend::bailout() }
+    }
+}
+
+/// Whether code that was run meanwhile did not return normally: an exception waits to be thrown, or a bailout to go on.
+pub fn interrupted() -> bool {
+    DEFERRED.get() || exception_pending()
 }
 
 /// Whether an exception (or `exit`, which is one) waits to be thrown.
@@ -48,33 +72,56 @@ pub fn function_exists(name: &str) -> bool {
     ExecutorGlobals::get().function_table().is_some_and(|table| table.get(name).is_some())
 }
 
-/// A call of PHP code did not return a value. If it has thrown, the exception (or `exit`, which is one) is still
-/// pending, and is thrown when this extension's function returns to the engine.
-#[derive(Debug)]
-pub struct NoValue;
+/// Why a call of a PHP function gave no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoValue {
+    /// This PHP does not have it, for example because of `disable_functions`.
+    Missing,
+    /// It has thrown or left by a bailout, which goes on when this extension's function returns to the engine.
+    Interrupted,
+}
 
 /// Calls a PHP function by name. Symbols of other extensions may be missing when this one is loaded, their functions
 /// can be looked up.
 pub fn call(name: &str, arguments: &[&dyn IntoZvalDyn]) -> Result<Zval, NoValue> {
+    if !function_exists(name) {
+        return Err(NoValue::Missing);
+    }
     let mut function = Zval::new();
-    function.set_string(name, false).map_err(|_| NoValue)?;
+    function.set_string(name, false).map_err(|_| NoValue::Missing)?;
     let arguments: Result<Vec<Zval>, _> = arguments.iter().map(|argument| argument.as_zval(false)).collect();
-    let mut arguments = arguments.map_err(|_| NoValue)?;
-    let count = u32::try_from(arguments.len()).map_err(|_| NoValue)?;
+    let mut arguments = arguments.map_err(|_| NoValue::Missing)?;
+    let count = u32::try_from(arguments.len()).map_err(|_| NoValue::Missing)?;
     let mut result = Zval::new();
+    let (function, values, target) = (&raw mut function, arguments.as_mut_ptr(), &raw mut result);
     // SAFETY: all values live until the call has returned; the engine copies what it keeps. (ext-php-rs's own way to call
     // takes a pending exception away, which would swallow an `exit`.)
-    let status = unsafe {
-        ffi::_call_user_function_impl(
-            std::ptr::null_mut(),
-            &raw mut function,
-            &raw mut result,
-            count,
-            arguments.as_mut_ptr(),
-            std::ptr::null_mut(),
-        )
-    };
-    if status < 0 || exception_pending() { Err(NoValue) } else { Ok(result) }
+    let status = guarded(|| unsafe {
+        ffi::_call_user_function_impl(std::ptr::null_mut(), function, target, count, values, std::ptr::null_mut())
+    });
+    match status {
+        Ok(0..) if !exception_pending() => Ok(result),
+        _ => Err(NoValue::Interrupted),
+    }
+}
+
+/// PHP's own choice of a temporary folder.
+pub fn temporary_folder() -> &'static str {
+    // SAFETY: the engine's own string, which it keeps for the life of the process.
+    text(unsafe { php_get_temporary_directory() }).unwrap_or("/tmp")
+}
+
+/// Writes a line to PHP's error log.
+pub fn log(message: &str) {
+    let Ok(message) = CString::new(message) else { return };
+    // SAFETY: the engine copies the text.
+    unsafe { php_log_err_with_severity(message.as_ptr(), libc::LOG_NOTICE) };
+}
+
+/// The name of a value's type, as PHP's own messages have it.
+pub fn type_name(value: &Zval) -> &'static str {
+    // SAFETY: the engine reads the value and returns a static string.
+    text(unsafe { ffi::zend_zval_type_name(value) }).unwrap_or("another type")
 }
 
 /// The name of the running SAPI, such as `fpm-fcgi`.

@@ -87,9 +87,20 @@ impl Client {
     /// # Errors
     /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does, `Timeout` if the hub is too busy to accept.
     pub fn connect(path: &Path, owner: Option<u32>) -> Result<Self, ClientError> {
+        Self::open(path, owner, SocketFlags::CLOEXEC)
+    }
+
+    /// The same, but never waits for a busy hub.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_at_once(path: &Path, owner: Option<u32>) -> Result<Self, ClientError> {
+        Self::open(path, owner, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+    }
+
+    fn open(path: &Path, owner: Option<u32>, flags: SocketFlags) -> Result<Self, ClientError> {
         let not_running =
             |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
-        let flags = SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
         // Connecting is the only call that waits: where many processes come at once, until the hub has accepted some.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
+use crate::wire;
+
 /// Everything a hub needs to know when it starts.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub max_event_size: usize,
     /// Bytes queued for one stream at most, before the client counts as too slow.
     pub stream_buffer: usize,
+    /// Whether to end with the servers that use it, as a hub does that one of them has started.
+    pub follow_owners: bool,
     /// How long to stay when nobody is connected and no owner lives; `None`: for ever.
     pub idle_exit: Option<Duration>,
     /// Where the log goes; `None`: standard error.
@@ -38,18 +42,32 @@ pub struct Config {
     pub shards: usize,
 }
 
+/// Largest value of `sse.max_event_size`, in bytes.
+pub const MAX_EVENT_SIZE: u64 = 64 << 20;
+
+/// Largest value of `sse.max_topics`.
+pub const MAX_TOPICS: u64 = 10_000;
+
+impl Config {
+    /// Longest message that a PHP process may send.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        wire::max_message(self.max_event_size, self.max_topics)
+    }
+}
+
 /// A setting that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name}: '{value}' {problem}")]
 pub struct ConfigError {
-    name: &'static str,
+    name: String,
     value: String,
     problem: String,
 }
 
 impl ConfigError {
-    fn new(name: &'static str, value: &str, problem: impl Into<String>) -> Self {
-        Self { name, value: value.into(), problem: problem.into() }
+    fn new(name: &str, value: &str, problem: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into(), problem: problem.into() }
     }
 }
 
@@ -106,7 +124,7 @@ pub fn udp(address: &str, key: &str) -> Result<Option<SocketAddr>, ConfigError> 
 ///
 /// # Errors
 /// Not a number, or outside the range.
-pub fn number(name: &'static str, value: &str, min: u64, max: u64) -> Result<u64, ConfigError> {
+pub fn number(name: &str, value: &str, min: u64, max: u64) -> Result<u64, ConfigError> {
     let (digits, unit) = match value.as_bytes().last() {
         Some(b'k' | b'K') => (&value[..value.len() - 1], 1 << 10),
         Some(b'm' | b'M') => (&value[..value.len() - 1], 1 << 20),
@@ -123,12 +141,21 @@ pub fn number(name: &'static str, value: &str, min: u64, max: u64) -> Result<u64
 ///
 /// # Errors
 /// Any other word.
-pub fn switch(name: &'static str, value: &str) -> Result<bool, ConfigError> {
+pub fn switch(name: &str, value: &str) -> Result<bool, ConfigError> {
     match value {
         "auto" | "on" | "1" => Ok(true),
         "off" | "0" | "" => Ok(false),
         _ => Err(ConfigError::new(name, value, "is neither auto nor off")),
     }
+}
+
+/// Reads a path. A hub that has left its parent's folder would take a relative one for another file.
+///
+/// # Errors
+/// Not absolute.
+pub fn absolute(name: &str, value: &str) -> Result<PathBuf, ConfigError> {
+    let path = PathBuf::from(value);
+    if path.is_absolute() { Ok(path) } else { Err(ConfigError::new(name, value, "is not an absolute path")) }
 }
 
 /// Reads `sse.log_level`; empty is what PHP's parser makes of an unquoted `off`.
@@ -198,6 +225,7 @@ mod tests {
         assert_eq!(text(switch("sse.spawn", "maybe")), "sse.spawn: 'maybe' is neither auto nor off");
         assert!(namespace("shop_2-a").is_ok());
         assert!(text(namespace("a/b")).contains("letters, digits"));
+        assert_eq!(text(absolute("sse.log", "hub.log")), "sse.log: 'hub.log' is not an absolute path");
         assert!(log_level("debug").is_ok());
         assert!(log_level("loud").is_err());
     }

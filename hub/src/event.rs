@@ -34,6 +34,14 @@ pub enum EventError {
     /// No topic at all.
     #[error("no topic given; name at least one topic to publish to")]
     NoTopic,
+    /// More topics than `sse.max_topics`.
+    #[error("{count} topics given; sse.max_topics allows {limit} for one event")]
+    TooManyTopics {
+        /// Topics given.
+        count: usize,
+        /// Topics allowed.
+        limit: usize,
+    },
     /// A topic that can't be.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -71,9 +79,12 @@ impl NewEvent<'_> {
     ///
     /// # Errors
     /// An [`EventError`] that names the value and the rule.
-    pub fn check(&self, max_size: usize) -> Result<(), EventError> {
+    pub fn check(&self, max_size: usize, max_topics: usize) -> Result<(), EventError> {
         if self.topics.is_empty() {
             return Err(EventError::NoTopic);
+        }
+        if self.topics.len() > max_topics {
+            return Err(EventError::TooManyTopics { count: self.topics.len(), limit: max_topics });
         }
         for topic in &self.topics {
             topic::check_topic(topic)?;
@@ -260,17 +271,19 @@ mod tests {
         let base = NewEvent { topics: vec!["t"], ..Default::default() };
         for value in ["a\nb", "a\rb", "a\0b"] {
             let id = NewEvent { id: Some(value), ..base.clone() };
-            assert!(matches!(id.check(10), Err(EventError::LineBreak { what: "event id", .. })));
+            assert!(matches!(id.check(10, 2), Err(EventError::LineBreak { what: "event id", .. })));
             let name = NewEvent { name: Some(value), ..base.clone() };
-            assert!(matches!(name.check(10), Err(EventError::LineBreak { what: "event name", .. })));
+            assert!(matches!(name.check(10, 2), Err(EventError::LineBreak { what: "event name", .. })));
         }
         let data = NewEvent { data: b"ab\xff", ..base.clone() };
-        assert_eq!(data.check(10), Err(EventError::NotUtf8(2)));
+        assert_eq!(data.check(10, 2), Err(EventError::NotUtf8(2)));
         let large = NewEvent { data: &[b'x'; 11], ..base.clone() };
-        assert_eq!(large.check(10), Err(EventError::TooLarge { size: 11, limit: 10 }));
-        assert_eq!(NewEvent::default().check(10), Err(EventError::NoTopic));
-        assert_eq!(NewEvent { id: Some(""), ..base.clone() }.check(10), Err(EventError::Empty("event id")));
+        assert_eq!(large.check(10, 2), Err(EventError::TooLarge { size: 11, limit: 10 }));
+        assert_eq!(NewEvent::default().check(10, 2), Err(EventError::NoTopic));
+        let many = NewEvent { topics: vec!["t"; 3], ..base.clone() };
+        assert_eq!(many.check(10, 2), Err(EventError::TooManyTopics { count: 3, limit: 2 }));
+        assert_eq!(NewEvent { id: Some(""), ..base.clone() }.check(10, 2), Err(EventError::Empty("event id")));
         let limit = "x".repeat(MAX_NAME_LEN);
-        assert_eq!(NewEvent { id: Some(&limit), name: Some(&limit), ..base }.check(10), Ok(()));
+        assert_eq!(NewEvent { id: Some(&limit), name: Some(&limit), ..base }.check(10, 2), Ok(()));
     }
 }

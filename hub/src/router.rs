@@ -37,7 +37,6 @@ use crate::shard::handle::{ShardHandle, Shared};
 use crate::shard::names::Names;
 use crate::socket;
 use crate::udp;
-use crate::wire::OVERHEAD;
 
 const DOOR: Token = Token(0);
 const UDP: Token = Token(1);
@@ -107,7 +106,7 @@ impl Router {
             signals,
             signalled: false,
             next_check: Instant::now() + CHECK_INTERVAL,
-            idle_since: None,
+            idle_since: Some(Instant::now()),
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
         })
     }
@@ -363,7 +362,7 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
             if desk.is_behind() {
                 return Served::Some;
             }
-            let limit = if session.greeted { desk.config.max_event_size + OVERHEAD } else { MAX_GREETING };
+            let limit = if session.greeted { desk.config.max_message() } else { MAX_GREETING };
             match inbox.next(limit) {
                 Ok(Some(incoming)) => desk.handle(session, incoming),
                 Ok(None) => break,

@@ -74,6 +74,8 @@ pub enum Folder {
     Private,
     /// A folder that the administrator chose: root's or this user's, and writable by nobody else.
     Chosen,
+    /// The same, but of a hub that is open to other users (`sse.socket_group`, `sse.socket_mode`): it may be another user's.
+    Shared,
 }
 
 /// Checks the folder before a hub is looked for or started in it.
@@ -109,8 +111,13 @@ pub fn check_folder(socket: &Path, folder: Folder) -> Result<(), SocketError> {
             }
             Ok(())
         }
-        (FileType::Directory | FileType::Symlink, Folder::Chosen) => {
+        (FileType::Directory | FileType::Symlink, Folder::Chosen | Folder::Shared) => {
             let stat = rustix::fs::stat(path).map_err(failed("looking at", path))?;
+            let strange = stat.st_uid != 0 && stat.st_uid != own;
+            if strange && folder == Folder::Chosen {
+                let advice = "set sse.socket to a path in a folder of your own, or sse.socket_group if the hub is shared on purpose";
+                return refuse(format!("belongs to user {}, not to user {own} or root", stat.st_uid), advice);
+            }
             if stat.st_mode & 0o022 != 0 {
                 return refuse(format!("can be written to by other users (mode {:04o})", stat.st_mode & 0o777), chosen);
             }

@@ -18,6 +18,7 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         max_topics: 100,
         max_event_size: 1 << 20,
         stream_buffer: 1 << 20,
+        follow_owners: true,
         idle_exit: None,
         log: None,
         log_level: LevelFilter::OFF,

@@ -10,6 +10,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::topic;
+
 /// Version of everything but the greeting.
 pub const PROTOCOL: u16 = 1;
 
@@ -19,8 +21,15 @@ pub const MAGIC: u32 = 0x5353_4548;
 /// The php-sse version, for people.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a message may be longer than the data in it: names, ids, topics and the fields' own bytes.
-pub const OVERHEAD: usize = 64 * 1024;
+/// What a message may be longer than the data and the topics in it: name, id and the fields' own bytes.
+const OVERHEAD: usize = 4096;
+
+/// Longest message with so many bytes of data and so many topics.
+#[must_use]
+pub fn max_message(data: usize, topics: usize) -> usize {
+    // A topic's length takes two bytes at most.
+    OVERHEAD + data + topics * (topic::MAX_LEN + 2)
+}
 
 /// Bytes of the length before each message.
 pub const PREFIX: usize = 4;

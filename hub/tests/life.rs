@@ -202,6 +202,21 @@ fn it_raises_its_descriptor_limit() {
     assert_eq!(line.split_whitespace().nth(3), Some("1000"), "{line}");
 }
 
+/// A hub that an administrator has started serves one web server after the other.
+#[test]
+fn a_hub_of_its_own_does_not_end_with_the_servers_that_use_it() {
+    let hub = Hub::with(json!({"follow_owners": false}));
+    let mut owner = Owner::new();
+    let mut client = sse_hub::client::Client::connect(&hub.socket, Some(owner.0.id())).expect("it listens");
+    client.call(&Request::Cursor, None, PATIENCE).expect("answered");
+    owner.end();
+    // An ended owner is noticed in the turn of the loop that its end wakes; these questions take later turns.
+    for _ in 0..3 {
+        client.call(&Request::Cursor, None, PATIENCE).expect("still there");
+    }
+    assert_eq!(hub.stats()["pid"], json!(hub.pid()));
+}
+
 /// In a process that has other threads, and signals of its own.
 #[test]
 fn it_runs_in_a_thread_as_well() {

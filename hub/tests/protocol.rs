@@ -60,7 +60,7 @@ fn who_does_not_greet_is_refused() {
 fn nonsense_after_the_greeting_closes_the_connection_and_nothing_else() {
     let hub = Hub::with(json!({"max_event_size": 100}));
     let mut reader = hub.stream(&["a"], Framing::Raw);
-    let announced = (100 + wire::OVERHEAD as u32 + 1).to_le_bytes().to_vec();
+    let announced = (wire::max_message(100, 100) as u32 + 1).to_le_bytes().to_vec();
     for bytes in [vec![1, 0, 0, 0, 99], announced, vec![0xff; 64]] {
         let mut socket = hub.raw();
         send(&mut socket, &[hello(), bytes].concat());

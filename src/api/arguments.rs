@@ -1,10 +1,11 @@
 //! Reading arguments whose types PHP writes as a union, and options.
 
 use ext_php_rs::types::{ZendHashTable, Zval};
-use ext_php_rs::zend::ExecutorGlobals;
 use sse_hub::topic;
 
 use super::exceptions::Problem;
+use crate::ini;
+use crate::zend::type_name;
 
 /// Reads `string|array $topics`.
 ///
@@ -12,25 +13,23 @@ use super::exceptions::Problem;
 /// `Type` for anything else, as PHP would say it; `Argument` for an array of no topics.
 pub fn strings<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Problem> {
     let value = value.dereference();
-    if let Some(table) = value.array() {
-        let all: Option<Vec<_>> = table.values().map(|item| text(item.dereference())).collect();
-        return match all {
-            Some(all) if all.is_empty() => {
-                Err(Problem::Argument(format!("{function}: no topic given; name at least one")))
-            }
-            Some(all) => Ok(all),
-            None => Err(Problem::Type(format!(
-                "{function}: Argument #1 ($topics) must be a string or an array of strings in UTF-8"
-            ))),
-        };
+    match value.array() {
+        Some(table) if table.is_empty() => {
+            Err(Problem::Argument(format!("{function}: no topic given; name at least one")))
+        }
+        Some(table) => table.values().map(|item| string(function, item.dereference(), "an array of strings")).collect(),
+        None => Ok(vec![string(function, value, "of type array|string")?]),
     }
+}
+
+fn string<'a>(function: &str, value: &'a Zval, expected: &str) -> Result<&'a str, Problem> {
     match text(value) {
-        Some(one) => Ok(vec![one]),
+        Some(text) => Ok(text),
         None if value.is_string() => Err(Problem::Argument(format!("{function}: a topic must be valid UTF-8"))),
-        None => Err(Problem::Type(format!(
-            "{function}: Argument #1 ($topics) must be of type array|string, {} given",
-            type_name(value)
-        ))),
+        None => {
+            let given = type_name(value);
+            Err(Problem::Type(format!("{function}: Argument #1 ($topics) must be {expected}, {given} given")))
+        }
     }
 }
 
@@ -40,6 +39,10 @@ pub fn strings<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Prob
 /// As [`strings`], and `Argument` for what is no pattern.
 pub fn patterns<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Problem> {
     let patterns = strings(function, value)?;
+    let (count, limit) = (patterns.len(), ini::max_topics()?);
+    if count > limit {
+        return Err(Problem::Argument(format!("{function}: {count} topics given; sse.max_topics allows {limit}")));
+    }
     for pattern in &patterns {
         topic::check_pattern(pattern)?;
     }
@@ -48,13 +51,6 @@ pub fn patterns<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Pro
 
 fn text(value: &Zval) -> Option<&str> {
     value.zend_str().and_then(|text| std::str::from_utf8(text.as_bytes()).ok())
-}
-
-/// The name of a value's type as PHP's own messages have it.
-pub fn type_name(value: &Zval) -> String {
-    let name = crate::zend::call("get_debug_type", &[&value.shallow_clone()]).ok().and_then(|name| name.string());
-    debug_assert!(!ExecutorGlobals::has_exception());
-    name.unwrap_or_else(|| "another type".into())
 }
 
 /// Options by name. Every key must be taken by the caller: what is left over is an error.
@@ -80,7 +76,7 @@ impl<'a> Options<'a> {
     fn wrong<T>(&self, name: &str, expected: &str, value: &Zval) -> Result<T, Problem> {
         let shown = match value.long() {
             Some(number) => number.to_string(),
-            None => type_name(value),
+            None => type_name(value).into(),
         };
         Err(Problem::Argument(format!("{}: option '{name}' must be {expected}, {shown} given", self.function)))
     }

@@ -51,23 +51,32 @@ pub enum Problem {
     Pending,
 }
 
-/// The outcome of a call for the engine. Where an exception is pending, the value is not looked at.
+/// The outcome of a call for the engine. Where code that ran meanwhile has thrown or left by a bailout, that goes on here,
+/// and the value is not looked at. The caller must own nothing any more.
 ///
 /// # Errors
 /// The exception to throw.
 pub fn settle<T: Default>(outcome: Result<T, Problem>) -> Result<T, PhpException> {
+    let outcome = outcome.map_err(|problem| match problem {
+        Problem::Pending => None,
+        other => Some(PhpException::from(other)),
+    });
+    zend::resume_bailout();
     match outcome {
-        Err(Problem::Pending) => Ok(T::default()),
-        other => other.map_err(Into::into),
+        Ok(value) => Ok(value),
+        Err(None) => Ok(T::default()),
+        Err(Some(exception)) => Err(exception),
     }
 }
 
-impl From<NoValue> for Problem {
-    fn from(_: NoValue) -> Self {
-        if zend::exception_pending() {
-            Self::Pending
-        } else {
-            Self::Other("a function of PHP could not be called".into())
+impl Problem {
+    /// A function of PHP that this extension needs gave no value.
+    pub fn no_value(function: &str, why: NoValue) -> Self {
+        match why {
+            NoValue::Interrupted => Self::Pending,
+            NoValue::Missing => {
+                Self::Other(format!("php-sse needs {function}(), which this PHP does not have; see disable_functions"))
+            }
         }
     }
 }

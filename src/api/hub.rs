@@ -3,6 +3,7 @@
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::{php_function, wrap_function};
+use sse_hub::config::Config;
 use sse_hub::socket;
 
 use super::exceptions::Problem;
@@ -30,8 +31,9 @@ fn run() -> Result<(), Problem> {
             sapi.to_string_lossy()
         )));
     }
-    let config = ini::hub_config()?;
+    // Whoever started it in the foreground decides when it ends.
     let (path, folder) = ini::socket()?;
+    let config = Config { follow_owners: false, idle_exit: None, ..ini::hub_config(path.clone())? };
     socket::check_folder(&path, folder)?;
     let lock = socket::lock(&path, ini::timeout()?)?;
     if spawn::answers(&path) {

@@ -54,7 +54,8 @@ fn checked(
     let text = if data.is_string() {
         data
     } else {
-        json = zend::call("json_encode", &[&data.shallow_clone(), &JSON_FLAGS])?;
+        json = zend::call("json_encode", &[&data.shallow_clone(), &JSON_FLAGS])
+            .map_err(|why| Problem::no_value("json_encode", why))?;
         &json
     };
     let data = text.zend_str().map(ZendStr::as_bytes).unwrap_or_default();
@@ -62,7 +63,7 @@ fn checked(
 }
 
 fn publish(new: &NewEvent<'_>) -> Result<String, Problem> {
-    new.check(ini::max_event_size()?)?;
+    new.check(ini::max_event_size()?, ini::max_topics()?)?;
     let NewEvent { topics, name, id, retry, data } = new;
     let request = Request::Publish { topics: topics.clone(), name: *name, id: *id, retry: *retry, data };
     spawn::call(&request, None, |reply| match reply {

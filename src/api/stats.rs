@@ -8,7 +8,7 @@ use ext_php_rs::{php_function, wrap_function};
 use sse_hub::client::ClientError;
 use sse_hub::wire::{Reply, Request};
 
-use super::exceptions::Problem;
+use super::exceptions::{Problem, settle};
 use crate::{spawn, zend};
 
 /// Adds the functions to the module.
@@ -35,11 +35,24 @@ pub fn sse_cursor() -> PhpResult<String> {
 /// `SseUnavailable`.
 #[php_function]
 pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
+    settle(stats().map(Counters)).map(|counters| counters.0)
+}
+
+/// With an empty array in place of counters that nobody looks at.
+struct Counters(ZBox<ZendHashTable>);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self(ZendHashTable::new())
+    }
+}
+
+fn stats() -> Result<ZBox<ZendHashTable>, Problem> {
     let json = spawn::call(&Request::Stats, None, |reply| match reply {
         Reply::Stats { json } => Ok(json.to_owned()),
         other => Err(ClientError::Protocol(format!("{other:?} to a question for the counters"))),
     })?;
-    let decoded = zend::call("json_decode", &[&json, &true]).map_err(Problem::from)?;
+    let decoded = zend::call("json_decode", &[&json, &true]).map_err(|why| Problem::no_value("json_decode", why))?;
     let counters = decoded.array().map(ToOwned::to_owned);
-    counters.ok_or_else(|| Problem::Other("the hub's counters make no sense".into()).into())
+    counters.ok_or_else(|| Problem::Other("the hub's counters make no sense".into()))
 }

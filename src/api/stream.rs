@@ -33,29 +33,32 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 pub fn sse_stream(topics: &Zval, render: Option<ZendCallable>, options: Option<&ZendHashTable>) -> PhpResult<bool> {
     let refuse_render = render.is_some();
     drop(render);
-    match stream(topics, refuse_render, options) {
-        Ok(Outcome::HandedOver) => Ok(true),
-        // An exception that user code has thrown meanwhile is thrown by the engine when this returns.
-        Ok(Outcome::Served | Outcome::Interrupted(Interrupted::Exception)) => Ok(false),
-        Ok(Outcome::Interrupted(Interrupted::Bailout)) => zend::resume_bailout(),
-        Err(problem) => settle(Err(problem)),
-    }
+    settle(stream(topics, refuse_render, options).map(|outcome| outcome == Outcome::HandedOver))
 }
 
 /// How a call ended.
+#[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The hub has the stream.
     HandedOver,
     /// The response is complete: the client has left, or wanted headers only, or was refused.
     Served,
-    /// User code that ran meanwhile did not return; the response is its own again.
-    Interrupted(Interrupted),
+    /// User code that ran meanwhile did not return.
+    Interrupted,
 }
 
 impl From<Interrupted> for Outcome {
-    fn from(interrupted: Interrupted) -> Self {
-        Self::Interrupted(interrupted)
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
     }
+}
+
+/// What the hub said to a connection.
+pub enum Attached {
+    /// It holds the connection.
+    Held(Held),
+    /// It has no room. The client has been told.
+    Refused(Outcome),
 }
 
 /// A checked call.
@@ -110,14 +113,16 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// Asks the hub to hold a connection for this stream. `None` if it has no room: the client has been told so.
+    /// Asks the hub to hold a connection for this stream.
     ///
     /// # Errors
     /// `Unavailable` if there is no hub.
-    pub fn attach(&self, descriptor: BorrowedFd<'_>) -> Result<Result<Held, Outcome>, Problem> {
+    pub fn attach(&self, descriptor: BorrowedFd<'_>) -> Result<Attached, Problem> {
         match spawn::attach(&self.patterns, self.heartbeat, self.retry, descriptor) {
-            Ok(held) => Ok(Ok(held)),
-            Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::Full, .. })) => Ok(Err(self.refuse())),
+            Ok(held) => Ok(Attached::Held(held)),
+            Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::Full, .. })) => {
+                Ok(Attached::Refused(self.refuse()))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -149,8 +154,8 @@ impl<'a> Stream<'a> {
     /// in the worker, which still has the connection.
     fn hand_over(&self, connection: Connection) -> Result<Option<Outcome>, Problem> {
         let held = match self.attach(connection.descriptor())? {
-            Ok(held) => held,
-            Err(outcome) => return Ok(Some(outcome)),
+            Attached::Held(held) => held,
+            Attached::Refused(outcome) => return Ok(Some(outcome)),
         };
         if let Err(interrupted) = self.begin(connection.extra_header()) {
             spawn::abort(&held);
@@ -185,5 +190,5 @@ fn stays_in_worker(reason: &str) {
     if TOLD.swap(true, Ordering::Relaxed) {
         return;
     }
-    let _ = zend::call("error_log", &[&format!("sse: a stream is served in its worker: {reason}")]);
+    zend::log(&format!("sse: a stream is served in its worker: {reason}"));
 }

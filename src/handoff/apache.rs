@@ -19,11 +19,10 @@ pub(super) fn find() -> Result<Connection, NoHandOff> {
             "the request's protocol is '{protocol}', whose frames only Apache can write"
         )));
     }
+    let connection = Connection::new(peer::find()?, Sapi::Apache)?;
     // mod_deflate would compress what Apache writes, and the hub can't continue a compressed body.
-    if zend::function_exists("apache_setenv") {
-        let _ = zend::call("apache_setenv", &[&"no-gzip", &"1"]);
-    }
-    Connection::new(peer::find()?, Sapi::Apache)
+    let _ = zend::call("apache_setenv", &[&"no-gzip", &"1"]);
+    Ok(connection)
 }
 
 /// What Apache has chosen, by the headers that it has sent.

@@ -22,6 +22,8 @@ attempt(fn () => sse_publish([], 'x'));
 attempt(fn () => sse_publish(5, 'x'));
 attempt(fn () => sse_publish([5], 'x'));
 attempt(fn () => sse_publish("a\xff", 'x'));
+attempt(fn () => sse_publish(['a', "a\xff"], 'x'));
+attempt(fn () => sse_publish(['a', 'b', 'c', 'd'], 'x'));
 attempt(fn () => sse_publish('a.*', 'x'));
 attempt(fn () => sse_publish('a..b', 'x'));
 attempt(fn () => sse_publish("a\nb", 'x'));
@@ -50,8 +52,10 @@ attempt(fn () => new SseSubscription(null));
 SseInvalidArgument: a topic must not be empty
 SseInvalidArgument: sse_publish(): no topic given; name at least one
 TypeError: sse_publish(): Argument #1 ($topics) must be of type array|string, int given
-TypeError: sse_publish(): Argument #1 ($topics) must be a string or an array of strings in UTF-8
+TypeError: sse_publish(): Argument #1 ($topics) must be an array of strings, int given
 SseInvalidArgument: sse_publish(): a topic must be valid UTF-8
+SseInvalidArgument: sse_publish(): a topic must be valid UTF-8
+SseInvalidArgument: 4 topics given; sse.max_topics allows 3 for one event
 SseInvalidArgument: topic 'a.*' contains '*'; wildcards are for watching only, publish to a full topic
 SseInvalidArgument: topic 'a..b' has an empty segment; write names joined by single dots, such as 'chat.general'
 SseInvalidArgument: topic 'a\nb' contains white space or a control character, which topics can't have
@@ -65,7 +69,7 @@ SseInvalidArgument: sse_publish(): $retry must be from 0 to 86400000 millisecond
 JsonException: Inf and NaN cannot be JSON encoded
 SseInvalidArgument: pattern 'a*': '*' must be a whole segment, as in 'orders.*.status'
 SseInvalidArgument: pattern '**.a': '**' may only be the last segment, as in 'orders.**'
-SseInvalidArgument: 4 topics given; sse.max_topics allows 3 for one stream
+SseInvalidArgument: sse_stream(): 4 topics given; sse.max_topics allows 3
 SseInvalidArgument: sse_stream(): $render is not available in this version; publish events with sse_publish() instead
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given

@@ -88,7 +88,10 @@ final class BeforeStreamTest extends ServerTestCase
         // The buffers hold what is printed after the headers were sent: that too must be untouched.
         $response = $server->client->request('/stream.php?topics=news&before=send,buffers');
 
-        self::assertStringStartsWith('sent output, output of level 1output of level 2output of level 3[caught SseException: ', $response->body);
+        self::assertStringStartsWith(
+            'sent output, output of level 1output of level 2output of level 3[caught SseException: ',
+            $response->body,
+        );
         self::assertSame(0, $server->openStreams());
     }
 

@@ -152,7 +152,7 @@ impl Desk {
             Request::Hello { magic: MAGIC, protocol: PROTOCOL, version, owner } => {
                 session.greeted = true;
                 // A process in another namespace has other process numbers than this one.
-                self.new_owners.extend(owner.filter(|_| session.credentials.pid != 0));
+                self.new_owners.extend(owner.filter(|_| self.config.follow_owners && session.credentials.pid != 0));
                 session.reply(&Reply::Welcome { protocol: PROTOCOL, version: VERSION, pid: std::process::id() });
                 debug!(pid = session.credentials.pid, uid = session.credentials.uid, version, "a peer has come");
             }
@@ -266,7 +266,7 @@ impl Desk {
     }
 
     fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>) {
-        if let Err(error) = new.check(self.config.max_event_size) {
+        if let Err(error) = new.check(self.config.max_event_size, self.config.max_topics) {
             session.error(ErrorCode::Invalid, &error.to_string());
             return;
         }

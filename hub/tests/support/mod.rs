@@ -61,6 +61,7 @@ pub fn config(settings: &Value) -> Config {
         max_topics: number("max_topics", 100) as usize,
         max_event_size: number("max_event_size", 2 << 20) as usize,
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
+        follow_owners: settings["follow_owners"].as_bool().unwrap_or(true),
         idle_exit: settings["idle_exit_ms"].as_u64().map(Duration::from_millis),
         log: text("log").map(PathBuf::from),
         log_level: text("log_level").unwrap_or("off").parse().expect("a level"),
