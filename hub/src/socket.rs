@@ -72,7 +72,8 @@ pub enum Folder {
     /// The default folder in the temporary directory, where anybody could have made it first: it must be this user's
     /// and closed to all others. It is made if it is missing.
     Private,
-    /// A folder that the administrator chose: root's or this user's, and writable by nobody else.
+    /// A folder that the administrator chose: root's or this user's, and writable by nobody else. Root,
+    /// which publishes to other users' hubs, takes any user's folder that only root can have put there.
     Chosen,
     /// The same, but of a hub that is open to other users (`sse.socket_group`, `sse.socket_mode`): it may be another user's.
     Shared,
@@ -113,7 +114,7 @@ pub fn check_folder(socket: &Path, folder: Folder) -> Result<(), SocketError> {
         }
         (FileType::Directory | FileType::Symlink, Folder::Chosen | Folder::Shared) => {
             let stat = rustix::fs::stat(path).map_err(failed("looking at", path))?;
-            let strange = stat.st_uid != 0 && stat.st_uid != own;
+            let strange = stat.st_uid != 0 && stat.st_uid != own && !(own == 0 && stands_closed(path));
             if strange && folder == Folder::Chosen {
                 let advice = "set sse.socket to a path in a folder of your own, or sse.socket_group if the hub is shared on purpose";
                 return refuse(format!("belongs to user {}, not to user {own} or root", stat.st_uid), advice);
@@ -125,6 +126,12 @@ pub fn check_folder(socket: &Path, folder: Folder) -> Result<(), SocketError> {
         }
         _ => refuse("is not a folder".into(), if folder == Folder::Private { private } else { chosen }),
     }
+}
+
+/// Whether only root can make entries in the folder that this one stands in.
+fn stands_closed(folder: &Path) -> bool {
+    let above = folder.parent().and_then(|above| rustix::fs::stat(above).ok());
+    above.is_some_and(|above| above.st_uid == 0 && above.st_mode & 0o022 == 0)
 }
 
 /// Checks that this user is the one to start a hub in this folder. Root could, but its hub would shut out the user that

@@ -126,10 +126,12 @@ final class LocalTrustTest extends ServerTestCase
 
     public function testAMemberOfTheGroupPublishesToTheVisitorsOfTheWebServer(): void
     {
-        $server = $this->serve('nginx-fpm-unix', ['sse.socket_mode' => '0660', 'sse.socket_group' => 'www-data']);
+        // One php.ini for both: that the hub is shared is what lets the publisher trust another user's folder.
+        $shared = ['sse.socket_mode' => '0660', 'sse.socket_group' => 'www-data'];
+        $server = $this->serve('nginx-fpm-unix', $shared);
         chmod($server->hubFolder, 0750);
         $stream = $server->client->openOne('/stream.php?topics=news');
-        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
+        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off'] + $shared);
 
         $commandLine->run(
             'publish.php',
