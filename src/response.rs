@@ -13,6 +13,9 @@ const HEADERS: [&str; 3] = ["Content-Type: text/event-stream", "Cache-Control: n
 /// Headers that describe a body other than an event stream, set by the page or by an output handler.
 const UNFIT: [&str; 4] = ["Content-Encoding", "Content-Length", "ETag", "Last-Modified"];
 
+/// Headers that are not the script's to choose: an event stream would not work with others.
+pub const FIXED: [&str; 5] = ["Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Connection"];
+
 /// What kind of response the request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -53,18 +56,12 @@ pub fn begun() -> bool {
 
 fn headers_sent() -> String {
     // SAFETY: asks where output began; the name belongs to the engine.
-    let (file, line) = unsafe { (start_filename(), ffi::php_output_get_start_lineno()) };
+    let (file, line) = unsafe { (ffi::php_output_get_start_filename(), ffi::php_output_get_start_lineno()) };
     let advice = "call sse_stream() before any output, or turn output_buffering on";
-    match file {
+    match zend::text(file) {
         Some(file) => format!("the response's headers are already sent (output started at {file}:{line}); {advice}"),
         None => "the response's headers are already sent, for example by flush() or fastcgi_finish_request(); call sse_stream() before".into(),
     }
-}
-
-/// Where output began. From PHP 8.1 on the engine has the name as a C string.
-unsafe fn start_filename() -> Option<String> {
-    // SAFETY: the engine's string, or null.
-    zend::text(unsafe { ffi::php_output_get_start_filename() }).map(str::to_owned)
 }
 
 /// Lets the session go, empties all output buffers and sends the headers. Runs the user's code where handlers for
@@ -147,12 +144,7 @@ fn remove_header(name: &str) {
 
 fn header(operation: ffi::sapi_header_op_enum, line: &str) {
     let Ok(text) = CString::new(line) else { return };
-    let mut line = ffi::sapi_header_line {
-        line: text.as_ptr().cast_mut(),
-        #[allow(clippy::useless_conversion)]
-        line_len: line.len().try_into().unwrap_or(0),
-        response_code: 0,
-    };
+    let mut line = ffi::sapi_header_line { line: text.as_ptr().cast_mut(), line_len: line.len(), response_code: 0 };
     // SAFETY: the engine copies the line.
     unsafe { ffi::sapi_header_op(operation, (&raw mut line).cast()) };
 }

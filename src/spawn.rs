@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sse_hub::client::{Client, ClientError};
 use sse_hub::config::{Config, ConfigError};
@@ -99,15 +99,32 @@ impl Slot {
         self.path = path;
     }
 
-    fn open(&mut self, folder: Folder, timeout: Duration) -> Result<&mut Client, SpawnError> {
+    fn open(&mut self, folder: Folder, patience: Patience) -> Result<&mut Client, SpawnError> {
         let client = match self.client.take() {
             Some(client) => client,
             None => {
                 self.generation += 1;
-                reach(&self.path, folder, timeout)?
+                reach(&self.path, folder, patience)?
             }
         };
         Ok(self.client.insert(client))
+    }
+}
+
+/// What is left of `sse.timeout`, over all that a call may have to wait for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    fn new(timeout: Duration) -> Self {
+        Self { until: Instant::now() + timeout }
+    }
+
+    /// At least a moment, so that nothing is given up that would be there at once.
+    fn left(self) -> Duration {
+        self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 }
 
@@ -135,13 +152,13 @@ fn ask<T>(
     descriptor: Option<BorrowedFd<'_>>,
     read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
 ) -> Result<(T, u64), SpawnError> {
-    let timeout = ini::timeout()?;
+    let patience = Patience::new(ini::timeout()?);
     let (path, folder) = ini::socket()?;
     HUB.with_borrow_mut(|slot| {
         slot.refresh(path);
         let mut again = true;
         loop {
-            let answer = slot.open(folder, timeout)?.call(request, descriptor, timeout).and_then(&read);
+            let answer = slot.open(folder, patience)?.call(request, descriptor, patience.left()).and_then(&read);
             match answer {
                 Ok(answer) => return Ok((answer, slot.generation)),
                 Err(error @ ClientError::Hub { .. }) => return Err(error.into()),
@@ -178,9 +195,11 @@ pub fn commit(held: &Held, framing: Framing) -> Result<(), ClientError> {
     on_same_connection(held, &Request::Commit { stream: held.stream, framing })
 }
 
-/// Takes the connection back. A hub that is gone has given it back already.
+/// Takes the connection back. A hub that can't be told lets it go when this process's connection ends.
 pub fn abort(held: &Held) {
-    let _ = on_same_connection(held, &Request::Abort { stream: held.stream });
+    if on_same_connection(held, &Request::Abort { stream: held.stream }).is_err() {
+        HUB.with_borrow_mut(|slot| slot.client = None);
+    }
 }
 
 fn on_same_connection(held: &Held, request: &Request<'_>) -> Result<(), ClientError> {
@@ -203,7 +222,7 @@ pub fn post(request: &Request<'_>) -> bool {
                     return false;
                 }
                 slot.generation += 1;
-                slot.client = Client::connect_at_once(&slot.path, owner()).ok();
+                slot.client = Client::connect(&slot.path, owner(), Duration::ZERO).ok();
             }
             match slot.client.as_ref().map(|client| client.post(request)) {
                 Some(Ok(())) => return true,
@@ -217,13 +236,13 @@ pub fn post(request: &Request<'_>) -> bool {
 
 /// Whether a hub listens at this socket, or something that can't be told from one.
 pub fn answers(path: &Path) -> bool {
-    !Client::connect(path, None).is_err_and(|error| is_missing(&error))
+    !Client::connect(path, None, Duration::ZERO).is_err_and(|error| is_missing(&error))
 }
 
 /// Connects to the hub, and starts it if none runs.
-fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, SpawnError> {
+fn reach(path: &Path, folder: Folder, patience: Patience) -> Result<Client, SpawnError> {
     socket::check_folder(path, folder)?;
-    let missing = match Client::connect(path, owner()) {
+    let missing = match Client::connect(path, owner(), patience.left()) {
         Ok(client) => return Ok(client),
         Err(error) if is_missing(&error) => error,
         Err(error) => return Err(error.into()),
@@ -241,9 +260,9 @@ fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, Spawn
         let beside = path.with_added_extension("log");
         config.log.get_or_insert(beside);
         sse_hub::check(&config)?;
-        let lock = socket::lock(path, timeout)?;
+        let lock = socket::lock(path, patience.left())?;
         // Somebody else may have started one while this process waited for the lock.
-        match Client::connect(path, owner()) {
+        match Client::connect(path, owner(), patience.left()) {
             Ok(client) => return Ok(client),
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error.into()),
@@ -251,7 +270,7 @@ fn reach(path: &Path, folder: Folder, timeout: Duration) -> Result<Client, Spawn
         let listener = socket::bind(&lock, path, config.socket_mode, config.socket_group)?;
         start(config, listener).map_err(SpawnError::Fork)?;
         drop(lock);
-        Ok(Client::connect(path, owner())?)
+        Ok(Client::connect(path, owner(), patience.left())?)
     }
 }
 

@@ -35,7 +35,8 @@
  *                                      never; default `sse.heartbeat`), `retry` (int, the reconnection time told to the
  *                                      client first, in milliseconds, 0 to 86400000, 0: not told; default `sse.retry`),
  *                                      `detach` (bool, false: serve in this worker; default by `sse.detach`), `headers`
- *                                      (array of name => value, further response headers; default none).
+ *                                      (array of name => value, further response headers, in place of those of the same
+ *                                      name; default none).
  *
  * @return bool True at once, when the hub has the stream. False, when the response is complete: the stream was served in
  *              this worker and is over, or the request was HEAD (headers only), or there was no room for another stream

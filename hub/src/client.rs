@@ -19,9 +19,6 @@ use crate::wire::{self, ErrorCode, MAGIC, PREFIX, PROTOCOL, Reply, Request, VERS
 /// Longest answer of a hub: its counters.
 const MAX_REPLY: usize = 1 << 20;
 
-/// How long to wait for a hub that has more connections waiting than the system keeps.
-const BUSY: Duration = Duration::from_secs(2);
-
 /// Why a request was not answered.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -83,35 +80,29 @@ pub struct Client {
 
 impl Client {
     /// Connects and greets, without waiting for the answer to the greeting: the first [`call`](Self::call) reads it.
+    /// `patience` is for a hub that has more connections waiting than the system keeps; zero: it is not waited for.
     ///
     /// # Errors
-    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does, `Timeout` if the hub is too busy to accept.
-    pub fn connect(path: &Path, owner: Option<u32>) -> Result<Self, ClientError> {
-        Self::open(path, owner, SocketFlags::CLOEXEC)
-    }
-
-    /// The same, but never waits for a busy hub.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
-    pub fn connect_at_once(path: &Path, owner: Option<u32>) -> Result<Self, ClientError> {
-        Self::open(path, owner, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-    }
-
-    fn open(path: &Path, owner: Option<u32>, flags: SocketFlags) -> Result<Self, ClientError> {
+    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does, `Timeout` if the hub is too busy to accept: it
+    /// must not be taken for none, or it would be replaced.
+    pub fn connect(path: &Path, owner: Option<u32>, patience: Duration) -> Result<Self, ClientError> {
         let not_running =
             |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
+        // Connecting is the only call that may wait on its own; all others are told not to, each time.
+        let blocking = if patience.is_zero() { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
+        let flags = SocketFlags::CLOEXEC | blocking;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
-        // Connecting is the only call that waits: where many processes come at once, until the hub has accepted some.
-        // Without waiting, a busy hub could not be told from none, and would be replaced.
-        rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(BUSY)).map_err(io::Error::from)?;
+        if !patience.is_zero() {
+            rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))
+                .map_err(io::Error::from)?;
+        }
         let address = SocketAddrUnix::new(path).map_err(not_running)?;
         loop {
             match rustix::net::connect(&socket, &address) {
                 Ok(()) => break,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Err(ClientError::Timeout(BUSY)),
+                Err(Errno::AGAIN) => return Err(ClientError::Timeout(patience)),
                 Err(error) => return Err(not_running(error)),
             }
         }

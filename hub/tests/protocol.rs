@@ -205,13 +205,13 @@ fn a_client_notices_that_its_hub_has_gone() {
     assert!(!client.is_open());
     assert!(matches!(client.call(&Request::Cursor, None, PATIENCE), Err(ClientError::Closed)));
     assert!(matches!(client.post(&Request::Trigger { topics: vec![] }), Err(ClientError::Closed)));
-    assert!(matches!(Client::connect(&hub.socket, None), Err(ClientError::NotRunning { .. })));
+    assert!(matches!(Client::connect(&hub.socket, None, support::BRIEFLY), Err(ClientError::NotRunning { .. })));
 }
 
 #[test]
 fn a_hub_that_does_not_answer_costs_no_more_than_the_timeout() {
     let (listener, folder) = listener();
-    let mut client = Client::connect(&folder.path().join("x"), None).expect("somebody listens");
+    let mut client = Client::connect(&folder.path().join("x"), None, support::BRIEFLY).expect("somebody listens");
     let timeout = std::time::Duration::from_millis(20);
     assert!(matches!(client.call(&Request::Cursor, None, timeout), Err(ClientError::Timeout(t)) if t == timeout));
     drop(listener);
@@ -223,8 +223,8 @@ fn a_hub_with_many_waiting_connections_is_not_taken_for_none() {
     let (listener, folder) = listener();
     rustix::net::listen(&listener, 0).expect("it listens already");
     let path = folder.path().join("x");
-    let _first = Client::connect(&path, None).expect("the one that may wait");
-    assert!(matches!(Client::connect(&path, None), Err(ClientError::Timeout(_))));
+    let _first = Client::connect(&path, None, support::BRIEFLY).expect("the one that may wait");
+    assert!(matches!(Client::connect(&path, None, support::BRIEFLY), Err(ClientError::Timeout(_))));
 }
 
 #[test]

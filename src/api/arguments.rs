@@ -5,6 +5,7 @@ use sse_hub::topic;
 
 use super::exceptions::Problem;
 use crate::ini;
+use crate::response::FIXED;
 use crate::zend::type_name;
 
 /// Reads `string|array $topics`.
@@ -129,6 +130,11 @@ impl<'a> Options<'a> {
         let mut lines = Vec::new();
         for (key, value) in table {
             let (key, value) = (key.to_string(), value.dereference());
+            if FIXED.iter().any(|fixed| fixed.eq_ignore_ascii_case(&key)) {
+                let function = self.function;
+                let message = format!("{function}: option '{name}': '{key}' of an event stream can't be chosen");
+                return Err(Problem::Argument(message));
+            }
             let token =
                 !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
             let text = text(value).filter(|text| !text.contains(['\r', '\n', '\0']));

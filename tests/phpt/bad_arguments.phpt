@@ -45,6 +45,7 @@ attempt(fn () => sse_stream('a', options: ['hartbeat' => 5]));
 attempt(fn () => sse_stream('a', options: ['detach' => 'no']));
 attempt(fn () => sse_stream('a', options: ['headers' => ["X-A\r\nSet-Cookie" => 'x']]));
 attempt(fn () => sse_stream('a', options: ['headers' => ['X-A' => "x\r\nSet-Cookie: y"]]));
+attempt(fn () => sse_stream('a', options: ['headers' => ['content-type' => 'text/plain']]));
 attempt(fn () => new SseSubscription('a', ['timeout' => 'soon']));
 attempt(fn () => new SseSubscription(null));
 ?>
@@ -77,5 +78,6 @@ SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbea
 SseInvalidArgument: sse_stream(): option 'detach' must be a bool, string given
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A\r\nSet-Cookie' is not a header name with a one-line string value
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A' is not a header name with a one-line string value
+SseInvalidArgument: sse_stream(): option 'headers': 'content-type' of an event stream can't be chosen
 SseInvalidArgument: SseSubscription: option 'timeout' must be a number of seconds from 0, string given
 TypeError: SseSubscription: Argument #1 ($topics) must be of type array|string, null given

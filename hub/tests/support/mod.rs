@@ -23,6 +23,9 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; nothing that works ever takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long to wait for a hub that is too busy to accept.
+pub const BRIEFLY: Duration = Duration::from_secs(2);
+
 const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
 
 /// Not a test: what the hub's process runs.
@@ -124,7 +127,7 @@ impl Hub {
     }
 
     pub fn client_of(&self, owner: Option<u32>) -> Client {
-        Client::connect(&self.socket, owner).expect("the hub listens")
+        Client::connect(&self.socket, owner, BRIEFLY).expect("the hub listens")
     }
 
     /// A connection without a greeting.
