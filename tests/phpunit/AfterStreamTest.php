@@ -10,7 +10,7 @@ use PhpSse\Tests\Server\Catalogue;
 final class AfterStreamTest extends ServerTestCase
 {
     /** @return iterable<string, array{string, string, string}> server, deed, what PHP's log says of it */
-    public function deeds(): iterable
+    public static function deeds(): iterable
     {
         $deeds = [
             'echo' => 'the script has ended',
@@ -55,7 +55,7 @@ final class AfterStreamTest extends ServerTestCase
     }
 
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each(Catalogue::EACH_SAPI);
     }

@@ -14,7 +14,7 @@ final class BeforeStreamTest extends ServerTestCase
     private const GZIP = ['Accept-Encoding' => 'gzip, deflate'];
 
     /** @return iterable<string, array{string, string, array<string, string|int>}> server, deeds, settings */
-    public function harmlessDeeds(): iterable
+    public static function harmlessDeeds(): iterable
     {
         $deeds = [
             'an open session' => ['session', []],
@@ -53,7 +53,7 @@ final class BeforeStreamTest extends ServerTestCase
     }
 
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each(Catalogue::EACH_SAPI);
     }
@@ -133,7 +133,7 @@ final class BeforeStreamTest extends ServerTestCase
     }
 
     /** @return array<string, array{string}> */
-    public function fpmServers(): array
+    public static function fpmServers(): array
     {
         return Catalogue::each(['nginx-fpm-unix', 'nginx-fpm-tcp-keep']);
     }

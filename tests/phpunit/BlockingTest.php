@@ -17,7 +17,7 @@ final class BlockingTest extends ServerTestCase
     private const BODY = "retry: 2000\n\nid: 1-1\ndata: event\n\n";
 
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each(Catalogue::BLOCKING);
     }
@@ -60,7 +60,7 @@ final class BlockingTest extends ServerTestCase
     }
 
     /** @return iterable<string, array{string, string, array<string, string|int>}> */
-    public function harmlessDeeds(): iterable
+    public static function harmlessDeeds(): iterable
     {
         $deeds = [
             'nested output buffers' => ['buffers', []],

@@ -13,7 +13,7 @@ use PhpSse\Tests\Support\Proc;
 final class ForegroundHubTest extends ServerTestCase
 {
     /** @return array<string, array{int}> */
-    public function endingSignals(): array
+    public static function endingSignals(): array
     {
         return ['SIGTERM' => [SIGTERM], 'SIGINT' => [SIGINT]];
     }

@@ -11,7 +11,7 @@ use PhpSse\Tests\Server\Catalogue;
 final class HeartbeatTest extends ServerTestCase
 {
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each([...Catalogue::HAND_OFF, ...Catalogue::BLOCKING]);
     }

@@ -17,7 +17,7 @@ use PhpSse\Tests\Support\Proc;
 final class HubLifeTest extends ServerTestCase
 {
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each([...Catalogue::EACH_SAPI, 'php-s-workers']);
     }
@@ -53,7 +53,7 @@ final class HubLifeTest extends ServerTestCase
     }
 
     /** @return array<string, array{string, int}> */
-    public function ownersAndSignals(): array
+    public static function ownersAndSignals(): array
     {
         return [
             'FPM ends' => ['nginx-fpm-unix', SIGTERM],

@@ -17,7 +17,7 @@ final class InstrumentsTest extends TestCase
         . "id: 2\n\ndata: c\n\ncut";
 
     /** @return array<string, array{int}> */
-    public function pieceSizes(): array
+    public static function pieceSizes(): array
     {
         return ['byte by byte' => [1], 'in twos' => [2], 'in sevens' => [7], 'at once' => [1000]];
     }

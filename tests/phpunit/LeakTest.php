@@ -25,7 +25,7 @@ final class LeakTest extends ServerTestCase
     private const LOST_BY_PHP = 96;
 
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each(Catalogue::EACH_SAPI);
     }

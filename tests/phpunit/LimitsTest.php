@@ -12,7 +12,7 @@ use PhpSse\Tests\Support\Deadline;
 final class LimitsTest extends ServerTestCase
 {
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each([...Catalogue::EACH_SAPI, 'nginx-fpm-blocking']);
     }

@@ -23,29 +23,44 @@ abstract class ServerTestCase extends TestCase
     protected function tearDown(): void
     {
         foreach ($this->servers as $server) {
-            $this->logs .= $this->hasFailed() ? $server->logs() : '';
+            $this->logs .= $this->isUnsuccessful() ? $server->logs() : '';
             $server->stop();
             $server->folder->remove();
         }
         foreach ($this->commandLines as $commandLine) {
-            $this->logs .= $this->hasFailed() ? $commandLine->logs() : '';
+            $this->logs .= $this->isUnsuccessful() ? $commandLine->logs() : '';
             $commandLine->stop();
             $commandLine->folder->remove();
         }
         $this->servers = $this->commandLines = [];
     }
 
-    protected function onNotSuccessfulTest(Throwable $failure): void
+    /** PHPUnit 9 and 10 name these questions differently. */
+    private function label(): string
     {
-        if ($this->logs !== '') {
-            fwrite(STDERR, "\n=== logs of {$this->getName()}\n{$this->logs}\n");
-        }
-        // A condition that did not come true is a failed assertion.
-        if ($failure instanceof Missed) {
-            self::fail($failure->getMessage() . "\n" . $failure->getTraceAsString());
+        return method_exists($this, 'nameWithDataSet') ? $this->nameWithDataSet() : $this->getName();
+    }
+
+    private function isUnsuccessful(): bool
+    {
+        if (method_exists($this, 'hasFailed')) {
+            return $this->hasFailed();
         }
 
-        throw $failure;
+        return $this->status()->isFailure() || $this->status()->isError();
+    }
+
+    protected function onNotSuccessfulTest(Throwable $t): never
+    {
+        if ($this->logs !== '') {
+            fwrite(STDERR, "\n=== logs of {$this->label()}\n{$this->logs}\n");
+        }
+        // A condition that did not come true is a failed assertion.
+        if ($t instanceof Missed) {
+            self::fail($t->getMessage() . "\n" . $t->getTraceAsString());
+        }
+
+        throw $t;
     }
 
     /**

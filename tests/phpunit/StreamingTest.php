@@ -14,7 +14,7 @@ final class StreamingTest extends ServerTestCase
     private const STREAMS = 200;
 
     /** @return array<string, array{string}> */
-    public function handOffServers(): array
+    public static function handOffServers(): array
     {
         return Catalogue::each(Catalogue::HAND_OFF);
     }

@@ -13,7 +13,7 @@ use PhpSse\Tests\Support\Deadline;
 final class SurvivalTest extends ServerTestCase
 {
     /** @return array<string, array{string}> */
-    public function fpmServers(): array
+    public static function fpmServers(): array
     {
         return Catalogue::each(Catalogue::FPM);
     }
@@ -105,7 +105,7 @@ final class SurvivalTest extends ServerTestCase
     }
 
     /** @return array<string, array{callable(Server): mixed}> */
-    public function endsOfApachesWorkers(): array
+    public static function endsOfApachesWorkers(): array
     {
         return [
             'they are killed' => [

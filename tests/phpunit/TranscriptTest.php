@@ -30,7 +30,7 @@ final class TranscriptTest extends ServerTestCase
     ];
 
     /** @return array<string, array{string}> */
-    public function servers(): array
+    public static function servers(): array
     {
         return Catalogue::each([...Catalogue::HAND_OFF, ...Catalogue::BLOCKING]);
     }

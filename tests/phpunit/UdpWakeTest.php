@@ -97,7 +97,7 @@ final class UdpWakeTest extends ServerTestCase
     }
 
     /** @return array<string, array{callable(): string, string}> */
-    public function forgeries(): array
+    public static function forgeries(): array
     {
         $signed = static fn (string $key, int $age): string => self::signed('WAKEUP chat.general', $key, $age);
 
@@ -133,7 +133,7 @@ final class UdpWakeTest extends ServerTestCase
     }
 
     /** @return array<string, array{string}> */
-    public function garbage(): array
+    public static function garbage(): array
     {
         return [
             'an empty datagram' => [''],
