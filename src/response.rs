@@ -39,6 +39,12 @@ pub fn check() -> Result<Wanted, Problem> {
     if unsafe { ffi::php_output_get_status() } & PHP_OUTPUT_LOCKED != 0 {
         return Err(Problem::Other("sse_stream() can't be called inside an output buffer's callback".into()));
     }
+    // SAFETY: as above.
+    if unsafe { ffi::php_output_get_status() } & PHP_OUTPUT_DISABLED != 0 {
+        let message =
+            "the response of this request is complete, or is a stream already; call sse_stream() once, with all topics";
+        return Err(Problem::Other(message.into()));
+    }
     if begun() {
         return Err(Problem::Other(headers_sent()));
     }
@@ -60,7 +66,7 @@ fn headers_sent() -> String {
     let advice = "call sse_stream() before any output, or turn output_buffering on";
     match zend::text(file) {
         Some(file) => format!("the response's headers are already sent (output started at {file}:{line}); {advice}"),
-        None => "the response's headers are already sent, for example by flush() or fastcgi_finish_request(); call sse_stream() before".into(),
+        None => "the response's headers are already sent, for example by flush() or fastcgi_finish_request(); call sse_stream() before those".into(),
     }
 }
 

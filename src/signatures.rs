@@ -12,8 +12,9 @@ const ARRAY: u32 = 1 << ffi::IS_ARRAY;
 /// A parameter: its class (empty for a function), function and position, its type, and its default if it has one.
 struct Parameter(&'static str, &'static str, usize, u32, Option<&'static CStr>);
 
-static PARAMETERS: [Parameter; 6] = [
+static PARAMETERS: [Parameter; 7] = [
     Parameter("", "sse_stream", 0, STRING | ARRAY, None),
+    Parameter("", "sse_stream", 1, 1 << ffi::IS_CALLABLE | 1 << ffi::IS_NULL, None),
     Parameter("", "sse_stream", 2, ARRAY, Some(c"[]")),
     Parameter("", "sse_publish", 0, STRING | ARRAY, None),
     Parameter("ssetrigger", "push", 0, STRING, None),

@@ -124,7 +124,9 @@ impl Patience {
 
     /// At least a moment, so that nothing is given up that would be there at once.
     fn left(self) -> Duration {
-        self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+        let left = self.until.saturating_duration_since(Instant::now());
+        // In whole milliseconds, rounded up, as it is shown in messages.
+        Duration::from_millis(u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1))
     }
 }
 

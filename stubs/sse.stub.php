@@ -124,7 +124,8 @@ final class SseTrigger
      *
      * @param string ...$topics Topics, no wildcards.
      *
-     * @return bool False if it could not be taken: no topic, not a topic, no hub, or a hub that is behind.
+     * @return bool True if it was handed to the hub; wakes that arrive together may be told once. False if it could not be
+     *              taken: no topic, not a topic, no hub, or a hub that is behind.
      */
     public static function push(string ...$topics): bool {}
 }
@@ -134,6 +135,9 @@ final class SseTrigger
  */
 final class SseEvent
 {
+    /** Events come from subscriptions only. */
+    private function __construct() {}
+
     /** The event's id; empty for a wake. */
     public readonly string $id;
 

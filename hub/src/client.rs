@@ -43,6 +43,11 @@ pub enum ClientError {
     /// No answer in time.
     #[error("the hub did not answer within {0:?} (sse.timeout)")]
     Timeout(Duration),
+    /// No answer in time to a request that was sent: it may or may not have been done.
+    #[error(
+        "the hub did not answer within {0:?} (sse.timeout); it is not known whether it took the request, which may still be done"
+    )]
+    Late(Duration),
     /// The hub went away before it could have taken the request.
     #[error("the hub closed the connection")]
     Closed,
@@ -144,8 +149,8 @@ impl Client {
     /// Sends a request, with a descriptor if it needs one, and waits for its answer.
     ///
     /// # Errors
-    /// `Closed` if the request was surely not done, `Unanswered` or `Timeout` if that isn't known; `Hub` if the hub said
-    /// no. After `Timeout`, `Unanswered` and `Protocol` the connection must not be used again.
+    /// `Closed` or `Timeout` if the request was surely not done, `Unanswered` or `Late` if that isn't known; `Hub` if the hub said
+    /// no. After `Timeout`, `Unanswered`, `Late` and `Protocol` the connection must not be used again.
     pub fn call(
         &mut self,
         request: &Request<'_>,
@@ -222,7 +227,10 @@ impl Client {
             match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::DONTWAIT) {
                 Ok((0, _)) | Err(Errno::CONNRESET) => return Err(ClientError::Unanswered),
                 Ok((read, _)) => self.inbox.extend_from_slice(&chunk[..read]),
-                Err(Errno::AGAIN) => deadline.wait(&self.socket, PollFlags::IN)?,
+                Err(Errno::AGAIN) => deadline.wait(&self.socket, PollFlags::IN).map_err(|error| match error {
+                    ClientError::Timeout(whole) => ClientError::Late(whole),
+                    other => other,
+                })?,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(ClientError::Io(error.into())),
             }

@@ -65,7 +65,9 @@ pub enum EventError {
     )]
     NotUtf8(usize),
     /// More data than `sse.max_event_size`.
-    #[error("data is {size} bytes long; sse.max_event_size allows {limit}")]
+    #[error(
+        "data is {size} bytes long; sse.max_event_size allows {limit}; raise it, or publish where the client can fetch the rest"
+    )]
     TooLarge {
         /// Bytes of data given.
         size: usize,

@@ -95,7 +95,14 @@ pub fn check_folder(socket: &Path, folder: Folder) -> Result<(), SocketError> {
             Err(error) => return Err(failed("making", path)(error)),
         }
     }
-    let stat = rustix::fs::lstat(path).map_err(failed("looking at", path))?;
+    let stat = match rustix::fs::lstat(path) {
+        Err(Errno::NOENT) => {
+            let advice = "create it, for the user that the hub runs as: install -d -m 755 -o USER FOLDER";
+            let (folder, problem) = (path.display().to_string(), "does not exist".into());
+            return Err(SocketError::Folder { folder, problem, advice });
+        }
+        other => other.map_err(failed("looking at", path))?,
+    };
     let refuse =
         |problem: String, advice| Err(SocketError::Folder { folder: path.display().to_string(), problem, advice });
     let private = "remove it, or set sse.socket to a path in a folder of your own";

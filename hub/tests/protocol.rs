@@ -213,7 +213,7 @@ fn a_hub_that_does_not_answer_costs_no_more_than_the_timeout() {
     let (listener, folder) = listener();
     let mut client = Client::connect(&folder.path().join("x"), None, support::BRIEFLY).expect("somebody listens");
     let timeout = std::time::Duration::from_millis(20);
-    assert!(matches!(client.call(&Request::Cursor, None, timeout), Err(ClientError::Timeout(t)) if t == timeout));
+    assert!(matches!(client.call(&Request::Cursor, None, timeout), Err(ClientError::Late(t)) if t == timeout));
     drop(listener);
 }
 

@@ -129,6 +129,13 @@ impl<'a> Options<'a> {
         let Some(table) = value.array() else { return self.wrong(name, "an array of header names and values", value) };
         let mut lines = Vec::new();
         for (key, value) in table {
+            if key.is_long() {
+                let function = self.function;
+                let message = format!(
+                    "{function}: option '{name}' must be an array of name => value, such as ['X-A' => 'b']; a list was given"
+                );
+                return Err(Problem::Argument(message));
+            }
             let (key, value) = (key.to_string(), value.dereference());
             if FIXED.iter().any(|fixed| fixed.eq_ignore_ascii_case(&key)) {
                 let function = self.function;

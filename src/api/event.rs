@@ -3,11 +3,11 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ext_php_rs::builders::ClassBuilder;
+use ext_php_rs::builders::{ClassBuilder, FunctionBuilder};
 use ext_php_rs::ffi;
-use ext_php_rs::flags::ClassFlags;
+use ext_php_rs::flags::{ClassFlags, MethodFlags};
 use ext_php_rs::types::{ZendStr, Zval};
-use ext_php_rs::zend::{ClassEntry, ZendType};
+use ext_php_rs::zend::{ClassEntry, ExecuteData, ZendType};
 use sse_hub::wire::Delivery;
 
 static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
@@ -37,7 +37,9 @@ const PROPERTIES: [(&CStr, u32); 5] = [
 /// # Errors
 /// If the engine refuses it.
 pub fn register() -> ext_php_rs::error::Result<()> {
+    extern "C" fn construct(_: &mut ExecuteData, _: &mut Zval) {}
     ClassBuilder::new("SseEvent")
+        .method(FunctionBuilder::constructor(construct), MethodFlags::Private)
         .flags(ClassFlags::Final | ClassFlags::NotSerializable)
         .registration(|class, _| {
             for (name, mask) in PROPERTIES {

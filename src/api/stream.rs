@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
-use ext_php_rs::types::{ZendCallable, ZendHashTable, Zval};
+use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::client::ClientError;
 use sse_hub::wire::ErrorCode;
@@ -30,10 +30,9 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// # Errors
 /// `SseInvalidArgument`, `SseUnavailable`, `SseException`; nothing has been changed then.
 #[php_function]
-pub fn sse_stream(topics: &Zval, render: Option<ZendCallable>, options: Option<&ZendHashTable>) -> PhpResult<bool> {
-    let refuse_render = render.is_some();
-    drop(render);
-    settle(stream(topics, refuse_render, options).map(|outcome| outcome == Outcome::HandedOver))
+pub fn sse_stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> PhpResult<bool> {
+    let render = render.filter(|render| !render.is_null());
+    settle(stream(topics, render, options).map(|outcome| outcome == Outcome::HandedOver))
 }
 
 /// How a call ended.
@@ -70,7 +69,7 @@ pub struct Stream<'a> {
     headers: Vec<String>,
 }
 
-fn stream(topics: &Zval, render: bool, options: Option<&ZendHashTable>) -> Result<Outcome, Problem> {
+fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> Result<Outcome, Problem> {
     let stream = Stream::new(topics, render, options)?;
     if response::check()? == Wanted::HeadersOnly {
         return Ok(stream.headers_only());
@@ -90,10 +89,17 @@ fn stream(topics: &Zval, render: bool, options: Option<&ZendHashTable>) -> Resul
 }
 
 impl<'a> Stream<'a> {
-    fn new(topics: &'a Zval, render: bool, options: Option<&ZendHashTable>) -> Result<Self, Problem> {
+    fn new(topics: &'a Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> Result<Self, Problem> {
         const FUNCTION: &str = "sse_stream()";
         let patterns = arguments::patterns(FUNCTION, topics)?;
-        if render {
+        if let Some(other) = render.filter(|render| !render.is_callable()) {
+            let given = zend::type_name(other);
+            return Err(Problem::Type(format!(
+                "{FUNCTION}: Argument #2 ($render) must be of type ?callable, {given} given; options are the third argument, \
+                 or named: options: [...]"
+            )));
+        }
+        if render.is_some() {
             return Err(Problem::Argument(format!(
                 "{FUNCTION}: $render is not available in this version; publish events with sse_publish() instead"
             )));

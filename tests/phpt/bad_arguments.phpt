@@ -39,6 +39,8 @@ attempt(fn () => sse_stream('a*'));
 attempt(fn () => sse_stream('**.a'));
 attempt(fn () => sse_stream(['a', 'b', 'c', 'd']));
 attempt(fn () => sse_stream('a', fn () => 1));
+attempt(fn () => sse_stream('a', ['heartbeat' => 5]));
+attempt(fn () => sse_stream('a', options: ['headers' => ['X-A: b']]));
 attempt(fn () => sse_stream('a', options: ['heartbeat' => -1]));
 attempt(fn () => sse_stream('a', options: ['heartbeat' => '5']));
 attempt(fn () => sse_stream('a', options: ['hartbeat' => 5]));
@@ -61,7 +63,7 @@ SseInvalidArgument: topic 'a.*' contains '*'; wildcards are for watching only, p
 SseInvalidArgument: topic 'a..b' has an empty segment; write names joined by single dots, such as 'chat.general'
 SseInvalidArgument: topic 'a\nb' contains white space or a control character, which topics can't have
 SseInvalidArgument: data is not valid UTF-8 (first bad byte at offset 3); event streams are text, encode binary data, for example with base64_encode()
-SseInvalidArgument: data is 101 bytes long; sse.max_event_size allows 100
+SseInvalidArgument: data is 101 bytes long; sse.max_event_size allows 100; raise it, or publish where the client can fetch the rest
 SseInvalidArgument: event name 'na\nme' contains a line break or NUL, which would end its line in the stream
 SseInvalidArgument: event name must not be empty; leave it out instead
 SseInvalidArgument: event id 'i\u{0}d' contains a line break or NUL, which would end its line in the stream
@@ -72,6 +74,8 @@ SseInvalidArgument: pattern 'a*': '*' must be a whole segment, as in 'orders.*.s
 SseInvalidArgument: pattern '**.a': '**' may only be the last segment, as in 'orders.**'
 SseInvalidArgument: sse_stream(): 4 topics given; sse.max_topics allows 3
 SseInvalidArgument: sse_stream(): $render is not available in this version; publish events with sse_publish() instead
+TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, array given; options are the third argument, or named: options: [...]
+SseInvalidArgument: sse_stream(): option 'headers' must be an array of name => value, such as ['X-A' => 'b']; a list was given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given
 SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, detach, headers
