@@ -138,7 +138,10 @@ fn what_breaks_a_rule_is_refused_with_the_rule() {
         refused(event(vec!["a.*"], b"x")),
         "topic 'a.*' contains '*'; wildcards are for watching only, publish to a full topic"
     );
-    assert_eq!(refused(event(vec!["a"], &[b'x'; 11])), "data is 11 bytes long; sse.max_event_size allows 10");
+    assert_eq!(
+        refused(event(vec!["a"], &[b'x'; 11])),
+        "data is 11 bytes long; sse.max_event_size allows 10; raise it, or publish where the client can fetch the rest"
+    );
     assert!(refused(event(vec!["a"], b"\xff")).starts_with("data is not valid UTF-8"));
     let name = Request::Publish { topics: vec!["a"], name: Some("a\nb"), id: None, retry: None, data: b"x" };
     assert!(refused(name).starts_with("event name 'a\\nb' contains a line break"));
