@@ -25,7 +25,7 @@ static SETTINGS: IniEntryDefs<19> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.max_streams", c"0", SYSTEM),
     IniEntryDef::new(c"sse.max_topics", c"100", SYSTEM),
     IniEntryDef::new(c"sse.max_event_size", c"1M", SYSTEM),
-    IniEntryDef::new(c"sse.stream_buffer", c"1M", SYSTEM),
+    IniEntryDef::new(c"sse.stream_buffer", c"4M", SYSTEM),
     IniEntryDef::new(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
     IniEntryDef::new(c"sse.udp_key", c"", SYSTEM),
     IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),

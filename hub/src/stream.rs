@@ -203,10 +203,13 @@ impl Stream {
         self.flush(written)
     }
 
-    /// Queues within the stream's buffer; what comes into an empty queue is always taken.
+    /// Queues within the stream's buffer. What is being written doesn't count: a client that is busy reading one event of
+    /// the largest size is not slow because another one follows.
     fn enqueue(&mut self, payload: Payload, limit: usize) -> Push {
-        let len = payload.framed_len(self.framing.unwrap_or(Framing::Raw));
-        if !self.queue.is_empty() && self.queued + len > limit {
+        let framing = self.framing.unwrap_or(Framing::Raw);
+        let first = self.queue.front().map_or(0, |first| first.framed_len(framing) - self.offset);
+        let behind = self.queued - first + payload.framed_len(framing);
+        if !self.queue.is_empty() && behind > limit {
             return Push::Overflow;
         }
         self.enqueue_any(payload);
@@ -357,16 +360,34 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_takes_one_event_of_any_size_and_no_more_than_its_bytes() {
-        let (mut stream, _far) = pair();
+    fn behind_one_event_of_any_size_a_queue_takes_no_more_than_its_bytes() {
         let mut written = Written::default();
-        assert_eq!(stream.push_event(&event(5000), 100, &mut written), Push::Queued);
-        assert_eq!(stream.push_event(&event(1), 100, &mut written), Push::Overflow);
-        let fits = 2 * event(1).frame().len();
+        let room_for_two = 2 * event(1).frame().len();
+        for first in [1, 5000] {
+            let (mut stream, _far) = pair();
+            for size in [first, 1, 1] {
+                assert_eq!(stream.push_event(&event(size), room_for_two, &mut written), Push::Queued);
+            }
+            assert_eq!(stream.push_event(&event(1), room_for_two, &mut written), Push::Overflow);
+        }
         let (mut stream, _far) = pair();
-        assert_eq!(stream.push_event(&event(1), fits, &mut written), Push::Queued);
-        assert_eq!(stream.push_event(&event(1), fits, &mut written), Push::Queued);
-        assert_eq!(stream.push_event(&event(1), fits, &mut written), Push::Overflow);
+        assert_eq!(stream.push_event(&event(1), room_for_two, &mut written), Push::Queued);
+        assert_eq!(stream.push_event(&event(5000), room_for_two, &mut written), Push::Overflow);
+    }
+
+    /// What is half written doesn't count either, whatever is left of it.
+    #[test]
+    fn a_client_that_reads_a_large_event_is_not_slow_when_another_follows() {
+        let (mut stream, _far) = pair();
+        stream.open(Framing::Raw);
+        let mut written = Written::default();
+        assert_eq!(stream.flush(&mut written), Push::Written);
+        let opening = written.bytes;
+        let large = event(4_000_000);
+        assert_eq!(stream.push_event(&large, large.frame().len(), &mut written), Push::Queued);
+        assert!(written.bytes > opening && stream.queued() > 0);
+        assert_eq!(stream.push_event(&large, large.frame().len(), &mut written), Push::Queued);
+        assert_eq!(stream.push_event(&event(1), large.frame().len(), &mut written), Push::Overflow);
     }
 
     #[test]
