@@ -12,6 +12,11 @@ $reader = new SseSubscription('a');
 $first = sse_stats()['pid'];
 $id = sse_publish('other', 'x');
 posix_kill($first, 9);
+// Its descriptors are closed one by one; all are once the process is a zombie or gone.
+$deadline = microtime(true) + 10;
+while (preg_match('/\) [^ZX] /', (string) @file_get_contents("/proc/$first/stat")) && microtime(true) < $deadline) {
+    usleep(1000);
+}
 try {
     $reader->next();
 } catch (SseUnavailable $e) {
