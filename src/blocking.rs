@@ -1,10 +1,14 @@
 //! The stream served in the worker, where no hand-off is possible. The hub gets one end of a socket pair in place of the
-//! client's connection, so that it is the same stream with the same bytes; this worker copies them to PHP's output.
+//! client's connection, so that it is the same stream with the same bytes; this worker copies them to PHP's output, or
+//! runs the callback for them.
+
+mod render;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use ext_php_rs::ffi;
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 use sse_hub::wire::Framing;
@@ -20,20 +24,28 @@ const PHP_CONNECTION_ABORTED: i32 = 1;
 /// Serves a stream until its client leaves or the hub ends it.
 ///
 /// # Errors
-/// `Unavailable` if there is no hub; nothing has been sent then.
+/// `Unavailable` if there is no hub, or what the callback's first run came to; nothing has been sent then.
 pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     let (ours, theirs) = pair()?;
-    let held = match stream.attach(theirs.as_fd())? {
+    let held = match stream.attach(theirs.as_fd(), None)? {
         Attached::Held(held) => held,
         Attached::Refused(outcome) => return Ok(outcome),
     };
     drop(theirs);
     let client = handoff::hang_up_source();
+    let first = match stream.run_first() {
+        Ok(frames) => frames,
+        Err(problem) => {
+            spawn::abort(&held);
+            return Err(problem);
+        }
+    };
     if let Err(interrupted) = begin_unless_begun(stream) {
         spawn::abort(&held);
         return Ok(interrupted.into());
     }
-    if let Err(error) = spawn::commit(&held, Framing::Raw) {
+    let framing = if stream.callback.is_some() { Framing::Message } else { Framing::Raw };
+    if let Err(error) = spawn::commit(&held, framing) {
         response::silence();
         return Err(error.into());
     }
@@ -41,11 +53,29 @@ pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     let ignored = set_ignore_user_abort(true);
     let limit = zend::ini(c"max_execution_time").parse().unwrap_or(0);
     set_time_limit(0);
-    let copied = if zend::interrupted() { Err(Interrupted) } else { copy(&ours, client) };
+    let served = match &stream.callback {
+        _ if zend::interrupted() => Err(Ended::Interrupted),
+        None => copy(&ours, client),
+        Some(callback) => render::serve(stream, callback, first, ours, client, limit),
+    };
     set_time_limit(limit);
     set_ignore_user_abort(ignored);
     response::silence();
-    Ok(copied.map_or_else(Outcome::from, |()| Outcome::Served))
+    match served {
+        Err(Ended::ClientLeft | Ended::ByHub) | Ok(()) => Ok(Outcome::Served),
+        Err(Ended::Interrupted) => Ok(Outcome::Interrupted),
+        Err(Ended::Failed(problem)) => Err(problem),
+    }
+}
+
+/// Why a stream is over.
+enum Ended {
+    ClientLeft,
+    ByHub,
+    /// User code that ran meanwhile did not return.
+    Interrupted,
+    /// What the callback returned can't be sent.
+    Failed(Problem),
 }
 
 /// A hand-off that failed late has sent the headers already.
@@ -62,61 +92,63 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Problem> {
         .map_err(|error| Problem::Unavailable(format!("no socket pair could be made: {error}")))
 }
 
-fn copy(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<(), Interrupted> {
+fn copy(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<(), Ended> {
     let mut buffer = vec![0; 64 * 1024].into_boxed_slice();
     loop {
-        match wait(hub, client)? {
-            Ready::ClientLeft => return Ok(()),
-            Ready::Hub => {}
-        }
+        wait(hub.as_fd(), client, None)?;
         match rustix::net::recv(hub, &mut buffer[..], RecvFlags::DONTWAIT) {
-            Ok((0, _)) => return Ok(()),
-            Ok((read, _)) => {
-                let bytes = &buffer[..read];
-                // SAFETY: writes to the client through PHP's output layer, as `echo` does.
-                let written = zend::guarded(|| unsafe {
-                    ffi::php_output_write(bytes.as_ptr().cast(), bytes.len());
-                    ffi::sapi_flush();
-                });
-                if written.is_err() || zend::interrupted() {
-                    return Err(Interrupted);
-                }
-                if aborted() {
-                    return Ok(());
-                }
-            }
+            Ok((0, _)) => return Err(Ended::ByHub),
+            Ok((read, _)) => write(&buffer[..read])?,
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => return Ok(()),
+            Err(_) => return Err(Ended::ByHub),
         }
     }
 }
 
-/// What happened first.
-enum Ready {
-    Hub,
-    ClientLeft,
+/// Sends bytes to the client through PHP's output layer, as `echo` does.
+fn write(bytes: &[u8]) -> Result<(), Ended> {
+    // SAFETY: the engine only reads the bytes.
+    let written = zend::guarded(|| unsafe {
+        ffi::php_output_write(bytes.as_ptr().cast(), bytes.len());
+        ffi::sapi_flush();
+    });
+    if written.is_err() || zend::interrupted() {
+        return Err(Ended::Interrupted);
+    }
+    if aborted() { Err(Ended::ClientLeft) } else { Ok(()) }
 }
 
-fn wait(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<Ready, Interrupted> {
+/// What happened first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    Hub,
+    /// The time is over.
+    Time,
+}
+
+fn wait(hub: BorrowedFd<'_>, client: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<Ready, Ended> {
     loop {
         // `connection_aborted()` would notice only when a write fails.
-        let source = client.unwrap_or(hub.as_fd());
-        let mut descriptors = [PollFd::new(hub, PollFlags::IN), PollFd::new(&source, PollFlags::RDHUP)];
+        let source = client.unwrap_or(hub);
+        let mut descriptors = [PollFd::new(&hub, PollFlags::IN), PollFd::new(&source, PollFlags::RDHUP)];
         let used = if client.is_some() { 2 } else { 1 };
-        match rustix::event::poll(&mut descriptors[..used], None) {
+        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match rustix::event::poll(&mut descriptors[..used], timeout.as_ref()) {
+            Ok(0) => return Ok(Ready::Time),
             Ok(_) => {}
             Err(Errno::INTR) => {
                 zend::dispatch_signals();
                 if zend::interrupted() {
-                    return Err(Interrupted);
+                    return Err(Ended::Interrupted);
                 }
                 continue;
             }
-            Err(_) => return Ok(Ready::ClientLeft),
+            Err(_) => return Err(Ended::ClientLeft),
         }
         let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
         if used == 2 && descriptors[1].revents().intersects(gone) {
-            return Ok(Ready::ClientLeft);
+            return Err(Ended::ClientLeft);
         }
         if !descriptors[0].revents().is_empty() {
             return Ok(Ready::Hub);

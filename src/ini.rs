@@ -12,7 +12,7 @@ use sse_hub::socket::Folder;
 use crate::zend;
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<19> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<21> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -28,6 +28,8 @@ static SETTINGS: IniEntryDefs<19> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.stream_buffer", c"4M", SYSTEM),
     IniEntryDef::new(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
     IniEntryDef::new(c"sse.udp_key", c"", SYSTEM),
+    IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
+    IniEntryDef::new(c"sse.render_timeout", c"30", SYSTEM),
     IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),
     IniEntryDef::new(c"sse.log", c"", SYSTEM),
     IniEntryDef::new(c"sse.log_level", c"warn", SYSTEM),
@@ -146,6 +148,13 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         max_topics: max_topics()?,
         max_event_size: max_event_size()?,
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
+        render_concurrency: size(c"sse.render_concurrency", 1, 256)?,
+        render_timeout: Duration::from_secs(config::number(
+            "sse.render_timeout",
+            zend::ini(c"sse.render_timeout"),
+            1,
+            3600,
+        )?),
         follow_owners: true,
         idle_exit: (idle > 0).then(|| Duration::from_secs(idle.into())),
         log: if log.is_empty() { None } else { Some(config::absolute("sse.log", log)?) },

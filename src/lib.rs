@@ -6,9 +6,13 @@
 
 mod api;
 mod blocking;
+mod deliveries;
 mod handoff;
 mod info;
 mod ini;
+mod original;
+mod rendering;
+mod request;
 mod response;
 mod signals;
 mod signatures;
@@ -30,6 +34,10 @@ fn startup(_type: i32, module: i32) -> i32 {
 #[php_module]
 #[php(startup = "startup")]
 pub fn module(module: ModuleBuilder) -> ModuleBuilder {
-    let module = module.name("sse").request_startup_function(signatures::complete).info_function(info::print);
+    let module = module
+        .name("sse")
+        .request_startup_function(request::start)
+        .request_shutdown_function(request::end)
+        .info_function(info::print);
     api::declare(module)
 }

@@ -112,7 +112,10 @@ pub fn silence() {
 }
 
 /// Another request of the same visitor may now have the session.
-fn close_session() -> Result<(), Interrupted> {
+///
+/// # Errors
+/// [`Interrupted`], if a session handler of the user did not return.
+pub fn close_session() -> Result<(), Interrupted> {
     match zend::call("session_write_close", &[]) {
         Err(NoValue::Interrupted) => Err(Interrupted),
         // Without the session extension there is no session.

@@ -22,15 +22,14 @@ static PARAMETERS: [Parameter; 7] = [
     Parameter("ssesubscription", "__construct", 1, ARRAY, Some(c"[]")),
 ];
 
-/// Runs when the first request starts, once all classes are registered.
-pub extern "C" fn complete(_type: i32, _module: i32) -> i32 {
+/// To be called when the first request starts, once all classes are registered.
+pub fn complete() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for parameter in &PARAMETERS {
             set(parameter);
         }
     });
-    0
 }
 
 fn set(Parameter(class, function, position, mask, default): &Parameter) {

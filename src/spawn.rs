@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use sse_hub::client::{Client, ClientError};
 use sse_hub::config::{Config, ConfigError};
 use sse_hub::socket::{self, Folder, SocketError};
-use sse_hub::wire::{Framing, Reply, Request};
+use sse_hub::wire::{Framing, Replay, Reply, Request, Whose};
 use thiserror::Error;
 
+use crate::api::callback::Frames;
 use crate::api::exceptions::Problem;
 use crate::{ini, signals, title, zend};
 
@@ -99,12 +100,12 @@ impl Slot {
         self.path = path;
     }
 
-    fn open(&mut self, folder: Folder, patience: Patience) -> Result<&mut Client, SpawnError> {
+    fn open(&mut self, folder: Folder, patience: Patience, missing: Missing) -> Result<&mut Client, SpawnError> {
         let client = match self.client.take() {
             Some(client) => client,
             None => {
                 self.generation += 1;
-                reach(&self.path, folder, patience)?
+                reach(&self.path, folder, patience, missing)?
             }
         };
         Ok(self.client.insert(client))
@@ -130,11 +131,22 @@ impl Patience {
     }
 }
 
+/// What to do where no hub runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// Start one.
+    Start,
+    /// Fail.
+    Fail,
+}
+
 /// A stream that the hub holds and that this process may commit.
 #[derive(Debug)]
 pub struct Held {
     stream: u64,
     generation: u64,
+    /// The hub already has output for it, of others with the same `share`.
+    pub rendered: bool,
 }
 
 /// Asks the hub, starting it if need be, and reads its answer.
@@ -146,12 +158,24 @@ pub fn call<T>(
     descriptor: Option<BorrowedFd<'_>>,
     read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
 ) -> Result<T, Problem> {
-    Ok(ask(request, descriptor, read)?.0)
+    Ok(ask(request, descriptor, Missing::Start, read)?.0)
+}
+
+/// Asks a hub that runs, and reads its answer.
+///
+/// # Errors
+/// `SpawnError`, also if none runs.
+pub fn call_running<T>(
+    request: &Request<'_>,
+    read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
+) -> Result<T, SpawnError> {
+    Ok(ask(request, None, Missing::Fail, read)?.0)
 }
 
 fn ask<T>(
     request: &Request<'_>,
     descriptor: Option<BorrowedFd<'_>>,
+    missing: Missing,
     read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
 ) -> Result<(T, u64), SpawnError> {
     let patience = Patience::new(ini::timeout()?);
@@ -160,7 +184,8 @@ fn ask<T>(
         slot.refresh(path);
         let mut again = true;
         loop {
-            let answer = slot.open(folder, patience)?.call(request, descriptor, patience.left()).and_then(&read);
+            let answer =
+                slot.open(folder, patience, missing)?.call(request, descriptor, patience.left()).and_then(&read);
             match answer {
                 Ok(answer) => return Ok((answer, slot.generation)),
                 Err(error @ ClientError::Hub { .. }) => return Err(error.into()),
@@ -180,13 +205,40 @@ fn ask<T>(
 ///
 /// # Errors
 /// `SpawnError`; `Client(Hub { code: Full, .. })` if there is no room for another stream.
-pub fn attach(patterns: &[&str], heartbeat: u32, retry: u32, descriptor: BorrowedFd<'_>) -> Result<Held, SpawnError> {
-    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat, retry };
-    let (stream, generation) = ask(&request, Some(descriptor), |reply| match reply {
-        Reply::Attached { stream } => Ok(stream),
+pub fn attach(
+    patterns: &[&str],
+    heartbeat: u32,
+    retry: u32,
+    replay: Option<Replay<'_>>,
+    descriptor: BorrowedFd<'_>,
+) -> Result<Held, SpawnError> {
+    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat, retry, replay };
+    let ((stream, rendered), generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
+        Reply::Attached { stream, rendered } => Ok((stream, rendered)),
         other => Err(ClientError::Protocol(format!("{other:?} to a connection"))),
     })?;
-    Ok(Held { stream, generation })
+    Ok(Held { stream, generation, rendered })
+}
+
+/// Gives the hub what a callback's run is to send.
+///
+/// # Errors
+/// `SpawnError`; `Client(Hub { code: Unknown, .. })` if the stream or the token is not there any more.
+pub fn rendered(whose: Whose<'_>, render: bool, patterns: &[&str], frames: &Frames) -> Result<(), SpawnError> {
+    let (last_id, frames) = (frames.last_id.as_deref(), frames.bytes.as_slice());
+    let request = Request::Rendered { whose, render, patterns: patterns.to_vec(), last_id, frames };
+    call_running(&request, |reply| match reply {
+        Reply::Done => Ok(()),
+        other => Err(ClientError::Protocol(format!("{other:?} to what was rendered"))),
+    })
+}
+
+/// Gives the hub what a held stream is to begin with.
+///
+/// # Errors
+/// As [`rendered`].
+pub fn rendered_first(held: &Held, patterns: &[&str], frames: &Frames) -> Result<(), SpawnError> {
+    rendered(Whose::Stream(held.stream), true, patterns, frames)
 }
 
 /// Lets the stream begin.
@@ -242,18 +294,18 @@ pub fn answers(path: &Path) -> bool {
 }
 
 /// Connects to the hub, and starts it if none runs.
-fn reach(path: &Path, folder: Folder, patience: Patience) -> Result<Client, SpawnError> {
+fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> Result<Client, SpawnError> {
     socket::check_folder(path, folder)?;
-    let missing = match Client::connect(path, owner(), patience.left()) {
+    let absent = match Client::connect(path, owner(), patience.left()) {
         Ok(client) => return Ok(client),
-        Err(error) if is_missing(&error) => error,
+        Err(error) if is_missing(&error) && missing == Missing::Start => error,
         Err(error) => return Err(error.into()),
     };
     if !ini::spawn()? {
-        return Err(SpawnError::Off(missing));
+        return Err(SpawnError::Off(absent));
     }
     #[cfg(php_zts)]
-    return Err(SpawnError::ThreadSafe(missing));
+    return Err(SpawnError::ThreadSafe(absent));
     #[cfg(not(php_zts))]
     {
         let mut config = ini::hub_config(path.to_path_buf())?;

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 
 use ext_php_rs::convert::IntoZvalDyn;
 use ext_php_rs::ffi;
-use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 use ext_php_rs::zend::ExecutorGlobals;
 
 unsafe extern "C" {
@@ -18,6 +18,12 @@ unsafe extern "C" {
 
     /// `main/php.h`, the same in 8.1–8.6: a line for PHP's error log.
     fn php_log_err_with_severity(message: *const c_char, syslog_severity: c_int);
+
+    /// `main/SAPI.h`, the same in 8.1–8.6: a variable of the request as the SAPI has it, in memory that the caller frees.
+    fn sapi_getenv(name: *const c_char, len: usize) -> *mut c_char;
+
+    /// `Zend/zend_generators.h`, the same in 8.1–8.6: set when the engine starts.
+    static zend_ce_generator: *mut ffi::zend_class_entry;
 
     /// `ext/spl/spl_exceptions.h`, the same since 5.3: set when SPL starts, which is before any shared extension.
     pub static spl_ce_RuntimeException: *mut ffi::zend_class_entry;
@@ -90,10 +96,15 @@ pub fn call(name: &str, arguments: &[&dyn IntoZvalDyn]) -> Result<Zval, NoValue>
     let mut function = Zval::new();
     function.set_string(name, false).map_err(|_| NoValue::Missing)?;
     let arguments: Result<Vec<Zval>, _> = arguments.iter().map(|argument| argument.as_zval(false)).collect();
-    let mut arguments = arguments.map_err(|_| NoValue::Missing)?;
+    call_value(&function, arguments.map_err(|_| NoValue::Missing)?)
+}
+
+/// Calls what PHP code has passed as a callable.
+pub fn call_value(callable: &Zval, mut arguments: Vec<Zval>) -> Result<Zval, NoValue> {
     let count = u32::try_from(arguments.len()).map_err(|_| NoValue::Missing)?;
     let mut result = Zval::new();
-    let (function, values, target) = (&raw mut function, arguments.as_mut_ptr(), &raw mut result);
+    let function = std::ptr::from_ref(callable).cast_mut();
+    let (values, target) = (arguments.as_mut_ptr(), &raw mut result);
     // SAFETY: all values live until the call has returned; the engine copies what it keeps. (ext-php-rs's own way to call
     // takes a pending exception away, which would swallow an `exit`.)
     let status = guarded(|| unsafe {
@@ -159,14 +170,89 @@ pub fn text<'a>(value: *const c_char) -> Option<&'a str> {
 
 /// A variable of the server, such as `REMOTE_ADDR`, as the SAPI gave it: not `$_SERVER`, which scripts change.
 pub fn server_variable(name: &str) -> Option<String> {
+    server_table()?.get(name)?.string()
+}
+
+fn server_table() -> Option<&'static ZendHashTable> {
     let mut server = ZendStr::new("_SERVER", false);
     // SAFETY: the name outlives the call. The table is looked at through a fresh pointer after it: the call is what
     // fills it in when the script has not mentioned `$_SERVER` (auto_globals_jit).
-    let table = unsafe {
+    unsafe {
         ffi::zend_is_auto_global(server.as_mut_ptr());
         (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize].array()
-    };
-    table?.get(name)?.string()
+    }
+}
+
+/// A variable of the request as the SAPI has it, without filling in `$_SERVER`; not every SAPI can tell.
+pub fn request_variable(name: &CStr) -> Option<String> {
+    // SAFETY: the name outlives the call; what comes back is a C string allocated by the engine for the caller.
+    unsafe {
+        let value = sapi_getenv(name.as_ptr(), name.count_bytes());
+        if value.is_null() {
+            return None;
+        }
+        let text = CStr::from_ptr(value).to_string_lossy().into_owned();
+        ffi::_efree(value.cast());
+        Some(text)
+    }
+}
+
+/// All variables of the server that are strings, in their order, as the SAPI gave them.
+pub fn server_variables() -> Vec<(String, Vec<u8>)> {
+    let Some(table) = server_table() else { return Vec::new() };
+    let strings =
+        table.iter().filter_map(|(name, value)| Some((name.to_string(), value.zend_str()?.as_bytes().to_vec())));
+    strings.collect()
+}
+
+/// Sets variables of the server for this request, in `$_SERVER` as well; `None` takes one away.
+pub fn set_server_variables(variables: &[(&str, Option<&str>)]) {
+    let Some(table) = server_table() else { return };
+    let mut copy = table.to_owned();
+    for (name, value) in variables {
+        // Neither can fail but for want of memory, which ends the request by itself.
+        let _ = match value {
+            Some(value) => copy.insert(*name, *value).is_ok(),
+            None => copy.remove(*name).is_some(),
+        };
+    }
+    // SAFETY: both are arrays of this request, kept by value; the copy is shared by both, as the engine does it.
+    unsafe {
+        let kept = &mut (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize];
+        kept.set_hashtable(copy);
+        let symbols = &mut (*ffi::ext_php_rs_executor_globals()).symbol_table;
+        let shared = kept.shallow_clone();
+        let _ = symbols.insert("_SERVER", shared);
+    }
+}
+
+/// Whether a value is a generator.
+pub fn is_generator(value: &Zval) -> bool {
+    // SAFETY: set once when the engine starts, and only compared.
+    value.object().is_some_and(|object| std::ptr::eq(object.ce, unsafe { zend_ce_generator }))
+}
+
+/// The last error of this request as PHP would log it, if there was one.
+pub fn last_error() -> Option<String> {
+    // SAFETY: reads this request's globals; the message belongs to the engine.
+    let message = unsafe { (*ffi::ext_php_rs_process_globals()).last_error_message.as_ref() }?;
+    Some(String::from_utf8_lossy(message.as_bytes()).into_owned())
+}
+
+/// The exception that waits to be thrown, as text; `exit` waits as one, too.
+pub fn pending_exception() -> Option<String> {
+    // SAFETY: the exception lives until it is thrown; the property is read from the class's own scope.
+    unsafe {
+        let exception = (*ffi::ext_php_rs_executor_globals()).exception.as_ref()?;
+        let class = exception.get_class_name().ok()?;
+        let mut space = Zval::new();
+        let name = c"message";
+        let object = std::ptr::from_ref(exception).cast_mut();
+        let value =
+            ffi::zend_read_property(exception.ce, object, name.as_ptr(), name.count_bytes(), true, &raw mut space);
+        let message = value.as_ref().and_then(Zval::string).unwrap_or_default();
+        Some(if message.is_empty() { class } else { format!("{class}: {message}") })
+    }
 }
 
 /// Runs the handlers of signals that came while a call waited, as the engine would between two statements.

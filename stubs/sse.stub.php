@@ -14,41 +14,97 @@
 /**
  * Makes the response of this request an event stream, and frees the worker.
  *
- * Every event published to a topic that matches is sent to the client as it is, until the client leaves. The function
- * lets the session go, empties all output buffers (what was echoed into them is thrown away), sends the headers
- * (`Content-Type: text/event-stream`, `Cache-Control: no-cache`, `X-Accel-Buffering: no`) and gives the client's
- * connection to the hub, which holds it from then on. It never calls exit: the script goes on, and what it still outputs
- * is thrown away.
+ * Without `$render`, every event published to a topic that matches is sent to the client as it is, until the client
+ * leaves.
  *
- * Where no hand-off is possible (the command line, CGI, mod_php with HTTPS, `sse.detach=off`), it serves the same stream
- * in this worker, and returns when the client has left or the hub has stopped.
+ * With `$render`, the client gets what that callback returns: it runs once at the beginning, and again each time one of the
+ * topics wakes (an event was published, or {@see SseTrigger::push()} was called). In between, the stream costs no worker:
+ * on a wake the hub sends the original request to the server again (a replay), with the same cookies, headers, parameters
+ * and body. The script runs from the top as always, with session, login and routing, and what its callback returns goes to
+ * the stream; the response of the replay is thrown away. See {@see sse_render()} for code that should not run again.
  *
  * ```php
  * session_start();
- * if (!isset($_SESSION['user'])) { http_response_code(403); exit; }
- * sse_stream(['news', 'users.' . $_SESSION['user'] . '.**']);
+ * $user = $_SESSION['user'] ?? null;
+ * if ($user === null) { http_response_code(403); exit; }
+ * sse_stream("orders.$user", fn (array $events) => $db->openOrders($user));
  * ```
  *
+ * The function lets the session go (what is in `$_SESSION` can still be read), empties all output buffers (what was echoed
+ * into them is thrown away), sends the headers (`Content-Type: text/event-stream`, `Cache-Control: no-cache`,
+ * `X-Accel-Buffering: no`) and gives the client's connection to the hub, which holds it from then on. It never calls exit:
+ * the script goes on, and what it still outputs is thrown away.
+ *
+ * **Permission is asked again at each render.** A replay that does not get to `sse_stream()` and answers 401, 403, 404 or
+ * 410, or redirects (to a login page), ends the stream; the client comes back, gets that answer itself, and an EventSource
+ * stops. The topics are those that the last replay passed. With any other answer, or none within `sse.render_timeout`,
+ * the stream stays and it is tried again, after a quarter of a second at first and a minute at most; the hub's log says
+ * which script failed and why.
+ *
+ * Where no hand-off is possible (the command line, CGI, mod_php with HTTPS, `sse.detach=off`) or the request can't be sent
+ * again (a body of more than 64 KiB, a form with files, a server that does not let the hub connect: PHP's log says which),
+ * it serves the same stream in this worker, and returns when the client has left or the hub has stopped. The callback then
+ * runs in this process each time, so permission is not asked again before the client reconnects.
+ *
  * @param string|array<string> $topics  A pattern, or a list of them; at most `sse.max_topics` (100).
- * @param callable|null        $render  Not available in this version: must be null.
- * @param array<string, mixed> $options `heartbeat` (int, seconds of silence after which a comment is sent, 0 to 86400, 0:
- *                                      never; default `sse.heartbeat`), `retry` (int, the reconnection time told to the
- *                                      client first, in milliseconds, 0 to 86400000, 0: not told; default `sse.retry`),
- *                                      `detach` (bool, false: serve in this worker; default by `sse.detach`), `headers`
- *                                      (array of name => value, further response headers, in place of those of the same
- *                                      name; default none).
+ * @param callable|null        $render  `function (array $events): mixed`. It gets what has happened on the topics since its
+ *                                      last run, a list of {@see SseEvent}, empty on the first run and when `poll` or
+ *                                      `reauthorize` is the reason. Wakes of one topic are told once; where more came than
+ *                                      are kept (1,000, or `sse.max_event_size` bytes), the oldest are dropped and the list
+ *                                      begins with a wake of `**`: anything may have changed. It returns
+ *                                      null (nothing is sent), an SseEvent, an array of SseEvents or a generator (each item
+ *                                      is an event), or any other value, which is one event named by the option `event`: a
+ *                                      string as it is, anything else as JSON. An empty array is a value, `[]`. Together
+ *                                      at most `sse.max_event_size` bytes. What it throws leaves `sse_stream()`.
+ * @param array<string, mixed> $options For all streams: `heartbeat` (int, seconds of silence after which a comment is sent,
+ *                                      0 to 86400, 0: never; default `sse.heartbeat`), `retry` (int, the reconnection time
+ *                                      told to the client first, in milliseconds, 0 to 86400000, 0: not told; default
+ *                                      `sse.retry`), `detach` (bool, false: serve in this worker; default by
+ *                                      `sse.detach`), `headers` (array of name => value, further response headers, in place
+ *                                      of those of the same name; default none), `reauthorize` (int, seconds, 0 to 86400:
+ *                                      replay the request when it was not replayed for so long, to ask whether the client
+ *                                      may still have the stream; default 0, never).
+ *                                      With a callback: `event` (string, the name of events that are returned as mere
+ *                                      values; default none, which browsers dispatch as `message`), `initial` (bool, false:
+ *                                      no run at the beginning; default true), `only_changes` (bool, false: output that is
+ *                                      the same as what was sent last is sent again; default true), `poll` (float, seconds,
+ *                                      0.1 to 86400: run it also when nothing woke for so long; default none), `share`
+ *                                      (string, 1 to 255 bytes: all streams of this script with the same key are rendered
+ *                                      once, by replaying the requests of each in turn; default none). **With `share`, every
+ *                                      one of these clients gets what was rendered for another one: the key must contain
+ *                                      everything that the output depends on, such as the user's id, and that is the
+ *                                      caller's promise; the extension can't check it.**
  *
- * @return bool True at once, when the hub has the stream. False, when the response is complete: the stream was served in
- *              this worker and is over, or the request was HEAD (headers only), or there was no room for another stream
- *              (`sse.max_streams`, or the hub's descriptor limit), which the client was told by 503 with `Retry-After`.
+ * @return bool True at once, when the hub has the stream, or in a replay, when it has what was rendered. False, when the
+ *              response is complete: the stream was served in this worker and is over, or the request was HEAD (headers
+ *              only), or there was no room for another stream (`sse.max_streams`, or the hub's descriptor limit), which the
+ *              client was told by 503 with `Retry-After`.
  *
- * @throws SseInvalidArgument A topic, pattern or option breaks a rule; the message names the value and the rule.
+ * @throws SseInvalidArgument A topic, pattern or option breaks a rule, or what `$render` returned can't be sent; the message
+ *                            names the value and the rule.
  * @throws SseUnavailable     No hub runs and none can be started, or it does not answer within `sse.timeout`.
  * @throws SseException       The headers are already sent, the response has been finished, an output callback is running,
- *                            or a setting can't be used.
- *                            After each of these the request is as it was: session, buffers and headers are untouched.
+ *                            a setting can't be used, or `$render` has called `sse_stream()`.
+ *                            After each of these the request is as it was (buffers and headers untouched, and the session,
+ *                            unless `$render` has run).
  */
 function sse_stream(string|array $topics, ?callable $render = null, array $options = []): bool {}
+
+/**
+ * Whether this request is a replay: sent by the hub, to run the callback of a stream that it holds. For code that counts or
+ * limits requests, and for logs.
+ *
+ * ```php
+ * if (sse_render() === null) { $limiter->hit($_SERVER['REMOTE_ADDR']); }
+ * ```
+ *
+ * No client can pretend to be one: a replay carries a secret of the hub that is good for this one request.
+ *
+ * @return array{reason: string, stream: int, last_event_id: string}|null Null in an ordinary request. Otherwise why it was
+ *         sent (`wake`, `poll`, `reauthorize`, or `retry` after a failure), the hub's number of the stream, as its log has
+ *         it, and the last id that the stream was sent (empty: none), which is the Last-Event-ID header of the replay.
+ */
+function sse_render(): ?array {}
 
 /**
  * Publishes an event to all streams and subscriptions that watch one of its topics. Each gets it once.
@@ -108,7 +164,8 @@ function sse_stats(): array {}
 function sse_hub(): void {}
 
 /**
- * Tells that topics changed, without data: a wake. It wakes {@see SseSubscription}s now, and renders in a later version.
+ * Tells that topics changed, without data: a wake. It wakes the streams with a callback (see {@see sse_stream()}) and the
+ * {@see SseSubscription}s that watch one of the topics; other streams get nothing.
  *
  * ```php
  * SseTrigger::push('notifications_timestamp_user_' . $userId);
@@ -131,23 +188,44 @@ final class SseTrigger
 }
 
 /**
- * An event, or a wake, as a PHP process reads it from a {@see SseSubscription}.
+ * An event, or a wake: as a PHP process reads it from a {@see SseSubscription} or in the callback of {@see sse_stream()},
+ * or as such a callback returns it.
+ *
+ * ```php
+ * return new SseEvent(['total' => 3], event: 'orders', id: '42');
+ * ```
  */
 final class SseEvent
 {
-    /** Events come from subscriptions only. */
-    private function __construct() {}
+    /**
+     * An event to be returned from a callback.
+     *
+     * @param mixed       $data  A string is sent as it is; anything else as JSON.
+     * @param string|null $event The event's type, 1 to 255 bytes without line break or NUL; null: none, which browsers
+     *                           dispatch as `message`.
+     * @param string|null $id    What the client sends back as Last-Event-ID, 1 to 255 bytes without line break or NUL;
+     *                           null: none, the client keeps the one before.
+     *
+     * @throws SseInvalidArgument The type or the id breaks a rule.
+     */
+    public function __construct(mixed $data = null, ?string $event = null, ?string $id = null) {}
 
-    /** The event's id; empty for a wake. */
+    /** The event's id; empty if it has none, as a wake. */
     public readonly string $id;
 
-    /** The topic it was published to (the first that the subscription watches), or that changed; `**` if all did. */
+    /**
+     * The topic it was published to (the first that the reader watches), or that changed; `**` if all did, or may have.
+     * Empty if it was made by the constructor.
+     */
     public readonly string $topic;
 
     /** The event's type, if it has one. */
     public readonly ?string $event;
 
-    /** The data, a string, as it was published (JSON where `sse_publish()` encoded it); null for a wake. */
+    /**
+     * The data: a string, as it was published (JSON where `sse_publish()` encoded it), null for a wake; what was given to
+     * the constructor otherwise.
+     */
     public readonly mixed $data;
 
     /** Whether this is a wake: something changed, no data. */

@@ -14,10 +14,13 @@ use rustix::net::{
 };
 use thiserror::Error;
 
+use crate::config;
 use crate::wire::{self, ErrorCode, MAGIC, PREFIX, PROTOCOL, Reply, Request, VERSION};
 
-/// Longest answer of a hub: its counters.
-const MAX_REPLY: usize = 1 << 20;
+/// Longest answer of a hub: what it has kept for a callback, under the largest settings there are.
+fn max_reply() -> usize {
+    wire::max_message(config::MAX_EVENT_SIZE as usize, config::MAX_TOPICS as usize)
+}
 
 /// Why a request was not answered.
 #[derive(Debug, Error)]
@@ -217,7 +220,7 @@ impl Client {
         self.consumed = 0;
         let protocol = |error: wire::WireError| ClientError::Protocol(error.to_string());
         loop {
-            if let Some(size) = wire::announced(&self.inbox, MAX_REPLY).map_err(protocol)?
+            if let Some(size) = wire::announced(&self.inbox, max_reply()).map_err(protocol)?
                 && self.inbox.len() >= PREFIX + size
             {
                 self.consumed = PREFIX + size;

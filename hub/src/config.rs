@@ -30,6 +30,10 @@ pub struct Config {
     pub max_event_size: usize,
     /// Bytes queued for one stream at most, before the client counts as too slow.
     pub stream_buffer: usize,
+    /// Scripts run again for streams at the same time, at most.
+    pub render_concurrency: usize,
+    /// How long such a run may take.
+    pub render_timeout: Duration,
     /// Whether to end with the servers that use it, as a hub does that one of them has started.
     pub follow_owners: bool,
     /// How long to stay when nobody is connected and no owner lives; `None`: for ever.

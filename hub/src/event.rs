@@ -91,14 +91,58 @@ impl NewEvent<'_> {
         for topic in &self.topics {
             topic::check_topic(topic)?;
         }
-        check_line("event id", self.id)?;
-        check_line("event name", self.name)?;
+        self.check_content()?;
         if self.data.len() > max_size {
             return Err(EventError::TooLarge { size: self.data.len(), limit: max_size });
         }
+        Ok(())
+    }
+
+    /// Checks what is written to a stream: id, name and data, but not how much it is.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_content(&self) -> Result<(), EventError> {
+        check_line("event id", self.id)?;
+        check_line("event name", self.name)?;
         std::str::from_utf8(self.data).map_err(|e| EventError::NotUtf8(e.valid_up_to()))?;
         Ok(())
     }
+
+    /// Appends it as it is in a stream, with this id; returns where in `frame` the data is, if it is one line.
+    pub fn write(&self, id: Option<&str>, frame: &mut Vec<u8>) -> Option<Range<usize>> {
+        if let Some(id) = id {
+            field(frame, "id", id.as_bytes());
+        }
+        if let Some(name) = self.name {
+            field(frame, "event", name.as_bytes());
+        }
+        if let Some(retry) = self.retry {
+            field(frame, "retry", retry.to_string().as_bytes());
+        }
+        let line = if memchr_newline(self.data) {
+            for line in lines(self.data) {
+                field(frame, "data", line);
+            }
+            None
+        } else {
+            let start = frame.len() + "data: ".len();
+            field(frame, "data", self.data);
+            Some(start..start + self.data.len())
+        };
+        frame.push(b'\n');
+        line
+    }
+}
+
+/// The comment that keeps a connection alive.
+pub const HEARTBEAT: &[u8] = b":\n\n";
+
+/// The first bytes of a stream: the reconnection time in milliseconds, or a comment where there is none to tell, which
+/// lets the client see at once that it is connected.
+#[must_use]
+pub fn opening(retry: u32) -> String {
+    if retry > 0 { format!("retry: {retry}\n\n") } else { ":\n\n".into() }
 }
 
 /// An id or a name is one line of the stream: "the field value" ends at the next CR or LF, and an id with NUL is ignored.
@@ -140,24 +184,8 @@ impl Event {
     #[must_use]
     pub fn new(new: &NewEvent<'_>, id: &str) -> Self {
         let mut frame = Vec::with_capacity(new.data.len() + id.len() + 64);
-        field(&mut frame, "id", id.as_bytes());
-        if let Some(name) = new.name {
-            field(&mut frame, "event", name.as_bytes());
-        }
-        if let Some(retry) = new.retry {
-            field(&mut frame, "retry", retry.to_string().as_bytes());
-        }
-        let data = if memchr_newline(new.data) {
-            for line in lines(new.data) {
-                field(&mut frame, "data", line);
-            }
-            Data::Beside(new.data.into())
-        } else {
-            let start = frame.len() + "data: ".len();
-            field(&mut frame, "data", new.data);
-            Data::InFrame(start..start + new.data.len())
-        };
-        frame.push(b'\n');
+        let line = new.write(Some(id), &mut frame);
+        let data = line.map_or_else(|| Data::Beside(new.data.into()), Data::InFrame);
         Self {
             id: id.into(),
             topics: new.topics.iter().map(|&t| t.into()).collect(),
@@ -204,11 +232,14 @@ impl Event {
     /// Its bytes for a PHP process that reads events as messages, length prefix included.
     #[must_use]
     pub fn message(&self) -> &[u8] {
-        self.message.get_or_init(|| {
-            let topics = self.topics.iter().map(AsRef::as_ref).collect();
-            let delivery = Delivery::Event { id: &self.id, topics, name: self.name(), data: self.data() };
-            wire::encode(&delivery).into_boxed_slice()
-        })
+        self.message.get_or_init(|| wire::encode(&self.delivery()).into_boxed_slice())
+    }
+
+    /// The same as it is told to a PHP process.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery<'_> {
+        let topics = self.topics.iter().map(AsRef::as_ref).collect();
+        Delivery::Event { id: &self.id, topics, name: self.name(), data: self.data() }
     }
 }
 

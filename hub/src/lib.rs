@@ -19,6 +19,7 @@ pub mod udp;
 pub mod wire;
 
 mod log;
+mod render;
 mod router;
 mod run;
 mod shard;

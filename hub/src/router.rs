@@ -26,6 +26,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::id::now_ms;
+use crate::render::{self, Renders};
 use crate::router::desk::Desk;
 use crate::router::door::{Door, Knock};
 use crate::router::owners::Owners;
@@ -42,8 +43,9 @@ const DOOR: Token = Token(0);
 const UDP: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const WAKER: Token = Token(3);
-/// Above these, peers have even tokens and owners odd ones.
+/// Above these, peers, owners and exchanges take turns.
 const FIRST: usize = 4;
+const KINDS: usize = 3;
 
 /// How often the hub looks whether its socket file is still its own.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
@@ -86,7 +88,9 @@ impl Router {
         let signals = Signals::watch(SIGNALS, registry).map_err(HubError::system("watching for signals"))?;
         let waker = Waker::new(registry, WAKER).map_err(HubError::system("making a waker"))?;
         let names = Arc::new(Names::default());
-        let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router: Arc::new(waker) };
+        let (ended, ends) = crossbeam_channel::unbounded();
+        let router = Arc::new(waker);
+        let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router, ended };
         let count = match config.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -94,7 +98,14 @@ impl Router {
         let shards = (0..count).map(|number| ShardHandle::start(number, shared.clone())).collect::<Result<_, _>>();
         let shards = shards.map_err(HubError::system("starting a shard"))?;
         let udp = config.udp.and_then(|address| listen_for_wakes(address, config.udp_key.as_deref(), registry));
-        let mut desk = Desk::new(config, shards, names, descriptors);
+        let limits = render::Limits {
+            concurrency: config.render_concurrency,
+            timeout: config.render_timeout,
+            pending: config.max_message(),
+        };
+        let registry = registry.try_clone().map_err(HubError::system("waiting for events"))?;
+        let renders = Renders::new(limits, Arc::clone(&names), registry);
+        let mut desk = Desk::new(config, shards, names, descriptors, renders, ends);
         desk.udp = udp;
         Ok(Self {
             poll,
@@ -123,6 +134,7 @@ impl Router {
                 _ => {}
             }
             let mut writable = Vec::new();
+            let mut exchanges = Vec::new();
             for event in &events {
                 match event.token() {
                     DOOR => self.door.ready = true,
@@ -133,18 +145,20 @@ impl Router {
                     }
                     SIGNALS => self.signalled |= self.signals.any(),
                     WAKER => {}
-                    Token(token) if token % 2 == 0 => {
-                        let key = (token - FIRST) / 2;
-                        self.queue(key);
-                        if event.is_writable() || event.is_write_closed() || event.is_error() {
-                            writable.push(key);
+                    Token(token) => match Of::token(token) {
+                        Of::Peer(key) => {
+                            self.queue(key);
+                            if event.is_writable() || event.is_write_closed() || event.is_error() {
+                                writable.push(key);
+                            }
                         }
-                    }
-                    Token(token) => self.owners.ended(((token - FIRST - 1) / 2) as u32, self.poll.registry()),
+                        Of::Owner(pid) => self.owners.ended(pid, self.poll.registry()),
+                        Of::Exchange(place) => exchanges.push(place),
+                    },
                 }
             }
             self.answer(writable);
-            self.turn();
+            self.turn(&exchanges);
             if let Some(reason) = self.reason_to_end() {
                 info!(reason, "the hub ends");
                 break Ok(());
@@ -159,9 +173,12 @@ impl Router {
     }
 
     /// One round of work.
-    fn turn(&mut self) {
+    fn turn(&mut self, exchanges: &[usize]) {
+        self.desk.learn_ends();
         self.let_in();
         let served = self.serve();
+        // After the requests: what a script's process has said comes before the end of its response.
+        self.desk.go_on_rendering(exchanges);
         if !self.desk.is_behind() {
             self.desk.receive_wakes(now_ms());
         }
@@ -169,7 +186,7 @@ impl Router {
         self.desk.wake_shards();
         self.answer(served);
         for pid in std::mem::take(&mut self.desk.new_owners) {
-            self.owners.add(pid, Token(FIRST + 1 + 2 * pid as usize), self.poll.registry());
+            self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
     }
 
@@ -182,7 +199,8 @@ impl Router {
         }
         let udp = self.desk.udp.as_ref().and_then(udp::Receiver::deadline);
         let idle = self.idle_since.zip(self.desk.config.idle_exit).and_then(|(since, limit)| since.checked_add(limit));
-        let next = [udp.filter(|_| !behind), idle, self.door.retry].into_iter().flatten().min();
+        let renders = self.desk.renders.deadline();
+        let next = [udp.filter(|_| !behind), idle, self.door.retry, renders].into_iter().flatten().min();
         let next = next.map_or(self.next_check, |next| next.min(self.next_check));
         Some(next.saturating_duration_since(now))
     }
@@ -206,7 +224,7 @@ impl Router {
                     Ok(credentials) => {
                         let entry = self.peers.vacant_entry();
                         let peer = Peer::new(socket, credentials);
-                        match peer.register(Token(FIRST + 2 * entry.key()), self.poll.registry()) {
+                        match peer.register(Of::Peer(entry.key()).into(), self.poll.registry()) {
                             Ok(()) => {
                                 entry.insert(peer);
                                 self.desk.peers += 1;
@@ -334,6 +352,39 @@ impl Router {
         }
         let ends: Vec<_> = self.desk.shards.drain(..).map(ShardHandle::join).collect();
         ends.into_iter().collect()
+    }
+}
+
+/// What a token above the fixed ones stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Of {
+    /// The peer at this place.
+    Peer(usize),
+    /// The owner with this process id.
+    Owner(u32),
+    /// The exchange at this place.
+    Exchange(usize),
+}
+
+impl Of {
+    fn token(token: usize) -> Self {
+        let place = (token - FIRST) / KINDS;
+        match (token - FIRST) % KINDS {
+            0 => Self::Peer(place),
+            1 => Self::Owner(place as u32),
+            _ => Self::Exchange(place),
+        }
+    }
+}
+
+impl From<Of> for Token {
+    fn from(of: Of) -> Self {
+        let (place, kind) = match of {
+            Of::Peer(place) => (place, 0),
+            Of::Owner(pid) => (pid as usize, 1),
+            Of::Exchange(place) => (place, 2),
+        };
+        Self(FIRST + KINDS * place + kind)
     }
 }
 

@@ -53,8 +53,8 @@ struct Shard {
     stats: Arc<ShardStats>,
     streams: Slab<Stream>,
     index: Index,
-    /// Places of the held streams, by their ids: the router knows only those.
-    held: HashMap<u64, u32>,
+    /// Places of the streams that the router still speaks of, by their ids: those that are held or followed.
+    known: HashMap<u64, u32>,
     wheel: Wheel<Due>,
     started: Instant,
     /// Seconds since the start, as of this turn.
@@ -92,7 +92,7 @@ impl Shard {
             stats,
             streams: Slab::new(),
             index: Index::new(Arc::clone(&shared.names)),
-            held: HashMap::new(),
+            known: HashMap::new(),
             wheel: Wheel::new(),
             started: Instant::now(),
             now: 0,
@@ -169,9 +169,14 @@ impl Shard {
 
     fn flush(&mut self, key: u32) {
         self.write(key, Stream::flush);
-        // At the farewell, a stream with nothing left to write has written its end.
-        if self.farewell.is_some() && self.streams.get(key as usize).is_some_and(|stream| stream.queued() == 0) {
-            self.end(key, Ended::Shutdown);
+        self.end_if_finished(key);
+    }
+
+    /// A stream that was told to end and has nothing left to write has written its end.
+    fn end_if_finished(&mut self, key: u32) {
+        let Some(stream) = self.streams.get(key as usize).filter(|stream| stream.queued() == 0) else { return };
+        if let Some(why) = stream.closing {
+            self.end(key, why);
         }
     }
 
@@ -191,8 +196,25 @@ impl Shard {
                 Command::Attach(attach) => self.attach(attach),
                 Command::Commit { stream, framing } => self.commit(stream, framing),
                 Command::Abort { stream } => {
-                    if let Some(&key) = self.held.get(&stream) {
+                    if let Some(&key) = self.known.get(&stream) {
                         self.end(key, Ended::Aborted);
+                    }
+                }
+                Command::Frames { stream, frames } => {
+                    if let Some(&key) = self.known.get(&stream) {
+                        let limit = self.shared.stream_buffer;
+                        self.write(key, |stream, written| stream.push_frames(&frames, limit, written));
+                    }
+                }
+                Command::Watch { stream, patterns } => {
+                    if let Some(&key) = self.known.get(&stream) {
+                        self.unwatch(key);
+                        self.watch(key, &patterns);
+                    }
+                }
+                Command::End { stream, why } => {
+                    if let Some(&key) = self.known.get(&stream) {
+                        self.close(key, why);
                     }
                 }
                 Command::Event(event) => self.publish(&event),
@@ -207,22 +229,42 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, socket, patterns, heartbeat, retry } = attach;
-        let key = self.streams.insert(Stream::new(id, socket, heartbeat, retry)) as u32;
+        let Attach { id, socket, patterns, heartbeat, retry, followed } = attach;
+        let key = self.streams.insert(Stream::new(id, socket, heartbeat, retry, followed)) as u32;
+        self.watch(key, &patterns);
+        self.known.insert(id, key);
+        debug!(stream = id, "attached");
+    }
+
+    fn watch(&mut self, key: u32, patterns: &[Box<str>]) {
         let mut places = Vec::with_capacity(patterns.len());
-        for pattern in &patterns {
+        for pattern in patterns {
             let watcher = Watcher { stream: key, nth: places.len() as u32 };
             places.push(self.index.insert(pattern, watcher));
         }
-        self.streams[key as usize].places = places.into_boxed_slice();
-        self.held.insert(id, key);
-        debug!(stream = id, "attached");
+        if let Some(stream) = self.streams.get_mut(key as usize) {
+            stream.places = places.into_boxed_slice();
+        }
+    }
+
+    fn unwatch(&mut self, key: u32) {
+        let Some(stream) = self.streams.get_mut(key as usize) else { return };
+        for place in std::mem::take(&mut stream.places) {
+            if let Some(moved) = self.index.remove(place)
+                && let Some(other) = self.streams.get_mut(moved.stream as usize)
+            {
+                other.places[moved.nth as usize].moved_to(place);
+            }
+        }
     }
 
     fn commit(&mut self, id: u64, framing: Framing) {
         // A stream that overflowed while it was held is gone already.
-        let Some(key) = self.held.remove(&id) else { return };
+        let Some(&key) = self.known.get(&id) else { return };
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
+        if !stream.followed {
+            self.known.remove(&id);
+        }
         let before = stream.queued();
         stream.open(framing);
         self.stats.queued_bytes.sub(before);
@@ -317,16 +359,17 @@ impl Shard {
 
     /// Takes a stream out and closes the hub's copy of its socket.
     fn end(&mut self, key: u32, why: Ended) {
+        self.unwatch(key);
         let Some(stream) = self.streams.try_remove(key as usize) else { return };
-        for place in &stream.places {
-            if let Some(moved) = self.index.remove(*place)
-                && let Some(other) = self.streams.get_mut(moved.stream as usize)
-            {
-                other.places[moved.nth as usize].moved_to(*place);
-            }
+        if stream.followed || stream.is_held() {
+            self.known.remove(&stream.id);
+        }
+        if stream.followed {
+            // A router that is gone needs no word.
+            let _ = self.shared.ended.send(stream.id);
+            let _ = self.shared.router.wake();
         }
         if stream.is_held() {
-            self.held.remove(&stream.id);
             self.stats.ended_held.add(1);
         } else {
             // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
@@ -356,17 +399,25 @@ impl Shard {
         self.farewell = Some(Instant::now() + FAREWELL);
         let all: Vec<u32> = self.streams.iter().map(|(key, _)| key as u32).collect();
         for key in all {
-            if self.streams[key as usize].is_held() {
-                self.end(key, Ended::Shutdown);
-                continue;
-            }
+            self.close(key, Ended::Shutdown);
+        }
+    }
+
+    /// Ends one response in good order, after what is queued for it.
+    fn close(&mut self, key: u32, why: Ended) {
+        let Some(stream) = self.streams.get_mut(key as usize) else { return };
+        if stream.is_held() {
+            self.end(key, why);
+            return;
+        }
+        // Nothing may follow the end, and none twice.
+        if stream.closing.replace(why).is_none() {
+            self.unwatch(key);
             // Closing a TCP connection with unread input would reset it, and the client might lose the end.
             self.read(key);
             self.write(key, Stream::push_end);
-            if self.streams.get(key as usize).is_some_and(|stream| stream.queued() == 0) {
-                self.end(key, Ended::Shutdown);
-            }
         }
+        self.end_if_finished(key);
     }
 
     fn end_all(&mut self) {

@@ -36,6 +36,8 @@ pub(crate) enum Ended {
     Shutdown,
     /// The worker took it back, or went away, before it began.
     Aborted,
+    /// Its script no longer allows it.
+    Denied,
 }
 
 impl Ended {
@@ -47,11 +49,13 @@ impl Ended {
             Self::Error => "error",
             Self::Shutdown => "shutdown",
             Self::Aborted => "aborted",
+            Self::Denied => "denied",
         }
     }
 
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Client, Self::Slow, Self::Error, Self::Shutdown, Self::Aborted];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Client, Self::Slow, Self::Error, Self::Shutdown, Self::Aborted, Self::Denied];
 }
 
 /// What one shard counts. Only its thread writes.
@@ -61,7 +65,7 @@ pub(crate) struct ShardStats {
     pub(crate) opened: Counter,
     /// Streams that ended before they began.
     pub(crate) ended_held: Counter,
-    ended: [Counter; 5],
+    ended: [Counter; Ended::ALL.len()],
     /// Events written completely.
     pub(crate) delivered: Counter,
     /// Bytes written, all kinds and wrapping included.

@@ -15,9 +15,10 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 pub(crate) use payload::{Payload, Trigger};
 use pieces::{PIECES, Pieces};
 
-use crate::event::Event;
+use crate::event::{Event, opening};
 use crate::framing;
 use crate::shard::index::Place;
+use crate::stats::Ended;
 use crate::topic;
 use crate::wire::Framing;
 
@@ -70,6 +71,10 @@ pub(crate) struct Stream {
     pub(crate) heartbeat: u32,
     /// The shard's second at which something was written last.
     pub(crate) active: u32,
+    /// The router has more to say about it, and wants to know when it has ended.
+    pub(crate) followed: bool,
+    /// Why it ends once all is written; `None`: it goes on.
+    pub(crate) closing: Option<Ended>,
     /// Reconnection time to tell, in milliseconds; 0: none.
     retry: u32,
     /// `None` while held: the worker still writes to the connection.
@@ -86,13 +91,15 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// A held stream: nothing touches its socket before [`open`](Self::open).
-    pub(crate) fn new(id: u64, socket: OwnedFd, heartbeat: u32, retry: u32) -> Self {
+    pub(crate) fn new(id: u64, socket: OwnedFd, heartbeat: u32, retry: u32, followed: bool) -> Self {
         Self {
             id,
             seen: 0,
             places: Box::default(),
             heartbeat,
             active: 0,
+            followed,
+            closing: None,
             retry,
             framing: None,
             socket,
@@ -126,9 +133,7 @@ impl Stream {
             self.release_triggers();
         } else {
             self.pending = Vec::new();
-            // A comment, where there is no reconnection time to tell, lets the client see at once that it is connected.
-            let text = if self.retry > 0 { format!("retry: {}\n\n", self.retry) } else { ":\n\n".into() };
-            self.queue.push_front(Payload::Opening(text.into_boxed_str()));
+            self.queue.push_front(Payload::Opening(opening(self.retry).into_boxed_str()));
         }
         self.queued = self.queue.iter().map(|payload| payload.framed_len(framing)).sum();
     }
@@ -158,6 +163,14 @@ impl Stream {
             };
         }
         self.enqueue(Payload::Event(Arc::clone(event)), limit)
+    }
+
+    /// Writes complete events for this stream only, after all that is queued.
+    pub(crate) fn push_frames(&mut self, frames: &Arc<[u8]>, limit: usize, written: &mut Written) -> Push {
+        match self.enqueue(Payload::Frames(Arc::clone(frames)), limit) {
+            Push::Queued => self.flush(written),
+            other => other,
+        }
     }
 
     /// Tells a reader of messages that a topic changed. A reader that is behind gets it once it has caught up, and a
@@ -265,7 +278,7 @@ impl Stream {
                 break;
             }
             self.offset -= len;
-            events += usize::from(matches!(first, Payload::Event(_)));
+            events += usize::from(matches!(first, Payload::Event(_) | Payload::Frames(_)));
             self.queue.pop_front();
         }
         events
@@ -335,7 +348,7 @@ mod tests {
         let (near, far) = UnixStream::pair().expect("a pair");
         socket2::SockRef::from(&near).set_send_buffer_size(1).expect("small");
         far.set_nonblocking(true).expect("own socket");
-        (Stream::new(1, near.into(), 0, 500), far)
+        (Stream::new(1, near.into(), 0, 500, false), far)
     }
 
     fn read(far: &mut UnixStream, most: usize, into: &mut Vec<u8>) {

@@ -18,6 +18,8 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         max_topics: 100,
         max_event_size: 1 << 20,
         stream_buffer: 1 << 20,
+        render_concurrency: 2,
+        render_timeout: std::time::Duration::from_secs(30),
         follow_owners: true,
         idle_exit: None,
         log: None,

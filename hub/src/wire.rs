@@ -8,12 +8,13 @@
 //! else may change with [`PROTOCOL`].
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
 use thiserror::Error;
 
 use crate::topic;
 
 /// Version of everything but the greeting.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Begins every greeting ("SSEH").
 pub const MAGIC: u32 = 0x5353_4548;
@@ -24,11 +25,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What a message may be longer than the data and the topics in it: name, id and the fields' own bytes.
 const OVERHEAD: usize = 4096;
 
+/// Bytes of an [`OriginalRequest`], body included, that a stream may have.
+pub const MAX_REQUEST: usize = 192 << 10;
+
 /// Longest message with so many bytes of data and so many topics.
 #[must_use]
 pub fn max_message(data: usize, topics: usize) -> usize {
     // A topic's length takes two bytes at most.
-    OVERHEAD + data + topics * (topic::MAX_LEN + 2)
+    OVERHEAD + data.max(MAX_REQUEST) + topics * (topic::MAX_LEN + 2)
 }
 
 /// Bytes of the length before each message.
@@ -58,6 +62,8 @@ pub enum Request<'a> {
         heartbeat: u32,
         /// Reconnection time told to the client first, in milliseconds; 0: not told.
         retry: u32,
+        /// How to run the script again for this stream; `None`: never.
+        replay: Option<Replay<'a>>,
     },
     /// The worker has sent the response's headers and lets go: the stream may begin. No answer.
     Commit {
@@ -92,10 +98,127 @@ pub enum Request<'a> {
         #[serde(borrow)]
         topics: Vec<&'a str>,
     },
+    /// A request came with this token: is it the hub's? Answer: `Replayed`, or `Error` with `Unknown`.
+    Replayed {
+        /// As the hub sent it.
+        token: &'a str,
+    },
+    /// The replayed script is about to run its callback. Answer: `Events`, or `Error` with `Unknown`.
+    Render {
+        /// As the hub sent it.
+        token: &'a str,
+    },
+    /// What a script's call came to. Answer: `Done`, or `Error` with `Unknown`.
+    Rendered {
+        /// Whose it is.
+        whose: Whose<'a>,
+        /// Whether the script has a callback.
+        render: bool,
+        /// Checked patterns, as of this call.
+        #[serde(borrow)]
+        patterns: Vec<&'a str>,
+        /// The id of the last event in `frames` that has one.
+        last_id: Option<&'a str>,
+        /// What to send: complete events as they are in a stream; empty: nothing.
+        #[serde(with = "serde_bytes")]
+        frames: &'a [u8],
+    },
+    /// A replayed request ends without a `Rendered`. Answer: `Done`.
+    NotRendered {
+        /// As the hub sent it.
+        token: &'a str,
+        /// Why, as far as the script's process knows, for the log.
+        reason: &'a str,
+    },
     /// Asks for the id of the newest event. Answer: `Cursor`.
     Cursor,
     /// Asks for the counters. Answer: `Stats`.
     Stats,
+}
+
+/// Who gets what was rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Whose<'a> {
+    /// A stream attached on this connection and not yet committed: this is the first run, in the original request.
+    Stream(u64),
+    /// The replay with this token.
+    Token(&'a str),
+}
+
+/// How to run a stream's script again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay<'a> {
+    /// Whether the script has a callback, and is run when a topic wakes.
+    pub render: bool,
+    /// Whether what is the same as what was sent last is not sent again.
+    pub only_changes: bool,
+    /// Milliseconds after which the callback runs without a wake; 0: never.
+    pub poll: u32,
+    /// Seconds after which the script is asked again whether the client may have the stream; 0: only when it renders.
+    pub reauthorize: u32,
+    /// Streams of the same script with the same key are rendered once for all.
+    pub share: Option<&'a str>,
+    /// The request to send again.
+    #[serde(borrow)]
+    pub request: OriginalRequest<'a>,
+}
+
+/// The request that a stream came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginalRequest<'a> {
+    /// The script's path, for the log and to tell scripts apart.
+    pub script: &'a str,
+    /// How the server is asked.
+    #[serde(borrow)]
+    pub protocol: Protocol<'a>,
+    /// FastCGI parameters or HTTP headers, in their order.
+    pub fields: Vec<(&'a Bytes, &'a Bytes)>,
+    /// The body.
+    pub body: &'a Bytes,
+    /// The client's `REMOTE_ADDR` and `REMOTE_PORT`.
+    pub remote: (&'a str, &'a str),
+    /// The Last-Event-ID it came with.
+    pub last_event_id: Option<&'a str>,
+}
+
+/// What the worker's own listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol<'a> {
+    /// FPM.
+    FastCgi,
+    /// `php -S` and Apache.
+    Http {
+        /// `GET`, …
+        method: &'a str,
+        /// Path and query as they were requested.
+        target: &'a str,
+    },
+}
+
+/// Why a script is run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// A topic woke.
+    Wake,
+    /// `poll` is over.
+    Poll,
+    /// `reauthorize` is over.
+    Reauthorize,
+    /// The run before this one failed.
+    Retry,
+}
+
+impl Reason {
+    /// As `sse_render()` tells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wake => "wake",
+            Self::Poll => "poll",
+            Self::Reauthorize => "reauthorize",
+            Self::Retry => "retry",
+        }
+    }
 }
 
 /// How bytes are wrapped on a stream's connection.
@@ -135,12 +258,33 @@ pub enum Reply<'a> {
     Attached {
         /// Names the stream on this connection, and in the log.
         stream: u64,
+        /// The hub has what others of the same `share` were sent last, and sends it to this stream as well.
+        rendered: bool,
     },
     /// The hub holds the event.
     Published {
         /// The event's id: the publisher's own, or the hub's.
         id: &'a str,
     },
+    /// The token is the hub's.
+    Replayed {
+        /// The stream that the script is run for.
+        stream: u64,
+        /// Why.
+        reason: Reason,
+        /// The client's `REMOTE_ADDR` and `REMOTE_PORT` in the original request.
+        remote: (&'a str, &'a str),
+        /// The Last-Event-ID as of now.
+        last_event_id: Option<&'a str>,
+    },
+    /// What has happened since the callback's last run.
+    Events {
+        /// Events and triggers; a trigger of `**` stands for those that were too many to be kept.
+        #[serde(borrow)]
+        events: Vec<Delivery<'a>>,
+    },
+    /// The hub has taken it.
+    Done,
     /// The id of the newest event.
     Cursor {
         /// An id that streams can start from.
@@ -167,6 +311,10 @@ pub enum ErrorCode {
     Invalid,
     /// `sse.max_streams` or the descriptor limit is reached; later it may work.
     Full,
+    /// The stream could be held, but its script could not be run again.
+    NoReplay,
+    /// No such token, or none any more: its stream has ended, or its time is over.
+    Unknown,
 }
 
 /// What a [`Framing::Message`] stream carries.

@@ -36,9 +36,9 @@ fn an_idle_stream_costs_little_and_gives_it_back() {
                 let (near, far) = UnixStream::pair().expect("a pair");
                 let own = format!("user.{number}.changes");
                 let patterns = if own_topics { vec![own.as_str(), "news", "chat.*"] } else { vec!["news"] };
-                let request = Request::Attach { patterns, heartbeat: 15, retry: 2000 };
+                let request = Request::Attach { patterns, heartbeat: 15, retry: 2000, replay: None };
                 let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
-                    Ok(Reply::Attached { stream }) => stream,
+                    Ok(Reply::Attached { stream, .. }) => stream,
                     other => panic!("not attached: {other:?}"),
                 };
                 commit(&client, stream, Framing::FastCgi { request: 1 });

@@ -129,7 +129,7 @@ fn an_attach_is_checked() {
 fn an_attach_needs_a_stream_socket() {
     let hub = Hub::new();
     let mut client = hub.client();
-    let request = Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0 };
+    let request = Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, replay: None };
     assert_eq!(text(client.call(&request, None, PATIENCE)), "no connection came with the request");
     let file = std::fs::File::open("/dev/null").expect("there is one");
     let error = text(client.call(&request, Some(file.as_fd()), PATIENCE));
@@ -137,7 +137,7 @@ fn an_attach_needs_a_stream_socket() {
     // A listening socket is one, but nobody is at the other end.
     let (listener, _folder) = listener();
     match client.call(&request, Some(listener.as_fd()), PATIENCE) {
-        Ok(Reply::Attached { stream }) => support::commit(&client, stream, Framing::Raw),
+        Ok(Reply::Attached { stream, .. }) => support::commit(&client, stream, Framing::Raw),
         other => panic!("not attached: {other:?}"),
     }
     hub.until("it has ended", |stats| stats["streams"]["closed"]["client"] == json!(1));

@@ -108,6 +108,18 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// A text of at least one character.
+    ///
+    /// # Errors
+    /// `Argument` for anything else.
+    pub fn text(&mut self, name: &'static str) -> Result<Option<&'a str>, Problem> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match text(value).filter(|text| !text.is_empty()) {
+            Some(text) => Ok(Some(text)),
+            None => self.wrong(name, "a string of UTF-8 that is not empty", value),
+        }
+    }
+
     /// True or false.
     ///
     /// # Errors

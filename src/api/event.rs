@@ -1,14 +1,21 @@
-//! `SseEvent`: what a PHP process reads from a subscription.
+//! `SseEvent`: what a PHP process reads from a subscription or in a callback, and what a callback may return.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use ext_php_rs::args::Arg;
 use ext_php_rs::builders::{ClassBuilder, FunctionBuilder};
+use ext_php_rs::exception::PhpException;
 use ext_php_rs::ffi;
-use ext_php_rs::flags::{ClassFlags, MethodFlags};
-use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::flags::{ClassFlags, DataType, MethodFlags};
+use ext_php_rs::types::{ZendObject, ZendStr, Zval};
 use ext_php_rs::zend::{ClassEntry, ExecuteData, ZendType};
+use sse_hub::event::NewEvent;
+use sse_hub::topic;
 use sse_hub::wire::Delivery;
+
+use super::exceptions::Problem;
+use crate::zend;
 
 static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -37,9 +44,13 @@ const PROPERTIES: [(&CStr, u32); 5] = [
 /// # Errors
 /// If the engine refuses it.
 pub fn register() -> ext_php_rs::error::Result<()> {
-    extern "C" fn construct(_: &mut ExecuteData, _: &mut Zval) {}
+    let constructor = FunctionBuilder::constructor(construct)
+        .arg(Arg::new("data", DataType::Mixed).default("null"))
+        .arg(Arg::new("event", DataType::String).allow_null().default("null"))
+        .arg(Arg::new("id", DataType::String).allow_null().default("null"))
+        .required_args(0);
     ClassBuilder::new("SseEvent")
-        .method(FunctionBuilder::constructor(construct), MethodFlags::Private)
+        .method(constructor, MethodFlags::Public)
         .flags(ClassFlags::Final | ClassFlags::NotSerializable)
         .registration(|class, _| {
             for (name, mask) in PROPERTIES {
@@ -48,6 +59,105 @@ pub fn register() -> ext_php_rs::error::Result<()> {
             CLASS.store(class, Ordering::Release);
         })
         .register()
+}
+
+extern "C" fn construct(call: &mut ExecuteData, _: &mut Zval) {
+    let (mut data, mut event, mut id) = (
+        Arg::new("data", DataType::Mixed),
+        Arg::new("event", DataType::String).allow_null(),
+        Arg::new("id", DataType::String).allow_null(),
+    );
+    let (parser, object) = call.parser_object();
+    // Where an argument has the wrong type, the engine's error is set already.
+    if parser.not_required().arg(&mut data).arg(&mut event).arg(&mut id).parse().is_err() {
+        return;
+    }
+    let Some(object) = object else { return };
+    let made = optional(event.zval(), 2, "event")
+        .and_then(|event| Ok((event, optional(id.zval(), 3, "id")?)))
+        .and_then(|(event, id)| made(object, data.zval(), event.as_deref(), id.as_deref()));
+    if let Err(problem) = made {
+        // Only a thrown exception in its place can be told, and one is thrown then.
+        let _ = PhpException::from(problem).throw();
+    }
+}
+
+/// The argument `?string`.
+fn optional(value: Option<&mut &mut Zval>, position: usize, name: &str) -> Result<Option<String>, Problem> {
+    let Some(value) = value.map(|value| value.dereference()).filter(|value| !value.is_null()) else { return Ok(None) };
+    value.string().filter(|_| value.is_string()).map(Some).ok_or_else(|| {
+        let given = zend::type_name(value);
+        Problem::Type(format!(
+            "SseEvent::__construct(): Argument #{position} (${name}) must be of type ?string, {given} given"
+        ))
+    })
+}
+
+fn made(
+    object: &mut ZendObject,
+    data: Option<&mut &mut Zval>,
+    name: Option<&str>,
+    id: Option<&str>,
+) -> Result<(), Problem> {
+    NewEvent { name, id, ..NewEvent::default() }.check_content()?;
+    let mut values: [Zval; 5] = std::array::from_fn(|_| Zval::new());
+    let [own, topic, event, value, trigger] = &mut values;
+    let set = |error: ext_php_rs::error::Error| Problem::Other(error.to_string());
+    own.set_string(id.unwrap_or_default(), false).map_err(set)?;
+    topic.set_string("", false).map_err(set)?;
+    match name {
+        Some(name) => event.set_string(name, false).map_err(set)?,
+        None => event.set_null(),
+    }
+    match data {
+        Some(data) => *value = data.dereference().shallow_clone(),
+        None => value.set_null(),
+    }
+    trigger.set_bool(false);
+    fill(object, &mut values);
+    Ok(())
+}
+
+/// Whether a value is an event.
+pub fn is_event(value: &Zval) -> bool {
+    let class = CLASS.load(Ordering::Acquire);
+    value.dereference().object().is_some_and(|object| std::ptr::eq(object.ce, class))
+}
+
+/// What an event is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// A string.
+    pub id: Zval,
+    /// A string or null.
+    pub name: Zval,
+    /// Anything.
+    pub data: Zval,
+    /// It is a wake.
+    pub is_trigger: bool,
+}
+
+/// The parts of a value that is an event.
+pub fn parts(value: &Zval) -> Option<Parts> {
+    if !is_event(value) {
+        return None;
+    }
+    let object = std::ptr::from_ref(value.dereference().object()?).cast_mut();
+    let class = CLASS.load(Ordering::Acquire);
+    let property = |name: &CStr| {
+        let mut space = Zval::new();
+        // SAFETY: the class has these properties, and reading a plain property runs no user code.
+        let read = unsafe {
+            ffi::zend_read_property(class, object, name.as_ptr(), name.count_bytes(), true, &raw mut space).as_ref()
+        };
+        read.map_or_else(Zval::null, Zval::shallow_clone)
+    };
+    Some(Parts {
+        id: property(c"id"),
+        name: property(c"event"),
+        data: property(c"data"),
+        is_trigger: property(c"isTrigger").bool().unwrap_or(false),
+    })
 }
 
 fn declare(class: &mut ClassEntry, name: &CStr, mask: u32) {
@@ -72,11 +182,12 @@ fn declare(class: &mut ClassEntry, name: &CStr, mask: u32) {
     }
 }
 
-/// The PHP object of a delivery; `None` for a heartbeat.
+/// The PHP object of a delivery; `None` for a heartbeat. Its topic is the first of the event's own that matches one of the
+/// patterns.
 ///
 /// # Errors
 /// If the engine can't make the values.
-pub fn object(delivery: &Delivery<'_>, matching: impl Fn(&str) -> bool) -> ext_php_rs::error::Result<Option<Zval>> {
+pub fn object(delivery: &Delivery<'_>, patterns: &[&str]) -> ext_php_rs::error::Result<Option<Zval>> {
     let mut values: [Zval; 5] = std::array::from_fn(|_| Zval::new());
     let [id, topic, event, data, trigger] = &mut values;
     match delivery {
@@ -89,7 +200,8 @@ pub fn object(delivery: &Delivery<'_>, matching: impl Fn(&str) -> bool) -> ext_p
             trigger.set_bool(true);
         }
         Delivery::Event { id: own, topics, name, data: bytes } => {
-            let first = topics.iter().find(|topic| matching(topic)).or(topics.first());
+            let watched = |name: &&&str| patterns.iter().any(|pattern| topic::matches(pattern, name));
+            let first = topics.iter().find(watched).or(topics.first());
             id.set_string(own, false)?;
             topic.set_string(first.copied().unwrap_or_default(), false)?;
             match name {
@@ -102,15 +214,20 @@ pub fn object(delivery: &Delivery<'_>, matching: impl Fn(&str) -> bool) -> ext_p
     }
     let class = CLASS.load(Ordering::Acquire);
     let mut object = Zval::new();
-    // SAFETY: the class is registered and can be instantiated; the engine copies each value it is given. Properties
-    // that are read-only may be written once, from the class's own scope, which this function takes.
-    unsafe {
-        ffi::object_init_ex(&raw mut object, class);
-        if let Some(target) = object.object_mut() {
-            for ((name, _), value) in PROPERTIES.iter().zip(&mut values) {
-                ffi::zend_update_property(class, target, name.as_ptr(), name.count_bytes(), value);
-            }
-        }
+    // SAFETY: the class is registered and can be instantiated.
+    unsafe { ffi::object_init_ex(&raw mut object, class) };
+    if let Some(target) = object.object_mut() {
+        fill(target, &mut values);
     }
     Ok(Some(object))
+}
+
+/// Writes the properties of a new object.
+fn fill(object: &mut ZendObject, values: &mut [Zval; 5]) {
+    let class = CLASS.load(Ordering::Acquire);
+    for ((name, _), value) in PROPERTIES.iter().zip(values) {
+        // SAFETY: the engine copies each value it is given. Properties that are read-only may be written once, from the
+        // class's own scope, which this function takes; a second time the engine throws its own error.
+        unsafe { ffi::zend_update_property(class, object, name.as_ptr(), name.count_bytes(), value) };
+    }
 }

@@ -1,10 +1,14 @@
 //! What PHP sees: functions and classes, one file a noun.
 
 pub mod arguments;
+pub mod callback;
+pub mod data;
 pub mod event;
 pub mod exceptions;
 pub mod hub;
+pub mod options;
 pub mod publish;
+pub mod render;
 pub mod stats;
 pub mod stream;
 pub mod subscription;
@@ -14,6 +18,6 @@ use ext_php_rs::builders::ModuleBuilder;
 
 /// Adds all functions and classes to the module, but those that are registered when it starts.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
-    let module = hub::declare(publish::declare(stats::declare(stream::declare(module))));
+    let module = hub::declare(publish::declare(render::declare(stats::declare(stream::declare(module)))));
     module.class::<trigger::SseTrigger>().class::<subscription::SseSubscription>()
 }

@@ -8,12 +8,9 @@ use sse_hub::client::ClientError;
 use sse_hub::event::NewEvent;
 use sse_hub::wire::{Reply, Request};
 
-use super::arguments;
 use super::exceptions::{Problem, settle};
-use crate::{ini, spawn, zend};
-
-/// `JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR`.
-const JSON_FLAGS: i64 = 64 | 256 | 4_194_304;
+use super::{arguments, data};
+use crate::{ini, spawn};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -49,15 +46,7 @@ fn checked(
         let limit = ini::MAX_RETRY;
         Problem::Argument(format!("sse_publish(): $retry must be from 0 to {limit} milliseconds, {ms} given"))
     })?;
-    let data = data.dereference();
-    let json;
-    let text = if data.is_string() {
-        data
-    } else {
-        json = zend::call("json_encode", &[&data.shallow_clone(), &JSON_FLAGS])
-            .map_err(|why| Problem::no_value("json_encode", why))?;
-        &json
-    };
+    let text = data::text(data)?;
     let data = text.zend_str().map(ZendStr::as_bytes).unwrap_or_default();
     publish(&NewEvent { topics, name, id, retry, data })
 }

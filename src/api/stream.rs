@@ -1,21 +1,26 @@
 //! `sse_stream()`.
 
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::client::ClientError;
-use sse_hub::wire::ErrorCode;
+use sse_hub::wire::{ErrorCode, Replay};
 
-use super::arguments::{self, Options};
+use super::callback::{Callback, Frames};
 use super::exceptions::{Problem, settle};
+use super::options::Wanted;
 use crate::handoff::{self, Connection, NoHandOff};
-use crate::response::{self, Interrupted, Wanted};
+use crate::original::Original;
+use crate::rendering::{self, Rendering};
+use crate::response::{self, Interrupted};
 use crate::spawn::{self, Held, SpawnError};
-use crate::{blocking, ini, zend};
+use crate::{blocking, zend};
 
 /// Seconds after which a client that found the hub full may try again.
 const RETRY_AFTER: u32 = 5;
@@ -28,7 +33,7 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// Makes the response an event stream. See stubs/sse.stub.php.
 ///
 /// # Errors
-/// `SseInvalidArgument`, `SseUnavailable`, `SseException`; nothing has been changed then.
+/// `SseInvalidArgument`, `SseUnavailable`, `SseException`; nothing has been sent then.
 #[php_function]
 pub fn sse_stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> PhpResult<bool> {
     let render = render.filter(|render| !render.is_null());
@@ -38,7 +43,7 @@ pub fn sse_stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHas
 /// How a call ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The hub has the stream.
+    /// The hub has the stream, or what was rendered for it.
     HandedOver,
     /// The response is complete: the client has left, or wanted headers only, or was refused.
     Served,
@@ -60,27 +65,48 @@ pub enum Attached {
     Refused(Outcome),
 }
 
+/// Why a stream is not handed over after all.
+enum Stays {
+    /// For this reason; it is to be served in the worker.
+    InWorker(String),
+    /// The call has failed.
+    Failed(Problem),
+}
+
+impl<T: Into<Problem>> From<T> for Stays {
+    fn from(problem: T) -> Self {
+        Self::Failed(problem.into())
+    }
+}
+
 /// A checked call.
 pub struct Stream<'a> {
-    patterns: Vec<&'a str>,
-    heartbeat: u32,
-    retry: u32,
-    detach: bool,
-    headers: Vec<String>,
+    /// What the caller wants.
+    pub wanted: Wanted<'a>,
+    /// What is to be run for it.
+    pub callback: Option<Callback<'a>>,
 }
 
 fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> Result<Outcome, Problem> {
-    let stream = Stream::new(topics, render, options)?;
-    if response::check()? == Wanted::HeadersOnly {
+    let wanted = Wanted::new(topics, render, options)?;
+    let callback = render.map(|callable| Callback::new(callable, wanted.event)).transpose()?;
+    let stream = Stream { wanted, callback };
+    if IN_CALLBACK.get() {
+        return Err(Problem::Other("sse_stream() can't be called by its own $render".into()));
+    }
+    if response::check()? == response::Wanted::HeadersOnly {
         return Ok(stream.headers_only());
     }
-    if stream.detach {
+    if let Some(rendering) = rendering::current() {
+        return stream.replay(&rendering);
+    }
+    if stream.wanted.detach {
         match handoff::find() {
-            Ok(connection) => {
-                if let Some(outcome) = stream.hand_over(connection)? {
-                    return Ok(outcome);
-                }
-            }
+            Ok(connection) => match stream.hand_over(connection) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Stays::InWorker(reason)) => stays_in_worker(&reason),
+                Err(Stays::Failed(problem)) => return Err(problem),
+            },
             Err(NoHandOff::Unsupported(_)) => {}
             Err(reason @ NoHandOff::Unproved(_)) => stays_in_worker(&reason.to_string()),
         }
@@ -88,48 +114,24 @@ fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>)
     blocking::serve(&stream)
 }
 
-impl<'a> Stream<'a> {
-    fn new(topics: &'a Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> Result<Self, Problem> {
-        const FUNCTION: &str = "sse_stream()";
-        let patterns = arguments::patterns(FUNCTION, topics)?;
-        if let Some(other) = render.filter(|render| !render.is_callable()) {
-            let given = zend::type_name(other);
-            return Err(Problem::Type(format!(
-                "{FUNCTION}: Argument #2 ($render) must be of type ?callable, {given} given; options are the third argument, \
-                 or named: options: [...]"
-            )));
-        }
-        if render.is_some() {
-            return Err(Problem::Argument(format!(
-                "{FUNCTION}: $render is not available in this version; publish events with sse_publish() instead"
-            )));
-        }
-        let mut options = Options::new(FUNCTION, options);
-        let heartbeat = options.number("heartbeat", "seconds, 0 for none", ini::MAX_HEARTBEAT)?;
-        let retry = options.number("retry", "milliseconds, 0 for none", ini::MAX_RETRY)?;
-        let detach = options.boolean("detach")?;
-        let headers = options.headers("headers")?;
-        options.finish()?;
-        Ok(Self {
-            patterns,
-            heartbeat: heartbeat.map_or_else(ini::heartbeat, Ok)?,
-            retry: retry.map_or_else(ini::retry, Ok)?,
-            detach: detach.unwrap_or(true) && ini::detach()?,
-            headers,
-        })
-    }
+thread_local! {
+    /// A callback runs.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
 
+impl Stream<'_> {
     /// Asks the hub to hold a connection for this stream.
     ///
     /// # Errors
-    /// `Unavailable` if there is no hub.
-    pub fn attach(&self, descriptor: BorrowedFd<'_>) -> Result<Attached, Problem> {
-        match spawn::attach(&self.patterns, self.heartbeat, self.retry, descriptor) {
+    /// `SpawnError` if there is no hub, or if it can't send the request again.
+    pub fn attach(&self, descriptor: BorrowedFd<'_>, replay: Option<Replay<'_>>) -> Result<Attached, SpawnError> {
+        let Wanted { patterns, heartbeat, retry, .. } = &self.wanted;
+        match spawn::attach(patterns, *heartbeat, *retry, replay, descriptor) {
             Ok(held) => Ok(Attached::Held(held)),
             Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::Full, .. })) => {
                 Ok(Attached::Refused(self.refuse()))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -138,9 +140,32 @@ impl<'a> Stream<'a> {
     /// # Errors
     /// [`Interrupted`] if user code that ran meanwhile did not return.
     pub fn begin(&self, extra: Option<&str>) -> Result<(), Interrupted> {
-        let mut headers = self.headers.clone();
+        let mut headers = self.wanted.headers.clone();
         headers.extend(extra.map(str::to_owned));
         response::begin(&headers)
+    }
+
+    /// Runs the callback, with the session let go.
+    ///
+    /// # Errors
+    /// `Pending` if it did not return; `Argument` if what it returned can't be sent.
+    pub fn run(&self, callback: &Callback<'_>, events: Vec<Zval>) -> Result<Frames, Problem> {
+        response::close_session().map_err(|Interrupted| Problem::Pending)?;
+        IN_CALLBACK.set(true);
+        let frames = callback.run(events);
+        IN_CALLBACK.set(false);
+        frames
+    }
+
+    /// The callback's first run, if it is to have one.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_first(&self) -> Result<Frames, Problem> {
+        match &self.callback {
+            Some(callback) if self.wanted.initial => self.run(callback, Vec::new()),
+            _ => Ok(Frames::default()),
+        }
     }
 
     fn headers_only(&self) -> Outcome {
@@ -156,16 +181,51 @@ impl<'a> Stream<'a> {
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
 
-    /// Hands the connection over. `None` if that failed after the headers were sent, and the stream is now to be served
-    /// in the worker, which still has the connection.
-    fn hand_over(&self, connection: Connection) -> Result<Option<Outcome>, Problem> {
-        let held = match self.attach(connection.descriptor())? {
-            Attached::Held(held) => held,
-            Attached::Refused(outcome) => return Ok(Some(outcome)),
+    /// This request is one that the hub has sent again: the hub gets what the callback returns, and nobody reads the
+    /// response.
+    fn replay(&self, rendering: &Rendering) -> Result<Outcome, Problem> {
+        let patterns = &self.wanted.patterns;
+        let frames = match &self.callback {
+            None => Some(Frames::default()),
+            Some(callback) => match rendering.events(patterns)? {
+                Some(events) => Some(self.run(callback, events)?),
+                None => None,
+            },
         };
+        if let Some(frames) = frames {
+            rendering.finish(self.callback.is_some(), patterns, &frames)?;
+        }
+        let begun = self.begin(None);
+        response::silence();
+        Ok(begun.map_or_else(Outcome::from, |()| Outcome::HandedOver))
+    }
+
+    /// Hands the connection over. Where that is not possible, the worker still has it.
+    fn hand_over(&self, connection: Connection) -> Result<Outcome, Stays> {
+        let original = match self.wanted.replays(self.callback.is_some()) {
+            true => {
+                let cannot = |why| Stays::InWorker(format!("its request can't be sent again for a render: {why}"));
+                Some(Original::capture().map_err(cannot)?)
+            }
+            false => None,
+        };
+        let replay = original.as_ref().map(|original| self.wanted.replay(self.callback.is_some(), original));
+        let held = match self.attach(connection.descriptor(), replay) {
+            Ok(Attached::Held(held)) => held,
+            Ok(Attached::Refused(outcome)) => return Ok(outcome),
+            Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::NoReplay, message })) => {
+                return Err(Stays::InWorker(message));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // From here on wakes are kept for this stream, so that none is lost between what the callback reads now and later.
+        if let Err(problem) = self.begin_with_output(&held) {
+            spawn::abort(&held);
+            return Err(problem.into());
+        }
         if let Err(interrupted) = self.begin(connection.extra_header()) {
             spawn::abort(&held);
-            return Ok(Some(interrupted.into()));
+            return Ok(interrupted.into());
         }
         let committed = connection.framing().map_err(|error| error.to_string()).and_then(|framing| {
             // The hub may write from here on, and this worker must not: it only replaces its descriptor.
@@ -176,15 +236,44 @@ impl<'a> Stream<'a> {
                 let released = connection.release();
                 response::silence();
                 match released {
-                    Ok(()) => Ok(Some(Outcome::HandedOver)),
-                    Err(error) => Err(Problem::Other(format!("the connection could not be let go: {error}"))),
+                    Ok(()) => Ok(Outcome::HandedOver),
+                    Err(error) => Err(Problem::Other(format!("the connection could not be let go: {error}")).into()),
                 }
             }
             Err(reason) => {
                 spawn::abort(&held);
-                stays_in_worker(&reason);
-                Ok(None)
+                Err(Stays::InWorker(reason))
             }
+        }
+    }
+
+    fn begin_with_output(&self, held: &Held) -> Result<(), Problem> {
+        if held.rendered {
+            return Ok(());
+        }
+        let frames = self.run_first()?;
+        if frames.bytes.is_empty() {
+            return Ok(());
+        }
+        Ok(spawn::rendered_first(held, &self.wanted.patterns, &frames)?)
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether the hub has to be able to send the request again.
+    fn replays(&self, render: bool) -> bool {
+        render || !self.reauthorize.is_zero()
+    }
+
+    fn replay<'b>(&'b self, render: bool, original: &'b Original) -> Replay<'b> {
+        let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        Replay {
+            render,
+            only_changes: self.only_changes,
+            poll: milliseconds(self.poll),
+            reauthorize: u32::try_from(self.reauthorize.as_secs()).unwrap_or(u32::MAX),
+            share: self.share,
+            request: original.wire(),
         }
     }
 }

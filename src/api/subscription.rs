@@ -1,7 +1,7 @@
 //! `SseSubscription`: events read by a PHP process, such as a queue worker or a test.
 
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use ext_php_rs::exception::PhpResult;
@@ -11,13 +11,11 @@ use ext_php_rs::zend::ce;
 use ext_php_rs::{php_class, php_impl};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
-use sse_hub::wire::{self, Delivery, Framing, PREFIX};
-use sse_hub::{config, topic};
+use sse_hub::wire::Framing;
 
 use super::arguments::{self, Options};
-use super::event;
 use super::exceptions::{Problem, settle};
+use crate::deliveries::{Deliveries, Read};
 use crate::{blocking, spawn, zend};
 
 /// See stubs/sse.stub.php.
@@ -29,7 +27,7 @@ pub struct SseSubscription {
     patterns: Vec<String>,
     timeout: Option<Duration>,
     place: RefCell<Place>,
-    reader: RefCell<Reader>,
+    deliveries: RefCell<Deliveries>,
 }
 
 /// Where the iteration is.
@@ -38,19 +36,6 @@ struct Place {
     current: Option<Zval>,
     /// Events read before the current one; -1 before the first.
     position: i64,
-}
-
-/// What comes from the hub.
-#[derive(Debug)]
-struct Reader {
-    socket: OwnedFd,
-    inbox: Vec<u8>,
-}
-
-/// What reading without waiting gave.
-enum Read {
-    Event(Zval),
-    Nothing,
 }
 
 #[php_impl]
@@ -103,13 +88,13 @@ impl SseSubscription {
         let timeout = options.seconds("timeout")?.map(Duration::from_secs_f64);
         options.finish()?;
         let (ours, theirs) = blocking::pair()?;
-        let held = spawn::attach(&patterns, 0, 0, theirs.as_fd())?;
+        let held = spawn::attach(&patterns, 0, 0, None, theirs.as_fd())?;
         spawn::commit(&held, Framing::Message)?;
         Ok(Self {
             patterns: patterns.into_iter().map(Into::into).collect(),
             timeout,
             place: RefCell::new(Place { current: None, position: -1 }),
-            reader: RefCell::new(Reader { socket: ours, inbox: Vec::new() }),
+            deliveries: RefCell::new(Deliveries::new(ours)),
         })
     }
 
@@ -129,11 +114,19 @@ impl SseSubscription {
     fn receive(&self) -> Result<Option<Zval>, Problem> {
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         loop {
-            let read = self.reader.borrow_mut().read(&self.patterns)?;
+            let patterns: Vec<&str> = self.patterns.iter().map(String::as_str).collect();
+            let read = self.deliveries.borrow_mut().read(&patterns)?;
             match read {
                 Read::Event(event) => return Ok(Some(event)),
+                Read::Heartbeat => {}
                 Read::Nothing if self.wait(deadline)? => {}
                 Read::Nothing => return Ok(None),
+                Read::End => {
+                    return Err(Problem::Unavailable(
+                        "the hub ended the subscription: it stopped, or this process read too slowly (sse.stream_buffer)"
+                            .into(),
+                    ));
+                }
             }
         }
     }
@@ -146,8 +139,9 @@ impl SseSubscription {
             return Ok(false);
         }
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let polled =
-            rustix::event::poll(&mut [PollFd::new(&self.reader.borrow().socket, PollFlags::IN)], timeout.as_ref());
+        let deliveries = self.deliveries.borrow();
+        let polled = rustix::event::poll(&mut [PollFd::new(&deliveries.socket(), PollFlags::IN)], timeout.as_ref());
+        drop(deliveries);
         match polled {
             Ok(_) => Ok(true),
             Err(Errno::INTR) => {
@@ -156,50 +150,5 @@ impl SseSubscription {
             }
             Err(error) => Err(Problem::Unavailable(format!("waiting for events failed: {error}"))),
         }
-    }
-}
-
-impl Reader {
-    /// Takes what has come, up to the first event.
-    fn read(&mut self, patterns: &[String]) -> Result<Read, Problem> {
-        loop {
-            if let Some(event) = self.buffered(patterns)? {
-                return Ok(Read::Event(event));
-            }
-            let mut chunk = [0; 16 * 1024];
-            match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::DONTWAIT) {
-                Ok((0, _)) | Err(Errno::CONNRESET) => {
-                    return Err(Problem::Unavailable(
-                        "the hub ended the subscription: it stopped, or this process read too slowly (sse.stream_buffer)"
-                            .into(),
-                    ));
-                }
-                Ok((read, _)) => self.inbox.extend_from_slice(&chunk[..read]),
-                Err(Errno::AGAIN) => return Ok(Read::Nothing),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(Problem::Unavailable(format!("reading events failed: {error}"))),
-            }
-        }
-    }
-
-    /// The first event of the inbox, if it is complete.
-    fn buffered(&mut self, patterns: &[String]) -> Result<Option<Zval>, Problem> {
-        // The hub's own limits may be larger than this process's settings.
-        let limit = wire::max_message(config::MAX_EVENT_SIZE as usize, config::MAX_TOPICS as usize);
-        let nonsense = |error: wire::WireError| Problem::Other(format!("the hub's message makes no sense: {error}"));
-        while let Some(size) = wire::announced(&self.inbox, limit).map_err(nonsense)? {
-            let end = PREFIX + size;
-            if self.inbox.len() < end {
-                return Ok(None);
-            }
-            let delivery: Delivery<'_> = wire::decode(&self.inbox[PREFIX..end]).map_err(nonsense)?;
-            let wanted = |name: &str| patterns.iter().any(|pattern| topic::matches(pattern, name));
-            let event = event::object(&delivery, wanted).map_err(|error| Problem::Other(error.to_string()))?;
-            self.inbox.drain(..end);
-            if event.is_some() {
-                return Ok(event);
-            }
-        }
-        Ok(None)
     }
 }

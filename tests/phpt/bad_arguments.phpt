@@ -38,7 +38,7 @@ attempt(fn () => sse_publish('a', NAN));
 attempt(fn () => sse_stream('a*'));
 attempt(fn () => sse_stream('**.a'));
 attempt(fn () => sse_stream(['a', 'b', 'c', 'd']));
-attempt(fn () => sse_stream('a', fn () => 1));
+attempt(fn () => sse_stream('a', 'no_such_function'));
 attempt(fn () => sse_stream('a', ['heartbeat' => 5]));
 attempt(fn () => sse_stream('a', options: ['headers' => ['X-A: b']]));
 attempt(fn () => sse_stream('a', options: ['heartbeat' => -1]));
@@ -48,6 +48,23 @@ attempt(fn () => sse_stream('a', options: ['detach' => 'no']));
 attempt(fn () => sse_stream('a', options: ['headers' => ["X-A\r\nSet-Cookie" => 'x']]));
 attempt(fn () => sse_stream('a', options: ['headers' => ['X-A' => "x\r\nSet-Cookie: y"]]));
 attempt(fn () => sse_stream('a', options: ['headers' => ['content-type' => 'text/plain']]));
+attempt(fn () => sse_stream('a', options: ['reauthorize' => 1.5]));
+attempt(fn () => sse_stream('a', options: ['poll' => 1]));
+attempt(fn () => sse_stream('a', fn () => 1, ['poll' => 0.01]));
+attempt(fn () => sse_stream('a', fn () => 1, ['poll' => '1']));
+attempt(fn () => sse_stream('a', fn () => 1, ['share' => '']));
+attempt(fn () => sse_stream('a', fn () => 1, ['share' => str_repeat('k', 256)]));
+attempt(fn () => sse_stream('a', fn () => 1, ['event' => "a\nb"]));
+attempt(fn () => sse_stream('a', fn () => 1, ['initial' => 1]));
+attempt(fn () => sse_stream('a', fn () => 1, ['only_changes' => 'yes']));
+attempt(fn () => sse_stream('a', fn () => "bin\xff"));
+attempt(fn () => sse_stream('a', fn () => str_repeat('x', 101)));
+attempt(fn () => sse_stream('a', fn () => NAN));
+attempt(fn () => sse_stream('a', fn () => throw new DomainException('thrown by the callback')));
+attempt(fn () => sse_stream('a', fn () => sse_stream('a')));
+attempt(fn () => new SseEvent('x', id: "a\nb"));
+attempt(fn () => new SseEvent('x', ''));
+attempt(fn () => new SseEvent('x', []));
 attempt(fn () => new SseSubscription('a', ['timeout' => 'soon']));
 attempt(fn () => new SseSubscription(null));
 ?>
@@ -73,15 +90,32 @@ JsonException: Inf and NaN cannot be JSON encoded
 SseInvalidArgument: pattern 'a*': '*' must be a whole segment, as in 'orders.*.status'
 SseInvalidArgument: pattern '**.a': '**' may only be the last segment, as in 'orders.**'
 SseInvalidArgument: sse_stream(): 4 topics given; sse.max_topics allows 3
-SseInvalidArgument: sse_stream(): $render is not available in this version; publish events with sse_publish() instead
+TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, string given; options are the third argument, or named: options: [...]
 TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, array given; options are the third argument, or named: options: [...]
 SseInvalidArgument: sse_stream(): option 'headers' must be an array of name => value, such as ['X-A' => 'b']; a list was given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given
-SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, detach, headers
+SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, detach, headers, reauthorize, event, initial, only_changes, poll, share
 SseInvalidArgument: sse_stream(): option 'detach' must be a bool, string given
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A\r\nSet-Cookie' is not a header name with a one-line string value
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A' is not a header name with a one-line string value
 SseInvalidArgument: sse_stream(): option 'headers': 'content-type' of an event stream can't be chosen
+SseInvalidArgument: sse_stream(): option 'reauthorize' must be an int from 0 to 86400 (seconds, 0 for never), float given
+SseInvalidArgument: sse_stream(): option 'poll' is for streams with a $render, and there is none
+SseInvalidArgument: sse_stream(): option 'poll' must be from 0.1 to 86400 seconds, 0.01 given; null for none
+SseInvalidArgument: sse_stream(): option 'poll' must be a number of seconds from 0, string given
+SseInvalidArgument: sse_stream(): option 'share' must be a string of UTF-8 that is not empty, string given
+SseInvalidArgument: sse_stream(): option 'share' must be at most 255 bytes long, 256 given; a hash of the key will do
+SseInvalidArgument: event name 'a\nb' contains a line break or NUL, which would end its line in the stream
+SseInvalidArgument: sse_stream(): option 'initial' must be a bool, 1 given
+SseInvalidArgument: sse_stream(): option 'only_changes' must be a bool, string given
+SseInvalidArgument: sse_stream(): what $render returned: data is not valid UTF-8 (first bad byte at offset 3); event streams are text, encode binary data, for example with base64_encode()
+SseInvalidArgument: sse_stream(): what $render returned: 109 bytes of events; sse.max_event_size allows 100 for one render; raise it, or send where the client can fetch the rest
+JsonException: Inf and NaN cannot be JSON encoded
+DomainException: thrown by the callback
+SseException: sse_stream() can't be called by its own $render
+SseInvalidArgument: event id 'a\nb' contains a line break or NUL, which would end its line in the stream
+SseInvalidArgument: event name must not be empty; leave it out instead
+TypeError: SseEvent::__construct(): Argument #2 ($event) must be of type ?string, array given
 SseInvalidArgument: SseSubscription: option 'timeout' must be a number of seconds from 0, string given
 TypeError: SseSubscription: Argument #1 ($topics) must be of type array|string, null given

@@ -1,9 +1,10 @@
 //! Where requests are done: ids, limits, counters, and the shards that the work is passed to.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::Receiver;
 use rustix::net::SocketType;
 use tracing::{debug, warn};
 
@@ -11,6 +12,8 @@ use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::id::IdClock;
 use crate::inbox::Incoming;
+use crate::render::{Output, Renders, Replayed};
+use crate::router::Of;
 use crate::router::nudges::Nudges;
 use crate::router::peer::Session;
 use crate::router::report;
@@ -21,7 +24,7 @@ use crate::shard::names::Names;
 use crate::stats::ShardStats;
 use crate::topic;
 use crate::udp;
-use crate::wire::{ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, WireError};
+use crate::wire::{ErrorCode, MAGIC, PROTOCOL, Replay, Reply, Request, VERSION, Whose, WireError};
 
 /// Descriptors that streams leave for everything else: PHP processes, shards, files.
 const DESCRIPTORS_KEPT: usize = 128;
@@ -40,6 +43,10 @@ pub(crate) struct Desk {
     pub(crate) udp: Option<udp::Receiver>,
     /// Owners that peers named and that are not watched yet.
     pub(crate) new_owners: Vec<u32>,
+    /// Streams whose scripts can be run again.
+    pub(crate) renders: Renders,
+    /// Followed streams that the shards have ended.
+    ends: Receiver<u64>,
     clock: IdClock,
     /// Id of the newest event; empty before the first.
     newest: String,
@@ -74,7 +81,14 @@ pub(crate) struct Counts {
 
 impl Desk {
     /// A desk in front of these shards.
-    pub(crate) fn new(config: Config, shards: Vec<ShardHandle>, names: Arc<Names>, descriptors: usize) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        shards: Vec<ShardHandle>,
+        names: Arc<Names>,
+        descriptors: usize,
+        renders: Renders,
+        ends: Receiver<u64>,
+    ) -> Self {
         let max_streams = match config.max_streams {
             0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
             limit => limit,
@@ -88,6 +102,8 @@ impl Desk {
             peers: 0,
             udp: None,
             new_owners: Vec::new(),
+            renders,
+            ends,
             clock: IdClock::new(),
             newest: String::new(),
             nudges: Nudges::default(),
@@ -107,12 +123,12 @@ impl Desk {
         }
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
-            Request::Attach { patterns, heartbeat, retry } => {
-                let wanted = Wanted { patterns, heartbeat, retry, descriptor, truncated };
+            Request::Attach { patterns, heartbeat, retry, replay } => {
+                let wanted = Wanted { patterns, heartbeat, retry, replay, descriptor, truncated };
                 match self.attach(wanted) {
-                    Ok(stream) => {
+                    Ok((stream, rendered)) => {
                         session.held.push(stream);
-                        session.reply(&Reply::Attached { stream });
+                        session.reply(&Reply::Attached { stream, rendered });
                     }
                     Err((code, message)) => session.error(code, &message),
                 }
@@ -121,6 +137,7 @@ impl Desk {
                 if taken(&mut session.held, stream) {
                     self.pass_nudges();
                     self.shard(stream).send(Command::Commit { stream, framing });
+                    self.renders.open(stream);
                 }
             }
             Request::Abort { stream } => {
@@ -132,6 +149,30 @@ impl Desk {
                 self.publish(session, &NewEvent { topics, name, id, retry, data });
             }
             Request::Trigger { topics } => self.trigger(&topics),
+            Request::Replayed { token } => match self.renders.replayed(token) {
+                Some(Replayed { stream, reason, remote, last_event_id }) => {
+                    session.reply(&Reply::Replayed { stream, reason, remote, last_event_id });
+                }
+                None => session.error(ErrorCode::Unknown, UNKNOWN),
+            },
+            Request::Render { token } => {
+                self.pass_nudges();
+                match self.renders.render(token) {
+                    Some(events) => session.reply(&Reply::Events { events }),
+                    None => session.error(ErrorCode::Unknown, UNKNOWN),
+                }
+            }
+            Request::Rendered { whose, render, patterns, last_id, frames } => {
+                let output = Output { render, patterns, last_id, frames };
+                match self.rendered(session, whose, output) {
+                    Ok(()) => session.reply(&Reply::Done),
+                    Err((code, message)) => session.error(code, &message),
+                }
+            }
+            Request::NotRendered { token, reason } => {
+                self.renders.not_rendered(token, reason);
+                session.reply(&Reply::Done);
+            }
             Request::Cursor => {
                 let last;
                 let id = match self.newest.as_str() {
@@ -197,21 +238,11 @@ impl Desk {
         }
     }
 
-    fn attach(&mut self, wanted: Wanted<'_>) -> Result<u64, (ErrorCode, String)> {
+    /// Holds a stream; true beside its id if it is sent what others of its `share` were.
+    fn attach(&mut self, wanted: Wanted<'_>) -> Result<(u64, bool), (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
-        let Wanted { mut patterns, heartbeat, retry, descriptor, truncated } = wanted;
-        patterns.sort_unstable();
-        patterns.dedup();
-        if patterns.is_empty() {
-            return Err(invalid("no topic given; name at least one topic or pattern to watch".into()));
-        }
-        if patterns.len() > self.config.max_topics {
-            let (count, limit) = (patterns.len(), self.config.max_topics);
-            return Err(invalid(format!("{count} topics given; sse.max_topics allows {limit} for one stream")));
-        }
-        for pattern in &patterns {
-            topic::check_pattern(pattern).map_err(|error| invalid(error.to_string()))?;
-        }
+        let Wanted { patterns, heartbeat, retry, replay, descriptor, truncated } = wanted;
+        let patterns = self.checked(patterns)?;
         if self.streams() >= self.max_streams as u64 {
             self.counts.refused_full += 1;
             return Err((ErrorCode::Full, self.full()));
@@ -228,12 +259,80 @@ impl Desk {
         if rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::STREAM) {
             return Err(invalid("what came with the request is not a stream socket".into()));
         }
+        let replay = match replay {
+            Some(replay) => {
+                let listener = self.renders.listener(socket.as_fd()).map_err(|why| (ErrorCode::NoReplay, why))?;
+                Some((listener, replay))
+            }
+            None => None,
+        };
         self.counts.attached += 1;
         let id = self.counts.attached;
-        let patterns = patterns.into_iter().map(Box::from).collect();
         self.pass_nudges();
-        self.shard(id).send(Command::Attach(Attach { id, socket, patterns, heartbeat, retry }));
-        Ok(id)
+        // A stream with a callback gets what that returns, not the events themselves.
+        let forwarded = if replay.as_ref().is_some_and(|(_, replay)| replay.render) { &[] } else { &patterns[..] };
+        let watched = forwarded.iter().copied().map(Box::from).collect();
+        let followed = replay.is_some();
+        self.shard(id).send(Command::Attach(Attach { id, socket, patterns: watched, heartbeat, retry, followed }));
+        let rendered = replay.is_some_and(|(listener, replay)| self.renders.attach(id, listener, &replay, &patterns));
+        self.pass_effects();
+        Ok((id, rendered))
+    }
+
+    /// Patterns that can be watched, in order and none twice.
+    fn checked<'a>(&self, mut patterns: Vec<&'a str>) -> Result<Vec<&'a str>, (ErrorCode, String)> {
+        let invalid = |message: String| (ErrorCode::Invalid, message);
+        patterns.sort_unstable();
+        patterns.dedup();
+        if patterns.is_empty() {
+            return Err(invalid("no topic given; name at least one topic or pattern to watch".into()));
+        }
+        if patterns.len() > self.config.max_topics {
+            let (count, limit) = (patterns.len(), self.config.max_topics);
+            return Err(invalid(format!("{count} topics given; sse.max_topics allows {limit} for one stream")));
+        }
+        for pattern in &patterns {
+            topic::check_pattern(pattern).map_err(|error| invalid(error.to_string()))?;
+        }
+        Ok(patterns)
+    }
+
+    fn rendered(
+        &mut self,
+        session: &Session,
+        whose: Whose<'_>,
+        mut output: Output<'_>,
+    ) -> Result<(), (ErrorCode, String)> {
+        output.patterns = self.checked(output.patterns)?;
+        let taken = match whose {
+            Whose::Stream(stream) => session.held.contains(&stream) && self.renders.rendered_first(stream, &output),
+            Whose::Token(token) => self.renders.rendered(token, &output),
+        };
+        self.pass_effects();
+        if taken { Ok(()) } else { Err((ErrorCode::Unknown, UNKNOWN.into())) }
+    }
+
+    /// Learns which followed streams have ended.
+    pub(crate) fn learn_ends(&mut self) {
+        while let Ok(stream) = self.ends.try_recv() {
+            self.renders.ended(stream);
+        }
+    }
+
+    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is.
+    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize]) {
+        self.pass_nudges();
+        for &place in exchanges {
+            self.renders.ready(place);
+        }
+        self.renders.turn(|place| Of::Exchange(place).into());
+        self.pass_effects();
+    }
+
+    fn pass_effects(&mut self) {
+        for (stream, command) in self.renders.take_effects() {
+            self.shard(stream).send(command);
+        }
     }
 
     fn full(&mut self) -> String {
@@ -278,6 +377,7 @@ impl Desk {
         for shard in &mut self.shards {
             shard.send(Command::Event(Arc::clone(&event)));
         }
+        self.renders.event(&event);
         session.reply(&Reply::Published { id: event.id() });
     }
 
@@ -311,6 +411,7 @@ impl Desk {
             return;
         }
         for trigger in self.nudges.take().map(Arc::new) {
+            self.renders.trigger(&trigger);
             for shard in &mut self.shards {
                 shard.send(Command::Trigger(Arc::clone(&trigger)));
             }
@@ -357,9 +458,13 @@ struct Wanted<'a> {
     patterns: Vec<&'a str>,
     heartbeat: u32,
     retry: u32,
+    replay: Option<Replay<'a>>,
     descriptor: Option<OwnedFd>,
     truncated: bool,
 }
+
+/// Of a token, or of a stream that is not held.
+const UNKNOWN: &str = "no such render, or none any more: its stream has ended or its time is over";
 
 fn out_of_descriptors(limit: usize) -> String {
     format!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::event::Event;
+use crate::stats::Ended;
 use crate::stream::Trigger;
 use crate::wire::Framing;
 
@@ -27,6 +28,8 @@ pub(crate) struct Attach {
     pub(crate) heartbeat: u32,
     /// Milliseconds; 0: not told.
     pub(crate) retry: u32,
+    /// The router has more to say about it while it is open, and wants to know when it has ended.
+    pub(crate) followed: bool,
 }
 
 /// Something for a shard to do. Shards get the commands in the router's order.
@@ -46,6 +49,27 @@ pub(crate) enum Command {
         /// Which.
         stream: u64,
     },
+    /// Send complete events to one stream, held or followed.
+    Frames {
+        /// Which.
+        stream: u64,
+        /// The events as they are in a stream.
+        frames: Arc<[u8]>,
+    },
+    /// Set what a followed stream watches.
+    Watch {
+        /// Which.
+        stream: u64,
+        /// Checked, and no pattern twice.
+        patterns: Vec<Box<str>>,
+    },
+    /// End a followed stream after what is queued for it.
+    End {
+        /// Which.
+        stream: u64,
+        /// Why.
+        why: Ended,
+    },
     /// Deliver an event.
     Event(Arc<Event>),
     /// Tell that a topic changed.
@@ -61,6 +85,7 @@ impl Command {
         match self {
             Self::Event(event) => own + event.frame().len(),
             Self::Attach(attach) => own + attach.patterns.iter().map(|pattern| pattern.len() + 32).sum::<usize>(),
+            Self::Frames { frames, .. } => own + frames.len(),
             Self::Trigger(trigger) => own + 2 * trigger.topic().len(),
             _ => own,
         }

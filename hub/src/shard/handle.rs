@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) names: Arc<Names>,
     /// Wakes the router.
     pub(crate) router: Arc<Waker>,
+    /// Tells the router which followed streams have ended.
+    pub(crate) ended: Sender<u64>,
 }
 
 /// A shard that runs.

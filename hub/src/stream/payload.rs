@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::event::Event;
+use crate::event::{Event, HEARTBEAT};
 use crate::framing::{self, Piece};
 use crate::wire::{self, Delivery, Framing};
-
-/// The comment that keeps a connection alive.
-const COMMENT: &[u8] = b":\n\n";
 
 /// [`Delivery::Heartbeat`] as a message.
 const HEARTBEAT_MESSAGE: &[u8] = &[1, 0, 0, 0, 2];
@@ -37,6 +34,8 @@ impl Trigger {
 pub(crate) enum Payload {
     /// A published event.
     Event(Arc<Event>),
+    /// Complete events, for this stream only.
+    Frames(Arc<[u8]>),
     /// A changed topic, for a reader of messages.
     Trigger(Arc<Trigger>),
     /// The first bytes of a stream.
@@ -53,10 +52,11 @@ impl Payload {
         match (self, framing) {
             (Self::Event(event), Framing::Message) => event.message(),
             (Self::Event(event), _) => event.frame(),
+            (Self::Frames(frames), _) => frames,
             (Self::Trigger(trigger), _) => &trigger.message,
             (Self::Opening(text), _) => text.as_bytes(),
             (Self::Heartbeat, Framing::Message) => HEARTBEAT_MESSAGE,
-            (Self::Heartbeat, _) => COMMENT,
+            (Self::Heartbeat, _) => HEARTBEAT,
             (Self::End, _) => &[],
         }
     }

@@ -1,0 +1,142 @@
+//! The request that a stream came from, kept so that it can be sent again.
+
+use std::sync::Arc;
+
+use super::pool::{PartId, Pool};
+use super::{fastcgi, http};
+use crate::wire::{OriginalRequest, Protocol};
+
+/// The FastCGI parameter that carries the token: no client can send it, as what clients send begins with `HTTP_`.
+const TOKEN_PARAMETER: &[u8] = b"SSE_RENDER_TOKEN";
+
+/// The header that carries it where there are only headers. One from outside has no token that the hub knows.
+const TOKEN_HEADER: &[u8] = b"Sse-Render-Token";
+
+/// A request, in parts that it shares with others.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The script's path.
+    pub(crate) script: Arc<str>,
+    /// The client's address and port, where the server would take the hub for the client.
+    pub(crate) remote: Option<Box<(Box<str>, Box<str>)>>,
+    /// The Last-Event-ID it came with.
+    pub(crate) last_event_id: Option<Box<str>>,
+    /// Encoded parameters or headers.
+    fields: Box<[PartId]>,
+    body: Option<Box<[u8]>>,
+    /// Method and target; `None`: FastCGI, which has them among its parameters.
+    http: Option<Box<(Box<str>, Box<str>)>>,
+}
+
+impl Request {
+    /// Keeps a request.
+    pub(crate) fn new(original: &OriginalRequest<'_>, script: Arc<str>, pool: &mut Pool) -> Self {
+        let pair = |(one, two): (&str, &str)| Some(Box::new((one.into(), two.into())));
+        let (http, remote) = match original.protocol {
+            Protocol::FastCgi => (None, None),
+            Protocol::Http { method, target } => (pair((method, target)), pair(original.remote)),
+        };
+        let mut part = Vec::new();
+        let fields = original.fields.iter().map(|(name, value)| {
+            part.clear();
+            match original.protocol {
+                Protocol::FastCgi => fastcgi::pair(&mut part, name, value),
+                Protocol::Http { .. } => http::field(&mut part, name, value),
+            }
+            pool.take(&part)
+        });
+        Self {
+            script,
+            remote,
+            last_event_id: original.last_event_id.map(Into::into),
+            fields: fields.collect(),
+            body: (!original.body.is_empty()).then(|| original.body.to_vec().into_boxed_slice()),
+            http,
+        }
+    }
+
+    /// Gives the shared parts back.
+    pub(crate) fn release(self, pool: &mut Pool) {
+        for part in self.fields {
+            pool.give_back(part);
+        }
+    }
+
+    /// Whether it goes to a FastCGI server.
+    pub(crate) fn is_fastcgi(&self) -> bool {
+        self.http.is_none()
+    }
+
+    /// The bytes to send.
+    pub(crate) fn bytes(&self, pool: &Pool, token: &str, last_event_id: Option<&str>) -> Vec<u8> {
+        let mut fields = Vec::new();
+        for part in &self.fields {
+            fields.extend_from_slice(pool.bytes(*part));
+        }
+        let body = self.body.as_deref().unwrap_or_default();
+        match &self.http {
+            None => {
+                fastcgi::pair(&mut fields, TOKEN_PARAMETER, token.as_bytes());
+                if let Some(id) = last_event_id {
+                    fastcgi::pair(&mut fields, b"HTTP_LAST_EVENT_ID", id.as_bytes());
+                }
+                fastcgi::request(&fields, body)
+            }
+            Some(line) => {
+                http::field(&mut fields, TOKEN_HEADER, token.as_bytes());
+                if let Some(id) = last_event_id {
+                    http::field(&mut fields, b"Last-Event-ID", id.as_bytes());
+                }
+                http::request(&line.0, &line.1, &fields, body)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_bytes::Bytes;
+
+    fn original<'a>(protocol: Protocol<'a>, fields: &[(&'a str, &'a str)]) -> OriginalRequest<'a> {
+        let bytes = |text: &'a str| Bytes::new(text.as_bytes());
+        OriginalRequest {
+            script: "/a.php",
+            protocol,
+            fields: fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),
+            body: Bytes::new(b"b=1"),
+            remote: ("192.0.2.7", "5000"),
+            last_event_id: Some("7"),
+        }
+    }
+
+    #[test]
+    fn what_is_sent_again_has_the_token_and_the_id_of_now() {
+        let mut pool = Pool::default();
+        let http = Protocol::Http { method: "POST", target: "/a.php?x" };
+        let request = Request::new(&original(http, &[("Host", "h"), ("Cookie", "c")]), "/a.php".into(), &mut pool);
+        let text = String::from_utf8(request.bytes(&pool, "t0", Some("9"))).expect("text");
+        let expected = "POST /a.php?x HTTP/1.1\r\nHost: h\r\nCookie: c\r\nSse-Render-Token: t0\r\nLast-Event-ID: 9\r\n\
+             Connection: close\r\nContent-Length: 3\r\n\r\nb=1";
+        assert_eq!(text, expected);
+
+        let request = Request::new(&original(Protocol::FastCgi, &[("A", "b")]), "/a.php".into(), &mut pool);
+        let bytes = request.bytes(&pool, "t0", None);
+        assert!(
+            bytes.windows(21).any(|w| w == b"\x01\x01Ab\x10\x02SSE_RENDER_TOKEN"[..].get(..21).unwrap_or_default())
+        );
+        assert!(!bytes.windows(13).any(|w| w == b"LAST_EVENT_ID"));
+        assert_eq!(request.remote, None);
+    }
+
+    #[test]
+    fn equal_parts_of_requests_are_kept_once() {
+        let mut pool = Pool::default();
+        let one = Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "1")]), "/a".into(), &mut pool);
+        let two = Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "2")]), "/a".into(), &mut pool);
+        assert_eq!(one.fields[0], two.fields[0]);
+        assert_ne!(one.fields[1], two.fields[1]);
+        one.release(&mut pool);
+        assert_eq!(pool.bytes(two.fields[0]), b"\x01\x01Ab");
+    }
+}

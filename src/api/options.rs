@@ -1,0 +1,136 @@
+//! What a caller of `sse_stream()` wants: its topics and options, checked.
+
+use std::time::Duration;
+
+use ext_php_rs::types::{ZendHashTable, Zval};
+
+use super::arguments::{self, Options};
+use super::exceptions::Problem;
+use crate::{ini, zend};
+
+const FUNCTION: &str = "sse_stream()";
+
+/// Longest `reauthorize`, in seconds.
+const MAX_REAUTHORIZE: u32 = 86_400;
+
+/// Seconds between two runs without a wake.
+const POLL: std::ops::RangeInclusive<f64> = 0.1..=86_400.0;
+
+/// Longest `share` key, in bytes.
+const MAX_SHARE: usize = 255;
+
+/// A checked call's arguments, but the callback.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// What is watched.
+    pub patterns: Vec<&'a str>,
+    /// The name of events that the callback returns as mere values.
+    pub event: Option<&'a str>,
+    /// Seconds of silence before a comment; 0: never.
+    pub heartbeat: u32,
+    /// Reconnection time told to the client, in milliseconds; 0: not told.
+    pub retry: u32,
+    /// Whether the stream may leave the worker.
+    pub detach: bool,
+    /// Further response headers, as lines.
+    pub headers: Vec<String>,
+    /// Whether the callback runs at once.
+    pub initial: bool,
+    /// Whether output that is the same as what was sent last is held back.
+    pub only_changes: bool,
+    /// Between runs without a wake; zero: none.
+    pub poll: Duration,
+    /// Between questions whether the client may still have the stream; zero: none but by renders.
+    pub reauthorize: Duration,
+    /// Streams of the same script with this key are rendered once.
+    pub share: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Reads and checks the arguments.
+    ///
+    /// # Errors
+    /// `Argument` or `Type`.
+    pub fn new(topics: &'a Zval, render: Option<&Zval>, options: Option<&'a ZendHashTable>) -> Result<Self, Problem> {
+        let patterns = arguments::patterns(FUNCTION, topics)?;
+        if let Some(other) = render.filter(|render| !render.is_callable()) {
+            let given = zend::type_name(other);
+            return Err(Problem::Type(format!(
+                "{FUNCTION}: Argument #2 ($render) must be of type ?callable, {given} given; options are the third argument, \
+                 or named: options: [...]"
+            )));
+        }
+        let mut options = Options::new(FUNCTION, options);
+        let heartbeat = options.number("heartbeat", "seconds, 0 for none", ini::MAX_HEARTBEAT)?;
+        let retry = options.number("retry", "milliseconds, 0 for none", ini::MAX_RETRY)?;
+        let detach = options.boolean("detach")?;
+        let headers = options.headers("headers")?;
+        let reauthorize = options.number("reauthorize", "seconds, 0 for never", MAX_REAUTHORIZE)?;
+        let of_render = OfRender::new(&mut options)?;
+        options.finish()?;
+        if let (None, Some(name)) = (render, of_render.given()) {
+            return Err(Problem::Argument(format!(
+                "{FUNCTION}: option '{name}' is for streams with a $render, and there is none"
+            )));
+        }
+        let OfRender { event, initial, only_changes, poll, share } = of_render;
+        Ok(Self {
+            patterns,
+            event,
+            heartbeat: heartbeat.map_or_else(ini::heartbeat, Ok)?,
+            retry: retry.map_or_else(ini::retry, Ok)?,
+            detach: detach.unwrap_or(true) && ini::detach()?,
+            headers,
+            initial: initial.unwrap_or(true),
+            only_changes: only_changes.unwrap_or(true),
+            poll: poll.map_or(Duration::ZERO, Duration::from_secs_f64),
+            reauthorize: Duration::from_secs(reauthorize.unwrap_or(0).into()),
+            share,
+        })
+    }
+}
+
+/// The options that say something about a callback.
+struct OfRender<'a> {
+    event: Option<&'a str>,
+    initial: Option<bool>,
+    only_changes: Option<bool>,
+    poll: Option<f64>,
+    share: Option<&'a str>,
+}
+
+impl<'a> OfRender<'a> {
+    fn new(options: &mut Options<'a>) -> Result<Self, Problem> {
+        let event = options.text("event")?;
+        let initial = options.boolean("initial")?;
+        let only_changes = options.boolean("only_changes")?;
+        let poll = options.seconds("poll")?;
+        if let Some(seconds) = poll.filter(|seconds| !POLL.contains(seconds)) {
+            return Err(Problem::Argument(format!(
+                "{FUNCTION}: option 'poll' must be from {} to {} seconds, {seconds} given; null for none",
+                POLL.start(),
+                POLL.end()
+            )));
+        }
+        let share = options.text("share")?;
+        if let Some(key) = share.filter(|key| key.len() > MAX_SHARE) {
+            return Err(Problem::Argument(format!(
+                "{FUNCTION}: option 'share' must be at most {MAX_SHARE} bytes long, {} given; a hash of the key will do",
+                key.len()
+            )));
+        }
+        Ok(Self { event, initial, only_changes, poll, share })
+    }
+
+    /// The name of one that was given.
+    fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.event.is_some(), "event"),
+            (self.initial.is_some(), "initial"),
+            (self.only_changes.is_some(), "only_changes"),
+            (self.poll.is_some(), "poll"),
+            (self.share.is_some(), "share"),
+        ];
+        given.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+}

@@ -1,0 +1,79 @@
+//! Events read from the hub by this process, over a socket pair.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ext_php_rs::types::Zval;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use sse_hub::config;
+use sse_hub::wire::{self, Delivery, PREFIX};
+
+use crate::api::event;
+use crate::api::exceptions::Problem;
+
+/// What comes from the hub.
+#[derive(Debug)]
+pub struct Deliveries {
+    socket: OwnedFd,
+    inbox: Vec<u8>,
+}
+
+/// What reading without waiting gave.
+#[derive(Debug)]
+pub enum Read {
+    /// An event or a trigger, as an `SseEvent`.
+    Event(Zval),
+    /// A sign of life.
+    Heartbeat,
+    /// Nothing more for now.
+    Nothing,
+    /// The hub has ended it.
+    End,
+}
+
+impl Deliveries {
+    /// Reads from this end of a pair.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self { socket, inbox: Vec::new() }
+    }
+
+    /// To wait for more.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Takes the next of what has come. An event's topic is the first of its own that matches one of the patterns.
+    ///
+    /// # Errors
+    /// `Other` if the bytes make no sense, `Unavailable` if reading fails.
+    pub fn read(&mut self, patterns: &[&str]) -> Result<Read, Problem> {
+        loop {
+            if let Some(read) = self.buffered(patterns)? {
+                return Ok(read);
+            }
+            let mut chunk = [0; 16 * 1024];
+            match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::DONTWAIT) {
+                Ok((0, _)) | Err(Errno::CONNRESET) => return Ok(Read::End),
+                Ok((read, _)) => self.inbox.extend_from_slice(&chunk[..read]),
+                Err(Errno::AGAIN) => return Ok(Read::Nothing),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(Problem::Unavailable(format!("reading events failed: {error}"))),
+            }
+        }
+    }
+
+    fn buffered(&mut self, patterns: &[&str]) -> Result<Option<Read>, Problem> {
+        // The hub's own limits may be larger than this process's settings.
+        let limit = wire::max_message(config::MAX_EVENT_SIZE as usize, config::MAX_TOPICS as usize);
+        let nonsense = |error: wire::WireError| Problem::Other(format!("the hub's message makes no sense: {error}"));
+        let Some(size) = wire::announced(&self.inbox, limit).map_err(nonsense)? else { return Ok(None) };
+        let end = PREFIX + size;
+        if self.inbox.len() < end {
+            return Ok(None);
+        }
+        let delivery: Delivery<'_> = wire::decode(&self.inbox[PREFIX..end]).map_err(nonsense)?;
+        let event = event::object(&delivery, patterns).map_err(|error| Problem::Other(error.to_string()))?;
+        self.inbox.drain(..end);
+        Ok(Some(event.map_or(Read::Heartbeat, Read::Event)))
+    }
+}

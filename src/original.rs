@@ -1,0 +1,167 @@
+//! The current request, as the hub needs it to send it again.
+
+use serde_bytes::Bytes;
+use sse_hub::wire::{MAX_REQUEST, OriginalRequest, Protocol};
+
+use crate::zend;
+
+/// Longest body that is kept, in bytes.
+const MAX_BODY: usize = 64 << 10;
+
+/// Variables that PHP makes itself, and those that are different each time.
+const NOT_PARAMETERS: [&str; 11] = [
+    "PHP_SELF",
+    "REQUEST_TIME",
+    "REQUEST_TIME_FLOAT",
+    "PHP_AUTH_USER",
+    "PHP_AUTH_PW",
+    "PHP_AUTH_DIGEST",
+    "argv",
+    "argc",
+    "FCGI_ROLE",
+    "HTTP_LAST_EVENT_ID",
+    "SSE_RENDER_TOKEN",
+];
+
+/// Headers of the connection, not of the request, and those that are different each time. With underscores for dashes: to
+/// PHP both are one.
+const NOT_HEADERS: [&str; 12] = [
+    "connection",
+    "keep_alive",
+    "proxy_connection",
+    "transfer_encoding",
+    "content_length",
+    "upgrade",
+    "expect",
+    "te",
+    "trailer",
+    "proxy",
+    "last_event_id",
+    "sse_render_token",
+];
+
+/// A request that can be sent again.
+#[derive(Debug)]
+pub struct Original {
+    script: String,
+    /// Method and target; `None`: FastCGI.
+    http: Option<(String, String)>,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Vec<u8>,
+    remote: (String, String),
+    last_event_id: Option<String>,
+}
+
+impl Original {
+    /// The current request.
+    ///
+    /// # Errors
+    /// Why it can't be sent again, as the end of a sentence.
+    pub fn capture() -> Result<Self, String> {
+        let variable = |name| zend::server_variable(name).unwrap_or_default();
+        let fastcgi = zend::sapi_name() == c"fpm-fcgi";
+        let body = body(&variable)?;
+        let (http, fields) = if fastcgi {
+            (None, parameters(&body))
+        } else {
+            let (method, target) = (variable("REQUEST_METHOD"), variable("REQUEST_URI"));
+            if [&method, &target].iter().any(|part| part.is_empty() || part.bytes().any(|b| b <= b' ' || b == 0x7f)) {
+                return Err("its request line can't be told from PHP's variables".into());
+            }
+            (Some((method, target)), headers()?)
+        };
+        let original = Self {
+            script: variable("SCRIPT_FILENAME"),
+            http,
+            fields,
+            body,
+            remote: (variable("REMOTE_ADDR"), variable("REMOTE_PORT")),
+            last_event_id: zend::server_variable("HTTP_LAST_EVENT_ID"),
+        };
+        let size = original.size();
+        if size > MAX_REQUEST {
+            return Err(format!("it has {size} bytes; up to {MAX_REQUEST} are kept to be sent again"));
+        }
+        Ok(original)
+    }
+
+    fn size(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        let line = self.http.as_ref().map_or(0, |(method, target)| method.len() + target.len());
+        fields + self.body.len() + line + self.script.len() + self.last_event_id.as_ref().map_or(0, String::len)
+    }
+
+    /// As it goes over the wire.
+    pub fn wire(&self) -> OriginalRequest<'_> {
+        OriginalRequest {
+            script: &self.script,
+            protocol: match &self.http {
+                None => Protocol::FastCgi,
+                Some((method, target)) => Protocol::Http { method, target },
+            },
+            fields: self.fields.iter().map(|(name, value)| (Bytes::new(name), Bytes::new(value))).collect(),
+            body: Bytes::new(&self.body),
+            remote: (&self.remote.0, &self.remote.1),
+            last_event_id: self.last_event_id.as_deref(),
+        }
+    }
+}
+
+/// The FastCGI parameters. The server's variables are just these, as FPM and the web server have completed them.
+fn parameters(body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut parameters = Vec::new();
+    for (name, value) in zend::server_variables() {
+        if NOT_PARAMETERS.contains(&name.as_str()) {
+            continue;
+        }
+        // A body that came in chunks has no length of its own.
+        let value =
+            if name == "CONTENT_LENGTH" && !body.is_empty() { body.len().to_string().into_bytes() } else { value };
+        parameters.push((name.into_bytes(), value));
+    }
+    if !body.is_empty() && !parameters.iter().any(|(name, _)| name == b"CONTENT_LENGTH") {
+        parameters.push((b"CONTENT_LENGTH".to_vec(), body.len().to_string().into_bytes()));
+    }
+    parameters
+}
+
+/// The headers as they came. PHP's variables would leave some out, such as Authorization under Apache.
+fn headers() -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+    let headers = zend::call("getallheaders", &[]);
+    let headers = headers.ok().ok_or("getallheaders() is disabled")?;
+    let table = headers.array().ok_or("getallheaders() gave no headers")?;
+    let mut kept = Vec::new();
+    for (name, value) in table {
+        let (name, Some(value)) = (name.to_string(), value.zend_str()) else { continue };
+        let plain = name.to_ascii_lowercase().replace('-', "_");
+        let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+        if token && !NOT_HEADERS.contains(&plain.as_str()) {
+            // A folded header is one line all the same.
+            let line = value.as_bytes().iter().map(|b| if matches!(b, b'\r' | b'\n' | 0) { b' ' } else { *b });
+            kept.push((name.into_bytes(), line.collect()));
+        }
+    }
+    Ok(kept)
+}
+
+fn body(variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, String> {
+    let announced: usize = variable("CONTENT_LENGTH").parse().unwrap_or(0);
+    if announced == 0 && variable("HTTP_TRANSFER_ENCODING").is_empty() {
+        return Ok(Vec::new());
+    }
+    let too_long = || format!("its body has more than {} KiB", MAX_BODY >> 10);
+    if announced > MAX_BODY {
+        return Err(too_long());
+    }
+    let most = i64::try_from(MAX_BODY).unwrap_or(i64::MAX) + 1;
+    let read = zend::call("file_get_contents", &[&"php://input", &false, &None::<i64>, &0_i64, &most]);
+    let read = read.ok().ok_or("its body can't be read: file_get_contents() is disabled")?;
+    let body = read.zend_str().map(|text| text.as_bytes().to_vec()).unwrap_or_default();
+    if body.len() > MAX_BODY {
+        return Err(too_long());
+    }
+    if body.is_empty() && announced > 0 {
+        return Err("its body is a form with files (multipart/form-data), which PHP does not keep".into());
+    }
+    Ok(body)
+}

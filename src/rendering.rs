@@ -1,0 +1,137 @@
+//! This request is one that the hub has sent again: whether it is, and what the hub is told of it.
+
+use std::cell::RefCell;
+
+use ext_php_rs::types::Zval;
+use sse_hub::client::ClientError;
+use sse_hub::wire::{ErrorCode, Reason, Reply, Request, Whose};
+
+use crate::api::callback::Frames;
+use crate::api::event;
+use crate::api::exceptions::Problem;
+use crate::spawn::{self, SpawnError};
+use crate::zend;
+
+/// FPM's parameter with the token. What clients send begins with `HTTP_`, so this can only come from the hub.
+const PARAMETER: &str = "SSE_RENDER_TOKEN";
+
+/// The header with the token, where there are only headers. From outside it holds no token that the hub knows.
+const HEADER: &str = "HTTP_SSE_RENDER_TOKEN";
+
+/// What the hub asks for.
+#[derive(Debug, Clone)]
+pub struct Rendering {
+    token: String,
+    /// The stream it is for.
+    pub stream: u64,
+    /// Why.
+    pub reason: Reason,
+    /// The Last-Event-ID as of now.
+    pub last_event_id: Option<String>,
+}
+
+/// The state of the current request.
+struct State {
+    rendering: Rendering,
+    /// The hub has been told what came of it.
+    done: bool,
+    /// Why it failed, if that is known.
+    failure: Option<String>,
+}
+
+thread_local! {
+    static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
+}
+
+/// Looks whether the hub has sent this request, before its script runs.
+pub fn begin() {
+    STATE.set(None);
+    let sapi = zend::sapi_name().to_bytes();
+    let (name, token) = match sapi {
+        b"fpm-fcgi" => (PARAMETER, zend::request_variable(c"SSE_RENDER_TOKEN")),
+        b"apache2handler" => (HEADER, zend::request_variable(c"HTTP_SSE_RENDER_TOKEN")),
+        b"cli-server" => (HEADER, zend::server_variable(HEADER)),
+        _ => return,
+    };
+    let Some(token) = token else { return };
+    let asked = spawn::call_running(&Request::Replayed { token: &token }, |reply| match reply {
+        Reply::Replayed { stream, reason, remote, last_event_id } => {
+            let remote = (remote.0.to_owned(), remote.1.to_owned());
+            Ok((stream, reason, remote, last_event_id.map(str::to_owned)))
+        }
+        other => Err(ClientError::Protocol(format!("{other:?} to a token"))),
+    });
+    // Anything else is an ordinary request, whatever it says of itself.
+    let Ok((stream, reason, (address, port), last_event_id)) = asked else { return };
+    let mut variables = vec![(name, None)];
+    if !address.is_empty() {
+        variables.extend([("REMOTE_ADDR", Some(address.as_str())), ("REMOTE_PORT", Some(port.as_str()))]);
+    }
+    zend::set_server_variables(&variables);
+    let rendering = Rendering { token, stream, reason, last_event_id };
+    STATE.set(Some(State { rendering, done: false, failure: None }));
+}
+
+/// What the hub asks for, if this request comes from it.
+pub fn current() -> Option<Rendering> {
+    STATE.with_borrow(|state| state.as_ref().map(|state| state.rendering.clone()))
+}
+
+/// Keeps why the callback did not return, for the hub's log; `None`: PHP's last error tells.
+pub fn failed_by(why: Option<String>) {
+    STATE.with_borrow_mut(|state| {
+        if let Some(state) = state {
+            state.failure = why;
+        }
+    });
+}
+
+/// Tells the hub, before the response ends, if its stream gets nothing from this request.
+pub fn end() {
+    let Some(State { rendering, done: false, failure }) = STATE.take() else { return };
+    let reason = failure.or_else(zend::last_error).unwrap_or_else(|| "it did not get to sse_stream()".into());
+    // A hub that does not hear it sees the response end all the same.
+    let _ = spawn::call_running(&Request::NotRendered { token: &rendering.token, reason: &reason }, |_| Ok(()));
+}
+
+impl Rendering {
+    /// What has happened since the callback's last run; `None` if the stream has ended meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` if the hub does not answer.
+    pub fn events(&self, patterns: &[&str]) -> Result<Option<Vec<Zval>>, Problem> {
+        let answer = spawn::call_running(&Request::Render { token: &self.token }, |reply| match reply {
+            Reply::Events { events } => {
+                let objects = events.iter().map(|delivery| event::object(delivery, patterns));
+                objects.collect::<Result<Vec<_>, _>>().map_err(|error| ClientError::Protocol(error.to_string()))
+            }
+            other => Err(ClientError::Protocol(format!("{other:?} to a render"))),
+        });
+        match answer {
+            Ok(events) => Ok(Some(events.into_iter().flatten().collect())),
+            Err(error) if is_over(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives the hub what came of it.
+    ///
+    /// # Errors
+    /// `Unavailable` if the hub does not answer.
+    pub fn finish(&self, render: bool, patterns: &[&str], frames: &Frames) -> Result<(), Problem> {
+        STATE.with_borrow_mut(|state| {
+            if let Some(state) = state {
+                state.done = true;
+            }
+        });
+        match spawn::rendered(Whose::Token(&self.token), render, patterns, frames) {
+            Err(error) if !is_over(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The stream has ended, or the time for this run is over: there is nobody to render for.
+fn is_over(error: &SpawnError) -> bool {
+    matches!(error, SpawnError::Client(ClientError::Hub { code: ErrorCode::Unknown, .. }))
+}
