@@ -89,7 +89,7 @@ pub fn failed_by(why: Option<String>) {
 /// Tells the hub, before the response ends, if its stream gets nothing from this request.
 pub fn end() {
     let Some(State { rendering, done: false, failure }) = STATE.take() else { return };
-    let reason = failure.or_else(zend::last_error).unwrap_or_else(|| "it did not get to sse_stream()".into());
+    let reason = failure.or_else(zend::last_error).unwrap_or_else(|| "it ended before sse_stream() was done".into());
     // A hub that does not hear it sees the response end all the same.
     let _ = spawn::call_running(&Request::NotRendered { token: &rendering.token, reason: &reason }, |_| Ok(()));
 }

@@ -239,12 +239,12 @@ pub fn last_error() -> Option<String> {
     Some(String::from_utf8_lossy(message.as_bytes()).into_owned())
 }
 
-/// The exception that waits to be thrown, as text; `exit` waits as one, too.
+/// The exception that waits to be thrown, as text. `exit` and a bailout also wait as one, which says nothing.
 pub fn pending_exception() -> Option<String> {
     // SAFETY: the exception lives until it is thrown; the property is read from the class's own scope.
     unsafe {
         let exception = (*ffi::ext_php_rs_executor_globals()).exception.as_ref()?;
-        let class = exception.get_class_name().ok()?;
+        let class = exception.get_class_name().ok().filter(|class| class != "UnwindExit" && class != "GracefulExit")?;
         let mut space = Zval::new();
         let name = c"message";
         let object = std::ptr::from_ref(exception).cast_mut();

@@ -736,7 +736,9 @@ impl Renders {
     /// A replayed script ends without that.
     pub(crate) fn not_rendered(&mut self, token: &str, reason: &str) {
         if let Some(place) = self.place_of(token) {
-            self.exchanges[place].run.reason = Some(topic::printable(reason));
+            // An uncaught exception has its whole trace below.
+            let first = reason.lines().next().unwrap_or_default();
+            self.exchanges[place].run.reason = Some(topic::printable(first));
         }
     }
 }
