@@ -12,7 +12,7 @@ use SseUnavailable;
 /**
  * The arguments of one sse_stream() call, as an object: for those who prefer it, and for the adapters.
  *
- * It checks nothing by itself: that is sse_stream()'s part, when the stream is opened. Each method returns another object.
+ * It checks nothing: that is sse_stream()'s part, when the stream is opened. Each method returns another object.
  *
  * ```php
  * use Sse\Stream;

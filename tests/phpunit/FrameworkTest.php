@@ -8,7 +8,7 @@ use PhpSse\Tests\Client\Stream;
 use PhpSse\Tests\Server\Catalogue;
 use PhpSse\Tests\Support\Deadline;
 
-/** Streams that frameworks open through the library's adapters: their middlewares, headers, sessions and errors hold. */
+/** Streams that frameworks open through the library's adapters: middlewares, headers, sessions and errors hold. */
 final class FrameworkTest extends FrameworkTestCase
 {
     /** @return iterable<string, array{string, string, string}> server, application, query */
@@ -46,8 +46,11 @@ final class FrameworkTest extends FrameworkTestCase
     }
 
     /** @dataProvider ways */
-    public function testHeadersAndCookiesOfMiddlewaresGoOutWithIt(string $name, string $application, string $query): void
-    {
+    public function testHeadersAndCookiesOfMiddlewaresGoOutWithIt(
+        string $name,
+        string $application,
+        string $query,
+    ): void {
         $server = $this->serveApplications($name);
         $user = self::user($server, $application);
 

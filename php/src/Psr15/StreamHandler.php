@@ -25,7 +25,7 @@ use Sse\Stream;
  */
 final class StreamHandler implements RequestHandlerInterface
 {
-    /** @param Closure(ServerRequestInterface): Stream $stream what this client watches; it may refuse by an exception */
+    /** @param Closure(ServerRequestInterface): Stream $stream what this client watches */
     public function __construct(
         private readonly ResponseFactoryInterface $responses,
         private readonly Closure $stream,

@@ -43,8 +43,8 @@ final class EventStream implements StreamInterface
     }
 
     /**
-     * Opens the stream of a response now, in a middleware just inside the one that handles errors, so that this one gets
-     * the exceptions. Other responses are left alone.
+     * Opens the stream of a response now, in a middleware just inside the one that handles errors, so that that one
+     * gets the exceptions. Other responses are left alone.
      *
      * Only for emitters that ask headers_sent() and leave the headers then, as those of Slim 3 and 4 do: Laminas' throw
      * an exception and CakePHP's warns.
