@@ -6,12 +6,15 @@ declare(strict_types=1);
 // With ?open=early the stream is opened by the middleware OpenStream, else by the emitter.
 
 use App\Layer;
+use App\Model\Table\NotificationsTable;
+use App\State;
 use GuzzleHttp\Psr7\HttpFactory;
 use GuzzleHttp\Psr7\Response;
 use GuzzleHttp\Psr7\ServerRequest;
 use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\ServerRequestInterface;
 use Psr\Http\Server\RequestHandlerInterface;
+use Sse\Component;
 use Sse\Psr15\OpenStream;
 use Sse\Psr15\StreamHandler;
 use Sse\Stream;
@@ -21,6 +24,8 @@ require __DIR__ . '/psr15/RequestHandlerInterface.php';
 require __DIR__ . '/psr15/MiddlewareInterface.php';
 require __DIR__ . '/Layer.php';
 require dirname(__DIR__) . '/autoload.php';
+require dirname(__DIR__) . '/State.php';
+require __DIR__ . '/NotificationsTable.php';
 
 $routes = [
     '/hello' => new Layer(static fn (): Response => new Response(body: 'hello from plain')),
@@ -42,6 +47,40 @@ $routes = [
             return Stream::of("users.{$request->getAttribute('user')}", 'news')->retry(700);
         },
     ),
+    '/logout' => new Layer(static function (): Response {
+        $_SESSION = [];
+
+        return new Response(body: 'logged out');
+    }),
+    '/render' => new StreamHandler(
+        responses: new HttpFactory(),
+        stream: static fn (ServerRequestInterface $request): Stream => new Stream(
+            State::TOPIC,
+            static fn (): array => State::render($request->getAttribute('user')),
+            event: 'state',
+        ),
+    ),
+    '/notifications' => new Layer(
+        static function (ServerRequestInterface $request): ResponseInterface {
+            $userId = $request->getAttribute('user');
+
+            return (new Component(new Response()))->stream(
+                static function () use ($userId): NotificationsTable {
+                    State::render($userId);
+
+                    return new NotificationsTable();
+                },
+                'notifications_timestamp_user_' . $userId,
+                ['eventName' => 'new_notification', 'heartbeat' => 5],
+            );
+        },
+    ),
+    '/change' => new Layer(static function (ServerRequestInterface $request): Response {
+        State::change($request->getParsedBody()['text']);
+        (new NotificationsTable())->afterSave('alice');
+
+        return new Response(body: 'changed');
+    }),
     '/publish' => new Layer(static fn (ServerRequestInterface $request): Response => new Response(
         body: sse_publish($request->getParsedBody()['topic'], $request->getParsedBody()['data']),
     )),

@@ -5,6 +5,7 @@ declare(strict_types=1);
 // A Slim 3 application: a token in a header, middlewares before and after, its own error handler.
 // With ?open=early the stream is opened in the outermost middleware, else by Slim's emitter.
 
+use App\State;
 use Psr\Http\Message\ResponseInterface as Response;
 use Psr\Http\Message\ServerRequestInterface as Request;
 use Slim\App;
@@ -13,6 +14,7 @@ use Sse\Stream;
 
 require 'Slim/autoload.php';
 require dirname(__DIR__) . '/autoload.php';
+require dirname(__DIR__) . '/State.php';
 
 // No function here is static: Slim 3 binds them to its container.
 $app = new App();
@@ -26,7 +28,8 @@ $container['errorHandler'] = fn (): Closure
 // The first one added is the innermost.
 $app->add(function (Request $request, Response $response, callable $next): Response {
     $public = str_ends_with($request->getUri()->getPath(), 'hello');
-    if (!$public && $request->getHeaderLine('X-Token') !== 'alice') {
+    $valid = $request->getHeaderLine('X-Token') === 'alice' && State::text() !== 'closed';
+    if (!$public && !$valid) {
         return $response->withStatus(401)->withJson(['refused' => 'slim']);
     }
 
@@ -49,6 +52,15 @@ $app->get('/stream', fn (Request $request, Response $response): Response => Even
     $response,
     Stream::of("users.{$request->getAttribute('user')}", 'news')->retry(700),
 ));
+$app->get('/render', fn (Request $request, Response $response): Response => EventStream::respond(
+    $response,
+    Stream::of(State::TOPIC)->render(fn (): array => State::render($request->getAttribute('user')))->event('state'),
+));
+$app->post('/change', function (Request $request, Response $response): Response {
+    State::change($request->getParsedBody()['text']);
+
+    return $response->write('changed');
+});
 $app->post('/publish', fn (Request $request, Response $response): Response => $response->write(
     sse_publish($request->getParsedBody()['topic'], $request->getParsedBody()['data']),
 ));

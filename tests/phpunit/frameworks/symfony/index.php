@@ -5,6 +5,7 @@ declare(strict_types=1);
 // An application of Symfony's components: sessions, a login, listeners before and after, its own error page.
 // With ?listener=1 it has the listener that the framework had up to 6.1, which sends streamed responses by itself.
 
+use App\State;
 use Psr\Container\ContainerInterface;
 use Psr\Log\LogLevel;
 use Sse\Stream;
@@ -41,6 +42,7 @@ require 'Symfony/Contracts/Service/autoload.php';
 require 'Symfony/Component/HttpKernel/autoload.php';
 require 'Symfony/Component/Routing/autoload.php';
 require dirname(__DIR__) . '/autoload.php';
+require dirname(__DIR__) . '/State.php';
 
 ErrorHandler::register();
 
@@ -60,6 +62,21 @@ $controllers = [
         $request->getSession()->set('visits', $request->getSession()->get('visits', 0) + 1);
 
         return new StreamResponse(new Stream(["users.{$request->getSession()->get('user')}", 'news'], retry: 700));
+    },
+    '/logout' => static function (Request $request): Response {
+        $request->getSession()->clear();
+
+        return new Response('logged out');
+    },
+    '/render' => static function (Request $request): Response {
+        $user = $request->getSession()->get('user');
+
+        return new StreamResponse(new Stream(State::TOPIC, fn (): array => State::render($user), event: 'state'));
+    },
+    '/change' => static function (Request $request): Response {
+        State::change($request->request->get('text'));
+
+        return new Response('changed');
     },
     '/publish' => static fn (Request $request): Response => new Response(
         sse_publish($request->request->get('topic'), $request->request->get('data')),
