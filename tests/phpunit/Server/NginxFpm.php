@@ -48,6 +48,12 @@ final class NginxFpm extends FpmServer
                         {$this->parameters('$fastcgi_script_name')}
                     }
                     {$this->sites($keep)}
+                    location ~ ^(?<front>/.+?\.php)(?<info>/.*)$ {
+                        fastcgi_pass php;
+                        fastcgi_keep_conn $keep;
+                        {$this->parameters('$front')}
+                        fastcgi_param PATH_INFO \$info;
+                    }
                 }
             }
             CONF);

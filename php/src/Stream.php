@@ -1,0 +1,146 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Sse;
+
+use Closure;
+use SseException;
+use SseInvalidArgument;
+use SseUnavailable;
+
+/**
+ * The arguments of one sse_stream() call, as an object: for those who prefer it, and for the adapters.
+ *
+ * It checks nothing: that is sse_stream()'s part, when the stream is opened. Each method returns another object.
+ *
+ * ```php
+ * use Sse\Stream;
+ *
+ * Stream::of('orders.*', 'news')
+ *     ->heartbeat(10)
+ *     ->retry(500)
+ *     ->open();
+ * ```
+ *
+ * The same with sse_stream()'s own option names: `new Stream(['orders.*', 'news'], heartbeat: 10, retry: 500)`.
+ */
+final class Stream
+{
+    private ?Closure $render;
+
+    /** @var array<int|string, mixed> */
+    private array $options;
+
+    /**
+     * @param string|array<string> $topics     A pattern, or a list of them.
+     * @param callable|null        $render     See {@see render()}.
+     * @param mixed                ...$options Options of sse_stream(), as named arguments.
+     */
+    public function __construct(private string|array $topics, ?callable $render = null, mixed ...$options)
+    {
+        $this->render = $render === null ? null : $render(...);
+        $this->options = $options;
+    }
+
+    /** @param string ...$topics Patterns of the topics to be watched: at least one. */
+    public static function of(string ...$topics): self
+    {
+        return new self(array_values($topics));
+    }
+
+    /**
+     * Makes what is sent from what happened; without it, events are sent as they were published.
+     *
+     * @param callable(list<\SseEvent>): mixed $render Called with the events since its last run (none in the first).
+     */
+    public function render(callable $render): self
+    {
+        $stream = clone $this;
+        $stream->render = $render(...);
+
+        return $stream;
+    }
+
+    /** The name of the events that the callback's values become. */
+    public function event(string $name): self
+    {
+        return $this->with('event', $name);
+    }
+
+    /** Whether the callback runs when the stream is opened, too (it does unless told otherwise). */
+    public function initial(bool $run = true): self
+    {
+        return $this->with('initial', $run);
+    }
+
+    /** Runs the callback every so many seconds, also when nothing was published. */
+    public function poll(float $seconds): self
+    {
+        return $this->with('poll', $seconds);
+    }
+
+    /** Runs the callback once for all streams of this script that have the same key. */
+    public function share(string $key): self
+    {
+        return $this->with('share', $key);
+    }
+
+    /** Asks the application every so many seconds whether this client may still watch. */
+    public function reauthorize(int $seconds): self
+    {
+        return $this->with('reauthorize', $seconds);
+    }
+
+    /** Whether a value that is the same as the last one is left out (it is unless told otherwise). */
+    public function onlyChanges(bool $only = true): self
+    {
+        return $this->with('only_changes', $only);
+    }
+
+    /** Sends a comment after so many seconds of silence; 0: never. */
+    public function heartbeat(int $seconds): self
+    {
+        return $this->with('heartbeat', $seconds);
+    }
+
+    /** Tells the client to reconnect after so many milliseconds; 0: not told. */
+    public function retry(int $milliseconds): self
+    {
+        return $this->with('retry', $milliseconds);
+    }
+
+    /** False: serves the stream in this worker. */
+    public function detach(bool $detach): self
+    {
+        return $this->with('detach', $detach);
+    }
+
+    /** Sends a response header, in place of one of the same name. */
+    public function header(string $name, string $value): self
+    {
+        return $this->with('headers', [$name => $value] + ($this->options['headers'] ?? []));
+    }
+
+    /**
+     * Opens the stream: calls sse_stream(). What that function says of its arguments and of the response holds here.
+     *
+     * @return bool True at once, when the hub has the stream; false, when the response is complete.
+     *
+     * @throws SseInvalidArgument A topic or an option breaks a rule.
+     * @throws SseUnavailable     There is no hub, or it does not answer in time.
+     * @throws SseException       The headers are already sent.
+     */
+    public function open(): bool
+    {
+        return \sse_stream($this->topics, $this->render, $this->options);
+    }
+
+    private function with(string $option, mixed $value): self
+    {
+        $stream = clone $this;
+        $stream->options[$option] = $value;
+
+        return $stream;
+    }
+}

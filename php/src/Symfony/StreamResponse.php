@@ -1,0 +1,38 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Sse\Symfony;
+
+use Sse\Stream;
+use Symfony\Component\HttpFoundation\StreamedResponse;
+
+/**
+ * A Symfony response that becomes an event stream when it is sent: after the response listeners, whose headers and
+ * cookies go out with it, and after the session is saved.
+ *
+ * ```php
+ * #[Route('/orders/stream')]
+ * public function stream(): Response
+ * {
+ *     $user = $this->getUser()->getUserIdentifier();
+ *
+ *     return new StreamResponse(new Stream("users.$user.orders.*", retry: 500));
+ * }
+ * ```
+ */
+final class StreamResponse extends StreamedResponse
+{
+    /** @param array<string, string|list<string>> $headers further response headers */
+    public function __construct(Stream $stream, array $headers = [])
+    {
+        parent::__construct(
+            static function () use ($stream): void {
+                $stream->open();
+            },
+            200,
+            // Listeners that rewrite pages leave this type alone.
+            ['Content-Type' => 'text/event-stream', 'Cache-Control' => 'no-cache'] + $headers,
+        );
+    }
+}
