@@ -4,7 +4,6 @@ declare(strict_types=1);
 
 namespace Sse;
 
-use JsonSerializable;
 use Psr\Http\Message\ResponseInterface;
 use Sse\Psr7\EventStream;
 
@@ -24,8 +23,6 @@ use Sse\Psr7\EventStream;
  */
 final class Component
 {
-    private const JSON = JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE;
-
     public function __construct(private readonly ResponseInterface $response)
     {
     }
@@ -42,13 +39,6 @@ final class Component
             $options += ['event' => $options['eventName']];
             unset($options['eventName']);
         }
-        $render = static function (array $events) use ($callback): mixed {
-            $value = $callback($events);
-
-            // An ORM's result set is one value, a list, though it can be iterated, too.
-            return $value instanceof JsonSerializable ? json_encode($value, self::JSON) : $value;
-        };
-
-        return EventStream::respond($this->response, new Stream($topics, $render, ...$options));
+        return EventStream::respond($this->response, new Stream($topics, $callback, ...$options));
     }
 }
