@@ -146,30 +146,6 @@ final class RenderFailureTest extends ServerTestCase
         self::assertSame(0, $stats()['renders']['failed']);
     }
 
-    public function testTenThousandWakesOfAHundredStreamsAreFewRendersAndTheLastStateArrives(): void
-    {
-        $server = $this->serveStates('nginx-fpm-unix');
-        $streams = $server->client->openMany(100, '/render/moody.php');
-        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
-
-        $commandLine->run('wake-often.php', ['state', '10000', "{$server->folder->path}/data/state"]);
-
-        $server->client->awaitAll(
-            $streams,
-            static fn (Stream $stream): bool => in_array('10000', $stream->data(), true),
-            30.0,
-            'the last state has come',
-        );
-        $renders = Deadline::until(
-            static fn (): array|false => ($renders = $server->stats()['renders'])['queued'] + $renders['running'] === 0 ? $renders : false,
-            10.0,
-            'the queue is empty',
-        );
-        // Each render costs a request; so many more wakes came that they were answered by the same ones.
-        self::assertGreaterThan(10 * $renders['done'], $renders['coalesced']);
-        self::assertSame(0, $renders['failed']);
-    }
-
     private function inMidRender(Server $server): Stream
     {
         $stream = $server->client->openOne('/render/moody.php');

@@ -1,0 +1,88 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Client\Stream;
+use PhpSse\Tests\Support\Deadline;
+
+/** Renders are bounded, and every stream gets its turn. */
+final class RenderFairnessTest extends ServerTestCase
+{
+    public function testTenThousandWakesOfAHundredStreamsAreFewRendersAndTheLastStateArrives(): void
+    {
+        $server = $this->serve('nginx-fpm-unix');
+        file_put_contents($server->folder->folder('data', 0777) . '/state', 'one');
+        $streams = $server->client->openMany(100, '/render/moody.php');
+        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
+
+        $commandLine->run('wake-often.php', ['state', '10000', "{$server->folder->path}/data/state"]);
+
+        $server->client->awaitAll(
+            $streams,
+            static fn (Stream $stream): bool => in_array('10000', $stream->data(), true),
+            30.0,
+            'the last state has come',
+        );
+        $renders = Deadline::until(
+            static fn (): array|false => ($renders = $server->stats()['renders'])['queued'] + $renders['running'] === 0 ? $renders : false,
+            10.0,
+            'the queue is empty',
+        );
+        // Each render costs a request; so many more wakes came that they were answered by the same ones.
+        self::assertGreaterThan(10 * $renders['done'], $renders['coalesced']);
+        self::assertSame(0, $renders['failed']);
+    }
+
+    public function testABusyTopicDoesNotKeepTheStreamsOfAnotherWaiting(): void
+    {
+        $server = $this->serve('nginx-fpm-unix', ['sse.render_concurrency' => 1]);
+        $busy = $server->client->openMany(50, '/render/clock.php?topic=busy');
+        $quiet = $server->client->openOne('/render/clock.php?topic=quiet');
+        $commandLine = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
+        $waker = $commandLine->start('while (true) { SseTrigger::push("busy"); usleep(100); }');
+        // From here on one of them is always due.
+        $server->client->awaitAll(
+            $busy,
+            static fn (Stream $stream): bool => count($stream->data()) >= 3,
+            20.0,
+            'the busy streams are rendered again and again',
+        );
+        $before = array_sum(array_map(static fn (Stream $stream): int => count($stream->data()), $busy));
+
+        $commandLine->run('SseTrigger::push("quiet") || exit(1);');
+        $server->client->awaitEvents($quiet, 2);
+
+        self::assertTrue($waker->isRunning());
+        $server->client->awaitAll(
+            $busy,
+            static fn (Stream $stream): bool => count($stream->data()) >= 4,
+            20.0,
+            'the busy streams go on as well',
+        );
+        self::assertGreaterThan($before, array_sum(array_map(static fn (Stream $s): int => count($s->data()), $busy)));
+    }
+
+    public function testSitesWithNamespacesRenderInTheirOwnHub(): void
+    {
+        $server = $this->serve('nginx-fpm-unix', [], ['namespaces' => 'a|b']);
+        $one = $server->client->openOne('/a/render/clock.php?topic=time');
+        $two = $server->client->openOne('/b/render/clock.php?topic=time');
+
+        $server->client->request('/a/trigger.php?topic=time');
+        $server->client->awaitEvents($one, 2);
+        $server->client->request('/b/trigger.php?topic=time');
+        $server->client->awaitEvents($two, 2);
+
+        self::assertCount(2, $one->data());
+        foreach (['a', 'b'] as $site) {
+            $renders = Deadline::until(
+                static fn (): array|false => ($of = $server->json("/$site/stats.php")['renders'])['running'] === 0 ? $of : false,
+                10.0,
+                'no render is under way',
+            );
+            self::assertSame([1, 1, 0], [$renders['streams'], $renders['done'], $renders['failed']]);
+        }
+    }
+}
