@@ -40,13 +40,16 @@ const NOT_HEADERS: [&str; 12] = [
     "sse_render_token",
 ];
 
+/// Names and values.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A request that can be sent again.
 #[derive(Debug)]
 pub struct Original {
     script: String,
     /// Method and target; `None`: FastCGI.
     http: Option<(String, String)>,
-    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    fields: Fields,
     body: Vec<u8>,
     remote: (String, String),
     last_event_id: Option<String>,
@@ -108,7 +111,7 @@ impl Original {
 }
 
 /// The FastCGI parameters. The server's variables are just these, as FPM and the web server have completed them.
-fn parameters(body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn parameters(body: &[u8]) -> Fields {
     let mut parameters = Vec::new();
     for (name, value) in zend::server_variables() {
         if NOT_PARAMETERS.contains(&name.as_str()) {
@@ -126,7 +129,7 @@ fn parameters(body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// The headers as they came. PHP's variables would leave some out, such as Authorization under Apache.
-fn headers() -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn headers() -> Result<Fields, String> {
     let headers = zend::call("getallheaders", &[]);
     let headers = headers.ok().ok_or("getallheaders() is disabled")?;
     let table = headers.array().ok_or("getallheaders() gave no headers")?;

@@ -16,6 +16,7 @@ pub mod socket;
 pub mod sys;
 pub mod topic;
 pub mod udp;
+pub mod upstream;
 pub mod wire;
 
 mod log;

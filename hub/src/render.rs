@@ -10,10 +10,7 @@
 //! same unit; the queue has every unit once at most, so that each gets its turn however busy another one's topics are.
 
 pub(crate) mod exchange;
-pub(crate) mod fastcgi;
 pub(crate) mod figures;
-pub(crate) mod head;
-pub(crate) mod http;
 pub(crate) mod listener;
 pub(crate) mod pending;
 pub(crate) mod pool;

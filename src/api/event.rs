@@ -77,8 +77,7 @@ extern "C" fn construct(call: &mut ExecuteData, _: &mut Zval) {
         .and_then(|event| Ok((event, optional(id.zval(), 3, "id")?)))
         .and_then(|(event, id)| made(object, data.zval(), event.as_deref(), id.as_deref()));
     if let Err(problem) = made {
-        // Only a thrown exception in its place can be told, and one is thrown then.
-        let _ = PhpException::from(problem).throw();
+        PhpException::from(problem).throw();
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::pending::Pending;
-use super::{fastcgi, http};
+use crate::upstream::{fastcgi, http};
 
 /// Reads before the router's other work gets its turn.
 const READS_A_TURN: usize = 8;

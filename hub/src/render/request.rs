@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pool::{PartId, Pool};
-use super::{fastcgi, http};
+use crate::upstream::{fastcgi, http};
 use crate::wire::{OriginalRequest, Protocol};
 
 /// The FastCGI parameter that carries the token: no client can send it, as what clients send begins with `HTTP_`.

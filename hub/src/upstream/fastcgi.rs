@@ -18,7 +18,7 @@ const HEADER: usize = 8;
 const RESPONDER: [u8; 8] = [0, 1, 0, 0, 0, 0, 0, 0];
 
 /// Appends one name-value pair. Lengths over 127 take four bytes, the first with its high bit set.
-pub(crate) fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for len in [name.len(), value.len()] {
         match u8::try_from(len) {
             Ok(len @ ..128) => out.push(len),
@@ -30,7 +30,8 @@ pub(crate) fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// The bytes of a request with these name-value pairs and this body.
-pub(crate) fn request(pairs: &[u8], body: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn request(pairs: &[u8], body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pairs.len() + body.len() + 8 * HEADER);
     record(&mut out, BEGIN_REQUEST, &RESPONDER);
     stream(&mut out, PARAMS, pairs);
@@ -55,7 +56,7 @@ fn record(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
 
 /// Reads a response: its status, and where it ends. Everything else is passed over.
 #[derive(Debug, Default)]
-pub(crate) struct Response {
+pub struct Response {
     head: Head,
     header: [u8; HEADER],
     /// Bytes of `header` that have come.
@@ -68,7 +69,7 @@ pub(crate) struct Response {
 
 impl Response {
     /// Takes what has come. What follows the end is not looked at.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8]) {
+    pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.ended {
             if self.filled < HEADER {
                 let count = bytes.len().min(HEADER - self.filled);
@@ -103,12 +104,14 @@ impl Response {
     }
 
     /// Whether the server said that the request is done.
-    pub(crate) fn is_ended(&self) -> bool {
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
         self.ended
     }
 
     /// The status, once the head has come. "Status:" is CGI's way to tell; without it, it is 200.
-    pub(crate) fn status(&self) -> Option<u16> {
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
         let head = self.head.complete()?;
         let line = head.split(|byte| *byte == b'\n').find_map(|line| {
             let (name, value) = line.split_at_checked("Status:".len())?;

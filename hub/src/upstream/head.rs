@@ -21,7 +21,7 @@ impl Head {
         let room = LIMIT - self.bytes.len();
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
         let fresh = &self.bytes[before..];
-        let blank = fresh.windows(4).position(|four| four == b"\r\n\r\n").or_else(|| find(fresh, b"\n\n"));
+        let blank = [find(fresh, b"\r\n\r\n"), find(fresh, b"\n\n")].into_iter().flatten().min();
         if let Some(end) = blank {
             self.bytes.truncate(before + end);
             self.complete = true;

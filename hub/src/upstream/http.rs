@@ -3,7 +3,7 @@
 use super::head::{self, Head};
 
 /// Appends one header line.
-pub(crate) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -11,7 +11,8 @@ pub(crate) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// The bytes of a request. The server is to close the connection after the response, which tells where it ends.
-pub(crate) fn request(method: &str, target: &str, fields: &[u8], body: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn request(method: &str, target: &str, fields: &[u8], body: &[u8]) -> Vec<u8> {
     let mut out = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
     out.extend_from_slice(fields);
     field(&mut out, b"Connection", b"close");
@@ -25,18 +26,19 @@ pub(crate) fn request(method: &str, target: &str, fields: &[u8], body: &[u8]) ->
 
 /// Reads the status of a response. Everything else is passed over.
 #[derive(Debug, Default)]
-pub(crate) struct Response {
+pub struct Response {
     head: Head,
 }
 
 impl Response {
     /// Takes what has come.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         self.head.feed(bytes);
     }
 
     /// The status, once the head has come and if it is one of HTTP.
-    pub(crate) fn status(&self) -> Option<u16> {
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
         let rest = self.head.complete()?.strip_prefix(b"HTTP/1.")?;
         head::number(rest.get(1..)?)
     }
