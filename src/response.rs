@@ -112,7 +112,10 @@ pub fn silence() {
 }
 
 /// Another request of the same visitor may now have the session.
-fn close_session() -> Result<(), Interrupted> {
+///
+/// # Errors
+/// [`Interrupted`], if a session handler of the user's did not return.
+pub fn close_session() -> Result<(), Interrupted> {
     match zend::call("session_write_close", &[]) {
         Err(NoValue::Interrupted) => Err(Interrupted),
         // Without the session extension there is no session.
@@ -127,7 +130,11 @@ fn discard_output() -> Result<(), Interrupted> {
     run(|| unsafe { ffi::php_output_discard_all() })
 }
 
-fn send_headers() -> Result<(), Interrupted> {
+/// Sends the headers, and what the SAPI itself keeps back.
+///
+/// # Errors
+/// [`Interrupted`], if a user's code for headers did not return.
+pub fn send_headers() -> Result<(), Interrupted> {
     // SAFETY: both belong to a running request. PHP 8.1's flush alone would not send them.
     run(|| unsafe {
         ffi::sapi_send_headers();
@@ -135,12 +142,17 @@ fn send_headers() -> Result<(), Interrupted> {
     })
 }
 
-fn run(code: impl FnOnce()) -> Result<(), Interrupted> {
+/// Runs engine code that may run a user's.
+///
+/// # Errors
+/// [`Interrupted`], if that did not return.
+pub fn run(code: impl FnOnce()) -> Result<(), Interrupted> {
     let _ = guarded(code);
     if zend::interrupted() { Err(Interrupted) } else { Ok(()) }
 }
 
-fn set_header(line: &str) {
+/// Sets a header in place of those of the same name.
+pub fn set_header(line: &str) {
     header(ffi::sapi_header_op_enum_SAPI_HEADER_REPLACE, line);
 }
 

@@ -23,14 +23,13 @@ static PARAMETERS: [Parameter; 7] = [
 ];
 
 /// Runs when the first request starts, once all classes are registered.
-pub extern "C" fn complete(_type: i32, _module: i32) -> i32 {
+pub fn complete() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for parameter in &PARAMETERS {
             set(parameter);
         }
     });
-    0
 }
 
 fn set(Parameter(class, function, position, mask, default): &Parameter) {

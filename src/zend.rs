@@ -19,6 +19,9 @@ unsafe extern "C" {
     /// `main/php.h`, the same in 8.1–8.6: a line for PHP's error log.
     fn php_log_err_with_severity(message: *const c_char, syslog_severity: c_int);
 
+    /// `main/php_main.h`, the same in 8.1–8.6: what every SAPI calls when a write finds that the client has gone.
+    fn php_handle_aborted_connection();
+
     /// `ext/spl/spl_exceptions.h`, the same since 5.3: set when SPL starts, which is before any shared extension.
     pub static spl_ce_RuntimeException: *mut ffi::zend_class_entry;
 }
@@ -27,6 +30,13 @@ unsafe extern "C" {
 pub const PHP_OUTPUT_LOCKED: i32 = 0x20;
 /// `main/php_output.h`, the same in 8.1–8.6: output is thrown away.
 pub const PHP_OUTPUT_DISABLED: i32 = 0x02;
+
+/// `main/php_output.h`, the same in 8.1–8.6: a buffer may be ended.
+pub const PHP_OUTPUT_HANDLER_REMOVABLE: i32 = 0x40;
+/// `main/php_output.h`, the same in 8.1–8.6: a buffer's handler has run.
+pub const PHP_OUTPUT_HANDLER_STARTED: i32 = 0x1000;
+/// `main/php_output.h`, the same in 8.1–8.6: a buffer's handler has failed, and is passed by.
+pub const PHP_OUTPUT_HANDLER_DISABLED: i32 = 0x2000;
 
 /// The engine has left code by a bailout (a fatal error, a memory limit, a client that is gone), and goes on with that as
 /// soon as this extension's function ends.
@@ -103,6 +113,13 @@ pub fn call(name: &str, arguments: &[&dyn IntoZvalDyn]) -> Result<Zval, NoValue>
         Ok(0..) if !exception_pending() => Ok(result),
         _ => Err(NoValue::Interrupted),
     }
+}
+
+/// Tells the engine that the client has gone: `connection_status()` says so, output goes nowhere, and the script ends, by a
+/// bailout, unless it has asked for `ignore_user_abort`. To be called within [`guarded`].
+pub fn handle_aborted_connection() {
+    // SAFETY: a request is running.
+    unsafe { php_handle_aborted_connection() }
 }
 
 /// PHP's own choice of a temporary folder.

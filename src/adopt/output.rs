@@ -1,0 +1,213 @@
+//! The output of an adopted response: knowing that it is an event stream, taking buffers off it, and what was sent last.
+
+use std::cell::Cell;
+use std::ffi::c_char;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Instant;
+
+use ext_php_rs::ffi;
+use ext_php_rs::types::Zval;
+
+use crate::response::{self, Interrupted};
+use crate::zend::{
+    self, PHP_OUTPUT_DISABLED, PHP_OUTPUT_HANDLER_DISABLED, PHP_OUTPUT_HANDLER_REMOVABLE, PHP_OUTPUT_HANDLER_STARTED,
+    PHP_OUTPUT_LOCKED,
+};
+
+/// A comment line, without the blank line that the hub's heartbeats have: a script may rest between two lines of an event,
+/// which that would end.
+const COMMENT: &[u8] = b":\n";
+
+/// The handlers that compress: those of `zlib.output_compression` and of `ob_start('ob_gzhandler')`.
+const COMPRESSING: [&[u8]; 2] = [b"zlib output compression", b"ob_gzhandler"];
+
+type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
+
+/// The SAPI's own function, while [`write`] stands in its place.
+static SAPI_WRITE: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+thread_local! {
+    /// When the response got its last bytes, and the last of them; `None` while nobody wants to know.
+    static LAST: Cell<Option<(Instant, u8)>> = const { Cell::new(None) };
+}
+
+/// Whether the script's output goes to the client: not after `sse_stream()`, say, nor inside a buffer's callback.
+pub fn is_open() -> bool {
+    // SAFETY: asks for flags of the output layer.
+    unsafe { ffi::php_output_get_status() & (PHP_OUTPUT_DISABLED | PHP_OUTPUT_LOCKED) == 0 }
+}
+
+/// Whether there is a buffer.
+pub fn is_buffered() -> bool {
+    // SAFETY: as above.
+    unsafe { !ffi::php_output_get_active_handler().is_null() }
+}
+
+/// Whether the response is, by its headers, an event stream.
+pub fn is_event_stream() -> bool {
+    // The command line keeps no headers, but the first type that a script has set. Elsewhere that may be out of date.
+    let value = response_header(b"Content-Type")
+        .or_else(|| zend::text(zend::sapi_globals().sapi_headers.mimetype).map(str::as_bytes));
+    value.is_some_and(|value| {
+        let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+        kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+/// The value of a header that the script has set, sent or not.
+fn response_header(name: &[u8]) -> Option<&'static [u8]> {
+    let mut element = zend::sapi_globals().sapi_headers.headers.head;
+    // SAFETY: the list belongs to this request, its elements hold headers as declared by the engine, and nothing changes
+    // it while it is read here. The values are only looked at before the script goes on.
+    unsafe {
+        while let Some(entry) = element.as_ref() {
+            let header = &*(&raw const entry.data).cast::<ffi::sapi_header_struct>();
+            let line = std::slice::from_raw_parts(header.header.cast::<u8>(), header.header_len);
+            let named = line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+            if let Some((b':', value)) = line.get(name.len()..).filter(|_| named).and_then(<[u8]>::split_first) {
+                return Some(value);
+            }
+            element = entry.next;
+        }
+    }
+    None
+}
+
+/// Passes on what all buffers hold and takes them off, so that every `echo` goes to the client. True if there were any.
+///
+/// A buffer that can't be removed, or a compressed body that has begun, stays with all that is below it.
+///
+/// # Errors
+/// [`Interrupted`], if a user's output handler did not return.
+pub fn take_off_buffers() -> Result<bool, Interrupted> {
+    let mut any = false;
+    loop {
+        // SAFETY: the engine's own structure, looked at before anything is output.
+        let Some(handler) = (unsafe { ffi::php_output_get_active_handler().as_ref() }) else { return Ok(any) };
+        // SAFETY: every handler has a name.
+        let name = unsafe { (*handler.name).as_bytes() };
+        let compressing = COMPRESSING.contains(&name) && handler.flags & PHP_OUTPUT_HANDLER_DISABLED == 0;
+        let started = handler.flags & PHP_OUTPUT_HANDLER_STARTED != 0;
+        if handler.flags & PHP_OUTPUT_HANDLER_REMOVABLE == 0 || (compressing && started) {
+            return Ok(any);
+        }
+        if compressing {
+            take_off_compression()?;
+        } else {
+            end_buffer()?;
+        }
+        any = true;
+    }
+}
+
+fn end_buffer() -> Result<(), Interrupted> {
+    // SAFETY: not within a handler, see `is_open`.
+    response::run(|| unsafe {
+        ffi::php_output_end();
+    })
+}
+
+/// Takes off a compressing handler that has not begun: to end it in good order would begin a compressed body.
+fn take_off_compression() -> Result<(), Interrupted> {
+    let mut held = Zval::new();
+    let target = &raw mut held;
+    // SAFETY: the value is the engine's to fill, and a copy of what the buffer holds.
+    response::run(|| unsafe {
+        ffi::php_output_get_contents(target);
+        ffi::php_output_discard();
+    })?;
+    let bytes = held.zend_str().map_or(&[][..], |text| text.as_bytes());
+    // SAFETY: the bytes live until the call has returned.
+    response::run(|| unsafe {
+        ffi::php_output_write(bytes.as_ptr().cast(), bytes.len());
+    })
+}
+
+/// Sends the headers, with those that a stream needs and the script did not set, and all that was output.
+///
+/// # Errors
+/// [`Interrupted`], if a user's code for headers did not return, or the client has gone.
+pub fn send() -> Result<(), Interrupted> {
+    if zend::sapi_globals().headers_sent == 0 {
+        for (name, line) in
+            [(&b"Cache-Control"[..], "Cache-Control: no-cache"), (b"X-Accel-Buffering", "X-Accel-Buffering: no")]
+        {
+            if response_header(name).is_none() {
+                response::set_header(line);
+            }
+        }
+    }
+    response::send_headers()
+}
+
+/// Begins to note what is written.
+pub fn track() {
+    LAST.set(Some((Instant::now(), b'\n')));
+    // SAFETY: the SAPI's module structure is there for the life of the process, and is only written on its main thread
+    // or, in a thread-safe PHP, with the one value that all threads write.
+    unsafe {
+        let place = &raw mut (*ffi::ext_php_rs_sapi_module()).ub_write;
+        match *place {
+            Some(current) if current as usize != write as *const () as usize => {
+                SAPI_WRITE.store(current as *mut (), Ordering::Release);
+                *place = Some(write);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// No longer notes what is written.
+pub fn untrack() {
+    LAST.set(None);
+    // Other threads of a thread-safe PHP may be writing through it.
+    if cfg!(php_zts) {
+        return;
+    }
+    // SAFETY: as in `track`; what somebody else has put there meanwhile stays, and goes on to `write`.
+    unsafe {
+        let place = &raw mut (*ffi::ext_php_rs_sapi_module()).ub_write;
+        if (*place).is_some_and(|current| current as usize == write as *const () as usize) {
+            *place = sapi_write();
+        }
+    }
+}
+
+fn sapi_write() -> Option<Write> {
+    let address = SAPI_WRITE.load(Ordering::Acquire);
+    // SAFETY: null, or the function that `track` found.
+    unsafe { std::mem::transmute::<*mut (), Option<Write>>(address) }
+}
+
+/// Stands in for the SAPI's function. It owns nothing: a client that is gone may end the script right here.
+unsafe extern "C" fn write(text: *const c_char, len: usize) -> usize {
+    if len > 0 && LAST.get().is_some() {
+        // SAFETY: the engine passes so many bytes.
+        LAST.set(Some((Instant::now(), unsafe { *text.add(len - 1) }.cast_unsigned())));
+    }
+    match sapi_write() {
+        // SAFETY: with the engine's own arguments.
+        Some(original) => unsafe { original(text, len) },
+        None => 0,
+    }
+}
+
+/// Since when nothing was written, if a comment may be written now: within a line it would become part of that.
+pub fn silent_since() -> Option<Instant> {
+    LAST.get().filter(|(_, last)| *last == b'\n' && is_open()).map(|(at, _)| at)
+}
+
+/// Sends a comment past all buffers, to keep the connection alive and to see whether it still is. What is to be known of
+/// that is asked for by [`zend::interrupted`] and the connection's status.
+pub fn comment() {
+    // SAFETY: the same that the output layer does where there is no buffer; what is written is static.
+    let _ = zend::guarded(|| unsafe {
+        write(COMMENT.as_ptr().cast(), COMMENT.len());
+        ffi::sapi_flush();
+    });
+}
+
+/// Tells PHP that the client has gone: the script ends, or goes on with its output thrown away if it wants to.
+pub fn abort() {
+    let _ = zend::guarded(zend::handle_aborted_connection);
+}
