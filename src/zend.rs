@@ -156,6 +156,12 @@ pub fn sapi_globals() -> &'static ffi::sapi_globals_struct {
     unsafe { &*ffi::ext_php_rs_sapi_globals() }
 }
 
+/// The same, to be changed. No other reference to them may be in use.
+pub fn sapi_globals_mut() -> &'static mut ffi::sapi_globals_struct {
+    // SAFETY: as above; callers keep it for as long as they change a field.
+    unsafe { &mut *ffi::ext_php_rs_sapi_globals() }
+}
+
 /// The value of a setting as text; empty if it is not set.
 pub fn ini(name: &CStr) -> &str {
     let mut exists = false;

@@ -4,11 +4,12 @@
 //! Of PHP's own functions, [`hooks`] replaces those that such a loop is made of. A request is [`Phase::Watching`] until it
 //! turns out to be an event stream; every other request goes straight on to PHP's own functions. From the first sleep of a
 //! stream on, [`wakes`] come from the hub and [`rest`] ends early for them; from its first flush on, [`output`] is
-//! unbuffered, and comments are sent while the script sleeps.
+//! unbuffered, and comments are sent while the script sleeps. [`sapi`] is what that needs of the server.
 
 mod hooks;
 mod output;
 mod rest;
+mod sapi;
 mod wakes;
 
 use std::cell::{Cell, RefCell};
@@ -48,6 +49,7 @@ pub fn begin_request() {
         Ok(false) => {}
         Ok(true) => {
             hooks::install();
+            sapi::stand_in();
             PHASE.set(Phase::Watching);
         }
         Err(error) => {
@@ -64,7 +66,7 @@ pub fn end_request() {
     }
     BUFFERS_TAKEN.set(false);
     WAKES.take();
-    output::untrack();
+    sapi::step_back();
 }
 
 /// Looks whether the response is an event stream, and begins to listen for wakes if it is.
@@ -84,10 +86,9 @@ fn look() -> Phase {
 fn begin() -> Result<(), Interrupted> {
     // First, since a user's code may flush as well.
     PHASE.set(Phase::Streaming);
-    output::track();
     response::close_session()?;
     BUFFERS_TAKEN.set(output::take_off_buffers()?);
-    output::send()
+    response::send_headers()
 }
 
 /// The patterns of topics that wake this request's script.

@@ -1,13 +1,9 @@
-//! The output of an adopted response: knowing that it is an event stream, taking buffers off it, and what was sent last.
-
-use std::cell::Cell;
-use std::ffi::c_char;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::time::Instant;
+//! The output of an adopted response: knowing that it is an event stream, its headers, and taking buffers off it.
 
 use ext_php_rs::ffi;
 use ext_php_rs::types::Zval;
 
+use super::sapi;
 use crate::response::{self, Interrupted};
 use crate::zend::{
     self, PHP_OUTPUT_DISABLED, PHP_OUTPUT_HANDLER_DISABLED, PHP_OUTPUT_HANDLER_REMOVABLE, PHP_OUTPUT_HANDLER_STARTED,
@@ -20,16 +16,6 @@ const COMMENT: &[u8] = b":\n";
 
 /// The handlers that compress: those of `zlib.output_compression` and of `ob_start('ob_gzhandler')`.
 const COMPRESSING: [&[u8]; 2] = [b"zlib output compression", b"ob_gzhandler"];
-
-type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
-
-/// The SAPI's own function, while [`write`] stands in its place.
-static SAPI_WRITE: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
-
-thread_local! {
-    /// When the response got its last bytes, and the last of them; `None` while nobody wants to know.
-    static LAST: Cell<Option<(Instant, u8)>> = const { Cell::new(None) };
-}
 
 /// Whether the script's output goes to the client: not after `sse_stream()`, say, nor inside a buffer's callback.
 pub fn is_open() -> bool {
@@ -123,78 +109,22 @@ fn take_off_compression() -> Result<(), Interrupted> {
     })
 }
 
-/// Sends the headers, with those that a stream needs and the script did not set, and all that was output.
-///
-/// # Errors
-/// [`Interrupted`], if a user's code for headers did not return, or the client has gone.
-pub fn send() -> Result<(), Interrupted> {
-    if zend::sapi_globals().headers_sent == 0 {
-        for (name, line) in
-            [(&b"Cache-Control"[..], "Cache-Control: no-cache"), (b"X-Accel-Buffering", "X-Accel-Buffering: no")]
-        {
-            if response_header(name).is_none() {
-                response::set_header(line);
-            }
-        }
-    }
-    response::send_headers()
-}
-
-/// Begins to note what is written.
-pub fn track() {
-    LAST.set(Some((Instant::now(), b'\n')));
-    // SAFETY: the SAPI's module structure is there for the life of the process, and is only written on its main thread
-    // or, in a thread-safe PHP, with the one value that all threads write.
-    unsafe {
-        let place = &raw mut (*ffi::ext_php_rs_sapi_module()).ub_write;
-        match *place {
-            Some(current) if current as usize != write as *const () as usize => {
-                SAPI_WRITE.store(current as *mut (), Ordering::Release);
-                *place = Some(write);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// No longer notes what is written.
-pub fn untrack() {
-    LAST.set(None);
-    // Other threads of a thread-safe PHP may be writing through it.
-    if cfg!(php_zts) {
+/// Adds the headers that a stream needs and the script did not set. To be called when they are about to be sent.
+pub fn complete_headers() {
+    if !is_event_stream() {
         return;
     }
-    // SAFETY: as in `track`; what somebody else has put there meanwhile stays, and goes on to `write`.
-    unsafe {
-        let place = &raw mut (*ffi::ext_php_rs_sapi_module()).ub_write;
-        if (*place).is_some_and(|current| current as usize == write as *const () as usize) {
-            *place = sapi_write();
+    let globals = zend::sapi_globals_mut();
+    // It is set before the server is asked to send them; until that is done, they may well be changed.
+    let sent = std::mem::replace(&mut globals.headers_sent, 0);
+    for (name, line) in
+        [(&b"Cache-Control"[..], "Cache-Control: no-cache"), (b"X-Accel-Buffering", "X-Accel-Buffering: no")]
+    {
+        if response_header(name).is_none() {
+            response::set_header(line);
         }
     }
-}
-
-fn sapi_write() -> Option<Write> {
-    let address = SAPI_WRITE.load(Ordering::Acquire);
-    // SAFETY: null, or the function that `track` found.
-    unsafe { std::mem::transmute::<*mut (), Option<Write>>(address) }
-}
-
-/// Stands in for the SAPI's function. It owns nothing: a client that is gone may end the script right here.
-unsafe extern "C" fn write(text: *const c_char, len: usize) -> usize {
-    if len > 0 && LAST.get().is_some() {
-        // SAFETY: the engine passes so many bytes.
-        LAST.set(Some((Instant::now(), unsafe { *text.add(len - 1) }.cast_unsigned())));
-    }
-    match sapi_write() {
-        // SAFETY: with the engine's own arguments.
-        Some(original) => unsafe { original(text, len) },
-        None => 0,
-    }
-}
-
-/// Since when nothing was written, if a comment may be written now: within a line it would become part of that.
-pub fn silent_since() -> Option<Instant> {
-    LAST.get().filter(|(_, last)| *last == b'\n' && is_open()).map(|(at, _)| at)
+    globals.headers_sent = sent;
 }
 
 /// Sends a comment past all buffers, to keep the connection alive and to see whether it still is. What is to be known of
@@ -202,7 +132,7 @@ pub fn silent_since() -> Option<Instant> {
 pub fn comment() {
     // SAFETY: the same that the output layer does where there is no buffer; what is written is static.
     let _ = zend::guarded(|| unsafe {
-        write(COMMENT.as_ptr().cast(), COMMENT.len());
+        sapi::write(COMMENT.as_ptr().cast(), COMMENT.len());
         ffi::sapi_flush();
     });
 }

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::thread::NanosleepRelativeResult;
 
-use super::{PHASE, Phase, WAKES, output};
+use super::{PHASE, Phase, WAKES, output, sapi};
 use crate::{blocking, handoff, ini, zend};
 
 /// How a sleep ended.
@@ -77,7 +77,7 @@ fn client_left(time: Duration) -> Rest {
 /// When the silence will have lasted long enough for a comment; `None` if there shall be none.
 fn heartbeat() -> Option<Instant> {
     let seconds = ini::heartbeat().ok().filter(|seconds| *seconds > 0)?;
-    let silent_since = output::silent_since().filter(|_| PHASE.get() == Phase::Streaming)?;
+    let silent_since = (PHASE.get() == Phase::Streaming && output::is_open()).then(sapi::silent_since)??;
     Some(silent_since + Duration::from_secs(seconds.into()))
 }
 
