@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use ext_php_rs::ffi;
 
+use crate::adopt;
 use crate::api::exceptions::Problem;
 use crate::zend::{self, NoValue, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
 
@@ -76,6 +77,7 @@ fn headers_sent() -> String {
 /// # Errors
 /// [`Interrupted`], if such code did not return.
 pub fn begin(extra: &[String]) -> Result<(), Interrupted> {
+    adopt::renounce();
     close_session()?;
     discard_output()?;
     for header in UNFIT {

@@ -3,7 +3,7 @@
 //!
 //! Of PHP's own functions, [`hooks`] replaces those that such a loop is made of. A request is [`Phase::Watching`] until it
 //! turns out to be an event stream; every other request goes straight on to PHP's own functions. From the first sleep of a
-//! stream on, [`wakes`] come from the hub and [`rest`] ends early for them; from its first flush on, [`output`] is
+//! stream on, or its first byte, [`wakes`] come from the hub and [`rest`] ends early for them; from its first flush on, [`output`] is
 //! unbuffered, and comments are sent while the script sleeps. [`sapi`] is what that needs of the server.
 
 mod hooks;
@@ -31,6 +31,8 @@ enum Phase {
     Listening,
     /// It is one that has begun.
     Streaming,
+    /// It is served by `sse_stream()`.
+    Renounced,
     /// Its client has left, and the script goes on all the same (`ignore_user_abort`).
     Left,
 }
@@ -67,6 +69,14 @@ pub fn end_request() {
     BUFFERS_TAKEN.set(false);
     WAKES.take();
     sapi::step_back();
+}
+
+/// Leaves the request to `sse_stream()`, which serves it better.
+pub fn renounce() {
+    if PHASE.get() != Phase::Off {
+        PHASE.set(Phase::Renounced);
+        WAKES.take();
+    }
 }
 
 /// Looks whether the response is an event stream, and begins to listen for wakes if it is.

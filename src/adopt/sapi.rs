@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use ext_php_rs::ffi;
 
-use super::{PHASE, Phase, output};
+use super::{PHASE, Phase, look, output};
 
 type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
 type SendHeaders = unsafe extern "C" fn(*mut ffi::sapi_headers_struct) -> c_int;
@@ -104,7 +104,11 @@ pub unsafe extern "C" fn write(text: *const c_char, len: usize) -> usize {
 
 unsafe extern "C" fn send_headers(headers: *mut ffi::sapi_headers_struct) -> c_int {
     if PHASE.get() != Phase::Off {
-        let _ = catch_unwind(output::complete_headers);
+        let _ = catch_unwind(|| {
+            // Whoever sees the stream may rely on its being woken.
+            look();
+            output::complete_headers();
+        });
     }
     match their_send_headers() {
         // SAFETY: with the engine's own argument.

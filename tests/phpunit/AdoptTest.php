@@ -101,7 +101,7 @@ final class AdoptTest extends ServerTestCase
             'publish' => $server->publish('any.topic', 'event'),
             'udp' => stream_socket_sendto(stream_socket_client("udp://$udp"), 'WAKEUP'),
         };
-        $server->client->awaitEvents($stream, 2);
+        self::assertCount(2, $server->client->awaitEvents($stream, 2));
 
         $returned = ['sleep' => '0', 'usleep' => 'null', 'nanosleep' => 'true'][$pause];
         $server->awaitLog("tick 1 slept shorter, got $returned");
@@ -236,7 +236,9 @@ final class AdoptTest extends ServerTestCase
     /** @dataProvider servers */
     public function testAResponseOfAnotherTypeIsLeftAlone(string $name): void
     {
-        $server = $this->site($name, ['sse.heartbeat' => 1]);
+        $udp = '127.0.0.1:' . Port::free('udp');
+        $server = $this->site($name, ['sse.heartbeat' => 1, 'sse.udp' => $udp]);
+        $server->publish('any.topic', 'there is a hub now');
         $cookie = ['Cookie' => 'PHPSESSID=0123456789abcdef0123456789'];
         $page = $server->client->open(
             self::TICKS . '?type=text/plain&before=session&pause=nanosleep&for=1.5&count=1',
@@ -244,7 +246,7 @@ final class AdoptTest extends ServerTestCase
         );
         $server->client->await($page, static fn (Stream $page): bool => $page->response->status === 200, 10.0, 'a head');
         $other = $server->client->open('/session.php', $cookie);
-        $this->push($server);
+        stream_socket_sendto(stream_socket_client("udp://$udp"), 'WAKEUP');
         $server->client->await($page, static fn (Stream $page): bool => $page->ended, 10.0, 'the page is there');
 
         $server->awaitLog('tick 1 slept for all its time, got true');
@@ -261,12 +263,14 @@ final class AdoptTest extends ServerTestCase
     public function testWithoutTheSettingNothingIsDifferent(string $name): void
     {
         $server = $this->site($name, ['sse.adopt' => 0, 'sse.heartbeat' => 1]);
+        $server->publish('any.topic', 'there is a hub now');
         $stream = $server->client->open(self::TICKS . '?pause=nanosleep&for=1.5&count=1');
-        $server->awaitLog('Failed to flush buffer. No buffer to flush');
+        $server->client->read(0.2);
         $this->push($server);
 
-        $server->awaitLog('tick 1 slept for all its time, got true');
         $server->client->await($stream, static fn (Stream $stream): bool => $stream->ended, 10.0, 'the end');
+        $server->awaitLog('Failed to flush buffer. No buffer to flush');
+        $server->awaitLog('tick 1 slept for all its time, got true');
         self::assertSame(": early\n\ndata: first\n\n", $stream->response->body);
         self::assertArrayNotHasKey('x-accel-buffering', $stream->response->headers);
     }

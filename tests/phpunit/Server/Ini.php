@@ -44,7 +44,7 @@ final class Ini
             }
         }
         foreach ($this->settings as $name => $value) {
-            array_push($arguments, '-d', "$name=$value");
+            array_push($arguments, '-d', "$name=\"$value\"");
         }
 
         return $arguments;
