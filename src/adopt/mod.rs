@@ -2,9 +2,10 @@
 //! without a change.
 //!
 //! Of PHP's own functions, [`hooks`] replaces those that such a loop is made of. A request is [`Phase::Watching`] until it
-//! turns out to be an event stream; every other request goes straight on to PHP's own functions. From the first sleep of a
-//! stream on, or its first byte, [`wakes`] come from the hub and [`rest`] ends early for them; from its first flush on, [`output`] is
-//! unbuffered, and comments are sent while the script sleeps. [`sapi`] is what that needs of the server.
+//! turns out to be an event stream; every other request goes straight on to PHP's own functions. From its first sleep or
+//! its first byte on, whichever comes first, a stream gets [`wakes`] from the hub, and [`rest`] ends early for them. From
+//! its first flush on, [`output`] is unbuffered, and comments are sent while the script sleeps. [`sapi`] is what that
+//! needs of the server.
 
 mod hooks;
 mod output;
@@ -27,9 +28,9 @@ enum Phase {
     Off,
     /// It may become an event stream.
     Watching,
-    /// It is one that has sent nothing yet: its sleeps can be woken.
+    /// It is one that has not been flushed yet: its sleeps can be woken.
     Listening,
-    /// It is one that has begun.
+    /// It is one that was flushed: it has no session and no buffers any more.
     Streaming,
     /// It is served by `sse_stream()`.
     Renounced,

@@ -40,5 +40,6 @@ final class NotificationStream
 set_time_limit(0);
 header('Content-Type: text/event-stream');
 header('Cache-Control: no-cache');
+header('X-Accel-Buffering: no');
 header('Connection: keep-alive');
 (new NotificationStream('notifications_7'))->run(static fn (): array => ['text' => apcu_fetch('notification_text')]);

@@ -9,6 +9,7 @@ $name = $_SESSION['name'] ?? 'guest';
 
 header('Content-Type: text/event-stream');
 header('Cache-Control: no-cache');
+header('X-Accel-Buffering: no');
 
 $file = DATA . '/chat.txt';
 $position = file_exists($file) ? filesize($file) : 0;

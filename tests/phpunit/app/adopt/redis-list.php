@@ -7,6 +7,7 @@ require __DIR__ . '/query-log.php';
 set_time_limit(0);
 header('Content-Type: text/event-stream');
 header('Cache-Control: no-cache');
+header('X-Accel-Buffering: no');
 
 $redis = new Redis();
 $redis->connect(DATA . '/redis.sock');
