@@ -1,7 +1,7 @@
 //! PHP's own functions that an event stream's loop is made of, and what stands in their place.
 //!
-//! They are replaced in the function table once a process, at the first request that `sse.adopt` is on for. Where it is
-//! off, a replaced function costs one look at a thread's variable more.
+//! They are replaced in the function table once a process, at the first request that `sse.adopt` is on for. Other
+//! responses pay for a look at their headers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -13,7 +13,7 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::zend::ExecutorGlobals;
 
 use super::rest::{self, Rest};
-use super::{BUFFERS_TAKEN, PHASE, Phase, begin, look, output};
+use super::{BUFFERS_TAKEN, PHASE, Phase, begin, is_concerned, look, output};
 use crate::{handoff, zend};
 
 type Call = *mut ffi::zend_execute_data;
@@ -81,7 +81,7 @@ impl Hook {
     unsafe fn enter(&self, call: Call, result: *mut Zval, ours: fn(Call, &mut Zval) -> Then) {
         // SAFETY: with the engine's own arguments; the result is there for as long as the call.
         unsafe {
-            if PHASE.get() == Phase::Off {
+            if !is_concerned() {
                 return self.original(call, result);
             }
             let then = catch_unwind(AssertUnwindSafe(|| ours(call, &mut *result))).unwrap_or(Then::Original);

@@ -80,6 +80,15 @@ pub fn renounce() {
     }
 }
 
+/// Whether a stand-in has anything to do. Every sleep of an ordinary page comes by here.
+fn is_concerned() -> bool {
+    match PHASE.get() {
+        Phase::Off | Phase::Renounced => false,
+        Phase::Watching => output::is_event_stream(),
+        Phase::Listening | Phase::Streaming | Phase::Left => true,
+    }
+}
+
 /// Looks whether the response is an event stream, and begins to listen for wakes if it is.
 fn look() -> Phase {
     let phase = PHASE.get();

@@ -49,8 +49,10 @@ fn response_header(name: &[u8]) -> Option<&'static [u8]> {
         while let Some(entry) = element.as_ref() {
             let header = &*(&raw const entry.data).cast::<ffi::sapi_header_struct>();
             let line = std::slice::from_raw_parts(header.header.cast::<u8>(), header.header_len);
-            let named = line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-            if let Some((b':', value)) = line.get(name.len()..).filter(|_| named).and_then(<[u8]>::split_first) {
+            // The colon first: few names are of the same length.
+            if let Some((b':', value)) = line.get(name.len()..).and_then(<[u8]>::split_first)
+                && line[..name.len()].eq_ignore_ascii_case(name)
+            {
                 return Some(value);
             }
             element = entry.next;
