@@ -156,7 +156,8 @@ fn wait(hub: BorrowedFd<'_>, client: Option<BorrowedFd<'_>>, until: Option<Insta
     }
 }
 
-fn aborted() -> bool {
+/// Whether PHP knows that the client has gone.
+pub fn aborted() -> bool {
     // SAFETY: reads a number of this request's globals.
     unsafe { i32::from((*ffi::ext_php_rs_process_globals()).connection_status) & PHP_CONNECTION_ABORTED != 0 }
 }

@@ -8,11 +8,12 @@ use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
 use sse_hub::config::{self, Config, ConfigError};
 use sse_hub::socket::Folder;
+use sse_hub::topic_map::TopicMap;
 
 use crate::zend;
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<21> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<23> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -33,6 +34,8 @@ static SETTINGS: IniEntryDefs<21> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),
     IniEntryDef::new(c"sse.log", c"", SYSTEM),
     IniEntryDef::new(c"sse.log_level", c"warn", SYSTEM),
+    IniEntryDef::new(c"sse.adopt", c"0", PER_DIR),
+    IniEntryDef::new(c"sse.adopt_topics", c"", PER_DIR),
     IniEntryDef::end(),
 ]);
 
@@ -128,6 +131,22 @@ pub fn detach() -> Result<bool, ConfigError> {
 /// Neither `auto` nor `off`.
 pub fn spawn() -> Result<bool, ConfigError> {
     config::switch("sse.spawn", zend::ini(c"sse.spawn"))
+}
+
+/// Whether scripts that send an event stream by themselves are adopted.
+///
+/// # Errors
+/// Neither on nor off.
+pub fn adopt() -> Result<bool, ConfigError> {
+    config::boolean("sse.adopt", zend::ini(c"sse.adopt"))
+}
+
+/// The topics that wake an adopted script.
+///
+/// # Errors
+/// The first entry that can't be used.
+pub fn adopt_topics(script: &str) -> Result<Vec<&'static str>, ConfigError> {
+    Ok(TopicMap::parse(zend::ini(c"sse.adopt_topics"))?.topics(script))
 }
 
 /// What a new hub at this socket is told.

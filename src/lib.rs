@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, reason = "nothing of a cdylib is public to Rust; the macros generate undocumented items")]
 
+mod adopt;
 mod api;
 mod blocking;
 mod deliveries;

@@ -1,16 +1,22 @@
 //! The beginning and the end of each request.
 
-use crate::{rendering, signatures};
+use std::panic::catch_unwind;
 
-/// Called by the engine before the script.
+use crate::{adopt, rendering, signatures};
+
+/// Called by the engine before the script. A panic ends here: it would take the server's process with it.
 pub extern "C" fn start(_type: i32, _module: i32) -> i32 {
-    signatures::complete();
-    rendering::begin();
+    let _ = catch_unwind(|| {
+        signatures::complete();
+        rendering::begin();
+        adopt::begin_request();
+    });
     0
 }
 
 /// Called by the engine after the script, its shutdown functions and its destructors.
 pub extern "C" fn end(_type: i32, _module: i32) -> i32 {
-    rendering::end();
+    let _ = catch_unwind(rendering::end);
+    let _ = catch_unwind(adopt::end_request);
     0
 }

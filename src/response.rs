@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use ext_php_rs::ffi;
 
+use crate::adopt;
 use crate::api::exceptions::Problem;
 use crate::zend::{self, NoValue, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
 
@@ -76,6 +77,7 @@ fn headers_sent() -> String {
 /// # Errors
 /// [`Interrupted`], if such code did not return.
 pub fn begin(extra: &[String]) -> Result<(), Interrupted> {
+    adopt::renounce();
     close_session()?;
     discard_output()?;
     for header in UNFIT {
@@ -130,7 +132,11 @@ fn discard_output() -> Result<(), Interrupted> {
     run(|| unsafe { ffi::php_output_discard_all() })
 }
 
-fn send_headers() -> Result<(), Interrupted> {
+/// Sends the headers, and what the SAPI itself keeps back.
+///
+/// # Errors
+/// [`Interrupted`], if a user's code for headers did not return.
+pub fn send_headers() -> Result<(), Interrupted> {
     // SAFETY: both belong to a running request. PHP 8.1's flush alone would not send them.
     run(|| unsafe {
         ffi::sapi_send_headers();
@@ -138,12 +144,17 @@ fn send_headers() -> Result<(), Interrupted> {
     })
 }
 
-fn run(code: impl FnOnce()) -> Result<(), Interrupted> {
+/// Runs engine code that may run a user's.
+///
+/// # Errors
+/// [`Interrupted`], if that did not return.
+pub fn run(code: impl FnOnce()) -> Result<(), Interrupted> {
     let _ = guarded(code);
     if zend::interrupted() { Err(Interrupted) } else { Ok(()) }
 }
 
-fn set_header(line: &str) {
+/// Sets a header in place of those of the same name.
+pub fn set_header(line: &str) {
     header(ffi::sapi_header_op_enum_SAPI_HEADER_REPLACE, line);
 }
 

@@ -25,6 +25,9 @@ unsafe extern "C" {
     /// `Zend/zend_generators.h`, the same in 8.1–8.6: set when the engine starts.
     static zend_ce_generator: *mut ffi::zend_class_entry;
 
+    /// `main/php_main.h`, the same in 8.1–8.6: what every SAPI calls when a write finds that the client has gone.
+    fn php_handle_aborted_connection();
+
     /// `ext/spl/spl_exceptions.h`, the same since 5.3: set when SPL starts, which is before any shared extension.
     pub static spl_ce_RuntimeException: *mut ffi::zend_class_entry;
 }
@@ -33,6 +36,13 @@ unsafe extern "C" {
 pub const PHP_OUTPUT_LOCKED: i32 = 0x20;
 /// `main/php_output.h`, the same in 8.1–8.6: output is thrown away.
 pub const PHP_OUTPUT_DISABLED: i32 = 0x02;
+
+/// `main/php_output.h`, the same in 8.1–8.6: a buffer may be ended.
+pub const PHP_OUTPUT_HANDLER_REMOVABLE: i32 = 0x40;
+/// `main/php_output.h`, the same in 8.1–8.6: a buffer's handler has run.
+pub const PHP_OUTPUT_HANDLER_STARTED: i32 = 0x1000;
+/// `main/php_output.h`, the same in 8.1–8.6: a buffer's handler has failed, and is passed by.
+pub const PHP_OUTPUT_HANDLER_DISABLED: i32 = 0x2000;
 
 /// The engine has left code by a bailout (a fatal error, a memory limit, a client that is gone), and goes on with that as
 /// soon as this extension's function ends.
@@ -116,6 +126,13 @@ pub fn call_value(callable: &Zval, mut arguments: Vec<Zval>) -> Result<Zval, NoV
     }
 }
 
+/// Tells the engine that the client has gone: `connection_status()` says so, output goes nowhere, and the script ends, by a
+/// bailout, unless it has asked for `ignore_user_abort`. To be called within [`guarded`].
+pub fn handle_aborted_connection() {
+    // SAFETY: a request is running.
+    unsafe { php_handle_aborted_connection() }
+}
+
 /// PHP's own choice of a temporary folder.
 pub fn temporary_folder() -> &'static str {
     // SAFETY: the engine's own string, which it keeps for the life of the process.
@@ -148,6 +165,12 @@ pub fn sapi_name() -> &'static CStr {
 pub fn sapi_globals() -> &'static ffi::sapi_globals_struct {
     // SAFETY: they live as long as the process (or thread) and are only read here, on their own thread.
     unsafe { &*ffi::ext_php_rs_sapi_globals() }
+}
+
+/// The same, to be changed. No other reference to them may be in use.
+pub fn sapi_globals_mut() -> &'static mut ffi::sapi_globals_struct {
+    // SAFETY: as above; callers keep it for as long as they change a field.
+    unsafe { &mut *ffi::ext_php_rs_sapi_globals() }
 }
 
 /// The value of a setting as text; empty if it is not set.

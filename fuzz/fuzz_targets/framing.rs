@@ -7,11 +7,12 @@ use sse_hub::wire::Framing;
 
 fuzz_target!(|input: (u8, u16, u32, u32)| {
     let (kind, request, len, offset) = input;
-    let framing = match kind % 4 {
+    let framing = match kind % 5 {
         0 => Framing::Raw,
         1 => Framing::Chunked,
         2 => Framing::FastCgi { request },
-        _ => Framing::Message,
+        3 => Framing::Message,
+        _ => Framing::Wake,
     };
     let payload: Vec<u8> = (0..len % (1 << 20)).map(|i| i as u8).collect();
     let whole = framed(framing, &payload, 0);

@@ -70,7 +70,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(name: &str, value: &str, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(name: &str, value: &str, problem: impl Into<String>) -> Self {
         Self { name: name.into(), value: value.into(), problem: problem.into() }
     }
 }
@@ -153,6 +153,18 @@ pub fn switch(name: &str, value: &str) -> Result<bool, ConfigError> {
     }
 }
 
+/// Reads a plain switch, in the words that php.ini knows.
+///
+/// # Errors
+/// Any other word.
+pub fn boolean(name: &str, value: &str) -> Result<bool, ConfigError> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "on" | "yes" | "true" => Ok(true),
+        "" | "0" | "off" | "no" | "false" => Ok(false),
+        _ => Err(ConfigError::new(name, value, "is neither on nor off")),
+    }
+}
+
 /// Reads a path. A hub that has left its parent's folder would take a relative one for another file.
 ///
 /// # Errors
@@ -210,6 +222,13 @@ mod tests {
         assert_eq!(number("sse.x", "15", 0, 100), Ok(15));
         assert_eq!(text(number("sse.heartbeat", "-1", 0, 3600)), "sse.heartbeat: '-1' is not a number from 0 to 3600");
         assert_eq!(text(number("sse.x", "", 1, 2)), "sse.x: '' is not a number from 1 to 2");
+    }
+
+    #[test]
+    fn switches_are_in_the_words_of_php_ini() {
+        assert_eq!(["1", "On", "yes", "TRUE"].map(|word| boolean("sse.x", word)), [const { Ok(true) }; 4]);
+        assert_eq!(["", "0", "Off", "no", "false"].map(|word| boolean("sse.x", word)), [const { Ok(false) }; 5]);
+        assert_eq!(text(boolean("sse.x", "maybe")), "sse.x: 'maybe' is neither on nor off");
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub fn framed_len(framing: Framing, payload: usize) -> usize {
     match framing {
         // An empty chunk would end the response, an empty STDOUT record as well.
         _ if payload == 0 => 0,
-        Framing::Raw | Framing::Message => payload,
+        Framing::Raw | Framing::Message | Framing::Wake => payload,
         Framing::Chunked => chunk_head(payload).bytes().len() + payload + b"\r\n".len(),
         Framing::FastCgi { .. } => payload + HEADER * payload.div_ceil(RECORD),
     }
@@ -94,7 +94,7 @@ pub fn piece(framing: Framing, payload: &[u8], offset: usize) -> Option<Piece<'_
         return None;
     }
     Some(match framing {
-        Framing::Raw | Framing::Message => Piece::Content(&payload[offset..]),
+        Framing::Raw | Framing::Message | Framing::Wake => Piece::Content(&payload[offset..]),
         Framing::Chunked => {
             let head = chunk_head(payload.len());
             let head_len = head.bytes().len();
@@ -119,7 +119,7 @@ pub fn piece(framing: Framing, payload: &[u8], offset: usize) -> Option<Piece<'_
 #[must_use]
 pub fn end(framing: Framing) -> Wrap {
     match framing {
-        Framing::Raw | Framing::Message => Wrap::EMPTY,
+        Framing::Raw | Framing::Message | Framing::Wake => Wrap::EMPTY,
         Framing::Chunked => Wrap::EMPTY.push(b"0\r\n\r\n"),
         Framing::FastCgi { request } => {
             // An empty STDOUT record ends that stream; END_REQUEST's body is the application's status (0), the
@@ -171,6 +171,8 @@ mod tests {
         assert_eq!(framed(Framing::Message, b"\x01\0\0\0\x02", 0), b"\x01\0\0\0\x02");
         assert_eq!(end(Framing::Raw).bytes(), b"");
         assert_eq!(end(Framing::Message).bytes(), b"");
+        assert_eq!(framed(Framing::Wake, b"W", 0), b"W");
+        assert_eq!(end(Framing::Wake).bytes(), b"");
     }
 
     #[test]
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_empty_payload_is_no_bytes() {
-        for framing in [Framing::Raw, Framing::Chunked, FASTCGI, Framing::Message] {
+        for framing in [Framing::Raw, Framing::Chunked, FASTCGI, Framing::Message, Framing::Wake] {
             assert_eq!(framed(framing, b"", 0), b"");
         }
     }
@@ -219,6 +221,7 @@ mod tests {
             Just(Framing::Chunked),
             any::<u16>().prop_map(|request| Framing::FastCgi { request }),
             Just(Framing::Message),
+            Just(Framing::Wake),
         ]
     }
 

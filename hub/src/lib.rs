@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod socket;
 pub mod sys;
 pub mod topic;
+pub mod topic_map;
 pub mod udp;
 pub mod upstream;
 pub mod wire;

@@ -131,6 +131,10 @@ impl Stream {
         self.framing = Some(framing);
         if framing == Framing::Message {
             self.release_triggers();
+        } else if framing == Framing::Wake {
+            let happened = !self.queue.is_empty() || !self.pending.is_empty();
+            self.pending = Vec::new();
+            self.queue = happened.then_some(Payload::Wake).into_iter().collect();
         } else {
             self.pending = Vec::new();
             self.queue.push_front(Payload::Opening(opening(self.retry).into_boxed_str()));
@@ -140,6 +144,9 @@ impl Stream {
 
     /// Writes an event, or queues it where the socket is full or the stream held.
     pub(crate) fn push_event(&mut self, event: &Arc<Event>, limit: usize, written: &mut Written) -> Push {
+        if self.framing == Some(Framing::Wake) {
+            return self.push_wake(written);
+        }
         if self.queue.is_empty()
             && let Some(framing) = self.framing
         {
@@ -177,6 +184,7 @@ impl Stream {
     /// topic that changed several times meanwhile once only.
     pub(crate) fn push_trigger(&mut self, trigger: &Arc<Trigger>, written: &mut Written) -> Push {
         match self.framing {
+            Some(Framing::Wake) => self.push_wake(written),
             Some(Framing::Message) if self.queue.is_empty() => {
                 self.enqueue_any(Payload::Trigger(Arc::clone(trigger)));
                 self.flush(written)
@@ -200,10 +208,23 @@ impl Stream {
         }
     }
 
+    /// Wakes a reader of wakes, unless it is about to be woken already.
+    fn push_wake(&mut self, written: &mut Written) -> Push {
+        if !self.queue.is_empty() {
+            return Push::Queued;
+        }
+        self.enqueue_any(Payload::Wake);
+        self.flush(written)
+    }
+
     /// Sends a heartbeat; with something in the queue, that is sign enough, once the client reads it.
     pub(crate) fn push_heartbeat(&mut self, written: &mut Written) -> Push {
         if self.is_held() || !self.queue.is_empty() {
             return Push::Queued;
+        }
+        if self.framing == Some(Framing::Wake) {
+            // There, every byte means that something happened.
+            return Push::Written;
         }
         self.enqueue_any(Payload::Heartbeat);
         self.flush(written)

@@ -235,6 +235,9 @@ pub enum Framing {
     },
     /// [`Delivery`] messages instead of an event stream: a PHP process that reads events.
     Message,
+    /// One byte, whatever happened and however often: a PHP process that only wants to be woken. What comes while the
+    /// last byte can't be sent yet is told by one more.
+    Wake,
 }
 
 /// From the hub to the extension.

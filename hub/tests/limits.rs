@@ -109,13 +109,14 @@ fn thousands_of_streams_leave_nothing_behind() {
             let (near, end) = pair();
             let topic = format!("t.{}", number % 100);
             let stream = attach(&mut client, near.into(), &[&topic, "all", "t.*"], 0).expect("attached");
-            match number % 4 {
+            match number % 5 {
                 0 => {}
                 1 => commit(&client, stream, Framing::Chunked),
                 2 => commit(&client, stream, Framing::FastCgi { request: 1 }),
-                _ => commit(&client, stream, Framing::Message),
+                3 => commit(&client, stream, Framing::Message),
+                _ => commit(&client, stream, Framing::Wake),
             }
-            if number % 4 == 0 {
+            if number % 5 == 0 {
                 client.post(&sse_hub::wire::Request::Abort { stream }).expect("the hub is there");
             }
             far.push(end);

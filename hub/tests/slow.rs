@@ -127,6 +127,36 @@ fn triggers_for_a_reader_that_is_behind_are_merged_and_not_lost() {
 }
 
 #[test]
+fn wakes_for_a_reader_that_is_behind_become_one() {
+    let hub = Hub::with(json!({"stream_buffer": 1000}));
+    let mut reader = narrow(&hub, Framing::Wake);
+    let mut client = hub.client();
+    let mut last = 0;
+    hub.until("one waits for the reader", |stats| {
+        publish(&mut client, &["a"], &format!("{last}"), "x");
+        last += 1;
+        stats["queued_bytes"] == json!(1)
+    });
+    for _ in 0..100 {
+        trigger(&client, &["a"]);
+        publish(&mut client, &["a"], "again", "x");
+    }
+    let stats = hub.until("the shard has done them", |stats| stats["published"] == json!(last + 100));
+    assert_eq!(stats["queued_bytes"], json!(1));
+    let mut found = Vec::new();
+    reader.socket.set_nonblocking(true).expect("own socket");
+    support::until("the reader has caught up", || {
+        let _ = reader.socket.read_to_end(&mut found);
+        hub.stats()["queued_bytes"] == json!(0)
+    });
+    let _ = reader.socket.read_to_end(&mut found);
+    assert!(found.len() <= last + 1 && found.iter().all(|byte| *byte == b'W'), "{} of {last}", found.len());
+    reader.socket.set_nonblocking(false).expect("own socket");
+    trigger(&client, &["a"]);
+    reader.expect(b"W");
+}
+
+#[test]
 fn too_many_different_triggers_become_one_for_all() {
     let hub = Hub::new();
     let mut reader = {

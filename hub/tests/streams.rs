@@ -79,6 +79,41 @@ fn a_stream_of_messages() {
 }
 
 #[test]
+fn a_stream_of_wakes_says_nothing_but_that_something_happened() {
+    let hub = Hub::new();
+    let mut reader = hub.stream(&["a", "c.*"], Framing::Wake);
+    let mut publisher = hub.client();
+    publish(&mut publisher, &["a"], "1", "one");
+    reader.expect(b"W");
+    trigger(&publisher, &["x", "c.1"]);
+    reader.expect(b"W");
+    publish(&mut publisher, &["x"], "2", "for others");
+    trigger(&publisher, &[]);
+    reader.expect(b"W");
+    hub.signal(Signal::TERM);
+    reader.expect_end();
+}
+
+#[test]
+fn what_came_for_held_wakes_is_told_once_at_their_commit() {
+    let hub = Hub::new();
+    let mut woken = held(&hub, &["a"]);
+    let mut quiet = held(&hub, &["b"]);
+    publish(&mut hub.client(), &["a"], "1", "one");
+    trigger(&woken.client, &["a"]);
+    support::stats(&mut woken.client);
+    commit(&woken.client, woken.stream, Framing::Wake);
+    commit(&quiet.client, quiet.stream, Framing::Wake);
+    hub.until("both are open", |stats| stats["streams"]["open"] == json!(2));
+    trigger(&quiet.client, &["b"]);
+    quiet.expect(b"W");
+    hub.signal(Signal::TERM);
+    woken.expect(b"W");
+    woken.expect_end();
+    quiet.expect_end();
+}
+
+#[test]
 fn without_a_reconnection_time_a_comment_opens_the_stream() {
     let hub = Hub::new();
     hub.stream(&["a"], Framing::Raw).expect(b":\n\n");
@@ -205,7 +240,7 @@ fn patterns_match_whole_segments_and_no_event_comes_twice() {
 fn heartbeats_come_in_silence_in_the_streams_framing() {
     let hub = Hub::new();
     let mut client = hub.client();
-    let framings = [Framing::Raw, Framing::Chunked, FASTCGI, Framing::Message];
+    let framings = [Framing::Raw, Framing::Chunked, FASTCGI, Framing::Message, Framing::Wake];
     let mut readers = framings.map(|_| {
         let (near, far) = UnixStream::pair().expect("a pair");
         let request = Request::Attach { patterns: vec!["a"], heartbeat: 1, retry: 0, replay: None };
@@ -221,6 +256,11 @@ fn heartbeats_come_in_silence_in_the_streams_framing() {
     support::expect(&mut readers[2], &b"\x01\x06\x00\x01\x00\x03\x00\x00:\n\n".repeat(2));
     support::expect(&mut readers[3], &[1, 0, 0, 0, 2]);
     hub.until("they are counted", |stats| stats["heartbeats"].as_u64() >= Some(5));
+    // Of wakes, every byte means that something happened.
+    trigger(&client, &["a"]);
+    hub.signal(Signal::TERM);
+    support::expect(&mut readers[4], b"W");
+    support::expect_end(&mut readers[4]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use sse_hub::config::ConfigError;
 use sse_hub::event::EventError;
 use sse_hub::socket::SocketError;
 use sse_hub::topic::TopicError;
+use thiserror::Error;
 
 use crate::spawn::SpawnError;
 use crate::zend::{self, NoValue, spl_ce_RuntimeException};
@@ -37,17 +38,22 @@ impl Class {
 }
 
 /// What can go wrong in a call, by the exception that PHP code catches.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum Problem {
     /// `SseInvalidArgument`: the caller's mistake.
+    #[error("{0}")]
     Argument(String),
     /// `TypeError`: an argument of the wrong type.
+    #[error("{0}")]
     Type(String),
     /// `SseUnavailable`: no hub, or none that answers.
+    #[error("{0}")]
     Unavailable(String),
     /// `SseException`: anything else.
+    #[error("{0}")]
     Other(String),
     /// An exception that PHP code has thrown meanwhile.
+    #[error("an exception was thrown meanwhile")]
     Pending,
 }
 

@@ -22,13 +22,19 @@ struct FcgiRequest {
 
 /// The worker's FastCGI connection.
 pub(super) fn find() -> Result<Connection, NoHandOff> {
+    prove(request().ok_or_else(|| NoHandOff::unproved("FPM has no request"))?)
+}
+
+/// Whether FPM has answered the request already.
+pub(super) fn has_ended() -> bool {
+    request().is_none_or(|request| request.ended != 0)
+}
+
+fn request() -> Option<&'static FcgiRequest> {
     let context = zend::sapi_globals().server_context.cast::<FcgiRequest>();
-    if context.is_null() || !context.is_aligned() {
-        return Err(NoHandOff::unproved("FPM has no request"));
-    }
-    // SAFETY: under the SAPI `fpm-fcgi` the server context is a `fcgi_request`, which starts as declared above.
-    let request = unsafe { &*context };
-    prove(request)
+    // SAFETY: under the SAPI `fpm-fcgi` the server context is a `fcgi_request`, which starts as declared above and is
+    // there until the request ends.
+    if context.is_null() || !context.is_aligned() { None } else { Some(unsafe { &*context }) }
 }
 
 fn prove(request: &FcgiRequest) -> Result<Connection, NoHandOff> {

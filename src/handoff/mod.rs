@@ -78,6 +78,11 @@ pub fn hang_up_source() -> Option<BorrowedFd<'static>> {
     Some(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }
 
+/// Whether the response is complete although the script goes on: after `fastcgi_finish_request()`.
+pub fn is_complete() -> bool {
+    zend::sapi_name() == c"fpm-fcgi" && fpm::has_ended()
+}
+
 impl Connection {
     fn new(descriptor: RawFd, sapi: Sapi) -> Result<Self, NoHandOff> {
         let stand_in = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())

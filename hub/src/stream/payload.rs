@@ -9,6 +9,9 @@ use crate::wire::{self, Delivery, Framing};
 /// [`Delivery::Heartbeat`] as a message.
 const HEARTBEAT_MESSAGE: &[u8] = &[1, 0, 0, 0, 2];
 
+/// What a [`Framing::Wake`] stream carries, for events and changed topics alike.
+pub(super) const WAKE: &[u8] = b"W";
+
 /// "This topic changed", ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Trigger {
@@ -40,6 +43,8 @@ pub(crate) enum Payload {
     Trigger(Arc<Trigger>),
     /// The first bytes of a stream.
     Opening(Box<str>),
+    /// "Something happened", for a reader that asks for no more.
+    Wake,
     /// A sign of life.
     Heartbeat,
     /// The end of the response.
@@ -55,6 +60,7 @@ impl Payload {
             (Self::Frames(frames), _) => frames,
             (Self::Trigger(trigger), _) => &trigger.message,
             (Self::Opening(text), _) => text.as_bytes(),
+            (Self::Wake, _) => WAKE,
             (Self::Heartbeat, Framing::Message) => HEARTBEAT_MESSAGE,
             (Self::Heartbeat, _) => HEARTBEAT,
             (Self::End, _) => &[],

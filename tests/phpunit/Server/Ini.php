@@ -7,15 +7,22 @@ namespace PhpSse\Tests\Server;
 /** PHP's settings for a fixture: nothing of the machine's own ini files, the extension, and what the test wants. */
 final class Ini
 {
-    /** @param array<string, string|int> $settings */
-    public function __construct(private readonly array $settings)
-    {
+    /**
+     * @param array<string, string|int> $settings
+     * @param list<string> $modules PHP's own that the test needs besides, where this PHP does not have them built in
+     * @param bool $extension whether the extension under test is there
+     */
+    public function __construct(
+        private readonly array $settings,
+        private readonly array $modules = [],
+        private readonly bool $extension = true,
+    ) {
     }
 
     public function text(): string
     {
         $text = '';
-        foreach (self::needed() as $key => $modules) {
+        foreach ($this->needed() as $key => $modules) {
             foreach ($modules as $module) {
                 $text .= "$key = \"$module\"\n";
             }
@@ -31,27 +38,30 @@ final class Ini
     public function arguments(): array
     {
         $arguments = ['-n'];
-        foreach (self::needed() as $key => $modules) {
+        foreach ($this->needed() as $key => $modules) {
             foreach ($modules as $module) {
                 array_push($arguments, '-d', "$key=$module");
             }
         }
         foreach ($this->settings as $name => $value) {
-            array_push($arguments, '-d', "$name=$value");
+            array_push($arguments, '-d', "$name=\"$value\"");
         }
 
         return $arguments;
     }
 
     /** @return array<string, list<string>> */
-    private static function needed(): array
+    private function needed(): array
     {
         $folder = ini_get('extension_dir');
 
         return array_filter([
             // With opcache, since that is how PHP is run behind a server.
             'zend_extension' => is_file("$folder/opcache.so") ? ['opcache'] : [],
-            'extension' => [Php::extension()],
+            'extension' => [
+                ...array_filter($this->modules, static fn (string $name): bool => is_file("$folder/$name.so")),
+                ...($this->extension ? [Php::extension()] : []),
+            ],
         ]);
     }
 }

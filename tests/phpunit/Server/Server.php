@@ -29,7 +29,8 @@ abstract class Server
 
     /**
      * @param array<string, string|int> $ini settings beside those that every fixture has
-     * @param array<string, string|int> $options what the kind of server understands, as 'pm.max_requests'
+     * @param array<string, string|int> $options what the kind of server understands, as 'pm.max_requests';
+     *     'modules' => redis,apcu: PHP's own to load; 'extension' => 0: without the one under test
      */
     final public function __construct(array $ini = [], protected readonly array $options = [])
     {
@@ -40,7 +41,8 @@ abstract class Server
         $this->folder->folder('sessions', 0700, $user);
         $this->folder->folder('log', 0777);
         $this->folder->copy(dirname(__DIR__) . '/app', 'app');
-        $this->ini = new Ini($ini + $this->baseSettings());
+        $modules = array_filter(explode(',', (string) ($options['modules'] ?? '')));
+        $this->ini = new Ini($ini + $this->baseSettings(), $modules, (bool) ($options['extension'] ?? 1));
         $this->folder->file('php.ini', $this->ini->text());
         $this->client = new Client($this->url());
     }

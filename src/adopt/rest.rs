@@ -1,0 +1,108 @@
+//! The sleep of an adopted script: it ends with its time, with a wake, with a signal, or with its client.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::thread::NanosleepRelativeResult;
+
+use super::{PHASE, Phase, WAKES, output, sapi};
+use crate::{blocking, handoff, ini, zend};
+
+/// How a sleep ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// The time is over, or a wake came, which is the same to the script.
+    Over,
+    /// A signal came; so much time is left.
+    Interrupted(Duration),
+    /// The client has left, and the script with it: a bailout waits to go on.
+    Ended,
+}
+
+/// What was seen while waiting.
+enum Seen {
+    Wake,
+    HangUp,
+    Signal,
+    Nothing,
+}
+
+/// Sleeps for this time at most.
+pub fn rest(time: Duration) -> Rest {
+    let end = Instant::now() + time;
+    let left = || end.saturating_duration_since(Instant::now());
+    if WAKES.with_borrow_mut(|wakes| wakes.as_mut().is_some_and(|wakes| wakes.refresh() || wakes.take())) {
+        return Rest::Over;
+    }
+    loop {
+        let beat = heartbeat();
+        let until = beat.map_or(end, |at| at.min(end));
+        match wait(until.saturating_duration_since(Instant::now())) {
+            Seen::Wake => return Rest::Over,
+            Seen::Signal => return Rest::Interrupted(left()),
+            Seen::HangUp => {
+                output::abort();
+                return client_left(left());
+            }
+            Seen::Nothing => {}
+        }
+        let now = Instant::now();
+        if now >= end {
+            return Rest::Over;
+        }
+        if beat.is_some_and(|at| at <= now) {
+            output::comment();
+            if zend::interrupted() || blocking::aborted() {
+                return client_left(left());
+            }
+        }
+    }
+}
+
+/// Nothing more is to be waited for: a script that goes on without its client (`ignore_user_abort`) rests for as long as
+/// it wants to.
+fn client_left(time: Duration) -> Rest {
+    PHASE.set(Phase::Left);
+    if zend::interrupted() {
+        return Rest::Ended;
+    }
+    let Ok(time) = Timespec::try_from(time) else { return Rest::Over };
+    match rustix::thread::nanosleep(&time) {
+        NanosleepRelativeResult::Interrupted(left) => Rest::Interrupted(left.try_into().unwrap_or_default()),
+        NanosleepRelativeResult::Ok | NanosleepRelativeResult::Err(_) => Rest::Over,
+    }
+}
+
+/// When the silence will have lasted long enough for a comment; `None` if there shall be none.
+fn heartbeat() -> Option<Instant> {
+    let seconds = ini::heartbeat().ok().filter(|seconds| *seconds > 0)?;
+    let silent_since = (PHASE.get() == Phase::Streaming && output::is_open()).then(sapi::silent_since)??;
+    Some(silent_since + Duration::from_secs(seconds.into()))
+}
+
+/// Waits for what may end a sleep, or for this time to pass.
+fn wait(time: Duration) -> Seen {
+    let timeout = Timespec::try_from(time).ok();
+    let client = handoff::hang_up_source();
+    WAKES.with_borrow_mut(|wakes| {
+        let Some(wakes) = wakes else { return Seen::Nothing };
+        let polled = {
+            let sources = [(wakes.source(), PollFlags::IN), (client, PollFlags::RDHUP)];
+            let mut polled: Vec<PollFd<'_>> =
+                sources.iter().filter_map(|(source, flags)| Some(PollFd::new(source.as_ref()?, *flags))).collect();
+            rustix::event::poll(&mut polled, timeout.as_ref()).map(|_| {
+                let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+                client.is_some() && polled.last().is_some_and(|client| client.revents().intersects(gone))
+            })
+        };
+        match polled {
+            Ok(true) => Seen::HangUp,
+            Ok(false) if wakes.take() => Seen::Wake,
+            Ok(false) => Seen::Nothing,
+            Err(Errno::INTR) => Seen::Signal,
+            // The kernel is short of memory: rather sleep too short than not at all.
+            Err(_) => Seen::Nothing,
+        }
+    })
+}

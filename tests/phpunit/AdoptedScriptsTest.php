@@ -1,0 +1,117 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Server\AdoptedSite;
+use PhpSse\Tests\Server\Port;
+use PhpSse\Tests\Server\Server;
+use PhpSse\Tests\Support\Deadline;
+
+/** The five ways in which people write event streams in PHP, unmodified, with sse.adopt=1. */
+final class AdoptedScriptsTest extends ServerTestCase
+{
+    // Of php -S the one with several processes: a script that stays in its worker leaves none to a single one.
+    private const SERVERS = ['nginx-fpm-unix', 'nginx-fpm-tcp-keep', 'apache-mod-php', 'php-s-workers'];
+
+    /** @var list<AdoptedSite> */
+    private array $sites = [];
+
+    protected function tearDown(): void
+    {
+        foreach ($this->sites as $site) {
+            $site->stop();
+        }
+        parent::tearDown();
+    }
+
+    /** @return iterable<string, array{string, string}> */
+    public static function scripts(): iterable
+    {
+        foreach (self::SERVERS as $server) {
+            foreach (AdoptedSite::SCRIPTS as $script) {
+                yield "$server, $script" => [$server, $script];
+            }
+        }
+    }
+
+    /** @dataProvider scripts */
+    public function testAWrittenChangeComesAtOnceAndNotAtTheNextPoll(string $name, string $script): void
+    {
+        [$server, $site] = $this->site($name);
+        $stream = $server->client->open($site->path($script));
+        $server->client->read(0.05);
+
+        $first = $site->awaitQuery();
+        $second = $site->awaitQuery();
+        $text = $site->write($script, 'something new');
+        $site->wake();
+        $seconds = $site->awaitText($stream, $text);
+
+        self::assertLessThan(($second - $first) / 2, $seconds, 'it took no half of the time between two polls');
+        self::assertStringNotContainsString('Failed to flush buffer', $server->phpLog());
+    }
+
+    /** @dataProvider scripts */
+    public function testTheLoopEndsWhenTheClientHasLeft(string $name, string $script): void
+    {
+        [$server, $site] = $this->site($name, ['sse.heartbeat' => 0]);
+        $stream = $server->client->open($site->path($script));
+        $server->client->read(0.05);
+        Deadline::until(static fn (): bool => $server->openStreams() === 1, 10.0, 'the script listens');
+
+        $stream->close();
+
+        Deadline::until(fn (): bool => $server->openStreams() === 0, 10.0, 'the script no longer listens');
+        $after = $site->queries();
+        self::assertSame(200, $server->client->request('/hello.php')->status);
+        self::assertSame($after, $site->queries());
+    }
+
+    /** @dataProvider scripts */
+    public function testOtherRequestsOfTheVisitorAreAnsweredMeanwhile(string $name, string $script): void
+    {
+        [$server, $site] = $this->site($name);
+        $cookie = ['Cookie' => 'PHPSESSID=0123456789abcdef0123456789'];
+        $stream = $server->client->open($site->path($script), $cookie);
+        $server->client->read(0.05);
+        $site->awaitQuery();
+        $site->awaitText($stream, $site->write($script, 'something new'));
+
+        self::assertSame('{"visits":1}', $server->client->request('/session.php', $cookie)->body);
+        self::assertFalse($stream->ended);
+    }
+
+    public function testABrowserThatComesBackGetsWhatItMissed(): void
+    {
+        [$server, $site] = $this->site('nginx-fpm-unix');
+        $stream = $server->client->open($site->path('sqlite-since'));
+        $site->write('sqlite-since', 'one');
+        $site->awaitText($stream, 'one');
+        $stream->close();
+
+        $site->write('sqlite-since', 'two');
+        $again = $server->client->open($site->path('sqlite-since'), ['Last-Event-ID' => $stream->parser->events[0]->id]);
+        $site->awaitText($again, 'two');
+
+        self::assertSame(['{"text":"two"}'], $again->data());
+    }
+
+    /**
+     * @param array<string, string|int> $ini
+     * @return array{Server, AdoptedSite}
+     */
+    private function site(string $name, array $ini = []): array
+    {
+        $udp = '127.0.0.1:' . Port::free('udp');
+        $server = $this->serve(
+            $name,
+            $ini + ['sse.adopt' => 1, 'sse.udp' => $udp],
+            ['modules' => AdoptedSite::MODULES],
+        );
+        $this->sites[] = $site = new AdoptedSite($server, $udp);
+
+        return [$server, $site];
+    }
+}
