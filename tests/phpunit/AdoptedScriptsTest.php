@@ -59,6 +59,8 @@ final class AdoptedScriptsTest extends ServerTestCase
         [$server, $site] = $this->site($name, ['sse.heartbeat' => 0]);
         $stream = $server->client->open($site->path($script));
         $server->client->read(0.05);
+        // A process of php -S that has not begun with it may take the next request as well, and keep that waiting.
+        Deadline::until(static fn (): bool => $site->queries() > 0, 10.0, 'the script runs');
         Deadline::until(static fn (): bool => $server->openStreams() === 1, 10.0, 'the script listens');
 
         $stream->close();
