@@ -158,7 +158,7 @@ final class AdoptTest extends ServerTestCase
     {
         $server = $this->site($name, ['sse.heartbeat' => 0]);
         $stream = $this->ticking($server);
-        self::assertSame(1, $server->openStreams());
+        Deadline::until(fn (): bool => $server->openStreams() === 1, 10.0, 'its subscription has begun');
 
         $stream->close();
 

@@ -24,7 +24,6 @@ final class AdoptedSite
     private const TOPIC = 'site';
 
     public readonly string $data;
-    private readonly PDO $database;
     private readonly Process $redis;
     private int $notices = 0;
 
@@ -34,9 +33,9 @@ final class AdoptedSite
         $this->data = $server->folder->folder('data', 0777);
         $server->folder->file('data/queries.log', '', 0666);
         $server->folder->file('data/chat.txt', '', 0666);
-        $this->database = new PDO("sqlite:$this->data/site.sqlite");
-        $this->database->exec('CREATE TABLE notices (id INTEGER PRIMARY KEY, text TEXT)');
-        $this->database->exec('CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT)');
+        $database = $this->database();
+        $database->exec('CREATE TABLE notices (id INTEGER PRIMARY KEY, text TEXT)');
+        $database->exec('CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT)');
         chmod("$this->data/site.sqlite", 0666);
         $this->redis = new Process(
             ['redis-server', '--port', '0', '--unixsocket', "$this->data/redis.sock", '--unixsocketperm', '777',
@@ -54,6 +53,11 @@ final class AdoptedSite
         $this->redis->stop();
     }
 
+    private function database(): PDO
+    {
+        return new PDO("sqlite:$this->data/site.sqlite");
+    }
+
     public function path(string $script): string
     {
         return "/adopt/$script.php";
@@ -64,7 +68,7 @@ final class AdoptedSite
     {
         switch ($script) {
             case 'poll':
-                $this->database->prepare('INSERT INTO notices (text) VALUES (?)')->execute([$text]);
+                $this->database()->prepare('INSERT INTO notices (text) VALUES (?)')->execute([$text]);
 
                 return sprintf('{"unread":%d}', ++$this->notices);
             case 'redis-list':
@@ -76,7 +80,7 @@ final class AdoptedSite
                 $this->server->client->request('/adopt/apcu-write.php?text=' . urlencode($text));
                 break;
             case 'sqlite-since':
-                $this->database->prepare('INSERT INTO messages (text) VALUES (?)')->execute([$text]);
+                $this->database()->prepare('INSERT INTO messages (text) VALUES (?)')->execute([$text]);
                 break;
             case 'file-chat':
                 file_put_contents("$this->data/chat.txt", "$text\n", FILE_APPEND);
