@@ -16,6 +16,11 @@ function callback(string $name): ?callable
         'shown' => static fn (): string => trim(told('shown')),
         // A number that is different each time.
         'count' => static fn (): int => substr_count(told($_GET['runs'] ?? 'runs'), "\n"),
+        // The id that the client has, as it can be asked for; the event's own is what was published.
+        'last-id' => static fn (array $events): SseEvent => new SseEvent(
+            [sse_render()['last_event_id'] ?? null, $_SERVER['HTTP_LAST_EVENT_ID'] ?? null],
+            id: ($events[0]->data ?? '') === '' ? null : $events[0]->data,
+        ),
         'changed-meanwhile' => changed_meanwhile(...),
         'fails' => static fn (): mixed => fail($_GET['how']),
     };

@@ -16,15 +16,19 @@ sse_stream('dump', static fn (): array => [
     'COOKIE' => $_COOKIE,
     'REQUEST' => $_REQUEST,
     'input' => ['bytes' => strlen(file_get_contents('php://input')), 'hash' => md5_file('php://input')],
-    'remote' => [getenv('REMOTE_ADDR'), getenv('REMOTE_PORT')],
+    'remote' => [
+        getenv('REMOTE_ADDR'),
+        getenv('REMOTE_PORT'),
+        filter_input(INPUT_SERVER, 'REMOTE_ADDR', FILTER_VALIDATE_IP),
+        filter_input(INPUT_SERVER, 'REMOTE_PORT', FILTER_VALIDATE_INT),
+    ],
     'headers' => array_change_key_case(getallheaders()),
     'ENV' => $_ENV,
     'getenv' => getenv(),
-    'token' => [
-        getenv('SSE_RENDER_TOKEN'),
-        getenv('HTTP_SSE_RENDER_TOKEN'),
-        function_exists('apache_getenv') ? apache_getenv('HTTP_SSE_RENDER_TOKEN') : false,
-        filter_input(INPUT_SERVER, 'SSE_RENDER_TOKEN') ?? false,
-        filter_input(INPUT_SERVER, 'HTTP_SSE_RENDER_TOKEN') ?? false,
+    // An empty text is as good as none.
+    'filtered' => [
+        filter_input(INPUT_SERVER, 'SSE_RENDER_TOKEN') ?: null,
+        filter_input(INPUT_SERVER, 'HTTP_SSE_RENDER_TOKEN') ?: null,
+        getenv('HTTP_SSE_RENDER_TOKEN') ?: null,
     ],
 ]);
