@@ -90,7 +90,7 @@ function fail(string $how): mixed
         'nested' => sse_stream('other'),
         'handled' => (static function (): mixed {
             set_exception_handler(static function (Throwable $exception): void {
-                http_response_code(418);
+                http_response_code(409);
                 header('Content-Type: text/plain');
                 echo 'handled: ', $exception->getMessage();
             });
