@@ -25,6 +25,9 @@ unsafe extern "C" {
     /// `Zend/zend_generators.h`, the same in 8.1–8.6: set when the engine starts.
     static zend_ce_generator: *mut ffi::zend_class_entry;
 
+    /// `Zend/zend_exceptions.h`, the same in 8.1–8.6: whether an exception is what `exit` leaves a script by.
+    fn zend_is_unwind_exit(exception: *const ffi::zend_object) -> bool;
+
     /// `ext/spl/spl_exceptions.h`, the same since 5.3: set when SPL starts, which is before any shared extension.
     pub static spl_ce_RuntimeException: *mut ffi::zend_class_entry;
 }
@@ -74,6 +77,16 @@ pub fn interrupted() -> bool {
 /// Whether an exception (or `exit`, which is one) waits to be thrown.
 pub fn exception_pending() -> bool {
     ExecutorGlobals::has_exception()
+}
+
+/// Whether the script is being left, by `exit` or a bailout, and not by an exception that it may catch.
+pub fn leaving() -> bool {
+    // SAFETY: the exception lives until it is thrown; the engine only looks at its class.
+    DEFERRED.get()
+        || unsafe {
+            let exception = (*ffi::ext_php_rs_executor_globals()).exception;
+            !exception.is_null() && zend_is_unwind_exit(exception)
+        }
 }
 
 /// Whether a PHP function exists in this process.

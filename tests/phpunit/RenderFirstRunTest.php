@@ -51,4 +51,24 @@ final class RenderFirstRunTest extends RenderTestCase
         $server->publish('news', 'second');
         self::assertSame(['first', 'second'], $server->client->awaitEvents($stream, 2));
     }
+
+    /** @return array<string, array{string}> */
+    public static function servers(): array
+    {
+        return Catalogue::each([...Catalogue::EACH_SAPI, 'apache-fcgi', 'caddy-fpm', ...Catalogue::BLOCKING]);
+    }
+
+    /** @dataProvider servers */
+    public function testACallbackThatSendsOutputItselfIsAnErrorAndNoBrokenStream(string $name): void
+    {
+        $server = $this->serve($name);
+
+        $response = $server->client->request('/replay/page.php?topics=news&callback=flushing');
+
+        self::assertSame('flushed noise', $response->body);
+        self::assertStringStartsWith('text/html', $response->headers['content-type']);
+        $said = "Uncaught SseException: the response's headers are already sent (output started at ";
+        self::assertStringContainsString($said, $server->phpLog());
+        $this->awaitOpenStreams($server, 0);
+    }
 }

@@ -192,4 +192,19 @@ final class RenderTest extends RenderTestCase
         // The scripts go on after sse_stream(), in the original request as in a replay.
         self::assertSame(40, substr_count($server->phpLog(), 'sse_stream returned true'));
     }
+
+    /** @dataProvider servers */
+    public function testWhatACallbackOutputsIsThrownAway(string $name): void
+    {
+        $server = $this->serve($name, ['display_errors' => 1, 'html_errors' => 0]);
+        $stream = $server->client->open('/replay/page.php?topics=news&callback=noisy');
+        $server->client->awaitEvents($stream, 1);
+        foreach (['second', 'third'] as $nth => $data) {
+            $server->publish('news', $data);
+            $server->client->awaitEvents($stream, $nth + 2);
+        }
+
+        self::assertSame("retry: 2000\n\ndata: first\n\ndata: second\n\ndata: third\n\n", $stream->response->body);
+        self::assertStringStartsWith('text/event-stream', $stream->response->headers['content-type']);
+    }
 }

@@ -21,6 +21,26 @@ function callback(string $name): ?callable
             [sse_render()['last_event_id'] ?? null, $_SERVER['HTTP_LAST_EVENT_ID'] ?? null],
             id: ($events[0]->data ?? '') === '' ? null : $events[0]->data,
         ),
+        'twice' => static fn (): string => $_SERVER['HTTP_X_TWICE'],
+        // As a value, with output besides: a warning that is displayed, a forgotten var_dump().
+        'noisy' => static function (array $events): string {
+            echo 'noise';
+            echo $undefined;
+            ob_start();
+            echo 'buffered noise';
+
+            return $events === [] ? 'first' : end($events)->data;
+        },
+        // What streaming scripts of old do.
+        'flushing' => static function (): string {
+            echo 'flushed noise';
+            while (ob_get_level() > 0) {
+                ob_end_flush();
+            }
+            flush();
+
+            return 'too late';
+        },
         'changed-meanwhile' => changed_meanwhile(...),
         'fails' => static fn (): mixed => fail($_GET['how']),
     };
@@ -94,6 +114,8 @@ function fail(string $how): mixed
                 header('Content-Type: text/plain');
                 echo 'handled: ', $exception->getMessage();
             });
+
+            echo 'noise before it';
 
             throw new LogicException('for the handler');
         })(),
