@@ -78,6 +78,22 @@ final class RenderRequestTest extends RenderTestCase
         }
     }
 
+    /** @dataProvider servers */
+    public function testAHeaderThatCameTwiceIsSentAgain(string $name): void
+    {
+        $server = $this->serve($name);
+        $stream = $server->client->openOne(
+            '/replay/page.php?topics=news&callback=twice&only_changes=0',
+            ['X-Twice' => 'one', 'x-twice' => 'two', 'X-twice' => 'three', 'X-Other' => 'other'],
+        );
+        $server->client->awaitEvents($stream, 1);
+        $server->publish('news', 'event');
+
+        [$original, $replay] = $server->client->awaitEvents($stream, 2);
+        self::assertStringContainsString('three', $original);
+        self::assertSame($original, $replay);
+    }
+
     /** @dataProvider chunkedServers */
     public function testABodyThatCameInChunksIsSentAgain(string $name): void
     {
