@@ -80,7 +80,7 @@ final class RenderPermissionTest extends RenderTestCase
         foreach ($streams as $answer => $stream) {
             $server->client->awaitEvents($stream, 2);
             self::assertSame($ids, array_column(self::decoded($stream)[1], 'id'), "what happened before the $answer");
-            self::assertCount(2, $this->told($server, "runs-$answer"));
+            self::assertSame(['original', 'retry'], $this->awaitRuns($server, 2, "runs-$answer"));
         }
         self::assertSame(count($answers), $server->openStreams());
         self::assertSame(0, $server->stats()['streams']['closed']['denied']);
