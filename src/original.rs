@@ -40,7 +40,7 @@ const NOT_HEADERS: [&str; 12] = [
     "sse_render_token",
 ];
 
-/// Names and values.
+/// Names and values, in bytes.
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A request that can be sent again.
@@ -128,23 +128,36 @@ fn parameters(body: &[u8]) -> Fields {
     parameters
 }
 
-/// The headers as they came. PHP's variables would leave some out, such as Authorization under Apache.
+/// The headers as they came.
 fn headers() -> Result<Fields, String> {
-    let headers = zend::call("getallheaders", &[]);
-    let headers = headers.ok().ok_or("getallheaders() is disabled")?;
-    let table = headers.array().ok_or("getallheaders() gave no headers")?;
     let mut kept = Vec::new();
-    for (name, value) in table {
-        let (name, Some(value)) = (name.to_string(), value.zend_str()) else { continue };
+    for (name, value) in if zend::sapi_name() == c"cli-server" { of_variables() } else { of_apache()? } {
         let plain = name.to_ascii_lowercase().replace('-', "_");
         let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         if token && !NOT_HEADERS.contains(&plain.as_str()) {
             // A folded header is one line all the same.
-            let line = value.as_bytes().iter().map(|b| if matches!(b, b'\r' | b'\n' | 0) { b' ' } else { *b });
+            let line = value.iter().map(|b| if matches!(b, b'\r' | b'\n' | 0) { b' ' } else { *b });
             kept.push((name.into_bytes(), line.collect()));
         }
     }
     Ok(kept)
+}
+
+/// Apache's own. PHP's variables leave some out, such as Authorization.
+fn of_apache() -> Result<Vec<(String, Vec<u8>)>, String> {
+    let headers = zend::call("getallheaders", &[]);
+    let headers = headers.ok().ok_or("getallheaders() is disabled")?;
+    let table = headers.array().ok_or("getallheaders() gave no headers")?;
+    let strings =
+        table.iter().filter_map(|(name, value)| Some((name.to_string(), value.zend_str()?.as_bytes().to_vec())));
+    Ok(strings.collect())
+}
+
+/// Those of php -S, whose `getallheaders()` reads freed memory where a header came twice (seen with PHP 8.2).
+fn of_variables() -> Vec<(String, Vec<u8>)> {
+    let variables = zend::server_variables().into_iter();
+    let headers = variables.filter_map(|(name, value)| Some((name.strip_prefix("HTTP_")?.replace('_', "-"), value)));
+    headers.collect()
 }
 
 fn body(variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, String> {

@@ -68,6 +68,12 @@ pub fn begin() {
         variables.extend([("REMOTE_ADDR", Some(address.as_str())), ("REMOTE_PORT", Some(port.as_str()))]);
     }
     zend::set_server_variables(&variables);
+    if sapi == b"apache2handler" {
+        // What getenv() tells is Apache's own. Where this function is disabled it tells of the hub's connection.
+        for (name, value) in &variables {
+            let _ = zend::call("apache_setenv", &[name, &value.unwrap_or_default()]);
+        }
+    }
     let rendering = Rendering { token, stream, reason, last_event_id };
     STATE.set(Some(State { rendering, done: false, failure: None }));
 }

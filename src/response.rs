@@ -46,9 +46,7 @@ pub fn check() -> Result<Wanted, Problem> {
             "the response of this request is complete, or is a stream already; call sse_stream() once, with all topics";
         return Err(Problem::Other(message.into()));
     }
-    if begun() {
-        return Err(Problem::Other(headers_sent()));
-    }
+    check_unbegun()?;
     let method = zend::text(zend::sapi_globals().request_info.request_method);
     Ok(if method == Some("HEAD") { Wanted::HeadersOnly } else { Wanted::Stream })
 }
@@ -59,6 +57,14 @@ pub fn begun() -> bool {
     globals.headers_sent != 0
         && !globals.request_info.no_headers
         && !matches!(zend::sapi_name().to_bytes(), b"cli" | b"phpdbg")
+}
+
+/// Checks that no user code that ran meanwhile has sent headers.
+///
+/// # Errors
+/// If it has, as for [`check`].
+pub fn check_unbegun() -> Result<(), Problem> {
+    if begun() { Err(Problem::Other(headers_sent())) } else { Ok(()) }
 }
 
 fn headers_sent() -> String {
@@ -105,6 +111,24 @@ pub fn refuse(retry_after: u32) -> Result<(), Interrupted> {
     set_header("Cache-Control: no-store");
     set_header(&format!("Retry-After: {retry_after}"));
     send_headers()
+}
+
+/// Throws away what user code outputs, so that neither a displayed warning nor a forgotten dump gets into the stream or
+/// sends headers before it. What `exit` or a fatal error says at the end of the script is kept.
+pub fn muted<R>(code: impl FnOnce() -> R) -> R {
+    // SAFETY: asks for a number; not inside a handler, see `check`, so that a buffer can be put on the others.
+    let level = unsafe {
+        let level = ffi::php_output_get_level();
+        ffi::php_output_start_default();
+        level
+    };
+    let result = code();
+    if !zend::leaving() {
+        // A handler that user code has put on this buffer is user code as well. What does not let itself be taken off stays.
+        // SAFETY: as above.
+        let _ = guarded(|| unsafe { while ffi::php_output_get_level() > level && ffi::php_output_discard() == 0 {} });
+    }
+    result
 }
 
 /// Makes everything that the script still outputs harmless.

@@ -28,6 +28,9 @@ unsafe extern "C" {
     /// `main/php_main.h`, the same in 8.1–8.6: what every SAPI calls when a write finds that the client has gone.
     fn php_handle_aborted_connection();
 
+    /// `Zend/zend_exceptions.h`, the same in 8.1–8.6: whether an exception is what `exit` leaves a script by.
+    fn zend_is_unwind_exit(exception: *const ffi::zend_object) -> bool;
+
     /// `ext/spl/spl_exceptions.h`, the same since 5.3: set when SPL starts, which is before any shared extension.
     pub static spl_ce_RuntimeException: *mut ffi::zend_class_entry;
 }
@@ -43,6 +46,9 @@ pub const PHP_OUTPUT_HANDLER_REMOVABLE: i32 = 0x40;
 pub const PHP_OUTPUT_HANDLER_STARTED: i32 = 0x1000;
 /// `main/php_output.h`, the same in 8.1–8.6: a buffer's handler has failed, and is passed by.
 pub const PHP_OUTPUT_HANDLER_DISABLED: i32 = 0x2000;
+
+/// `main/SAPI.h`, the same in 8.1–8.6: the kind of variable that an input filter gets; to PHP code it is `INPUT_SERVER`.
+const PARSE_SERVER: c_int = 5;
 
 /// The engine has left code by a bailout (a fatal error, a memory limit, a client that is gone), and goes on with that as
 /// soon as this extension's function ends.
@@ -81,6 +87,16 @@ pub fn interrupted() -> bool {
 /// Whether an exception (or `exit`, which is one) waits to be thrown.
 pub fn exception_pending() -> bool {
     ExecutorGlobals::has_exception()
+}
+
+/// Whether the script is being left, by `exit` or a bailout, and not by an exception that it may catch.
+pub fn leaving() -> bool {
+    // SAFETY: the exception lives until it is thrown; the engine only looks at its class.
+    DEFERRED.get()
+        || unsafe {
+            let exception = (*ffi::ext_php_rs_executor_globals()).exception;
+            !exception.is_null() && zend_is_unwind_exit(exception)
+        }
 }
 
 /// Whether a PHP function exists in this process.
@@ -228,25 +244,38 @@ pub fn server_variables() -> Vec<(String, Vec<u8>)> {
     strings.collect()
 }
 
-/// Sets variables of the server for this request, in `$_SERVER` as well; `None` takes one away.
+/// Sets variables of the server for this request, in `$_SERVER` and for `filter_input()` as well; `None` takes one away.
 pub fn set_server_variables(variables: &[(&str, Option<&str>)]) {
     let Some(table) = server_table() else { return };
-    let mut copy = table.to_owned();
-    for (name, value) in variables {
-        // Neither can fail but for want of memory, which ends the request by itself.
-        let _ = match value {
-            Some(value) => copy.insert(*name, *value).is_ok(),
-            None => copy.remove(*name).is_some(),
-        };
-    }
     // SAFETY: both are arrays of this request, kept by value; the copy is shared by both, as the engine does it.
     unsafe {
         let kept = &mut (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize];
-        kept.set_hashtable(copy);
+        kept.set_hashtable(table.to_owned());
+        for (name, value) in variables {
+            filter(name, value.unwrap_or_default());
+            // Neither can fail but for want of memory, which ends the request by itself.
+            let _ = kept.array_mut().map(|table| match value {
+                Some(value) => table.insert(*name, *value).is_ok(),
+                None => table.remove(*name).is_some(),
+            });
+        }
         let symbols = &mut (*ffi::ext_php_rs_executor_globals()).symbol_table;
         let shared = kept.shallow_clone();
         let _ = symbols.insert("_SERVER", shared);
     }
+}
+
+/// Tells the filter extension of a variable of the server if it has one of that name: it keeps copies of its own.
+fn filter(name: &str, value: &str) {
+    if !call("filter_has_var", &[&PARSE_SERVER, &name]).is_ok_and(|has| has.is_true()) {
+        return;
+    }
+    // SAFETY: the SAPI's module structure is static.
+    let filter = unsafe { (*ffi::ext_php_rs_sapi_module()).input_filter };
+    let (Some(filter), Ok(name), Ok(text)) = (filter, CString::new(name), CString::new(value)) else { return };
+    let (mut bytes, mut len) = (text.as_ptr().cast_mut(), 0);
+    // SAFETY: variables of the server are copied from there; the text stays the caller's.
+    unsafe { filter(PARSE_SERVER, name.as_ptr(), &raw mut bytes, value.len(), &raw mut len) };
 }
 
 /// Whether a value is a generator.

@@ -55,7 +55,8 @@
  *                                      null (nothing is sent), an SseEvent, an array of SseEvents or a generator (each item
  *                                      is an event), or any other value, which is one event named by the option `event`: a
  *                                      string as it is, anything else as JSON. An empty array is a value, `[]`. Together
- *                                      at most `sse.max_event_size` bytes. What it throws leaves `sse_stream()`.
+ *                                      at most `sse.max_event_size` bytes. What it throws leaves `sse_stream()`; what it
+ *                                      outputs is thrown away.
  * @param array<string, mixed> $options For all streams: `heartbeat` (int, seconds of silence after which a comment is sent,
  *                                      0 to 86400, 0: never; default `sse.heartbeat`), `retry` (int, the reconnection time
  *                                      told to the client first, in milliseconds, 0 to 86400000, 0: not told; default
@@ -84,7 +85,8 @@
  *                            names the value and the rule.
  * @throws SseUnavailable     No hub runs and none can be started, or it does not answer within `sse.timeout`.
  * @throws SseException       The headers are already sent, the response has been finished, an output callback is running,
- *                            a setting can't be used, or `$render` has called `sse_stream()`.
+ *                            a setting can't be used, or `$render` has called `sse_stream()` or has sent output itself
+ *                            (`ob_end_flush()`, `flush()`).
  *                            After each of these the request is as it was (buffers and headers untouched, and the session,
  *                            unless `$render` has run).
  */

@@ -613,7 +613,7 @@ impl Renders {
             let unit = &mut self.units[key as usize];
             let wait = unit.failed(now, random());
             unit.state = State::Resting;
-            unit.due.get_or_insert(Reason::Retry);
+            unit.due = Some(Reason::Retry);
             self.set_timer(key);
             if self.failures.len() > SCRIPTS_IN_LOG {
                 self.failures.clear();

@@ -152,7 +152,7 @@ impl Stream<'_> {
     pub fn run(&self, callback: &Callback<'_>, events: Vec<Zval>) -> Result<Frames, Problem> {
         response::close_session().map_err(|Interrupted| Problem::Pending)?;
         IN_CALLBACK.set(true);
-        let frames = callback.run(events);
+        let frames = response::muted(|| callback.run(events));
         IN_CALLBACK.set(false);
         frames
     }
@@ -163,7 +163,15 @@ impl Stream<'_> {
     /// As [`run`](Self::run).
     pub fn run_first(&self) -> Result<Frames, Problem> {
         match &self.callback {
-            Some(callback) if self.wanted.initial => self.run(callback, Vec::new()),
+            // A hand-off that failed late has sent the headers already.
+            Some(callback) if self.wanted.initial => {
+                let begun = response::begun();
+                let frames = self.run(callback, Vec::new())?;
+                if !begun {
+                    response::check_unbegun()?;
+                }
+                Ok(frames)
+            }
             _ => Ok(Frames::default()),
         }
     }

@@ -28,7 +28,8 @@ final class Client
         $address = ($parts['scheme'] === 'https' ? 'tls' : 'tcp') . "://{$parts['host']}:{$parts['port']}";
         $headers += ['Host' => "{$parts['host']}:{$parts['port']}", 'Connection' => 'close'];
         if ($body !== '') {
-            $headers += ['Content-Type' => 'application/x-www-form-urlencoded', 'Content-Length' => strlen($body)];
+            $headers += ['Content-Type' => 'application/x-www-form-urlencoded'];
+            $headers += isset($headers['Transfer-Encoding']) ? [] : ['Content-Length' => (string) strlen($body)];
         }
         $head = "$method $path HTTP/1.1\r\n";
         foreach ($headers as $name => $value) {

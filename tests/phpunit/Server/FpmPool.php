@@ -12,19 +12,20 @@ final class FpmPool
 
     /**
      * @param array<string, string|int> $options pool settings, as pm.max_requests; 'listen' => unix or tcp;
-     *     'nofile' => limit of open files
+     *     'listen.owner', 'listen.mode', 'listen.allowed_clients' as FPM has them; 'nofile' => limit of open files
      */
     public function __construct(private readonly TempFolder $folder, private readonly array $options)
     {
         $path = $folder->path;
         $this->listen = ($options['listen'] ?? 'unix') === 'tcp' ? '127.0.0.1:' . Port::free() : "$path/fpm.sock";
         $user = Php::workerUser();
+        $owner = $options['listen.owner'] ?? $user;
         $identity = posix_geteuid() === 0
-            ? "user = $user\ngroup = $user\nlisten.owner = $user\nlisten.group = $user\n"
+            ? "user = $user\ngroup = $user\nlisten.owner = $owner\nlisten.group = $owner\n"
             : '';
         $settings = "pm = static\npm.max_children = " . ($options['pm.max_children'] ?? 2) . "\n";
         foreach ($options as $name => $value) {
-            if (preg_match('/^(pm\.max_requests|request_terminate_timeout|php_.*)$/', $name)) {
+            if (preg_match('/^(pm\.max_requests|request_terminate_timeout|listen\.(mode|allowed_clients)|php_.*)$/', $name)) {
                 $settings .= "$name = $value\n";
             }
         }

@@ -8,6 +8,7 @@ namespace PhpSse\Tests\Server;
  * nginx and php-fpm.
  *
  * Options: 'listen' => unix or tcp; 'keep' => 1 for fastcgi_keep_conn with a pool of connections;
+ * 'user' => whom nginx's processes run as; 'bind' => the address that it connects to FPM from;
  * 'namespaces' => a|b: the paths /a/ and /b/ are sites of their own.
  */
 final class NginxFpm extends FpmServer
@@ -15,10 +16,11 @@ final class NginxFpm extends FpmServer
     protected function launchFrontEnd(): void
     {
         $path = $this->folder->path;
-        $user = posix_geteuid() === 0 ? 'user ' . Php::workerUser() . ';' : '';
+        $user = posix_geteuid() === 0 ? 'user ' . ($this->options['user'] ?? Php::workerUser()) . ';' : '';
         $keep = ($this->options['keep'] ?? 0) ? 'on' : 'off';
         // One kept connection at most: each idle one holds a worker, and there are but two.
         $keepalive = $keep === 'on' ? 'keepalive 1;' : '';
+        $bind = isset($this->options['bind']) ? "fastcgi_bind {$this->options['bind']};" : '';
         $file = $this->folder->file('nginx.conf', <<<CONF
             $user
             daemon off;
@@ -45,6 +47,7 @@ final class NginxFpm extends FpmServer
                     location / {
                         fastcgi_pass php;
                         fastcgi_keep_conn $keep;
+                        $bind
                         {$this->parameters('$fastcgi_script_name')}
                     }
                     {$this->sites($keep)}

@@ -1,0 +1,166 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Client\Stream;
+use PhpSse\Tests\Server\FpmServer;
+use PhpSse\Tests\Server\Php;
+use PhpSse\Tests\Server\Server;
+
+/** Servers that the hub may not or can't connect to: their streams keep their workers, and somebody is told why. */
+final class RenderListenerTest extends RenderTestCase
+{
+    private const PATH = '/replay/page.php?topics=news&callback=value';
+    private const NGINX_ONLY = 'backup';
+
+    public function testASocketThatTheHubMayNotConnectToLeavesStreamsToTheirWorkers(): void
+    {
+        if (posix_geteuid() !== 0) {
+            self::markTestSkipped('only root can give a socket to another user');
+        }
+        $server = $this->serve(
+            'nginx-fpm-unix',
+            [],
+            ['listen.owner' => self::NGINX_ONLY, 'listen.mode' => '0600', 'user' => self::NGINX_ONLY],
+        );
+
+        $this->assertServedInItsWorker($server);
+
+        $why = "a stream is served in its worker: the hub may not connect to the server's socket "
+            . "{$server->folder->path}/fpm.sock: Permission denied";
+        self::assertStringContainsString($why, $server->phpLog());
+        self::assertStringContainsString('listen.mode', $server->phpLog());
+    }
+
+    public function testThatIsToldOnceByEachProcess(): void
+    {
+        if (posix_geteuid() !== 0) {
+            self::markTestSkipped('only root can give a socket to another user');
+        }
+        $server = $this->serve('nginx-fpm-unix', [], [
+            'listen.owner' => self::NGINX_ONLY,
+            'listen.mode' => '0600',
+            'user' => self::NGINX_ONLY,
+            'pm.max_children' => 1,
+        ]);
+        for ($nth = 1; $nth <= 3; $nth++) {
+            $stream = $server->client->openOne(self::PATH);
+            $server->client->awaitEvents($stream, 1);
+            $stream->close();
+            $this->awaitOpenStreams($server, 0);
+        }
+
+        self::assertSame(1, substr_count($server->phpLog(), 'the hub may not connect'));
+    }
+
+    public function testStreamsWithoutCallbackAreHandedOverThereAllTheSame(): void
+    {
+        if (posix_geteuid() !== 0) {
+            self::markTestSkipped('only root can give a socket to another user');
+        }
+        $server = $this->serve(
+            'nginx-fpm-unix',
+            [],
+            ['listen.owner' => self::NGINX_ONLY, 'listen.mode' => '0600', 'user' => self::NGINX_ONLY],
+        );
+
+        $streams = $server->client->openMany(10, '/replay/page.php?topics=news&callback=none');
+        $server->publish('news', 'event');
+
+        foreach ($streams as $stream) {
+            self::assertSame(['event'], $server->client->awaitEvents($stream, 1));
+        }
+        self::assertStringNotContainsString('served in its worker', $server->phpLog());
+    }
+
+    /** A socket's permissions can be changed while streams are open. */
+    public function testASocketThatTheHubMayNoLongerConnectToEndsItsStreams(): void
+    {
+        if (posix_geteuid() !== 0) {
+            self::markTestSkipped('only root can give a socket to another user');
+        }
+        $server = $this->serve(
+            'nginx-fpm-unix',
+            [],
+            ['listen.owner' => Php::workerUser(), 'listen.mode' => '0666', 'user' => self::NGINX_ONLY],
+        );
+        $streams = $server->client->openMany(3, self::PATH);
+        $server->publish('news', 'second');
+        foreach ($streams as $stream) {
+            $server->client->awaitEvents($stream, 2);
+        }
+
+        chown("{$server->folder->path}/fpm.sock", self::NGINX_ONLY);
+        chmod("{$server->folder->path}/fpm.sock", 0600);
+        $server->publish('news', 'third');
+
+        foreach ($streams as $stream) {
+            $this->awaitCleanEnd($server, $stream);
+        }
+        $this->assertHubSaid($server, 'the hub may not connect to the server');
+        $this->assertServedInItsWorker($server);
+    }
+
+    public function testAListenerThatLetsOnlyTheWebServerInEndsTheStreamAtItsFirstWake(): void
+    {
+        $server = $this->serve(
+            'nginx-fpm-tcp',
+            [],
+            ['listen.allowed_clients' => '127.0.0.2', 'bind' => '127.0.0.2'],
+        );
+        $stream = $server->client->openOne(self::PATH);
+        self::assertSame(['first'], $server->client->awaitEvents($stream, 1));
+        $server->awaitLog('sse_stream returned true');
+
+        $server->publish('news', 'second');
+
+        $this->awaitCleanEnd($server, $stream);
+        $this->assertHubSaid($server, 'listen.allowed_clients');
+        $this->assertServedInItsWorker($server);
+        self::assertStringContainsString('a stream is served in its worker: ', $server->phpLog());
+        self::assertStringContainsString('listen.allowed_clients', $server->phpLog());
+        self::assertSame(0, $server->stats()['streams']['closed']['denied']);
+    }
+
+    public function testAServerThatIsAwayForAMomentIsWaitedFor(): void
+    {
+        $server = $this->serve('nginx-fpm-unix');
+        self::assertInstanceOf(FpmServer::class, $server);
+        $streams = $server->client->openMany(5, self::PATH);
+        foreach ($streams as $stream) {
+            $server->client->awaitEvents($stream, 1);
+        }
+
+        $server->reloadFpm();
+        $server->publish('news', 'second');
+
+        foreach ($streams as $stream) {
+            self::assertSame(['first', 'second'], $server->client->awaitEvents($stream, 2));
+        }
+    }
+
+    private function assertServedInItsWorker(Server $server): void
+    {
+        $over = substr_count($server->phpLog(), 'sse_stream returned');
+        $stream = $server->client->openOne(self::PATH);
+        $server->client->awaitEvents($stream, 1);
+        $server->publish('news', 'of the worker');
+
+        $server->client->await($stream, static function (Stream $stream): bool {
+            return array_slice($stream->data(), -1) === ['of the worker'];
+        }, 10.0, 'what the worker rendered has come');
+        self::assertSame($over, substr_count($server->phpLog(), 'sse_stream returned'), 'the worker serves it');
+        self::assertSame(0, $server->stats()['renders']['streams']);
+        $reasons = array_map(static fn (string $run): string => explode(' ', $run)[0], $this->told($server));
+        self::assertSame('original', end($reasons));
+        $stream->close();
+        $this->awaitOpenStreams($server, 0);
+    }
+
+    private function assertHubSaid(Server $server, string $text): void
+    {
+        self::assertStringContainsString($text, (string) file_get_contents("{$server->socket()}.log"));
+    }
+}

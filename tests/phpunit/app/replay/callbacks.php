@@ -1,0 +1,124 @@
+<?php
+
+declare(strict_types=1);
+
+// What the pages give to sse_stream(), by name.
+
+function callback(string $name): ?callable
+{
+    return match ($name) {
+        'none' => null,
+        // All that the callback was told.
+        'events' => static fn (array $events): array => array_map(get_object_vars(...), $events),
+        // The kind of value that the last event asks for.
+        'value' => static fn (array $events): mixed => value($events === [] ? 'first' : end($events)->data),
+        // What the file `shown` says now.
+        'shown' => static fn (): string => trim(told('shown')),
+        // A number that is different each time.
+        'count' => static fn (): int => substr_count(told($_GET['runs'] ?? 'runs'), "\n"),
+        // The id that the client has, as it can be asked for; the event's own is what was published.
+        'last-id' => static fn (array $events): SseEvent => new SseEvent(
+            [sse_render()['last_event_id'] ?? null, $_SERVER['HTTP_LAST_EVENT_ID'] ?? null],
+            id: ($events[0]->data ?? '') === '' ? null : $events[0]->data,
+        ),
+        'twice' => static fn (): string => $_SERVER['HTTP_X_TWICE'],
+        // As a value, with output besides: a warning that is displayed, a forgotten var_dump().
+        'noisy' => static function (array $events): string {
+            echo 'noise';
+            echo $undefined;
+            ob_start();
+            echo 'buffered noise';
+
+            return $events === [] ? 'first' : end($events)->data;
+        },
+        // What streaming scripts of old do.
+        'flushing' => static function (): string {
+            echo 'flushed noise';
+            while (ob_get_level() > 0) {
+                ob_end_flush();
+            }
+            flush();
+
+            return 'too late';
+        },
+        'changed-meanwhile' => changed_meanwhile(...),
+        'fails' => static fn (): mixed => fail($_GET['how']),
+    };
+}
+
+function value(string $kind): mixed
+{
+    return match ($kind) {
+        'string' => "a string\nof two lines",
+        'number' => 42,
+        'float' => 0.5,
+        'false' => false,
+        'empty string' => '',
+        'list' => [1, 'ü/"', null],
+        'map' => ['a' => ['b' => true]],
+        'object' => (object) ['c' => 1.5],
+        'empty array' => [],
+        'null' => null,
+        'event' => new SseEvent(['total' => 3], event: 'orders', id: '42'),
+        'bare event' => new SseEvent('no name, no id'),
+        'events' => [new SseEvent('one', id: '43'), new SseEvent('two', 'named')],
+        'keyed events' => ['a' => new SseEvent('three'), 'b' => new SseEvent('four')],
+        'mixed list' => ['five', null],
+        'generator' => (static function (): Generator {
+            yield 'six';
+            yield null;
+            yield ['seven'];
+            yield 0 => new SseEvent('eight', 'named', '44');
+        })(),
+        'empty generator' => (static fn (): Generator => yield from [])(),
+        default => $kind,
+    };
+}
+
+/** Reads the data, and only then are they changed by somebody else, which the stream is told of. */
+function changed_meanwhile(): string
+{
+    $shown = trim(told('shown'));
+    $change = trim(told("after-$shown"));
+    if ($change !== '') {
+        file_put_contents(dirname(__DIR__, 2) . '/data/shown', $change);
+        match ($_GET['by']) {
+            'trigger' => SseTrigger::push($_GET['topics']) || throw new RuntimeException('the trigger was not taken'),
+            'publish' => sse_publish($_GET['topics'], $change),
+            'process' => another_process(trim(told('command')), $_GET['topics']),
+        };
+    }
+
+    return $shown;
+}
+
+function another_process(string $command, string $topic): void
+{
+    exec("$command " . escapeshellarg($topic) . ' 2>&1', $output, $code);
+    if ($code !== 0) {
+        throw new RuntimeException("the process ended with $code: " . implode("\n", $output));
+    }
+}
+
+function fail(string $how): mixed
+{
+    return match ($how) {
+        'throw' => throw new RuntimeException('thrown by the callback'),
+        'exit' => exit('left by exit'),
+        'fatal' => no_such_function(),
+        'memory' => str_repeat('x', PHP_INT_MAX >> 8),
+        'nested' => sse_stream('other'),
+        'handled' => (static function (): mixed {
+            set_exception_handler(static function (Throwable $exception): void {
+                http_response_code(409);
+                header('Content-Type: text/plain');
+                echo 'handled: ', $exception->getMessage();
+            });
+
+            echo 'noise before it';
+
+            throw new LogicException('for the handler');
+        })(),
+        'unsendable' => new SseEvent(NAN),
+    };
+}
