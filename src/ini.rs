@@ -13,7 +13,7 @@ use sse_hub::topic_map::TopicMap;
 use crate::zend;
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<23> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<27> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -29,6 +29,10 @@ static SETTINGS: IniEntryDefs<23> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.stream_buffer", c"4M", SYSTEM),
     IniEntryDef::new(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
     IniEntryDef::new(c"sse.udp_key", c"", SYSTEM),
+    IniEntryDef::new(c"sse.history", c"memory", SYSTEM),
+    IniEntryDef::new(c"sse.history_events", c"1000", SYSTEM),
+    IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
+    IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
     IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
     IniEntryDef::new(c"sse.render_timeout", c"30", SYSTEM),
     IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),
@@ -167,6 +171,18 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         max_topics: max_topics()?,
         max_event_size: max_event_size()?,
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
+        history_events: if config::history(zend::ini(c"sse.history"))? {
+            size(c"sse.history_events", 1, 10_000_000)?
+        } else {
+            0
+        },
+        history_ttl: Duration::from_secs(config::number(
+            "sse.history_ttl",
+            zend::ini(c"sse.history_ttl"),
+            1,
+            31_536_000,
+        )?),
+        history_bytes: size(c"sse.history_bytes", 1 << 16, 1 << 40)?,
         render_concurrency: size(c"sse.render_concurrency", 1, 256)?,
         render_timeout: Duration::from_secs(config::number(
             "sse.render_timeout",

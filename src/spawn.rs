@@ -209,10 +209,11 @@ pub fn attach(
     patterns: &[&str],
     heartbeat: u32,
     retry: u32,
+    last_event_id: Option<&str>,
     replay: Option<Replay<'_>>,
     descriptor: BorrowedFd<'_>,
 ) -> Result<Held, SpawnError> {
-    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat, retry, replay };
+    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat, retry, last_event_id, replay };
     let ((stream, rendered), generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
         Reply::Attached { stream, rendered } => Ok((stream, rendered)),
         other => Err(ClientError::Protocol(format!("{other:?} to a connection"))),

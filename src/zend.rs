@@ -236,6 +236,17 @@ pub fn request_variable(name: &CStr) -> Option<String> {
     }
 }
 
+/// A parameter of the URL, as PHP has read it.
+pub fn query_parameter(name: &str) -> Option<String> {
+    let mut get = ZendStr::new("_GET", false);
+    // SAFETY: as in `server_table`.
+    let table = unsafe {
+        ffi::zend_is_auto_global(get.as_mut_ptr());
+        (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_GET as usize].array()
+    };
+    table?.get(name).filter(|value| value.is_string())?.string()
+}
+
 /// All variables of the server that are strings, in their order, as the SAPI gave them.
 pub fn server_variables() -> Vec<(String, Vec<u8>)> {
     let Some(table) = server_table() else { return Vec::new() };

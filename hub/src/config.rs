@@ -30,6 +30,12 @@ pub struct Config {
     pub max_event_size: usize,
     /// Bytes queued for one stream at most, before the client counts as too slow.
     pub stream_buffer: usize,
+    /// Events of one topic kept for readers that were away; 0: none.
+    pub history_events: usize,
+    /// How long they are kept.
+    pub history_ttl: Duration,
+    /// Bytes of all of them together.
+    pub history_bytes: usize,
     /// Scripts run again for streams at the same time, at most.
     pub render_concurrency: usize,
     /// How long such a run may take.
@@ -150,6 +156,18 @@ pub fn switch(name: &str, value: &str) -> Result<bool, ConfigError> {
         "auto" | "on" | "1" => Ok(true),
         "off" | "0" | "" => Ok(false),
         _ => Err(ConfigError::new(name, value, "is neither auto nor off")),
+    }
+}
+
+/// Reads `sse.history`: whether events are kept. PHP's own parser makes nothing of an unquoted `off`.
+///
+/// # Errors
+/// Neither `memory` nor `off`.
+pub fn history(value: &str) -> Result<bool, ConfigError> {
+    match value {
+        "memory" => Ok(true),
+        "off" | "0" | "" => Ok(false),
+        _ => Err(ConfigError::new("sse.history", value, "is neither memory nor off")),
     }
 }
 

@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn attach() -> Vec<u8> {
-        encode(&Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, replay: None })
+        encode(&Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None })
     }
 
     #[test]
@@ -137,7 +137,14 @@ mod tests {
                 seen.push(format!("{:?}", incoming.request));
             }
         }
-        assert_eq!(seen, ["Cursor", r#"Attach { patterns: ["a"], heartbeat: 0, retry: 0, replay: None }"#, "Stats"]);
+        assert_eq!(
+            seen,
+            [
+                "Cursor",
+                r#"Attach { patterns: ["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None }"#,
+                "Stats"
+            ]
+        );
     }
 
     #[test]

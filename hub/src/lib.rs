@@ -20,6 +20,7 @@ pub mod udp;
 pub mod upstream;
 pub mod wire;
 
+mod history;
 mod log;
 mod render;
 mod router;

@@ -300,6 +300,7 @@ impl Router {
         let now = Instant::now();
         if now >= self.next_check {
             self.next_check = now + CHECK_INTERVAL;
+            self.desk.history.expire(now);
             if !self.door.is_still_there() {
                 return Some("its socket file is gone or another one's");
             }

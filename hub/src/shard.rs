@@ -229,10 +229,11 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, socket, patterns, heartbeat, retry, followed } = attach;
+        let Attach { id, socket, patterns, heartbeat, retry, missed, followed } = attach;
         let key = self.streams.insert(Stream::new(id, socket, heartbeat, retry, followed)) as u32;
         self.watch(key, &patterns);
         self.known.insert(id, key);
+        self.write(key, |stream, _| stream.preload(missed));
         debug!(stream = id, "attached");
     }
 

@@ -17,6 +17,7 @@ use pieces::{PIECES, Pieces};
 
 use crate::event::{Event, opening};
 use crate::framing;
+use crate::history::Missed;
 use crate::shard::index::Place;
 use crate::stats::Ended;
 use crate::topic;
@@ -140,6 +141,17 @@ impl Stream {
             self.queue.push_front(Payload::Opening(opening(self.retry).into_boxed_str()));
         }
         self.queued = self.queue.iter().map(|payload| payload.framed_len(framing)).sum();
+    }
+
+    /// What comes before everything else, of any size: it is kept anyway, for all readers that have missed it.
+    pub(crate) fn preload(&mut self, missed: Missed) -> Push {
+        if let Some(gap) = missed.gap {
+            self.enqueue_any(Payload::Gap(gap));
+        }
+        for event in missed.events {
+            self.enqueue_any(Payload::Event(event));
+        }
+        Push::Queued
     }
 
     /// Writes an event, or queues it where the socket is full or the stream held.

@@ -62,6 +62,8 @@ pub enum Request<'a> {
         heartbeat: u32,
         /// Reconnection time told to the client first, in milliseconds; 0: not told.
         retry: u32,
+        /// The last event that the reader has; what came after it is sent first.
+        last_event_id: Option<&'a str>,
         /// How to run the script again for this stream; `None`: never.
         replay: Option<Replay<'a>>,
     },

@@ -36,7 +36,8 @@ fn an_idle_stream_costs_little_and_gives_it_back() {
                 let (near, far) = UnixStream::pair().expect("a pair");
                 let own = format!("user.{number}.changes");
                 let patterns = if own_topics { vec![own.as_str(), "news", "chat.*"] } else { vec!["news"] };
-                let request = Request::Attach { patterns, heartbeat: 15, retry: 2000, replay: None };
+                let request =
+                    Request::Attach { patterns, heartbeat: 15, retry: 2000, last_event_id: None, replay: None };
                 let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
                     Ok(Reply::Attached { stream, .. }) => stream,
                     other => panic!("not attached: {other:?}"),

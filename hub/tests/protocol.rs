@@ -129,7 +129,7 @@ fn an_attach_is_checked() {
 fn an_attach_needs_a_stream_socket() {
     let hub = Hub::new();
     let mut client = hub.client();
-    let request = Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, replay: None };
+    let request = Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None };
     assert_eq!(text(client.call(&request, None, PATIENCE)), "no connection came with the request");
     let file = std::fs::File::open("/dev/null").expect("there is one");
     let error = text(client.call(&request, Some(file.as_fd()), PATIENCE));

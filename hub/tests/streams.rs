@@ -243,7 +243,8 @@ fn heartbeats_come_in_silence_in_the_streams_framing() {
     let framings = [Framing::Raw, Framing::Chunked, FASTCGI, Framing::Message, Framing::Wake];
     let mut readers = framings.map(|_| {
         let (near, far) = UnixStream::pair().expect("a pair");
-        let request = Request::Attach { patterns: vec!["a"], heartbeat: 1, retry: 0, replay: None };
+        let request =
+            Request::Attach { patterns: vec!["a"], heartbeat: 1, retry: 0, last_event_id: None, replay: None };
         let fd = std::os::fd::AsFd::as_fd(&near);
         client.call(&request, Some(fd), support::PATIENCE).expect("attached");
         patient(far)

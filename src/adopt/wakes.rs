@@ -79,7 +79,7 @@ impl Wakes {
 
 fn subscribe(topics: &[&str]) -> Result<OwnedFd, Problem> {
     let (ours, theirs) = blocking::pair()?;
-    let held = spawn::attach(topics, 0, 0, None, theirs.as_fd())?;
+    let held = spawn::attach(topics, 0, 0, None, None, theirs.as_fd())?;
     spawn::commit(&held, Framing::Wake)?;
     Ok(ours)
 }

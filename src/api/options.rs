@@ -34,6 +34,8 @@ pub struct Wanted<'a> {
     pub detach: bool,
     /// Further response headers, as lines.
     pub headers: Vec<String>,
+    /// The last event that the client has, without a callback.
+    pub last_event_id: Option<String>,
     /// Whether the callback runs at once.
     pub initial: bool,
     /// Whether output that is the same as what was sent last is held back.
@@ -66,6 +68,7 @@ impl<'a> Wanted<'a> {
         let detach = options.boolean("detach")?;
         let headers = options.headers("headers")?;
         let reauthorize = options.number("reauthorize", "seconds, 0 for never", MAX_REAUTHORIZE)?;
+        let last_event_id = options.text("last_event_id")?;
         let of_render = OfRender::new(&mut options)?;
         options.finish()?;
         if let (None, Some(name)) = (render, of_render.given()) {
@@ -81,6 +84,7 @@ impl<'a> Wanted<'a> {
             retry: retry.map_or_else(ini::retry, Ok)?,
             detach: detach.unwrap_or(true) && ini::detach()?,
             headers,
+            last_event_id: last_event_id.map(str::to_owned).or_else(of_request).filter(|_| render.is_none()),
             initial: initial.unwrap_or(true),
             only_changes: only_changes.unwrap_or(true),
             poll: poll.map_or(Duration::ZERO, Duration::from_secs_f64),
@@ -88,6 +92,13 @@ impl<'a> Wanted<'a> {
             share,
         })
     }
+}
+
+/// What the client itself says it has: the header that an EventSource sends when it reconnects, or a parameter of the
+/// page's own for the first connection.
+fn of_request() -> Option<String> {
+    let header = zend::server_variable("HTTP_LAST_EVENT_ID");
+    header.or_else(|| zend::query_parameter("lastEventId")).filter(|id| !id.is_empty())
 }
 
 /// The options that say something about a callback.

@@ -125,8 +125,8 @@ impl Stream<'_> {
     /// # Errors
     /// `SpawnError` if there is no hub, or if it can't send the request again.
     pub fn attach(&self, descriptor: BorrowedFd<'_>, replay: Option<Replay<'_>>) -> Result<Attached, SpawnError> {
-        let Wanted { patterns, heartbeat, retry, .. } = &self.wanted;
-        match spawn::attach(patterns, *heartbeat, *retry, replay, descriptor) {
+        let Wanted { patterns, heartbeat, retry, last_event_id, .. } = &self.wanted;
+        match spawn::attach(patterns, *heartbeat, *retry, last_event_id.as_deref(), replay, descriptor) {
             Ok(held) => Ok(Attached::Held(held)),
             Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::Full, .. })) => {
                 Ok(Attached::Refused(self.refuse()))

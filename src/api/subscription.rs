@@ -86,9 +86,10 @@ impl SseSubscription {
         let patterns = arguments::patterns(FUNCTION, topics)?;
         let mut options = Options::new(FUNCTION, options);
         let timeout = options.seconds("timeout")?.map(Duration::from_secs_f64);
+        let last_event_id = options.text("last_event_id")?;
         options.finish()?;
         let (ours, theirs) = blocking::pair()?;
-        let held = spawn::attach(&patterns, 0, 0, None, theirs.as_fd())?;
+        let held = spawn::attach(&patterns, 0, 0, last_event_id, None, theirs.as_fd())?;
         spawn::commit(&held, Framing::Message)?;
         Ok(Self {
             patterns: patterns.into_iter().map(Into::into).collect(),

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
+use crate::history::{self, History};
 use crate::id::IdClock;
 use crate::inbox::Incoming;
 use crate::render::{Output, Renders, Replayed};
@@ -48,6 +49,8 @@ pub(crate) struct Desk {
     /// Followed streams that the shards have ended.
     ends: Receiver<u64>,
     clock: IdClock,
+    /// Events kept for readers that were away.
+    pub(crate) history: History,
     /// Id of the newest event; empty before the first.
     newest: String,
     nudges: Nudges,
@@ -93,6 +96,9 @@ impl Desk {
             0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
             limit => limit,
         };
+        let clock = IdClock::new();
+        let kept =
+            history::Limits { events: config.history_events, ttl: config.history_ttl, bytes: config.history_bytes };
         Self {
             config,
             shards,
@@ -104,7 +110,8 @@ impl Desk {
             new_owners: Vec::new(),
             renders,
             ends,
-            clock: IdClock::new(),
+            history: History::new(kept, clock.last()),
+            clock,
             newest: String::new(),
             nudges: Nudges::default(),
             max_streams,
@@ -123,8 +130,8 @@ impl Desk {
         }
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
-            Request::Attach { patterns, heartbeat, retry, replay } => {
-                let wanted = Wanted { patterns, heartbeat, retry, replay, descriptor, truncated };
+            Request::Attach { patterns, heartbeat, retry, last_event_id, replay } => {
+                let wanted = Wanted { patterns, heartbeat, retry, last_event_id, replay, descriptor, truncated };
                 match self.attach(wanted) {
                     Ok((stream, rendered)) => {
                         session.held.push(stream);
@@ -241,7 +248,7 @@ impl Desk {
     /// Holds a stream; true beside its id if it is sent what others of its `share` were.
     fn attach(&mut self, wanted: Wanted<'_>) -> Result<(u64, bool), (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
-        let Wanted { patterns, heartbeat, retry, replay, descriptor, truncated } = wanted;
+        let Wanted { patterns, heartbeat, retry, last_event_id, replay, descriptor, truncated } = wanted;
         let patterns = self.checked(patterns)?;
         if self.streams() >= self.max_streams as u64 {
             self.counts.refused_full += 1;
@@ -273,7 +280,11 @@ impl Desk {
         let forwarded = if replay.as_ref().is_some_and(|(_, replay)| replay.render) { &[] } else { &patterns[..] };
         let watched = forwarded.iter().copied().map(Box::from).collect();
         let followed = replay.is_some();
-        self.shard(id).send(Command::Attach(Attach { id, socket, patterns: watched, heartbeat, retry, followed }));
+        // In the same turn as the stream begins to watch: what comes later it gets itself.
+        let since = last_event_id.filter(|_| !forwarded.is_empty());
+        let missed = since.map(|id| self.history.missed(forwarded, id, Instant::now())).unwrap_or_default();
+        let attach = Attach { id, socket, patterns: watched, heartbeat, retry, missed, followed };
+        self.shard(id).send(Command::Attach(attach));
         let rendered = replay.is_some_and(|(listener, replay)| self.renders.attach(id, listener, &replay, &patterns));
         self.pass_effects();
         Ok((id, rendered))
@@ -369,8 +380,10 @@ impl Desk {
             session.error(ErrorCode::Invalid, &error.to_string());
             return;
         }
-        self.newest = new.id.map_or_else(|| self.clock.next_id().to_string(), Into::into);
+        let stamp = self.clock.next_id();
+        self.newest = new.id.map_or_else(|| stamp.to_string(), Into::into);
         let event = Arc::new(Event::new(new, &self.newest));
+        self.history.add(&event, stamp, Instant::now());
         self.counts.published += 1;
         self.counts.published_bytes += new.data.len() as u64;
         self.pass_nudges();
@@ -458,6 +471,7 @@ struct Wanted<'a> {
     patterns: Vec<&'a str>,
     heartbeat: u32,
     retry: u32,
+    last_event_id: Option<&'a str>,
     replay: Option<Replay<'a>>,
     descriptor: Option<OwnedFd>,
     truncated: bool,

@@ -43,6 +43,7 @@ pub(crate) fn report(desk: &Desk) -> String {
         "delivered": desk.sum(|stats| stats.delivered.get()),
         "delivered_bytes": desk.sum(|stats| stats.delivered_bytes.get()),
         "heartbeats": desk.sum(|stats| stats.heartbeats.get()),
+        "history": desk.history.report(),
         "renders": desk.renders.report(),
         "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
         "udp": {

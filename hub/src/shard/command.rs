@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::event::Event;
+use crate::history::Missed;
 use crate::stats::Ended;
 use crate::stream::Trigger;
 use crate::wire::Framing;
@@ -28,6 +29,8 @@ pub(crate) struct Attach {
     pub(crate) heartbeat: u32,
     /// Milliseconds; 0: not told.
     pub(crate) retry: u32,
+    /// What its reader has missed.
+    pub(crate) missed: Missed,
     /// The router has more to say about it while it is open, and wants to know when it has ended.
     pub(crate) followed: bool,
 }
@@ -84,7 +87,10 @@ impl Command {
         let own = size_of::<Self>();
         match self {
             Self::Event(event) => own + event.frame().len(),
-            Self::Attach(attach) => own + attach.patterns.iter().map(|pattern| pattern.len() + 32).sum::<usize>(),
+            Self::Attach(attach) => {
+                own + attach.patterns.iter().map(|pattern| pattern.len() + 32).sum::<usize>()
+                    + 8 * attach.missed.events.len()
+            }
             Self::Frames { frames, .. } => own + frames.len(),
             Self::Trigger(trigger) => own + 2 * trigger.topic().len(),
             _ => own,

@@ -6,6 +6,9 @@ use crate::event::{Event, HEARTBEAT};
 use crate::framing::{self, Piece};
 use crate::wire::{self, Delivery, Framing};
 
+/// [`Delivery::Trigger`] of all topics as a message.
+const ALL_MESSAGE: &[u8] = &[4, 0, 0, 0, 1, 2, b'*', b'*'];
+
 /// [`Delivery::Heartbeat`] as a message.
 const HEARTBEAT_MESSAGE: &[u8] = &[1, 0, 0, 0, 2];
 
@@ -39,6 +42,8 @@ pub(crate) enum Payload {
     Event(Arc<Event>),
     /// Complete events, for this stream only.
     Frames(Arc<[u8]>),
+    /// That events are missing. To a reader of messages it is a trigger of everything.
+    Gap(Arc<[u8]>),
     /// A changed topic, for a reader of messages.
     Trigger(Arc<Trigger>),
     /// The first bytes of a stream.
@@ -57,7 +62,8 @@ impl Payload {
         match (self, framing) {
             (Self::Event(event), Framing::Message) => event.message(),
             (Self::Event(event), _) => event.frame(),
-            (Self::Frames(frames), _) => frames,
+            (Self::Gap(_), Framing::Message) => ALL_MESSAGE,
+            (Self::Frames(frames) | Self::Gap(frames), _) => frames,
             (Self::Trigger(trigger), _) => &trigger.message,
             (Self::Opening(text), _) => text.as_bytes(),
             (Self::Wake, _) => WAKE,
@@ -92,7 +98,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_heartbeat_message_is_what_the_wire_says() {
+    fn fixed_messages_are_what_the_wire_says() {
         assert_eq!(HEARTBEAT_MESSAGE, wire::encode(&Delivery::Heartbeat));
+        assert_eq!(ALL_MESSAGE, wire::encode(&Delivery::Trigger { topic: crate::topic::ALL }));
     }
 }

@@ -64,6 +64,9 @@ pub fn config(settings: &Value) -> Config {
         max_topics: number("max_topics", 100) as usize,
         max_event_size: number("max_event_size", 2 << 20) as usize,
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
+        history_events: number("history_events", 0) as usize,
+        history_ttl: Duration::from_millis(number("history_ttl_ms", 60_000)),
+        history_bytes: number("history_bytes", 1 << 20) as usize,
         render_concurrency: number("render_concurrency", 2) as usize,
         render_timeout: Duration::from_millis(number("render_timeout_ms", 30_000)),
         follow_owners: settings["follow_owners"].as_bool().unwrap_or(true),
@@ -287,7 +290,8 @@ pub fn stats(client: &mut Client) -> Value {
 /// Attaches without a heartbeat and with `retry` milliseconds. The test's own descriptor is closed.
 #[allow(clippy::needless_pass_by_value, reason = "the hub's descriptor shall be the only one")]
 pub fn attach(client: &mut Client, socket: OwnedFd, patterns: &[&str], retry: u32) -> Result<u64, ClientError> {
-    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat: 0, retry, replay: None };
+    let request =
+        Request::Attach { patterns: patterns.to_vec(), heartbeat: 0, retry, last_event_id: None, replay: None };
     match client.call(&request, Some(socket.as_fd()), PATIENCE)? {
         Reply::Attached { stream, .. } => Ok(stream),
         other => panic!("not attached: {other:?}"),

@@ -1,0 +1,401 @@
+//! Events kept in memory for readers that were away.
+//!
+//! Every event has a stamp, an id of the hub's clock, whatever id its publisher gave it: stamps order all of them. Each
+//! topic keeps its newest events; what is too old, or too much in all, goes from the oldest on. What a topic has forgotten
+//! is remembered as the newest stamp of it, so that a reader is told of a gap exactly when there is one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::event::{Event, NewEvent};
+use crate::id::Id;
+use crate::topic;
+
+/// What an event costs beside its own bytes, about.
+const OVERHEAD: usize = 256;
+
+/// Entries whose event is gone, before they are swept out from between the others.
+const HOLES: usize = 1024;
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Events of one topic; 0: none at all.
+    pub(crate) events: usize,
+    /// How long.
+    pub(crate) ttl: Duration,
+    /// Bytes of all events together.
+    pub(crate) bytes: usize,
+}
+
+/// The kept events.
+#[derive(Debug)]
+pub(crate) struct History {
+    limits: Limits,
+    /// In the order of their stamps.
+    log: VecDeque<Entry>,
+    holes: usize,
+    topics: HashMap<Box<str>, Topic>,
+    /// Stamps of kept events whose publishers gave them ids.
+    ids: HashMap<Box<str>, Id>,
+    bytes: usize,
+    /// Of all topics that have no kept event any more.
+    forgotten: Id,
+    /// The stamp of now when it began: what came before is not known.
+    began: Id,
+    newest: Id,
+    gaps: u64,
+    resumed: u64,
+}
+
+/// A kept event.
+#[derive(Debug)]
+struct Entry {
+    stamp: Id,
+    at: Instant,
+    /// `None`: no topic keeps it any more.
+    event: Option<Arc<Event>>,
+    /// Topics that keep it.
+    users: usize,
+}
+
+/// What a topic keeps.
+#[derive(Debug, Default)]
+struct Topic {
+    kept: VecDeque<Id>,
+    forgotten: Id,
+}
+
+/// What a reader has missed.
+#[derive(Debug, Default)]
+pub(crate) struct Missed {
+    /// That more is missing than what follows, as an event of the stream.
+    pub(crate) gap: Option<Arc<[u8]>>,
+    /// In their order.
+    pub(crate) events: Vec<Arc<Event>>,
+}
+
+impl History {
+    /// Nothing yet; `now` is the stamp of now.
+    pub(crate) fn new(limits: Limits, now: Id) -> Self {
+        Self {
+            limits,
+            log: VecDeque::new(),
+            holes: 0,
+            topics: HashMap::new(),
+            ids: HashMap::new(),
+            bytes: 0,
+            forgotten: now,
+            began: now,
+            newest: now,
+            gaps: 0,
+            resumed: 0,
+        }
+    }
+
+    /// Keeps an event. Stamps only grow.
+    pub(crate) fn add(&mut self, event: &Arc<Event>, stamp: Id, now: Instant) {
+        self.newest = stamp;
+        if self.limits.events == 0 {
+            self.forgotten = stamp;
+            return;
+        }
+        if event.id() != stamp.to_string() {
+            self.ids.insert(event.id().into(), stamp);
+        }
+        let mut users = 0;
+        let mut over = Vec::new();
+        for (nth, name) in event.topics().iter().enumerate() {
+            // An event may name a topic twice.
+            if event.topics()[..nth].contains(name) {
+                continue;
+            }
+            users += 1;
+            let topic = match self.topics.get_mut(name) {
+                Some(topic) => topic,
+                None => self.topics.entry(name.clone()).or_default(),
+            };
+            topic.kept.push_back(stamp);
+            if topic.kept.len() > self.limits.events
+                && let Some(oldest) = topic.kept.pop_front()
+            {
+                topic.forgotten = oldest;
+                over.push(oldest);
+            }
+        }
+        self.bytes += cost(event);
+        self.log.push_back(Entry { stamp, at: now, event: Some(Arc::clone(event)), users });
+        over.into_iter().for_each(|stamp| self.release(stamp));
+        while self.bytes > self.limits.bytes && self.forget_oldest() {}
+        self.expire(now);
+    }
+
+    /// Forgets what is too old.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some(oldest) = self.log.front() {
+            if oldest.event.is_some() && now.saturating_duration_since(oldest.at) < self.limits.ttl {
+                break;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    /// One topic keeps this event no longer.
+    fn release(&mut self, stamp: Id) {
+        let Ok(place) = self.log.binary_search_by_key(&stamp, |entry| entry.stamp) else { return };
+        let entry = &mut self.log[place];
+        entry.users -= 1;
+        if entry.users == 0
+            && let Some(event) = entry.event.take()
+        {
+            self.bytes -= cost(&event);
+            self.drop_id(&event, stamp);
+            self.holes += 1;
+            self.sweep();
+        }
+    }
+
+    fn drop_id(&mut self, event: &Event, stamp: Id) {
+        if self.ids.get(event.id()) == Some(&stamp) {
+            self.ids.remove(event.id());
+        }
+    }
+
+    /// Takes out entries without an event, once they are many.
+    fn sweep(&mut self) {
+        while self.log.front().is_some_and(|entry| entry.event.is_none()) {
+            self.log.pop_front();
+            self.holes -= 1;
+        }
+        if self.holes > HOLES && self.holes > self.log.len() / 2 {
+            self.log.retain(|entry| entry.event.is_some());
+            self.holes = 0;
+        }
+    }
+
+    /// False if there is nothing left to forget.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(entry) = self.log.pop_front() else { return false };
+        let Some(event) = entry.event else {
+            self.holes -= 1;
+            return true;
+        };
+        self.bytes -= cost(&event);
+        self.drop_id(&event, entry.stamp);
+        for name in event.topics() {
+            let Some(topic) = self.topics.get_mut(name) else { continue };
+            if topic.kept.front() == Some(&entry.stamp) {
+                topic.kept.pop_front();
+                topic.forgotten = entry.stamp;
+                if topic.kept.is_empty() {
+                    self.topics.remove(name);
+                    self.forgotten = self.forgotten.max(entry.stamp);
+                }
+            }
+        }
+        if self.log.is_empty() {
+            // Memory of the busiest hour shouldn't stay for ever.
+            self.log = VecDeque::new();
+            self.topics = HashMap::new();
+            self.ids = HashMap::new();
+        }
+        true
+    }
+
+    /// What a reader of these patterns has missed since the event with this id.
+    pub(crate) fn missed(&mut self, patterns: &[&str], since: &str, now: Instant) -> Missed {
+        self.expire(now);
+        let since_stamp = self.stamp(since);
+        let complete = since_stamp.is_some_and(|stamp| !self.has_forgotten(patterns, stamp));
+        let from = since_stamp.unwrap_or_default();
+        let first = self.log.partition_point(|entry| entry.stamp <= from);
+        let wanted = |event: &&Arc<Event>| {
+            let matches = |name: &str| patterns.iter().any(|pattern| topic::matches(pattern, name));
+            event.topics().iter().any(|name| matches(name))
+        };
+        let kept = self.log.range(first..).filter_map(|entry| entry.event.as_ref());
+        let events: Vec<_> = kept.filter(wanted).map(Arc::clone).collect();
+        self.resumed += 1;
+        self.gaps += u64::from(!complete);
+        let gap = (!complete).then(|| gap(since, events.first().map(|event| event.id())));
+        Missed { gap, events }
+    }
+
+    /// The stamp of the event with this id, or one between it and the next; `None` if the id is not known.
+    fn stamp(&self, id: &str) -> Option<Id> {
+        self.ids.get(id).copied().or_else(|| Id::parse(id).filter(|id| (self.began..=self.newest).contains(id)))
+    }
+
+    /// Whether an event of these patterns that is newer than `since` is not kept any more.
+    fn has_forgotten(&self, patterns: &[&str], since: Id) -> bool {
+        let newer = |topic: &Topic| topic.forgotten > since;
+        let of_pattern = |pattern: &&str| match topic::is_wild(pattern) {
+            false => self.topics.get(*pattern).map_or(self.forgotten > since, newer),
+            true => {
+                self.forgotten > since
+                    || self.topics.iter().any(|(name, topic)| newer(topic) && topic::matches(pattern, name))
+            }
+        };
+        patterns.iter().any(of_pattern)
+    }
+
+    /// For `sse_stats()`.
+    pub(crate) fn report(&self) -> serde_json::Value {
+        json!({
+            "events": self.log.len() - self.holes,
+            "topics": self.topics.len(),
+            "bytes": self.bytes,
+            "resumed": self.resumed,
+            "gaps": self.gaps,
+        })
+    }
+}
+
+fn cost(event: &Event) -> usize {
+    event.frame().len() + OVERHEAD
+}
+
+/// The event that tells of a gap. It has no id: the client's place stays what it is.
+fn gap(requested: &str, oldest: Option<&str>) -> Arc<[u8]> {
+    let data = json!({ "requested": topic::printable(requested), "oldest": oldest }).to_string();
+    let event = NewEvent { name: Some("gap"), data: data.as_bytes(), ..NewEvent::default() };
+    let mut frame = Vec::new();
+    event.write(None, &mut frame);
+    frame.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const START: Id = Id { ms: 1000, seq: 0 };
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn history(events: usize) -> History {
+        History::new(Limits { events, ttl: HOUR, bytes: 1 << 20 }, START)
+    }
+
+    fn add(history: &mut History, number: u64, topics: &[&str], id: Option<&str>, now: Instant) -> String {
+        let stamp = Id { ms: 1000 + number, seq: 0 };
+        let id = id.map_or_else(|| stamp.to_string(), Into::into);
+        let new = NewEvent { topics: topics.to_vec(), data: b"x", ..Default::default() };
+        history.add(&Arc::new(Event::new(&new, &id)), stamp, now);
+        id
+    }
+
+    fn missed(history: &mut History, patterns: &[&str], since: &str, now: Instant) -> (bool, Vec<String>) {
+        let missed = history.missed(patterns, since, now);
+        (missed.gap.is_some(), missed.events.iter().map(|event| event.id().into()).collect())
+    }
+
+    #[test]
+    fn a_reader_gets_what_came_after_its_id_on_its_topics() {
+        let (mut history, now) = (history(10), Instant::now());
+        let first = add(&mut history, 1, &["a"], None, now);
+        add(&mut history, 2, &["b"], None, now);
+        add(&mut history, 3, &["a", "b"], Some("own"), now);
+        let last = add(&mut history, 4, &["a.c"], None, now);
+        assert_eq!(missed(&mut history, &["a"], &first, now), (false, vec!["own".into()]));
+        assert_eq!(missed(&mut history, &["a", "b"], &first, now), (false, vec!["1002-0".into(), "own".into()]));
+        assert_eq!(missed(&mut history, &["**"], "own", now), (false, vec![last.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &START.to_string(), now).1.len(), 2);
+        assert_eq!(missed(&mut history, &["a"], &last, now), (false, vec![]));
+    }
+
+    #[test]
+    fn ids_that_are_not_known_are_a_gap_before_all_that_is_kept() {
+        let (mut history, now) = (history(10), Instant::now());
+        let only = add(&mut history, 1, &["a"], None, now);
+        for unknown in ["999-0", "2000-0", "somebody's own", ""] {
+            assert_eq!(missed(&mut history, &["a"], unknown, now), (true, vec![only.clone()]), "{unknown}");
+        }
+        let gap = history.missed(&["a"], "a\nb", now).gap.expect("a gap");
+        assert_eq!(&*gap, b"event: gap\ndata: {\"oldest\":\"1001-0\",\"requested\":\"a\\\\nb\"}\n\n");
+    }
+
+    #[test]
+    fn a_gap_is_told_to_those_only_who_missed_something() {
+        let (mut history, now) = (history(2), Instant::now());
+        let before = add(&mut history, 1, &["quiet"], None, now);
+        let ids: Vec<String> = (2..6).map(|number| add(&mut history, number, &["busy"], None, now)).collect();
+        assert_eq!(missed(&mut history, &["quiet"], &before, now), (false, vec![]));
+        assert_eq!(missed(&mut history, &["busy"], &ids[0], now), (true, ids[2..].to_vec()));
+        assert_eq!(missed(&mut history, &["busy"], &ids[1], now), (false, ids[2..].to_vec()));
+        assert_eq!(missed(&mut history, &["*"], &ids[0], now), (true, ids[2..].to_vec()));
+        assert!(!missed(&mut history, &["quiet", "other.*"], &ids[0], now).0);
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_much_is_forgotten() {
+        let (mut history, now) = (history(10), Instant::now());
+        let first = add(&mut history, 1, &["a"], None, now);
+        let second = add(&mut history, 2, &["a"], None, now + HOUR / 2);
+        assert_eq!(missed(&mut history, &["a"], &first, now + HOUR), (false, vec![second.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &first, now + HOUR * 2), (true, vec![]));
+        assert_eq!(missed(&mut history, &["a"], &second, now + HOUR * 2), (false, vec![]));
+        assert_eq!((history.bytes, history.topics.len(), history.ids.len()), (0, 0, 0));
+
+        let limits = Limits { events: 100, ttl: HOUR, bytes: 3 * (OVERHEAD + 30) };
+        let mut history = History::new(limits, START);
+        let ids: Vec<String> = (1..10).map(|number| add(&mut history, number, &["a", "b"], None, now)).collect();
+        let (gap, kept) = missed(&mut history, &["a"], &ids[0], now);
+        assert!(gap && kept.len() < 4 && kept.last() == ids.last(), "{kept:?}");
+    }
+
+    #[test]
+    fn one_old_event_does_not_keep_the_places_of_a_million_newer_ones() {
+        let (mut history, now) = (history(5), Instant::now());
+        let old = add(&mut history, 1, &["quiet"], None, now);
+        for number in 2..100_000 {
+            add(&mut history, number, &["busy"], None, now);
+        }
+        assert!(history.log.len() < 3 * HOLES, "{} entries", history.log.len());
+        assert_eq!(missed(&mut history, &["quiet"], &START.to_string(), now), (false, vec![old]));
+    }
+
+    #[test]
+    fn without_a_history_every_reader_that_missed_something_is_told_of_a_gap() {
+        let (mut history, now) = (history(0), Instant::now());
+        let id = add(&mut history, 1, &["a"], None, now);
+        assert_eq!(missed(&mut history, &["a"], &START.to_string(), now), (true, vec![]));
+        assert_eq!(missed(&mut history, &["a"], &id, now), (false, vec![]));
+    }
+
+    proptest! {
+        /// Against a model that keeps everything: no event is missing without a gap, none comes twice or without being asked
+        /// for, and there is no gap where nothing is missing.
+        #[test]
+        fn what_is_not_sent_is_told(
+            limit in 1..6_usize,
+            events in proptest::collection::vec((proptest::sample::subsequence(vec!["a", "b", "c.d"], 1..3), any::<bool>()), 1..60),
+            patterns in proptest::sample::subsequence(vec!["a", "b", "c.*", "**"], 1..3),
+            since in 0..60_usize,
+        ) {
+            let (mut history, now) = (history(limit), Instant::now());
+            let mut all = Vec::new();
+            for (number, (topics, own)) in events.iter().enumerate() {
+                let own = own.then(|| format!("own-{number}"));
+                let id = add(&mut history, number as u64 + 1, topics, own.as_deref(), now);
+                all.push((id, topics.clone()));
+            }
+            let since = since % all.len();
+            let matches = |topics: &[&str]| topics.iter().any(|t| patterns.iter().any(|p| topic::matches(p, t)));
+            let expected: Vec<String> = all[since + 1..].iter().filter(|(_, t)| matches(t)).map(|(id, _)| id.clone()).collect();
+            let (gap, got) = missed(&mut history, &patterns, &all[since].0, now);
+            if gap {
+                // The place of an id that was forgotten is not known, and all that is kept is sent.
+                prop_assert!(got.len() <= all.len());
+                if history.stamp(&all[since].0).is_some() {
+                    let mut rest = expected.iter();
+                    prop_assert!(got.len() < expected.len() && got.iter().all(|id| rest.any(|other| other == id)));
+                }
+            } else {
+                prop_assert_eq!(got, expected);
+            }
+        }
+    }
+}
