@@ -114,15 +114,22 @@ pub fn refuse(retry_after: u32) -> Result<(), Interrupted> {
 }
 
 /// Throws away what user code outputs, so that neither a displayed warning nor a forgotten dump gets into the stream or
-/// sends headers before it. What `exit` or a fatal error says at the end of the script is kept.
+/// sends headers before it. What `exit` or a fatal error says at the end of the script is kept if nothing was sent yet.
 pub fn muted<R>(code: impl FnOnce() -> R) -> R {
-    // SAFETY: asks for a number; not inside a handler, see `check`, so that a buffer can be put on the others.
-    let level = unsafe {
-        let level = ffi::php_output_get_level();
+    // SAFETY: asks for numbers; not inside a handler, see `check`, so that a buffer can be put on the others.
+    let (level, status) = unsafe {
+        let kept = (ffi::php_output_get_level(), ffi::php_output_get_status());
         ffi::php_output_start_default();
-        level
+        kept
     };
+    // The engine takes all buffers off for some fatal errors, and user code may as well. Before the headers are sent this
+    // flag would not keep them from being sent.
+    if begun() {
+        silence();
+    }
     let result = code();
+    // SAFETY: sets flags of the output layer as they were.
+    unsafe { ffi::php_output_set_status(status) };
     if !zend::leaving() {
         // A handler that user code has put on this buffer is user code as well. What does not let itself be taken off stays.
         // SAFETY: as above.

@@ -302,12 +302,17 @@ pub fn last_error() -> Option<String> {
     Some(String::from_utf8_lossy(message.as_bytes()).into_owned())
 }
 
-/// The exception that waits to be thrown, as text. `exit` and a bailout also wait as one, which says nothing.
+/// The exception that waits to be thrown, as text; `exit` and errors that end the script may wait as one, too.
 pub fn pending_exception() -> Option<String> {
     // SAFETY: the exception lives until it is thrown; the property is read from the class's own scope.
     unsafe {
         let exception = (*ffi::ext_php_rs_executor_globals()).exception.as_ref()?;
-        let class = exception.get_class_name().ok().filter(|class| class != "UnwindExit" && class != "GracefulExit")?;
+        if zend_is_unwind_exit(exception) {
+            let kind = (*ffi::ext_php_rs_process_globals()).last_error_type;
+            let fatal = kind.cast_unsigned() & ffi::E_FATAL_ERRORS != 0;
+            return if fatal { last_error() } else { Some("it called exit".into()) };
+        }
+        let class = exception.get_class_name().ok()?;
         let mut space = Zval::new();
         let name = c"message";
         let object = std::ptr::from_ref(exception).cast_mut();

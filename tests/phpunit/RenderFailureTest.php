@@ -20,7 +20,7 @@ final class RenderFailureTest extends ServerTestCase
             'sleep' => 'it took longer than 1 s',
             'memory' => 'Allowed memory size',
             'throw' => 'DomainException: in a bad mood',
-            'exit' => 'it ended before sse_stream() was done',
+            'exit' => 'it called exit',
             'garbage' => 'it ended before sse_stream() was done',
             'large' => 'sse.max_event_size allows',
         ];

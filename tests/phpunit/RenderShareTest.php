@@ -143,7 +143,7 @@ final class RenderShareTest extends RenderTestCase
 
     public function testWhereTheWorkersServeTheStreamsEachRunsItsOwnCallback(): void
     {
-        $server = $this->serve('php-s-blocking');
+        $server = $this->serve('nginx-fpm-blocking', [], ['pm.max_children' => 3]);
         $streams = $server->client->openMany(2, self::PATH);
 
         $server->publish('news', 'second');

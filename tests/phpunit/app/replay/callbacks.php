@@ -43,6 +43,7 @@ function callback(string $name): ?callable
         },
         'changed-meanwhile' => changed_meanwhile(...),
         'fails' => static fn (): mixed => fail($_GET['how']),
+        'fails-later' => static fn (array $events): mixed => $events === [] ? 'first' : fail($_GET['how']),
     };
 }
 
