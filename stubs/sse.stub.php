@@ -15,7 +15,12 @@
  * Makes the response of this request an event stream, and frees the worker.
  *
  * Without `$render`, every event published to a topic that matches is sent to the client as it is, until the client
- * leaves.
+ * leaves. A client that comes back with the id of the last event it has (an EventSource sends it as the header
+ * `Last-Event-ID`; for the first connection of a page there is the parameter `lastEventId` of the URL, see
+ * {@see sse_cursor()}) first gets what it has missed, in order and once. If some of that is not kept any more
+ * (`sse.history_events`, `sse.history_ttl`, `sse.history_bytes`), or the id is not known (the hub was restarted), it is told
+ * before the rest by an event of the type `gap`, without an id, whose data is a JSON object: `requested`, the id asked for,
+ * and `oldest`, the id of the oldest event that follows, or null. The page should then load its state anew.
  *
  * With `$render`, the client gets what that callback returns: it runs once at the beginning, and again each time one of the
  * topics wakes (an event was published, or {@see SseTrigger::push()} was called). In between, the stream costs no worker:
@@ -64,7 +69,8 @@
  *                                      `sse.detach`), `headers` (array of name => value, further response headers, in place
  *                                      of those of the same name; default none), `reauthorize` (int, seconds, 0 to 86400:
  *                                      replay the request when it was not replayed for so long, to ask whether the client
- *                                      may still have the stream; default 0, never).
+ *                                      may still have the stream; default 0, never), `last_event_id` (string: the last event that the
+ *                                      client has, without a callback; default the header, or the parameter).
  *                                      With a callback: `event` (string, the name of events that are returned as mere
  *                                      values; default none, which browsers dispatch as `message`), `initial` (bool, false:
  *                                      no run at the beginning; default true), `only_changes` (bool, false: output that is
@@ -135,7 +141,14 @@ function sse_render(): ?array {}
 function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?string $id = null, ?int $retry = null): string {}
 
 /**
- * The id of the newest event.
+ * The id of the newest event. Put into a page before its data is read, and passed on to the stream as `lastEventId`, it
+ * closes the gap between the two:
+ *
+ * ```php
+ * $cursor = sse_cursor();
+ * $messages = $db->messages();
+ * ?><script>new EventSource('stream.php?lastEventId=<?= urlencode($cursor) ?>')</script><?php
+ * ```
  *
  * @return string The id; where nothing was published yet, one that is smaller than all to come.
  *
@@ -253,7 +266,9 @@ final class SseSubscription implements Iterator
     /**
      * @param string|array<string> $topics  A pattern, or a list of them.
      * @param array<string, mixed> $options `timeout` (float, seconds: iteration ends when nothing came for so long, and
-     *                                      can be taken up again; default null: it waits for ever).
+     *                                      can be taken up again; default null: it waits for ever), `last_event_id`
+     *                                      (string: what came after this event is read first; a wake of `**` comes before
+     *                                      it if some of that is not kept any more; default none).
      *
      * @throws SseInvalidArgument A pattern or option breaks a rule.
      * @throws SseUnavailable     No hub runs and none can be started, or it has no room, or does not answer in time.

@@ -119,11 +119,8 @@ impl History {
                 None => self.topics.entry(name.clone()).or_default(),
             };
             topic.kept.push_back(stamp);
-            if topic.kept.len() > self.limits.events
-                && let Some(oldest) = topic.kept.pop_front()
-            {
-                topic.forgotten = oldest;
-                over.push(oldest);
+            if topic.kept.len() > self.limits.events {
+                over.extend(topic.kept.pop_front());
             }
         }
         self.bytes += cost(event);
@@ -151,16 +148,31 @@ impl History {
         if entry.users == 0
             && let Some(event) = entry.event.take()
         {
-            self.bytes -= cost(&event);
-            self.drop_id(&event, stamp);
+            self.forget(&event, stamp);
             self.holes += 1;
             self.sweep();
         }
     }
 
-    fn drop_id(&mut self, event: &Event, stamp: Id) {
+    /// An event that was kept is no longer.
+    fn forget(&mut self, event: &Event, stamp: Id) {
+        self.bytes -= cost(event);
         if self.ids.get(event.id()) == Some(&stamp) {
             self.ids.remove(event.id());
+        }
+        for name in event.topics() {
+            let Some(topic) = self.topics.get_mut(name) else {
+                self.forgotten = self.forgotten.max(stamp);
+                continue;
+            };
+            topic.forgotten = topic.forgotten.max(stamp);
+            if topic.kept.front() == Some(&stamp) {
+                topic.kept.pop_front();
+            }
+            if topic.kept.is_empty() {
+                self.forgotten = self.forgotten.max(topic.forgotten);
+                self.topics.remove(name);
+            }
         }
     }
 
@@ -183,19 +195,7 @@ impl History {
             self.holes -= 1;
             return true;
         };
-        self.bytes -= cost(&event);
-        self.drop_id(&event, entry.stamp);
-        for name in event.topics() {
-            let Some(topic) = self.topics.get_mut(name) else { continue };
-            if topic.kept.front() == Some(&entry.stamp) {
-                topic.kept.pop_front();
-                topic.forgotten = entry.stamp;
-                if topic.kept.is_empty() {
-                    self.topics.remove(name);
-                    self.forgotten = self.forgotten.max(entry.stamp);
-                }
-            }
-        }
+        self.forget(&event, entry.stamp);
         if self.log.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.
             self.log = VecDeque::new();

@@ -95,7 +95,7 @@ TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, array 
 SseInvalidArgument: sse_stream(): option 'headers' must be an array of name => value, such as ['X-A' => 'b']; a list was given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given
-SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, detach, headers, reauthorize, event, initial, only_changes, poll, share
+SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, detach, headers, reauthorize, last_event_id, event, initial, only_changes, poll, share
 SseInvalidArgument: sse_stream(): option 'detach' must be a bool, string given
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A\r\nSet-Cookie' is not a header name with a one-line string value
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A' is not a header name with a one-line string value
