@@ -1,0 +1,134 @@
+//! The streams that can be rendered: they come, open, watch topics, and go.
+
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::Renders;
+use super::request::Request;
+use super::unit::{Member, Unit};
+use crate::shard::command::Command;
+use crate::shard::index::Watcher;
+use crate::wire::Replay;
+
+impl Renders {
+    /// Takes a stream on, held for now. True if it is sent what others of the same key were sent last.
+    pub(crate) fn attach(&mut self, stream: u64, listener: u32, replay: &Replay<'_>, patterns: &[&str]) -> bool {
+        let script = self.script(replay.request.script);
+        let request = Request::new(&replay.request, Arc::clone(&script), &mut self.pool);
+        let member = Member { stream, request, open: false };
+        let shared = replay.share.map(|key| (script, Box::<str>::from(key)));
+        let known = shared.as_ref().and_then(|share| self.shares.get(share)).copied();
+        let key = known.unwrap_or_else(|| {
+            self.serials += 1;
+            self.units.insert(Unit::new(self.serials, listener, replay)) as u32
+        });
+        let unit = &mut self.units[key as usize];
+        unit.members.push(member);
+        self.by_stream.insert(stream, key);
+        if let Some(output) = &unit.output {
+            self.effects.push((stream, Command::Frames { stream, frames: Arc::clone(output) }));
+            return true;
+        }
+        if let Some(share) = shared {
+            self.shares.insert(share, key);
+        }
+        self.watch(key, replay.render, patterns);
+        false
+    }
+
+    /// The worker has let go of a stream.
+    pub(crate) fn open(&mut self, stream: u64) {
+        let Some(&key) = self.by_stream.get(&stream) else { return };
+        let unit = &mut self.units[key as usize];
+        let first = !unit.is_open();
+        for member in unit.members.iter_mut().filter(|member| member.stream == stream) {
+            member.open = true;
+        }
+        if first {
+            unit.ran(Instant::now());
+        }
+        self.queue_up(key);
+    }
+
+    /// A stream has ended.
+    pub(crate) fn ended(&mut self, stream: u64) {
+        let Some(key) = self.by_stream.remove(&stream) else { return };
+        let unit = &mut self.units[key as usize];
+        if let Some(place) = unit.members.iter().position(|member| member.stream == stream) {
+            let script = Arc::clone(&unit.members[place].request.script);
+            unit.members.remove(place).request.release(&mut self.pool);
+            if unit.members.is_empty() {
+                self.remove(key, &script);
+            }
+            // The set's own, and this one.
+            if Arc::strong_count(&script) == 2 {
+                self.scripts.remove(&script);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: u32, script: &Arc<str>) {
+        self.unwatch(key);
+        let unit = self.units.remove(key as usize);
+        if let Some(share) = unit.share {
+            self.shares.remove(&(Arc::clone(script), share));
+        }
+        for (_, exchange) in &mut self.exchanges {
+            exchange.run.unit = exchange.run.unit.filter(|(_, serial)| *serial != unit.serial);
+        }
+        if self.units.is_empty() {
+            // Memory of the busiest hour shouldn't stay for ever.
+            self.units = Slab::new();
+            self.by_stream = HashMap::new();
+            self.timers = BinaryHeap::new();
+        }
+    }
+
+    pub(super) fn script(&mut self, path: &str) -> Arc<str> {
+        if let Some(known) = self.scripts.get(path) {
+            return Arc::clone(known);
+        }
+        let script: Arc<str> = path.into();
+        self.scripts.insert(Arc::clone(&script));
+        script
+    }
+
+    /// Sets what a unit is rendered for. Without a callback its stream gets the events themselves.
+    pub(super) fn watch(&mut self, key: u32, render: bool, patterns: &[&str]) {
+        let print = Unit::fingerprint(patterns);
+        let unit = &mut self.units[key as usize];
+        if unit.watched == print && unit.render == render {
+            return;
+        }
+        let first = unit.watched == 0;
+        (unit.watched, unit.render) = (print, render);
+        self.unwatch(key);
+        if render {
+            let nth = 0..patterns.len() as u32;
+            let watchers = nth.map(|nth| Watcher { stream: key, nth });
+            let places = patterns.iter().zip(watchers).map(|(pattern, watcher)| self.index.insert(pattern, watcher));
+            self.units[key as usize].places = places.collect();
+        }
+        // At first the shard has been told with the stream itself.
+        if !first {
+            let streams = self.units[key as usize].members.iter().map(|member| member.stream);
+            let patterns: Vec<Box<str>> =
+                if render { Vec::new() } else { patterns.iter().copied().map(Into::into).collect() };
+            self.effects.extend(streams.map(|stream| (stream, Command::Watch { stream, patterns: patterns.clone() })));
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, key: u32) {
+        for place in std::mem::take(&mut self.units[key as usize].places) {
+            if let Some(moved) = self.index.remove(place)
+                && let Some(other) = self.units.get_mut(moved.stream as usize)
+                && let Some(other) = other.places.get_mut(moved.nth as usize)
+            {
+                other.moved_to(place);
+            }
+        }
+    }
+}

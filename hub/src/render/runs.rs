@@ -1,0 +1,281 @@
+//! Runs of scripts, from the sending of a request to the end of its response, however that comes.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::io::Errno;
+use rustix::rand::GetRandomFlags;
+use tracing::{debug, info, warn};
+
+use super::exchange::{End, Exchange, Run};
+use super::unit::State;
+use super::{Renders, TokenOf};
+use crate::shard::command::Command;
+use crate::stats::Ended;
+use crate::wire::Reason;
+
+/// Scripts whose failures are told apart in the log.
+const SCRIPTS_IN_LOG: usize = 256;
+
+impl Renders {
+    /// Sends the request of a unit whose turn it is.
+    pub(super) fn start(&mut self, key: u32, now: Instant, token_of: TokenOf) {
+        let unit = &mut self.units[key as usize];
+        let listener = &mut self.listeners[unit.listener as usize];
+        if listener.paused_until().is_some() {
+            listener.parked.push((key, unit.serial));
+            return;
+        }
+        if unit.due.is_none() || !unit.rotate() {
+            unit.state = State::Resting;
+            return;
+        }
+        let socket = match listener.address.connect() {
+            Ok(socket) => socket,
+            Err(error) => {
+                let connection = (unit.serial, unit.listener);
+                self.unreachable(key, connection, error, now);
+                return;
+            }
+        };
+        let member = &unit.members[0];
+        let last_id = unit.last_id.as_deref().or(member.request.last_event_id.as_deref());
+        let token = token();
+        let bytes = member.request.bytes(&self.pool, &token, last_id);
+        let run = Run {
+            token,
+            unit: Some((key, unit.serial)),
+            stream: member.stream,
+            script: Arc::clone(&member.request.script),
+            listener: unit.listener,
+            started: now,
+            deadline: now + self.limits.timeout,
+            reached: false,
+            rendered: false,
+            taken: None,
+            reason: None,
+        };
+        debug!(stream = member.stream, script = %member.request.script, "rendering");
+        unit.state = State::Running;
+        unit.not_before = None;
+        let exchange = Exchange::new(socket, bytes, member.request.is_fastcgi(), run);
+        let place = self.exchanges.insert(exchange);
+        if let Err(error) = self.exchanges[place].register(token_of(place), &self.registry) {
+            warn!(%error, "a connection can't be watched");
+            self.fail(place, "its connection can't be watched", now);
+            self.finish(place);
+            return;
+        }
+        self.proceed(place);
+    }
+
+    /// A server can't be connected to.
+    pub(super) fn unreachable(&mut self, key: u32, (serial, listener): (u64, u32), error: Errno, now: Instant) {
+        let unit = &mut self.units[key as usize];
+        let server = &mut self.listeners[listener as usize];
+        unit.state = State::Queued;
+        server.parked.push((key, serial));
+        if matches!(error, Errno::ACCESS | Errno::PERM) {
+            let why =
+                format!("the hub may not connect to the server at {}: {}", server.address, std::io::Error::from(error));
+            self.refused(listener, why, now);
+        } else {
+            debug!(server = %server.address, %error, "a server can't be reached; its streams wait");
+            server.pause(now);
+        }
+    }
+
+    /// A server doesn't take the hub's requests: its streams end, and are served in their workers when they come back.
+    pub(super) fn refused(&mut self, listener: u32, why: String, now: Instant) {
+        warn!(why, "streams can't be rendered there; they are left to their workers");
+        let server = &mut self.listeners[listener as usize];
+        server.refuse(why, now);
+        server.parked.clear();
+        let of_server = self.units.iter().filter(|(_, unit)| unit.listener == listener);
+        let streams: Vec<u64> =
+            of_server.flat_map(|(_, unit)| unit.members.iter().map(|member| member.stream)).collect();
+        for stream in streams {
+            self.end(stream, Ended::Error);
+        }
+    }
+
+    pub(super) fn end(&mut self, stream: u64, why: Ended) {
+        self.effects.push((stream, Command::End { stream, why }));
+        self.ended(stream);
+    }
+
+    /// Something has happened on the connection of an exchange.
+    pub(crate) fn ready(&mut self, place: usize) {
+        if self.exchanges.contains(place) {
+            self.proceed(place);
+        }
+    }
+
+    pub(super) fn proceed(&mut self, place: usize) {
+        let Some(exchange) = self.exchanges.get_mut(place) else { return };
+        match exchange.proceed(&mut self.scratch) {
+            (Some(end), _) => self.conclude(place, end),
+            (None, true) => self.unread.push(place),
+            (None, false) => {}
+        }
+    }
+
+    /// The response is complete, or won't be.
+    pub(super) fn conclude(&mut self, place: usize, end: End) {
+        let now = Instant::now();
+        let run = &self.exchanges[place].run;
+        let (listener, reached) = (run.listener, run.reached);
+        let server = &mut self.listeners[listener as usize];
+        if !matches!(end, End::Unreachable(_) | End::Silent) {
+            server.answered();
+        }
+        if reached {
+            server.proved = true;
+        }
+        let proved = server.proved;
+        if run.unit.is_some() && !run.rendered {
+            match end {
+                End::Unreachable(error) => {
+                    let (key, serial) = run.unit.unwrap_or_default();
+                    self.exchanges.remove(place);
+                    self.unreachable(key, (serial, listener), error, now);
+                    return;
+                }
+                End::Silent if !proved => {
+                    let address = self.listeners[listener as usize].address.clone();
+                    self.exchanges.remove(place);
+                    let why = format!(
+                        "the server at {address} closes the hub's connections without an answer; see listen.allowed_clients"
+                    );
+                    self.refused(listener, why, now);
+                    return;
+                }
+                End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) if reached || proved => {
+                    self.deny(place, status);
+                }
+                End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) => {
+                    let address = self.listeners[listener as usize].address.clone();
+                    self.exchanges.remove(place);
+                    let why = format!(
+                        "the server at {address} answers the hub's requests with {status} before PHP runs; let requests from \
+                         this machine pass"
+                    );
+                    self.refused(listener, why, now);
+                    return;
+                }
+                End::Answered(status) => {
+                    let reason = run.reason.clone();
+                    let reason = reason.unwrap_or_else(|| "it did not get to sse_stream()".into());
+                    self.fail(place, &format!("status {status}: {reason}"), now);
+                }
+                End::Broken | End::Silent => {
+                    let reason = run.reason.clone().unwrap_or_else(|| "its process ended, or was ended".into());
+                    self.fail(place, &reason, now);
+                }
+            }
+        }
+        self.finish(place);
+    }
+
+    /// The script no longer lets its client have the stream.
+    pub(super) fn deny(&mut self, place: usize, status: u16) {
+        let run = &self.exchanges[place].run;
+        let (stream, script) = (run.stream, Arc::clone(&run.script));
+        info!(stream, status, script = %script, "the script no longer allows the stream");
+        self.figures.denied += 1;
+        self.put_back(place);
+        self.end(stream, Ended::Denied);
+    }
+
+    /// A run has failed: its unit waits a while and tries again.
+    pub(super) fn fail(&mut self, place: usize, reason: &str, now: Instant) {
+        self.figures.failed += 1;
+        self.put_back(place);
+        let run = &mut self.exchanges[place].run;
+        let script = Arc::clone(&run.script);
+        let stream = run.stream;
+        if let Some((key, _)) = run.unit.take() {
+            let unit = &mut self.units[key as usize];
+            let wait = unit.failed(now, random());
+            unit.state = State::Resting;
+            unit.due = Some(Reason::Retry);
+            self.set_timer(key);
+            if self.failures.len() > SCRIPTS_IN_LOG {
+                self.failures.clear();
+            }
+            if let Some(before) = self.failures.entry(Arc::clone(&script)).or_default().due(now) {
+                let wait = wait.as_millis() as u64;
+                warn!(stream, script = %script, reason, wait, before, "a render failed; the stream stays and it is tried again");
+            }
+        }
+    }
+
+    /// What the callback of a failed run was told is to be told again.
+    pub(super) fn put_back(&mut self, place: usize) {
+        let run = &mut self.exchanges[place].run;
+        if let (Some(taken), Some((key, _))) = (run.taken.take(), run.unit) {
+            let unit = &mut self.units[key as usize];
+            unit.pending.put_back(taken, self.limits.pending);
+            unit.due.get_or_insert(Reason::Retry);
+        }
+    }
+
+    /// An exchange is over.
+    pub(super) fn finish(&mut self, place: usize) {
+        let run = self.exchanges.remove(place).run;
+        self.rest(&run);
+    }
+
+    /// The unit of a run that is over may have its next turn.
+    pub(super) fn rest(&mut self, run: &Run) {
+        let Some((key, _)) = run.unit else { return };
+        self.units[key as usize].state = State::Resting;
+        self.queue_up(key);
+    }
+
+    /// Gives up on runs that take too long. Their processes may still be busy, so each keeps its place once more for as
+    /// long.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let late: Vec<usize> = self
+            .exchanges
+            .iter()
+            .filter(|(_, exchange)| exchange.run.deadline <= now)
+            .map(|(place, _)| place)
+            .collect();
+        for place in late {
+            let limit = self.limits.timeout;
+            let run = &mut self.exchanges[place].run;
+            run.deadline = now + limit;
+            let script = Arc::clone(&run.script);
+            if run.unit.is_some() && !run.rendered {
+                self.figures.timed_out += 1;
+                self.fail(place, &format!("it took longer than {} s (sse.render_timeout)", limit.as_secs()), now);
+            } else {
+                let given_up = self.exchanges.remove(place).run;
+                self.rest(&given_up);
+                warn!(script = %script, "a script that was run for a stream did not end; no longer waited for");
+            }
+        }
+    }
+}
+
+/// A secret that nobody can guess.
+fn token() -> Box<str> {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            // Only a kernel without the call, older than all that PHP 8.1 runs on, or a filter of system calls.
+            Err(error) => panic!("the system gives no random bytes: {error}"),
+        }
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+/// A number that spreads what would happen at once.
+fn random() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
