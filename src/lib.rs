@@ -19,6 +19,7 @@ mod signals;
 mod signatures;
 mod spawn;
 mod title;
+mod variables;
 mod zend;
 
 use ext_php_rs::prelude::*;

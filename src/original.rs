@@ -3,7 +3,7 @@
 use serde_bytes::Bytes;
 use sse_hub::wire::{MAX_REQUEST, OriginalRequest, Protocol};
 
-use crate::zend;
+use crate::{variables, zend};
 
 /// Longest body that is kept, in bytes.
 const MAX_BODY: usize = 64 << 10;
@@ -61,7 +61,7 @@ impl Original {
     /// # Errors
     /// Why it can't be sent again, as the end of a sentence.
     pub fn capture() -> Result<Self, String> {
-        let variable = |name| zend::server_variable(name).unwrap_or_default();
+        let variable = |name| variables::of_server(name).unwrap_or_default();
         let fastcgi = zend::sapi_name() == c"fpm-fcgi";
         let body = body(&variable)?;
         let (http, fields) = if fastcgi {
@@ -79,7 +79,7 @@ impl Original {
             fields,
             body,
             remote: (variable("REMOTE_ADDR"), variable("REMOTE_PORT")),
-            last_event_id: zend::server_variable("HTTP_LAST_EVENT_ID"),
+            last_event_id: variables::of_server("HTTP_LAST_EVENT_ID"),
         };
         let size = original.size();
         if size > MAX_REQUEST {
@@ -113,7 +113,7 @@ impl Original {
 /// The FastCGI parameters. The server's variables are just these, as FPM and the web server have completed them.
 fn parameters(body: &[u8]) -> Fields {
     let mut parameters = Vec::new();
-    for (name, value) in zend::server_variables() {
+    for (name, value) in variables::all_of_server() {
         if NOT_PARAMETERS.contains(&name.as_str()) {
             continue;
         }
@@ -155,8 +155,8 @@ fn of_apache() -> Result<Vec<(String, Vec<u8>)>, String> {
 
 /// Those of php -S, whose `getallheaders()` reads freed memory where a header came twice (seen with PHP 8.2).
 fn of_variables() -> Vec<(String, Vec<u8>)> {
-    let variables = zend::server_variables().into_iter();
-    let headers = variables.filter_map(|(name, value)| Some((name.strip_prefix("HTTP_")?.replace('_', "-"), value)));
+    let all = variables::all_of_server().into_iter();
+    let headers = all.filter_map(|(name, value)| Some((name.strip_prefix("HTTP_")?.replace('_', "-"), value)));
     headers.collect()
 }
 

@@ -10,7 +10,7 @@ use crate::api::callback::Frames;
 use crate::api::event;
 use crate::api::exceptions::Problem;
 use crate::spawn::{self, SpawnError};
-use crate::zend;
+use crate::{variables, zend};
 
 /// FPM's parameter with the token. What clients send begins with `HTTP_`, so this can only come from the hub.
 const PARAMETER: &str = "SSE_RENDER_TOKEN";
@@ -48,9 +48,9 @@ pub fn begin() {
     STATE.set(None);
     let sapi = zend::sapi_name().to_bytes();
     let (name, token) = match sapi {
-        b"fpm-fcgi" => (PARAMETER, zend::request_variable(c"SSE_RENDER_TOKEN")),
-        b"apache2handler" => (HEADER, zend::request_variable(c"HTTP_SSE_RENDER_TOKEN")),
-        b"cli-server" => (HEADER, zend::server_variable(HEADER)),
+        b"fpm-fcgi" => (PARAMETER, variables::of_request(c"SSE_RENDER_TOKEN")),
+        b"apache2handler" => (HEADER, variables::of_request(c"HTTP_SSE_RENDER_TOKEN")),
+        b"cli-server" => (HEADER, variables::of_server(HEADER)),
         _ => return,
     };
     let Some(token) = token else { return };
@@ -67,7 +67,7 @@ pub fn begin() {
     if !address.is_empty() {
         variables.extend([("REMOTE_ADDR", Some(address.as_str())), ("REMOTE_PORT", Some(port.as_str()))]);
     }
-    zend::set_server_variables(&variables);
+    variables::set_of_server(&variables);
     if sapi == b"apache2handler" {
         // What getenv() tells is Apache's own. Where this function is disabled it tells of the hub's connection.
         for (name, value) in &variables {

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 
 use ext_php_rs::convert::IntoZvalDyn;
 use ext_php_rs::ffi;
-use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
+use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ExecutorGlobals;
 
 unsafe extern "C" {
@@ -18,9 +18,6 @@ unsafe extern "C" {
 
     /// `main/php.h`, the same in 8.1–8.6: a line for PHP's error log.
     fn php_log_err_with_severity(message: *const c_char, syslog_severity: c_int);
-
-    /// `main/SAPI.h`, the same in 8.1–8.6: a variable of the request as the SAPI has it, in memory that the caller frees.
-    fn sapi_getenv(name: *const c_char, len: usize) -> *mut c_char;
 
     /// `Zend/zend_generators.h`, the same in 8.1–8.6: set when the engine starts.
     static zend_ce_generator: *mut ffi::zend_class_entry;
@@ -46,9 +43,6 @@ pub const PHP_OUTPUT_HANDLER_REMOVABLE: i32 = 0x40;
 pub const PHP_OUTPUT_HANDLER_STARTED: i32 = 0x1000;
 /// `main/php_output.h`, the same in 8.1–8.6: a buffer's handler has failed, and is passed by.
 pub const PHP_OUTPUT_HANDLER_DISABLED: i32 = 0x2000;
-
-/// `main/SAPI.h`, the same in 8.1–8.6: the kind of variable that an input filter gets; to PHP code it is `INPUT_SERVER`.
-const PARSE_SERVER: c_int = 5;
 
 /// The engine has left code by a bailout (a fatal error, a memory limit, a client that is gone), and goes on with that as
 /// soon as this extension's function ends.
@@ -205,88 +199,6 @@ pub fn text<'a>(value: *const c_char) -> Option<&'a str> {
     }
     // SAFETY: the engine's strings are NUL-terminated.
     unsafe { CStr::from_ptr(value) }.to_str().ok()
-}
-
-/// A variable of the server, such as `REMOTE_ADDR`, as the SAPI gave it: not `$_SERVER`, which scripts change.
-pub fn server_variable(name: &str) -> Option<String> {
-    server_table()?.get(name)?.string()
-}
-
-fn server_table() -> Option<&'static ZendHashTable> {
-    let mut server = ZendStr::new("_SERVER", false);
-    // SAFETY: the name outlives the call. The table is looked at through a fresh pointer after it: the call is what
-    // fills it in when the script has not mentioned `$_SERVER` (auto_globals_jit).
-    unsafe {
-        ffi::zend_is_auto_global(server.as_mut_ptr());
-        (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize].array()
-    }
-}
-
-/// A variable of the request as the SAPI has it, without filling in `$_SERVER`; not every SAPI can tell.
-pub fn request_variable(name: &CStr) -> Option<String> {
-    // SAFETY: the name outlives the call; what comes back is a C string allocated by the engine for the caller.
-    unsafe {
-        let value = sapi_getenv(name.as_ptr(), name.count_bytes());
-        if value.is_null() {
-            return None;
-        }
-        let text = CStr::from_ptr(value).to_string_lossy().into_owned();
-        ffi::_efree(value.cast());
-        Some(text)
-    }
-}
-
-/// A parameter of the URL, as PHP has read it.
-pub fn query_parameter(name: &str) -> Option<String> {
-    let mut get = ZendStr::new("_GET", false);
-    // SAFETY: as in `server_table`.
-    let table = unsafe {
-        ffi::zend_is_auto_global(get.as_mut_ptr());
-        (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_GET as usize].array()
-    };
-    table?.get(name).filter(|value| value.is_string())?.string()
-}
-
-/// All variables of the server that are strings, in their order, as the SAPI gave them.
-pub fn server_variables() -> Vec<(String, Vec<u8>)> {
-    let Some(table) = server_table() else { return Vec::new() };
-    let strings =
-        table.iter().filter_map(|(name, value)| Some((name.to_string(), value.zend_str()?.as_bytes().to_vec())));
-    strings.collect()
-}
-
-/// Sets variables of the server for this request, in `$_SERVER` and for `filter_input()` as well; `None` takes one away.
-pub fn set_server_variables(variables: &[(&str, Option<&str>)]) {
-    let Some(table) = server_table() else { return };
-    // SAFETY: both are arrays of this request, kept by value; the copy is shared by both, as the engine does it.
-    unsafe {
-        let kept = &mut (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize];
-        kept.set_hashtable(table.to_owned());
-        for (name, value) in variables {
-            filter(name, value.unwrap_or_default());
-            // Neither can fail but for want of memory, which ends the request by itself.
-            let _ = kept.array_mut().map(|table| match value {
-                Some(value) => table.insert(*name, *value).is_ok(),
-                None => table.remove(*name).is_some(),
-            });
-        }
-        let symbols = &mut (*ffi::ext_php_rs_executor_globals()).symbol_table;
-        let shared = kept.shallow_clone();
-        let _ = symbols.insert("_SERVER", shared);
-    }
-}
-
-/// Tells the filter extension of a variable of the server if it has one of that name: it keeps copies of its own.
-fn filter(name: &str, value: &str) {
-    if !call("filter_has_var", &[&PARSE_SERVER, &name]).is_ok_and(|has| has.is_true()) {
-        return;
-    }
-    // SAFETY: the SAPI's module structure is static.
-    let filter = unsafe { (*ffi::ext_php_rs_sapi_module()).input_filter };
-    let (Some(filter), Ok(name), Ok(text)) = (filter, CString::new(name), CString::new(value)) else { return };
-    let (mut bytes, mut len) = (text.as_ptr().cast_mut(), 0);
-    // SAFETY: variables of the server are copied from there; the text stays the caller's.
-    unsafe { filter(PARSE_SERVER, name.as_ptr(), &raw mut bytes, value.len(), &raw mut len) };
 }
 
 /// Whether a value is a generator.

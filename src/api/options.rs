@@ -6,7 +6,7 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 
 use super::arguments::{self, Options};
 use super::exceptions::Problem;
-use crate::{ini, zend};
+use crate::{ini, variables, zend};
 
 const FUNCTION: &str = "sse_stream()";
 
@@ -97,8 +97,8 @@ impl<'a> Wanted<'a> {
 /// What the client itself says it has: the header that an EventSource sends when it reconnects, or a parameter of the
 /// page's own for the first connection.
 fn of_request() -> Option<String> {
-    let header = zend::server_variable("HTTP_LAST_EVENT_ID");
-    header.or_else(|| zend::query_parameter("lastEventId")).filter(|id| !id.is_empty())
+    let header = variables::of_server("HTTP_LAST_EVENT_ID");
+    header.or_else(|| variables::of_query("lastEventId")).filter(|id| !id.is_empty())
 }
 
 /// The options that say something about a callback.

@@ -3,17 +3,17 @@
 use sse_hub::wire::Framing;
 
 use super::{Connection, NoHandOff, Sapi, peer};
-use crate::zend;
+use crate::{variables, zend};
 
 /// The connection to the browser, if nothing stands between it and the worker.
 pub(super) fn find() -> Result<Connection, NoHandOff> {
-    let scheme = zend::server_variable("REQUEST_SCHEME").unwrap_or_default();
+    let scheme = variables::of_server("REQUEST_SCHEME").unwrap_or_default();
     if scheme != "http" {
         return Err(NoHandOff::unproved(format!(
             "the request's scheme is '{scheme}': only Apache itself can encrypt for this client"
         )));
     }
-    let protocol = zend::server_variable("SERVER_PROTOCOL").unwrap_or_default();
+    let protocol = variables::of_server("SERVER_PROTOCOL").unwrap_or_default();
     if protocol != "HTTP/1.1" && protocol != "HTTP/1.0" {
         return Err(NoHandOff::unproved(format!(
             "the request's protocol is '{protocol}', whose frames only Apache can write"

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, RawFd};
 
 use super::NoHandOff;
-use crate::zend;
+use crate::variables;
 
 /// The one socket of this process that is connected to the client.
 pub(super) fn find() -> Result<RawFd, NoHandOff> {
@@ -23,7 +23,7 @@ pub(super) fn find() -> Result<RawFd, NoHandOff> {
 }
 
 fn client() -> Result<SocketAddr, NoHandOff> {
-    let variable = |name| zend::server_variable(name).unwrap_or_default();
+    let variable = |name| variables::of_server(name).unwrap_or_default();
     let (address, port) = (variable("REMOTE_ADDR"), variable("REMOTE_PORT"));
     let ip = address.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     match (ip, port.parse()) {
