@@ -9,13 +9,10 @@ use crate::{variables, zend};
 const MAX_BODY: usize = 64 << 10;
 
 /// Variables that PHP makes itself, and those that are different each time.
-const NOT_PARAMETERS: [&str; 11] = [
+const NOT_PARAMETERS: [&str; 8] = [
     "PHP_SELF",
     "REQUEST_TIME",
     "REQUEST_TIME_FLOAT",
-    "PHP_AUTH_USER",
-    "PHP_AUTH_PW",
-    "PHP_AUTH_DIGEST",
     "argv",
     "argc",
     "FCGI_ROLE",
@@ -64,7 +61,7 @@ impl Original {
         let variable = |name| variables::of_server(name).unwrap_or_default();
         let fastcgi = zend::sapi_name() == c"fpm-fcgi";
         let body = body(&variable)?;
-        let (http, fields) = if fastcgi {
+        let (http, mut fields) = if fastcgi {
             (None, parameters(&body))
         } else {
             let (method, target) = (variable("REQUEST_METHOD"), variable("REQUEST_URI"));
@@ -73,8 +70,13 @@ impl Original {
             }
             (Some((method, target)), headers()?)
         };
+        let script = variable("SCRIPT_FILENAME");
+        if script.is_empty() {
+            return Err("PHP's variables don't tell its script; see variables_order".into());
+        }
+        with_session(&mut fields, if fastcgi { b"HTTP_COOKIE" } else { b"Cookie" });
         let original = Self {
-            script: variable("SCRIPT_FILENAME"),
+            script,
             http,
             fields,
             body,
@@ -113,8 +115,13 @@ impl Original {
 /// The FastCGI parameters. The server's variables are just these, as FPM and the web server have completed them.
 fn parameters(body: &[u8]) -> Fields {
     let mut parameters = Vec::new();
+    // PHP makes these of the header; without it the web server has given them.
+    let derived = variables::of_server("HTTP_AUTHORIZATION").is_some();
     for (name, value) in variables::all_of_server() {
-        if NOT_PARAMETERS.contains(&name.as_str()) {
+        // The environment of the pool is there for every request, and may be another one by then.
+        let of_process = || std::env::var_os(&name).is_some_and(|own| own.as_encoded_bytes() == value);
+        let of_header = derived && name.starts_with("PHP_AUTH_");
+        if NOT_PARAMETERS.contains(&name.as_str()) || of_header || of_process() {
             continue;
         }
         // A body that came in chunks has no length of its own.
@@ -140,7 +147,31 @@ fn headers() -> Result<Fields, String> {
             kept.push((name.into_bytes(), line.collect()));
         }
     }
+    // HTTP/1.0 needs none, what the hub sends does.
+    if !kept.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"host")) {
+        let name = variables::of_server("SERVER_NAME").filter(|name| !name.is_empty());
+        kept.push((b"Host".to_vec(), name.unwrap_or_else(|| "localhost".into()).into_bytes()));
+    }
     Ok(kept)
+}
+
+/// A session that this very request has begun, or given another id, is not in its cookies yet.
+fn with_session(fields: &mut Fields, header: &[u8]) {
+    let text = |function| zend::call(function, &[]).ok()?.string().filter(|text: &String| !text.is_empty());
+    let (Some(id), Some(name)) = (text("session_id"), text("session_name")) else { return };
+    let own = format!("{name}={id}");
+    let place = fields.iter().position(|(field, _)| field.eq_ignore_ascii_case(header));
+    let sent = place.map(|place| String::from_utf8_lossy(&fields[place].1).into_owned()).unwrap_or_default();
+    let others = sent.split(';').map(str::trim).filter(|cookie| !cookie.is_empty());
+    if others.clone().any(|cookie| cookie == own) {
+        return;
+    }
+    let old = |cookie: &&str| cookie.split_once('=').is_some_and(|(other, _)| other == name);
+    let cookies = others.filter(|cookie| !old(cookie)).chain([own.as_str()]).collect::<Vec<_>>().join("; ");
+    match place {
+        Some(place) => fields[place].1 = cookies.into_bytes(),
+        None => fields.push((header.to_vec(), cookies.into_bytes())),
+    }
 }
 
 /// Apache's own. PHP's variables leave some out, such as Authorization.

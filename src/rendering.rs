@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use ext_php_rs::types::Zval;
 use sse_hub::client::ClientError;
-use sse_hub::wire::{ErrorCode, Reason, Reply, Request, Whose};
+use sse_hub::wire::{self, ErrorCode, PREFIX, Reason, Reply, Request, Whose};
 
 use crate::api::callback::Frames;
 use crate::api::event;
@@ -17,6 +17,15 @@ const PARAMETER: &str = "SSE_RENDER_TOKEN";
 
 /// The header with the token, where there are only headers. From outside it holds no token that the hub knows.
 const HEADER: &str = "HTTP_SSE_RENDER_TOKEN";
+
+/// What this request is.
+#[derive(Debug, Clone)]
+pub enum Replay {
+    /// A run that the hub waits for.
+    Wanted(Rendering),
+    /// A run that nobody waits for any more: its stream has ended, or its time was over before it began.
+    Over,
+}
 
 /// What the hub asks for.
 #[derive(Debug, Clone)]
@@ -32,7 +41,7 @@ pub struct Rendering {
 
 /// The state of the current request.
 struct State {
-    rendering: Rendering,
+    replay: Replay,
     /// The hub has been told what came of it.
     done: bool,
     /// Why it failed, if that is known.
@@ -61,8 +70,17 @@ pub fn begin() {
         }
         other => Err(ClientError::Protocol(format!("{other:?} to a token"))),
     });
-    // Anything else is an ordinary request, whatever it says of itself.
-    let Ok((stream, reason, (address, port), last_event_id)) = asked else { return };
+    let (stream, reason, (address, port), last_event_id) = match asked {
+        Ok(answer) => answer,
+        // A parameter can't come from a client, so it is the hub's also where that doesn't know it any more, or is away.
+        Err(error) if is_over(&error) || name == PARAMETER => {
+            variables::set_of_server(&[(name, None)]);
+            STATE.set(Some(State { replay: Replay::Over, done: true, failure: None }));
+            return;
+        }
+        // An ordinary request, whatever it says of itself.
+        Err(_) => return,
+    };
     let mut variables = vec![(name, None)];
     if !address.is_empty() {
         variables.extend([("REMOTE_ADDR", Some(address.as_str())), ("REMOTE_PORT", Some(port.as_str()))]);
@@ -74,13 +92,13 @@ pub fn begin() {
             let _ = zend::call("apache_setenv", &[name, &value.unwrap_or_default()]);
         }
     }
-    let rendering = Rendering { token, stream, reason, last_event_id };
-    STATE.set(Some(State { rendering, done: false, failure: None }));
+    let replay = Replay::Wanted(Rendering { token, stream, reason, last_event_id });
+    STATE.set(Some(State { replay, done: false, failure: None }));
 }
 
-/// What the hub asks for, if this request comes from it.
-pub fn current() -> Option<Rendering> {
-    STATE.with_borrow(|state| state.as_ref().map(|state| state.rendering.clone()))
+/// What this request is, if it comes from the hub.
+pub fn current() -> Option<Replay> {
+    STATE.with_borrow(|state| state.as_ref().map(|state| state.replay.clone()))
 }
 
 /// Keeps why the callback did not return, for the hub's log; `None`: PHP's last error tells.
@@ -94,7 +112,7 @@ pub fn failed_by(why: Option<String>) {
 
 /// Tells the hub, before the response ends, if its stream gets nothing from this request.
 pub fn end() {
-    let Some(State { rendering, done: false, failure }) = STATE.take() else { return };
+    let Some(State { replay: Replay::Wanted(rendering), done: false, failure }) = STATE.take() else { return };
     let reason = failure.or_else(zend::last_error).unwrap_or_else(|| "it ended before sse_stream() was done".into());
     // A hub that does not hear it sees the response end all the same.
     let _ = spawn::call_running(&Request::NotRendered { token: &rendering.token, reason: &reason }, |_| Ok(()));
@@ -106,15 +124,18 @@ impl Rendering {
     /// # Errors
     /// `Unavailable` if the hub does not answer.
     pub fn events(&self, patterns: &[&str]) -> Result<Option<Vec<Zval>>, Problem> {
-        let answer = spawn::call_running(&Request::Render { token: &self.token }, |reply| match reply {
-            Reply::Events { events } => {
-                let objects = events.iter().map(|delivery| event::object(delivery, patterns));
-                objects.collect::<Result<Vec<_>, _>>().map_err(|error| ClientError::Protocol(error.to_string()))
-            }
+        let request = Request::Render { token: &self.token, patterns: patterns.to_vec() };
+        // The objects are made afterwards: for want of memory the engine may jump over what is held here.
+        let answer = spawn::call_running(&request, |reply| match reply {
+            Reply::Events { events } => Ok(events.iter().map(wire::encode).collect::<Vec<_>>()),
             other => Err(ClientError::Protocol(format!("{other:?} to a render"))),
         });
         match answer {
-            Ok(events) => Ok(Some(events.into_iter().flatten().collect())),
+            Ok(messages) => messages
+                .iter()
+                .filter_map(|message| event_of(message, patterns).transpose())
+                .collect::<Result<_, _>>()
+                .map(Some),
             Err(error) if is_over(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -124,20 +145,25 @@ impl Rendering {
     ///
     /// # Errors
     /// `Unavailable` if the hub does not answer.
-    pub fn finish(&self, render: bool, patterns: &[&str], frames: &Frames) -> Result<(), Problem> {
+    pub fn finish(&self, render: bool, share: Option<&str>, patterns: &[&str], frames: &Frames) -> Result<(), Problem> {
         STATE.with_borrow_mut(|state| {
             if let Some(state) = state {
                 state.done = true;
             }
         });
-        match spawn::rendered(Whose::Token(&self.token), render, patterns, frames) {
+        match spawn::rendered(Whose::Token(&self.token), render, share, patterns, frames) {
             Err(error) if !is_over(&error) => Err(error.into()),
             _ => Ok(()),
         }
     }
 }
 
+fn event_of(message: &[u8], patterns: &[&str]) -> Result<Option<Zval>, Problem> {
+    let delivery = wire::decode(&message[PREFIX..]).map_err(|error| Problem::Other(error.to_string()))?;
+    event::object(&delivery, patterns).map_err(|error| Problem::Other(error.to_string()))
+}
+
 /// The stream has ended, or the time for this run is over: there is nobody to render for.
 fn is_over(error: &SpawnError) -> bool {
-    matches!(error, SpawnError::Client(ClientError::Hub { code: ErrorCode::Unknown, .. }))
+    matches!(error, SpawnError::Client(ClientError::Hub { code: ErrorCode::Over, .. }))
 }

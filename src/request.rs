@@ -2,12 +2,14 @@
 
 use std::panic::catch_unwind;
 
+use crate::api::stream;
 use crate::{adopt, rendering, signatures};
 
 /// Called by the engine before the script. A panic ends here: it would take the server's process with it.
 pub extern "C" fn start(_type: i32, _module: i32) -> i32 {
     let _ = catch_unwind(|| {
         signatures::complete();
+        stream::reset();
         rendering::begin();
         adopt::begin_request();
     });

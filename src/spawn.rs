@@ -224,10 +224,16 @@ pub fn attach(
 /// Gives the hub what a callback's run is to send.
 ///
 /// # Errors
-/// `SpawnError`; `Client(Hub { code: Unknown, .. })` if the stream or the token is not there any more.
-pub fn rendered(whose: Whose<'_>, render: bool, patterns: &[&str], frames: &Frames) -> Result<(), SpawnError> {
+/// `SpawnError`; `Client(Hub { code: Over, .. })` if the stream or the token is not there any more.
+pub fn rendered(
+    whose: Whose<'_>,
+    render: bool,
+    share: Option<&str>,
+    patterns: &[&str],
+    frames: &Frames,
+) -> Result<(), SpawnError> {
     let (last_id, frames) = (frames.last_id.as_deref(), frames.bytes.as_slice());
-    let request = Request::Rendered { whose, render, patterns: patterns.to_vec(), last_id, frames };
+    let request = Request::Rendered { whose, render, share, patterns: patterns.to_vec(), last_id, frames };
     call_running(&request, |reply| match reply {
         Reply::Done => Ok(()),
         other => Err(ClientError::Protocol(format!("{other:?} to what was rendered"))),
@@ -238,8 +244,8 @@ pub fn rendered(whose: Whose<'_>, render: bool, patterns: &[&str], frames: &Fram
 ///
 /// # Errors
 /// As [`rendered`].
-pub fn rendered_first(held: &Held, patterns: &[&str], frames: &Frames) -> Result<(), SpawnError> {
-    rendered(Whose::Stream(held.stream), true, patterns, frames)
+pub fn rendered_first(held: &Held, share: Option<&str>, patterns: &[&str], frames: &Frames) -> Result<(), SpawnError> {
+    rendered(Whose::Stream(held.stream), true, share, patterns, frames)
 }
 
 /// Lets the stream begin.

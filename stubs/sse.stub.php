@@ -43,8 +43,9 @@
  * **Permission is asked again at each render.** A replay that does not get to `sse_stream()` and answers 401, 403, 404 or
  * 410, or redirects (to a login page), ends the stream; the client comes back, gets that answer itself, and an EventSource
  * stops. The topics are those that the last replay passed. With any other answer, or none within `sse.render_timeout`,
- * the stream stays and it is tried again, after a quarter of a second at first and a minute at most; the hub's log says
- * which script failed and why.
+ * the stream stays and it is tried again, after about a quarter of a second at first and about a minute at most; the hub's
+ * log says which script failed and why. A replay uses the session as a request does: it may wait for its lock, and keeps it
+ * alive. Cookies that it sets don't reach the client.
  *
  * Where no hand-off is possible (the command line, CGI, mod_php with HTTPS, `sse.detach=off`) or the request can't be sent
  * again (a body of more than 64 KiB, a form with files, a server that does not let the hub connect: PHP's log says which),
@@ -80,7 +81,11 @@
  *                                      once, by replaying the requests of each in turn; default none). **With `share`, every
  *                                      one of these clients gets what was rendered for another one: the key must contain
  *                                      everything that the output depends on, such as the user's id, and that is the
- *                                      caller's promise; the extension can't check it.**
+ *                                      caller's promise; the extension can't check it.** One render asks the permission of one of
+ *                                      them, the next in turn; one whose key is another at its turn is ended, comes back, and
+ *                                      joins those it now shares with.
+ *                                      `$topics` and `share` are those of the last replay; all other options those of the
+ *                                      first call.
  *
  * @return bool True at once, when the hub has the stream, or in a replay, when it has what was rendered. False, when the
  *              response is complete: the stream was served in this worker and is over, or the request was HEAD (headers
@@ -110,7 +115,9 @@ function sse_stream(string|array $topics, ?callable $render = null, array $optio
  *
  * @return array{reason: string, stream: int, last_event_id: string}|null Null in an ordinary request. Otherwise why it was
  *         sent (`wake`, `poll`, `reauthorize`, or `retry` after a failure), the hub's number of the stream, as its log has
- *         it, and the last id that the stream was sent (empty: none), which is the Last-Event-ID header of the replay.
+ *         it, and the last id that the stream was sent (empty: none), which is the Last-Event-ID header of the replay. The
+ *         reason `over`, with 0 and nothing, is that of a replay which came too late: its stream has ended, nobody waits
+ *         for it, and `sse_stream()` runs no callback.
  */
 function sse_render(): ?array {}
 

@@ -42,7 +42,7 @@ use crate::shard::index::Index;
 use crate::shard::names::Names;
 use crate::stream::Trigger;
 use crate::topic;
-use crate::wire::Reason;
+use crate::wire::{Protocol, Reason};
 
 /// Servers remembered; more than a hub ever sees of its own pools.
 const LISTENERS: usize = 1024;
@@ -65,8 +65,8 @@ pub(crate) struct Renders {
     units: Slab<Unit>,
     /// Units by their streams.
     by_stream: HashMap<u64, u32>,
-    /// Units that share their output, by script and key.
-    shares: HashMap<(Arc<str>, Box<str>), u32>,
+    /// Units that share their output, by script, server and key.
+    shares: HashMap<(Arc<str>, u32, Box<str>), u32>,
     index: Index,
     pool: Pool,
     scripts: HashSet<Arc<str>>,
@@ -89,6 +89,17 @@ pub(crate) struct Renders {
 /// The token of an exchange is this function of its place, chosen by the router.
 type TokenOf = fn(usize) -> Token;
 
+/// What a token is to the hub.
+#[derive(Debug)]
+pub(crate) enum Known<'a> {
+    /// That of a run.
+    Run(Replayed<'a>),
+    /// That of a run which nobody waits for any more.
+    Over,
+    /// Nothing.
+    No,
+}
+
 /// What a process is told of its token.
 #[derive(Debug)]
 pub(crate) struct Replayed<'a> {
@@ -102,6 +113,7 @@ pub(crate) struct Replayed<'a> {
 #[derive(Debug)]
 pub(crate) struct Output<'a> {
     pub(crate) render: bool,
+    pub(crate) share: Option<&'a str>,
     pub(crate) patterns: Vec<&'a str>,
     pub(crate) last_id: Option<&'a str>,
     pub(crate) frames: &'a [u8],
@@ -145,7 +157,7 @@ impl Renders {
     }
 
     /// The server that a connection came from, if requests can be sent there.
-    pub(crate) fn listener(&mut self, connection: BorrowedFd<'_>) -> Result<u32, String> {
+    pub(crate) fn listener(&mut self, connection: BorrowedFd<'_>, protocol: Protocol<'_>) -> Result<u32, String> {
         let address = Address::of(connection)?;
         let place = match self.listeners.iter().position(|known| known.address == address) {
             Some(place) => place,
@@ -155,7 +167,12 @@ impl Renders {
                 self.listeners.len() - 1
             }
         };
-        self.listeners[place].check(Instant::now())?;
+        let listener = &mut self.listeners[place];
+        listener.check(Instant::now())?;
+        // `php -S` would complain of a connection without a request.
+        if protocol == Protocol::FastCgi {
+            listener.probe()?;
+        }
         Ok(place as u32)
     }
 

@@ -38,6 +38,8 @@ pub(crate) enum Ended {
     Aborted,
     /// Its script no longer allows it.
     Denied,
+    /// Its script has given it another `share`.
+    Moved,
 }
 
 impl Ended {
@@ -50,12 +52,13 @@ impl Ended {
             Self::Shutdown => "shutdown",
             Self::Aborted => "aborted",
             Self::Denied => "denied",
+            Self::Moved => "moved",
         }
     }
 
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Client, Self::Slow, Self::Error, Self::Shutdown, Self::Aborted, Self::Denied];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Client, Self::Slow, Self::Error, Self::Shutdown, Self::Aborted, Self::Denied, Self::Moved];
 }
 
 /// What one shard counts. Only its thread writes.

@@ -100,7 +100,7 @@ pub enum Request<'a> {
         #[serde(borrow)]
         topics: Vec<&'a str>,
     },
-    /// A request came with this token: is it the hub's? Answer: `Replayed`, or `Error` with `Unknown`.
+    /// A request came with this token: is it the hub's? Answer: `Replayed`, or `Error` with `Unknown` or `Over`.
     Replayed {
         /// As the hub sent it.
         token: &'a str,
@@ -109,6 +109,9 @@ pub enum Request<'a> {
     Render {
         /// As the hub sent it.
         token: &'a str,
+        /// Checked patterns, as of this call: watched before the callback reads anything.
+        #[serde(borrow)]
+        patterns: Vec<&'a str>,
     },
     /// What a script's call came to. Answer: `Done`, or `Error` with `Unknown`.
     Rendered {
@@ -116,6 +119,8 @@ pub enum Request<'a> {
         whose: Whose<'a>,
         /// Whether the script has a callback.
         render: bool,
+        /// Its `share`, as of this call.
+        share: Option<&'a str>,
         /// Checked patterns, as of this call.
         #[serde(borrow)]
         patterns: Vec<&'a str>,
@@ -318,8 +323,10 @@ pub enum ErrorCode {
     Full,
     /// The stream could be held, but its script could not be run again.
     NoReplay,
-    /// No such token, or none any more: its stream has ended, or its time is over.
+    /// No such token, or no such stream.
     Unknown,
+    /// The token is the hub's, but nobody waits for its run any more: its stream has ended, or its time is over.
+    Over,
 }
 
 /// What a [`Framing::Message`] stream carries.

@@ -7,7 +7,7 @@ use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
 
 use super::exceptions::Problem;
-use crate::rendering::{self, Rendering};
+use crate::rendering::{self, Replay};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -20,14 +20,18 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// None but for want of memory.
 #[php_function]
 pub fn sse_render() -> PhpResult<Option<ZBox<ZendHashTable>>> {
-    let Some(rendering) = rendering::current() else { return Ok(None) };
-    Ok(Some(table(&rendering).map_err(|error| Problem::Other(error.to_string()))?))
+    let Some(replay) = rendering::current() else { return Ok(None) };
+    Ok(Some(table(&replay).map_err(|error| Problem::Other(error.to_string()))?))
 }
 
-fn table(rendering: &Rendering) -> ext_php_rs::error::Result<ZBox<ZendHashTable>> {
+fn table(replay: &Replay) -> ext_php_rs::error::Result<ZBox<ZendHashTable>> {
+    let (reason, stream, last_event_id) = match replay {
+        Replay::Wanted(rendering) => (rendering.reason.name(), rendering.stream, rendering.last_event_id.as_deref()),
+        Replay::Over => ("over", 0, None),
+    };
     let mut table = ZendHashTable::new();
-    table.insert("reason", rendering.reason.name())?;
-    table.insert("stream", i64::try_from(rendering.stream).unwrap_or(i64::MAX))?;
-    table.insert("last_event_id", rendering.last_event_id.as_deref().unwrap_or_default())?;
+    table.insert("reason", reason)?;
+    table.insert("stream", i64::try_from(stream).unwrap_or(i64::MAX))?;
+    table.insert("last_event_id", last_event_id.unwrap_or_default())?;
     Ok(table)
 }

@@ -10,14 +10,14 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::client::ClientError;
-use sse_hub::wire::{ErrorCode, Replay};
+use sse_hub::wire::{self, ErrorCode};
 
 use super::callback::{Callback, Frames};
 use super::exceptions::{Problem, settle};
 use super::options::Wanted;
 use crate::handoff::{self, Connection, NoHandOff};
 use crate::original::Original;
-use crate::rendering::{self, Rendering};
+use crate::rendering::{self, Rendering, Replay};
 use crate::response::{self, Interrupted};
 use crate::spawn::{self, Held, SpawnError};
 use crate::{blocking, zend};
@@ -97,8 +97,10 @@ fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>)
     if response::check()? == response::Wanted::HeadersOnly {
         return Ok(stream.headers_only());
     }
-    if let Some(rendering) = rendering::current() {
-        return stream.replay(&rendering);
+    match rendering::current() {
+        Some(Replay::Wanted(rendering)) => return stream.replay(&rendering),
+        Some(Replay::Over) => return Ok(stream.nobody_waits()),
+        None => {}
     }
     if stream.wanted.detach {
         match handoff::find() {
@@ -114,6 +116,11 @@ fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>)
     blocking::serve(&stream)
 }
 
+/// A new request: what a bailout has left behind is over.
+pub fn reset() {
+    IN_CALLBACK.set(false);
+}
+
 thread_local! {
     /// A callback runs.
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
@@ -124,7 +131,7 @@ impl Stream<'_> {
     ///
     /// # Errors
     /// `SpawnError` if there is no hub, or if it can't send the request again.
-    pub fn attach(&self, descriptor: BorrowedFd<'_>, replay: Option<Replay<'_>>) -> Result<Attached, SpawnError> {
+    pub fn attach(&self, descriptor: BorrowedFd<'_>, replay: Option<wire::Replay<'_>>) -> Result<Attached, SpawnError> {
         let Wanted { patterns, heartbeat, retry, last_event_id, .. } = &self.wanted;
         match spawn::attach(patterns, *heartbeat, *retry, last_event_id.as_deref(), replay, descriptor) {
             Ok(held) => Ok(Attached::Held(held)),
@@ -201,11 +208,16 @@ impl Stream<'_> {
             },
         };
         if let Some(frames) = frames {
-            rendering.finish(self.callback.is_some(), patterns, &frames)?;
+            rendering.finish(self.callback.is_some(), self.wanted.share, patterns, &frames)?;
         }
+        Ok(self.nobody_waits())
+    }
+
+    /// Begins a response that nobody reads.
+    fn nobody_waits(&self) -> Outcome {
         let begun = self.begin(None);
         response::silence();
-        Ok(begun.map_or_else(Outcome::from, |()| Outcome::HandedOver))
+        begun.map_or_else(Outcome::from, |()| Outcome::HandedOver)
     }
 
     /// Hands the connection over. Where that is not possible, the worker still has it.
@@ -263,7 +275,7 @@ impl Stream<'_> {
         if frames.bytes.is_empty() {
             return Ok(());
         }
-        Ok(spawn::rendered_first(held, &self.wanted.patterns, &frames)?)
+        Ok(spawn::rendered_first(held, self.wanted.share, &self.wanted.patterns, &frames)?)
     }
 }
 
@@ -273,9 +285,9 @@ impl Wanted<'_> {
         render || !self.reauthorize.is_zero()
     }
 
-    fn replay<'b>(&'b self, render: bool, original: &'b Original) -> Replay<'b> {
+    fn replay<'b>(&'b self, render: bool, original: &'b Original) -> wire::Replay<'b> {
         let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        Replay {
+        wire::Replay {
             render,
             only_changes: self.only_changes,
             poll: milliseconds(self.poll),

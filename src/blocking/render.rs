@@ -11,6 +11,7 @@ use crate::api::callback::{Callback, Frames};
 use crate::api::exceptions::Problem;
 use crate::api::stream::Stream;
 use crate::deliveries::{Deliveries, Read};
+use crate::variables;
 
 /// Sends the first output, and runs the callback until the client leaves or the hub ends the stream. It may use as much
 /// time each time as the script.
@@ -23,25 +24,29 @@ pub(super) fn serve(
     limit: i64,
 ) -> Result<(), Ended> {
     let mut deliveries = Deliveries::new(hub);
-    let mut last = Vec::new();
+    let mut sent = Sent { last: Vec::new(), at: Instant::now() };
     write(opening(stream.wanted.retry).as_bytes())?;
-    send(stream, &mut last, first)?;
+    sent.send(stream, first)?;
     let poll = Some(stream.wanted.poll).filter(|poll| !poll.is_zero());
     let mut next = due(poll);
     loop {
-        let ready = wait(deliveries.socket(), client, next)?;
-        let (events, heartbeat) = read(&mut deliveries, &stream.wanted.patterns)?;
-        if events.is_empty() && ready == Ready::Hub {
-            if heartbeat {
-                write(HEARTBEAT)?;
-            }
+        let beat = sent.next_heartbeat(stream.wanted.heartbeat);
+        let until = [next, beat].into_iter().flatten().min();
+        let ready = wait(deliveries.socket(), client, until)?;
+        let events = read(&mut deliveries, &stream.wanted.patterns)?;
+        let now = Instant::now();
+        if beat.is_some_and(|at| at <= now) {
+            write(HEARTBEAT)?;
+            sent.at = now;
+        }
+        if events.is_empty() && (ready == Ready::Hub || next.is_none_or(|at| at > now)) {
             continue;
         }
         set_time_limit(limit);
         let frames = stream.run(callback, events);
         set_time_limit(0);
         match frames {
-            Ok(frames) => send(stream, &mut last, frames)?,
+            Ok(frames) => sent.send(stream, frames)?,
             Err(Problem::Pending) => return Err(Ended::Interrupted),
             Err(problem) => return Err(Ended::Failed(problem)),
         }
@@ -53,23 +58,43 @@ fn due(poll: Option<Duration>) -> Option<Instant> {
     poll.map(|poll| Instant::now() + poll)
 }
 
-/// Sends an output, unless it is the one before.
-fn send(stream: &Stream<'_>, last: &mut Vec<u8>, frames: Frames) -> Result<(), Ended> {
-    if frames.bytes.is_empty() || stream.wanted.only_changes && *last == frames.bytes {
-        return Ok(());
+/// What was sent to the client.
+struct Sent {
+    /// The last output.
+    last: Vec<u8>,
+    /// When anything was.
+    at: Instant,
+}
+
+impl Sent {
+    /// Sends an output, unless it is the one before. The callback finds its last id where a replay has it.
+    fn send(&mut self, stream: &Stream<'_>, frames: Frames) -> Result<(), Ended> {
+        if let Some(id) = &frames.last_id {
+            variables::set_of_server(&[("HTTP_LAST_EVENT_ID", Some(id))]);
+        }
+        if frames.bytes.is_empty() || stream.wanted.only_changes && self.last == frames.bytes {
+            return Ok(());
+        }
+        self.last = frames.bytes;
+        self.at = Instant::now();
+        write(&self.last)
     }
-    *last = frames.bytes;
-    write(last)
+
+    /// When the silence will have lasted long enough for a comment. The hub's own heartbeats say nothing of that: a wake
+    /// without new output is silence to the client.
+    fn next_heartbeat(&self, seconds: u32) -> Option<Instant> {
+        (seconds > 0).then(|| self.at + Duration::from_secs(seconds.into()))
+    }
 }
 
 /// All that has come: several wakes are one run.
-fn read(deliveries: &mut Deliveries, patterns: &[&str]) -> Result<(Vec<Zval>, bool), Ended> {
-    let (mut events, mut heartbeat) = (Vec::new(), false);
+fn read(deliveries: &mut Deliveries, patterns: &[&str]) -> Result<Vec<Zval>, Ended> {
+    let mut events = Vec::new();
     loop {
         match deliveries.read(patterns).map_err(Ended::Failed)? {
             Read::Event(event) => events.push(event),
-            Read::Heartbeat => heartbeat = true,
-            Read::Nothing => return Ok((events, heartbeat)),
+            Read::Heartbeat => {}
+            Read::Nothing => return Ok(events),
             Read::End => return Err(Ended::ByHub),
         }
     }

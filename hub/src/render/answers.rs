@@ -5,27 +5,29 @@ use std::time::Instant;
 
 use super::exchange::Run;
 use super::pending::Pending;
-use super::{Output, Renders, Replayed};
+use super::{Known, Output, Renders, Replayed};
 use crate::shard::command::Command;
+use crate::stats::Ended;
 use crate::topic;
 use crate::wire::{Delivery, Reason};
 
 impl Renders {
     /// The exchange of a token whose time is not over.
     pub(super) fn place_of(&self, token: &str) -> Option<usize> {
-        let valid = |run: &Run| *run.token == *token && run.unit.is_some();
-        self.exchanges.iter().find(|(_, exchange)| valid(&exchange.run)).map(|(place, _)| place)
+        let wanted = |run: &Run| *run.token == *token && run.wanted;
+        self.exchanges.iter().find(|(_, exchange)| wanted(&exchange.run)).map(|(place, _)| place)
     }
 
     /// A script's process has this token.
-    pub(crate) fn replayed(&mut self, token: &str) -> Option<Replayed<'_>> {
-        let place = self.place_of(token)?;
-        let run = &mut self.exchanges[place].run;
+    pub(crate) fn replayed(&mut self, token: &str) -> Known<'_> {
+        let mut runs = self.exchanges.iter_mut().map(|(_, exchange)| &mut exchange.run);
+        let Some(run) = runs.find(|run| *run.token == *token) else { return Known::No };
         run.reached = true;
-        let (stream, (key, _)) = (run.stream, run.unit?);
+        let (stream, Some((key, _)), true) = (run.stream, run.unit, run.wanted) else { return Known::Over };
         let unit = &self.units[key as usize];
-        let request = &unit.members.iter().find(|member| member.stream == stream)?.request;
-        Some(Replayed {
+        let Some(member) = unit.members.iter().find(|member| member.stream == stream) else { return Known::Over };
+        let request = &member.request;
+        Known::Run(Replayed {
             stream,
             reason: unit.due.unwrap_or(Reason::Wake),
             remote: request.remote.as_ref().map_or(("", ""), |remote| (&remote.0, &remote.1)),
@@ -34,10 +36,13 @@ impl Renders {
     }
 
     /// A callback is about to run: what comes from now on makes it run again.
-    pub(crate) fn render(&mut self, token: &str) -> Option<Vec<Delivery<'_>>> {
+    pub(crate) fn render(&mut self, token: &str, patterns: &[&str]) -> Option<Vec<Delivery<'_>>> {
         let place = self.place_of(token)?;
+        let (key, _) = self.exchanges[place].run.unit?;
+        // A callback that is run a second time is told the same again.
+        self.put_back(place);
+        self.watch_also(key, patterns);
         let run = &mut self.exchanges[place].run;
-        let (key, _) = run.unit?;
         let unit = &mut self.units[key as usize];
         unit.due = None;
         Some(run.taken.insert(std::mem::take(&mut unit.pending)).deliveries())
@@ -49,6 +54,12 @@ impl Renders {
         let Some(place) = self.place_of(token) else { return false };
         let run = &mut self.exchanges[place].run;
         let Some((key, _)) = run.unit else { return false };
+        let stream = run.stream;
+        if self.units[key as usize].share.as_deref() != output.share {
+            // What it came to is for nobody else: the client comes back, and joins those that it shares with now.
+            self.end(stream, Ended::Moved);
+            return true;
+        }
         run.rendered = true;
         run.taken = None;
         let took = now.saturating_duration_since(run.started);
@@ -69,7 +80,11 @@ impl Renders {
     /// A stream's first output, from its original request.
     pub(crate) fn rendered_first(&mut self, stream: u64, output: &Output<'_>) -> bool {
         let Some(&key) = self.by_stream.get(&stream) else { return false };
-        self.send(key, output);
+        // Those that share may have got something newer meanwhile, this stream as well.
+        let unit = &self.units[key as usize];
+        if unit.share.is_none() || unit.output.is_none() {
+            self.send(key, output);
+        }
         true
     }
 

@@ -33,8 +33,10 @@ pub(crate) struct Exchange {
 pub(crate) struct Run {
     /// Proves to the script's process that the hub has asked for this run.
     pub(crate) token: Box<str>,
-    /// For which unit; `None` once its time is over or its streams are gone. The process may still be busy.
+    /// For which unit; `None` once that has gone on without it, as its stream has ended.
     pub(crate) unit: Option<(u32, u64)>,
+    /// What it comes to is still wanted: its time is not over, and its stream not ended.
+    pub(crate) wanted: bool,
     /// For which stream's request.
     pub(crate) stream: u64,
     /// The script's path.

@@ -14,6 +14,9 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, Soc
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
+/// Pauses after which an outage is worth a line in the log: five seconds.
+const LONG_OUTAGE: usize = 8;
+
 /// How long streams of a server that doesn't take the hub's requests are left to their workers before it is tried again.
 const REFUSAL: Duration = Duration::from_secs(60);
 
@@ -72,6 +75,10 @@ pub(crate) struct Listener {
     pub(crate) address: Address,
     /// A replayed request has reached a script there.
     pub(crate) proved: bool,
+    /// Somebody listens there, seen from here.
+    probed: bool,
+    /// Times in a row that it closed a connection without a word.
+    silences: u32,
     /// Streams that are to be rendered when its pause is over.
     pub(crate) parked: Vec<(u32, u64)>,
     /// Not to be tried before.
@@ -84,7 +91,16 @@ pub(crate) struct Listener {
 impl Listener {
     /// A server of which nothing is known yet.
     pub(crate) fn new(address: Address) -> Self {
-        Self { address, proved: false, parked: Vec::new(), paused: None, pauses: 0, refused: None }
+        Self {
+            address,
+            proved: false,
+            probed: false,
+            silences: 0,
+            parked: Vec::new(),
+            paused: None,
+            pauses: 0,
+            refused: None,
+        }
     }
 
     /// Whether requests can be sent to it, as far as can be told without sending one.
@@ -102,20 +118,43 @@ impl Listener {
         }
     }
 
+    /// Whether the hub, which may be in another container than the server, finds it where its connections say it is.
+    pub(crate) fn probe(&mut self) -> Result<(), String> {
+        if !self.proved && !self.probed {
+            match self.address.connect() {
+                // A connection that is closed at once is none to the server.
+                Ok(_) | Err(Errno::AGAIN) => self.probed = true,
+                Err(error) => {
+                    let error = io::Error::from(error);
+                    return Err(format!("the hub does not find the server at {}: {error}", self.address));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// It closed a connection without a word. A server that does so twice, and never did otherwise, doesn't want the hub.
+    pub(crate) fn is_unwilling(&mut self) -> bool {
+        self.silences += 1;
+        !self.proved && self.silences > 1
+    }
+
     /// It doesn't take the hub's requests.
     pub(crate) fn refuse(&mut self, why: String, now: Instant) {
         self.refused = Some((now + REFUSAL, why));
     }
 
-    /// Nobody answered there: it is restarted, perhaps.
-    pub(crate) fn pause(&mut self, now: Instant) {
+    /// Nobody answered there: it is restarted, perhaps. True once, when that has been going on for some seconds.
+    pub(crate) fn pause(&mut self, now: Instant) -> bool {
         self.paused = Some(now + PAUSES[self.pauses.min(PAUSES.len() - 1)]);
         self.pauses += 1;
+        self.pauses == LONG_OUTAGE
     }
 
     /// Somebody answered.
     pub(crate) fn answered(&mut self) {
         self.pauses = 0;
+        self.silences = 0;
     }
 
     /// When its pause is over, if it has one.

@@ -19,7 +19,7 @@ impl Renders {
         let script = self.script(replay.request.script);
         let request = Request::new(&replay.request, Arc::clone(&script), &mut self.pool);
         let member = Member { stream, request, open: false };
-        let shared = replay.share.map(|key| (script, Box::<str>::from(key)));
+        let shared = replay.share.map(|key| (script, listener, Box::<str>::from(key)));
         let known = shared.as_ref().and_then(|share| self.shares.get(share)).copied();
         let key = known.unwrap_or_else(|| {
             self.serials += 1;
@@ -56,12 +56,15 @@ impl Renders {
     /// A stream has ended.
     pub(crate) fn ended(&mut self, stream: u64) {
         let Some(key) = self.by_stream.remove(&stream) else { return };
+        self.disown(stream);
         let unit = &mut self.units[key as usize];
         if let Some(place) = unit.members.iter().position(|member| member.stream == stream) {
             let script = Arc::clone(&unit.members[place].request.script);
             unit.members.remove(place).request.release(&mut self.pool);
             if unit.members.is_empty() {
                 self.remove(key, &script);
+            } else {
+                self.queue_up(key);
             }
             // The set's own, and this one.
             if Arc::strong_count(&script) == 2 {
@@ -74,10 +77,7 @@ impl Renders {
         self.unwatch(key);
         let unit = self.units.remove(key as usize);
         if let Some(share) = unit.share {
-            self.shares.remove(&(Arc::clone(script), share));
-        }
-        for (_, exchange) in &mut self.exchanges {
-            exchange.run.unit = exchange.run.unit.filter(|(_, serial)| *serial != unit.serial);
+            self.shares.remove(&(Arc::clone(script), unit.listener, share));
         }
         if self.units.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.
@@ -94,6 +94,28 @@ impl Renders {
         let script: Arc<str> = path.into();
         self.scripts.insert(Arc::clone(&script));
         script
+    }
+
+    /// Watches these patterns as well until [`watch`](Self::watch) sets what the run has come to.
+    pub(super) fn watch_also(&mut self, key: u32, patterns: &[&str]) {
+        let unit = &mut self.units[key as usize];
+        let print = Unit::fingerprint(patterns);
+        if unit.watched == print || !unit.render {
+            return;
+        }
+        // Neither set: the next one is set whatever it is.
+        unit.watched = !print;
+        let mut places = std::mem::take(&mut unit.places).into_vec();
+        for pattern in patterns {
+            let place = self.index.insert(pattern, Watcher { stream: key, nth: places.len() as u32 });
+            // The index knows a watcher of a pattern once. The last of a list goes without moving another one.
+            if places.iter().any(|known| known.is_beside(place)) {
+                self.index.remove(place);
+            } else {
+                places.push(place);
+            }
+        }
+        self.units[key as usize].places = places.into_boxed_slice();
     }
 
     /// Sets what a unit is rendered for. Without a callback its stream gets the events themselves.

@@ -46,6 +46,7 @@ impl Renders {
         let run = Run {
             token,
             unit: Some((key, unit.serial)),
+            wanted: true,
             stream: member.stream,
             script: Arc::clone(&member.request.script),
             listener: unit.listener,
@@ -82,7 +83,9 @@ impl Renders {
             self.refused(listener, why, now);
         } else {
             debug!(server = %server.address, %error, "a server can't be reached; its streams wait");
-            server.pause(now);
+            if server.pause(now) {
+                warn!(server = %server.address, %error, "a server can't be reached for seconds; its streams wait to be rendered");
+            }
         }
     }
 
@@ -134,7 +137,7 @@ impl Renders {
             server.proved = true;
         }
         let proved = server.proved;
-        if run.unit.is_some() && !run.rendered {
+        if run.unit.is_some() && run.wanted && !run.rendered {
             match end {
                 End::Unreachable(error) => {
                     let (key, serial) = run.unit.unwrap_or_default();
@@ -142,7 +145,7 @@ impl Renders {
                     self.unreachable(key, (serial, listener), error, now);
                     return;
                 }
-                End::Silent if !proved => {
+                End::Silent if server.is_unwilling() => {
                     let address = self.listeners[listener as usize].address.clone();
                     self.exchanges.remove(place);
                     let why = format!(
@@ -151,10 +154,7 @@ impl Renders {
                     self.refused(listener, why, now);
                     return;
                 }
-                End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) if reached || proved => {
-                    self.deny(place, status);
-                }
-                End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) => {
+                End::Answered(status) if !reached && !proved => {
                     let address = self.listeners[listener as usize].address.clone();
                     self.exchanges.remove(place);
                     let why = format!(
@@ -164,6 +164,7 @@ impl Renders {
                     self.refused(listener, why, now);
                     return;
                 }
+                End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) => self.deny(place, status),
                 End::Answered(status) => {
                     let reason = run.reason.clone();
                     let reason = reason.unwrap_or_else(|| "it did not get to sse_stream()".into());
@@ -195,12 +196,10 @@ impl Renders {
         let run = &mut self.exchanges[place].run;
         let script = Arc::clone(&run.script);
         let stream = run.stream;
-        if let Some((key, _)) = run.unit.take() {
+        if let Some((key, _)) = run.unit {
             let unit = &mut self.units[key as usize];
             let wait = unit.failed(now, random());
-            unit.state = State::Resting;
             unit.due = Some(Reason::Retry);
-            self.set_timer(key);
             if self.failures.len() > SCRIPTS_IN_LOG {
                 self.failures.clear();
             }
@@ -234,27 +233,35 @@ impl Renders {
         self.queue_up(key);
     }
 
-    /// Gives up on runs that take too long. Their processes may still be busy, so each keeps its place once more for as
-    /// long.
+    /// Gives up on runs that take too long. Their processes may still be busy: their units wait for that, and so each keeps
+    /// its place, for as long once more.
     pub(super) fn expire(&mut self, now: Instant) {
-        let late: Vec<usize> = self
-            .exchanges
-            .iter()
-            .filter(|(_, exchange)| exchange.run.deadline <= now)
-            .map(|(place, _)| place)
-            .collect();
-        for place in late {
+        let late = self.exchanges.iter().filter(|(_, exchange)| exchange.run.deadline <= now);
+        for place in late.map(|(place, _)| place).collect::<Vec<_>>() {
             let limit = self.limits.timeout;
             let run = &mut self.exchanges[place].run;
             run.deadline = now + limit;
-            let script = Arc::clone(&run.script);
-            if run.unit.is_some() && !run.rendered {
+            if run.wanted && !run.rendered {
+                run.wanted = false;
                 self.figures.timed_out += 1;
                 self.fail(place, &format!("it took longer than {} s (sse.render_timeout)", limit.as_secs()), now);
             } else {
                 let given_up = self.exchanges.remove(place).run;
                 self.rest(&given_up);
-                warn!(script = %script, "a script that was run for a stream did not end; no longer waited for");
+                warn!(script = %given_up.script, "a script that was run for a stream did not end; no longer waited for");
+            }
+        }
+    }
+
+    /// The runs of a stream that has ended: its unit goes on without them.
+    pub(super) fn disown(&mut self, stream: u64) {
+        let of_stream = self.exchanges.iter().filter(|(_, exchange)| exchange.run.stream == stream);
+        for place in of_stream.map(|(place, _)| place).collect::<Vec<_>>() {
+            self.put_back(place);
+            let run = &mut self.exchanges[place].run;
+            run.wanted = false;
+            if let Some((key, _)) = run.unit.take() {
+                self.units[key as usize].state = State::Resting;
             }
         }
     }

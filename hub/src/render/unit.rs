@@ -115,7 +115,7 @@ impl Unit {
         let open = self.members.iter().skip(1).position(|member| member.open).map(|place| place + 1);
         match open {
             Some(place) => {
-                self.members[..=place].rotate_left(place);
+                self.members.rotate_left(place);
                 true
             }
             None => self.members.first().is_some_and(|member| member.open),
@@ -209,11 +209,12 @@ mod tests {
         assert!(!unit.rotate());
         unit.members.extend([member(2, true), member(3, false), member(4, true)]);
         let mut turns = Vec::new();
-        for _ in 0..4 {
+        unit.members.push(member(5, true));
+        for _ in 0..7 {
             assert!(unit.rotate());
             turns.push(unit.members[0].stream);
         }
-        assert_eq!(turns, [2, 4, 2, 4]);
+        assert_eq!(turns, [2, 4, 5, 2, 4, 5, 2]);
     }
 
     #[test]

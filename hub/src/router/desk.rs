@@ -13,7 +13,7 @@ use crate::event::{Event, NewEvent};
 use crate::history::{self, History};
 use crate::id::IdClock;
 use crate::inbox::Incoming;
-use crate::render::{Output, Renders, Replayed};
+use crate::render::{Known, Output, Renders, Replayed};
 use crate::router::Of;
 use crate::router::nudges::Nudges;
 use crate::router::peer::Session;
@@ -157,20 +157,24 @@ impl Desk {
             }
             Request::Trigger { topics } => self.trigger(&topics),
             Request::Replayed { token } => match self.renders.replayed(token) {
-                Some(Replayed { stream, reason, remote, last_event_id }) => {
+                Known::Run(Replayed { stream, reason, remote, last_event_id }) => {
                     session.reply(&Reply::Replayed { stream, reason, remote, last_event_id });
                 }
-                None => session.error(ErrorCode::Unknown, UNKNOWN),
+                Known::Over => session.error(ErrorCode::Over, OVER),
+                Known::No => session.error(ErrorCode::Unknown, OVER),
             },
-            Request::Render { token } => {
-                self.pass_nudges();
-                match self.renders.render(token) {
-                    Some(events) => session.reply(&Reply::Events { events }),
-                    None => session.error(ErrorCode::Unknown, UNKNOWN),
+            Request::Render { token, patterns } => match self.checked(patterns) {
+                Ok(patterns) => {
+                    self.pass_nudges();
+                    match self.renders.render(token, &patterns) {
+                        Some(events) => session.reply(&Reply::Events { events }),
+                        None => session.error(ErrorCode::Over, OVER),
+                    }
                 }
-            }
-            Request::Rendered { whose, render, patterns, last_id, frames } => {
-                let output = Output { render, patterns, last_id, frames };
+                Err((code, message)) => session.error(code, &message),
+            },
+            Request::Rendered { whose, render, share, patterns, last_id, frames } => {
+                let output = Output { render, share, patterns, last_id, frames };
                 match self.rendered(session, whose, output) {
                     Ok(()) => session.reply(&Reply::Done),
                     Err((code, message)) => session.error(code, &message),
@@ -268,7 +272,10 @@ impl Desk {
         }
         let replay = match replay {
             Some(replay) => {
-                let listener = self.renders.listener(socket.as_fd()).map_err(|why| (ErrorCode::NoReplay, why))?;
+                let listener = self
+                    .renders
+                    .listener(socket.as_fd(), replay.request.protocol)
+                    .map_err(|why| (ErrorCode::NoReplay, why))?;
                 Some((listener, replay))
             }
             None => None,
@@ -320,7 +327,7 @@ impl Desk {
             Whose::Token(token) => self.renders.rendered(token, &output),
         };
         self.pass_effects();
-        if taken { Ok(()) } else { Err((ErrorCode::Unknown, UNKNOWN.into())) }
+        if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }
     }
 
     /// Learns which followed streams have ended.
@@ -478,7 +485,7 @@ struct Wanted<'a> {
 }
 
 /// Of a token, or of a stream that is not held.
-const UNKNOWN: &str = "no such render, or none any more: its stream has ended or its time is over";
+const OVER: &str = "no such render, or none any more: its stream has ended or its time is over";
 
 fn out_of_descriptors(limit: usize) -> String {
     format!(

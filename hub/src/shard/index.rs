@@ -42,6 +42,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether both are of one pattern.
+    pub(crate) fn is_beside(self, other: Place) -> bool {
+        self.entry == other.entry
+    }
+
     /// The same pattern, another position in its list.
     pub(crate) fn moved_to(&mut self, other: Place) {
         self.position = other.position;

@@ -25,7 +25,7 @@ final class FpmPool
             : '';
         $settings = "pm = static\npm.max_children = " . ($options['pm.max_children'] ?? 2) . "\n";
         foreach ($options as $name => $value) {
-            if (preg_match('/^(pm\.max_requests|request_terminate_timeout|listen\.(mode|allowed_clients)|php_.*)$/', $name)) {
+            if (preg_match('/^(env\[\w+\]|pm\.max_requests|request_terminate_timeout|listen\.(mode|allowed_clients)|php_.*)$/', $name)) {
                 $settings .= "$name = $value\n";
             }
         }
@@ -41,6 +41,13 @@ final class FpmPool
             access.log = $path/log/fpm-access.log
             $settings
             CONF);
+    }
+
+    /** Takes effect with the next reload. */
+    public function setEnvironment(string $name, string $value): void
+    {
+        $text = (string) file_get_contents($this->file);
+        file_put_contents($this->file, preg_replace('/^(env\\[' . $name . '\\] = ).*$/m', '${1}' . $value, $text));
     }
 
     /** @return list<string> */

@@ -30,6 +30,11 @@ abstract class FpmServer extends Server
         ));
     }
 
+    final public function setEnvironment(string $name, string $value): void
+    {
+        $this->pool->setEnvironment($name, $value);
+    }
+
     final public function owner(): Process
     {
         return $this->fpm;
