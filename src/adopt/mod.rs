@@ -53,6 +53,7 @@ pub fn begin_request() {
         Ok(true) => {
             hooks::install();
             sapi::stand_in();
+            rest::reset();
             PHASE.set(Phase::Watching);
         }
         Err(error) => {

@@ -1,5 +1,6 @@
 //! The sleep of an adopted script: it ends with its time, with a wake, with a signal, or with its client.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -8,6 +9,20 @@ use rustix::thread::NanosleepRelativeResult;
 
 use super::{PHASE, Phase, WAKES, output, sapi};
 use crate::{blocking, handoff, ini, zend};
+
+/// Wakes that come within this time of the last one are taken together: a loop that asks its database shall not run as
+/// often as a busy site publishes.
+const BETWEEN_WAKES: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// When a wake last ended a sleep of this request.
+    static WOKEN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// A new request.
+pub fn reset() {
+    WOKEN.set(None);
+}
 
 /// How a sleep ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,20 +45,26 @@ enum Seen {
 
 /// Sleeps for this time at most.
 pub fn rest(time: Duration) -> Rest {
-    let end = Instant::now() + time;
-    let left = || end.saturating_duration_since(Instant::now());
-    if WAKES.with_borrow_mut(|wakes| wakes.as_mut().is_some_and(|wakes| wakes.refresh() || wakes.take())) {
-        return Rest::Over;
+    let mut end = Instant::now() + time;
+    let left = |end: Instant| end.saturating_duration_since(Instant::now());
+    let mut is_woken =
+        WAKES.with_borrow_mut(|wakes| wakes.as_mut().is_some_and(|wakes| wakes.refresh() || wakes.take()));
+    if is_woken {
+        end = end.min(woken());
     }
     loop {
         let beat = heartbeat();
         let until = beat.map_or(end, |at| at.min(end));
         match wait(until.saturating_duration_since(Instant::now())) {
-            Seen::Wake => return Rest::Over,
-            Seen::Signal => return Rest::Interrupted(left()),
+            Seen::Wake if is_woken => {}
+            Seen::Wake => {
+                is_woken = true;
+                end = end.min(woken());
+            }
+            Seen::Signal => return Rest::Interrupted(left(end)),
             Seen::HangUp => {
                 output::abort();
-                return client_left(left());
+                return client_left(left(end));
             }
             Seen::Nothing => {}
         }
@@ -54,10 +75,18 @@ pub fn rest(time: Duration) -> Rest {
         if beat.is_some_and(|at| at <= now) {
             output::comment();
             if zend::interrupted() || blocking::aborted() {
-                return client_left(left());
+                return client_left(left(end));
             }
         }
     }
+}
+
+/// When a sleep that was woken just now ends.
+fn woken() -> Instant {
+    let now = Instant::now();
+    let at = WOKEN.get().map_or(now, |last| now.max(last + BETWEEN_WAKES));
+    WOKEN.set(Some(at));
+    at
 }
 
 /// Nothing more is to be waited for: a script that goes on without its client (`ignore_user_abort`) rests for as long as
