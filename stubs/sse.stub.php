@@ -59,7 +59,7 @@
  *                                      are kept (256, or `sse.max_event_size` bytes), the oldest are dropped and the list
  *                                      begins with a wake of `**`: anything may have changed. It returns
  *                                      null (nothing is sent), an SseEvent, an array of SseEvents or a generator (each item
- *                                      is an event), or any other value, which is one event named by the option `event`: a
+ *                                      is an event, nulls are passed over), or any other value, which is one event named by the option `event`: a
  *                                      string as it is, anything else as JSON. An empty array is a value, `[]`. Together
  *                                      at most `sse.max_event_size` bytes. What it throws leaves `sse_stream()`; what it
  *                                      outputs is thrown away.

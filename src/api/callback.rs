@@ -66,15 +66,24 @@ impl<'a> Callback<'a> {
         let mut frames = Frames::default();
         let returned = returned.dereference();
         if zend::is_generator(returned) {
-            let all = zend::call("iterator_to_array", &[&returned.shallow_clone(), &false])
-                .map_err(|why| Problem::no_value("iterator_to_array", why))?;
-            for value in all.array().into_iter().flat_map(|table| table.values()) {
-                self.add(&mut frames, value)?;
+            // Item by item, so that an endless one ends at the limit.
+            while method(returned, "valid")?.is_true() {
+                self.add(&mut frames, &method(returned, "current")?)?;
+                method(returned, "next")?;
             }
             return Ok(frames);
         }
-        match returned.array().filter(|table| !table.is_empty() && table.values().all(event::is_event)) {
-            Some(events) => events.values().try_for_each(|value| self.add(&mut frames, value))?,
+        match returned.array().filter(|table| table.values().any(event::is_event)) {
+            Some(events) => {
+                if let Some(other) = events.values().find(|value| !event::is_event(value) && !value.is_null()) {
+                    return Err(Problem::Argument(format!(
+                        "sse_stream(): $render returned an array of SseEvents with {} in it; return SseEvents only, or a \
+                         generator",
+                        zend::type_name(other.dereference())
+                    )));
+                }
+                events.values().try_for_each(|value| self.add(&mut frames, value))?;
+            }
             None => self.add(&mut frames, returned)?,
         }
         Ok(frames)
@@ -96,6 +105,15 @@ impl<'a> Callback<'a> {
         let (name, id) = (given(&parts.name), given(&parts.id));
         write(frames, name.as_deref(), id, &parts.data)
     }
+}
+
+/// Calls a method of a generator.
+fn method(generator: &Zval, name: &str) -> Result<Zval, Problem> {
+    let mut callable = Zval::new();
+    let mut text = Zval::new();
+    text.set_string(name, false).map_err(|error| Problem::Other(error.to_string()))?;
+    callable.set_array(vec![generator.shallow_clone(), text]).map_err(|error| Problem::Other(error.to_string()))?;
+    zend::call_value(&callable, Vec::new()).map_err(|why| Problem::no_value(name, why))
 }
 
 fn write(frames: &mut Frames, name: Option<&str>, id: Option<String>, value: &Zval) -> Result<(), Problem> {

@@ -62,6 +62,10 @@ attempt(fn () => sse_stream('a', fn () => str_repeat('x', 101)));
 attempt(fn () => sse_stream('a', fn () => NAN));
 attempt(fn () => sse_stream('a', fn () => throw new DomainException('thrown by the callback')));
 attempt(fn () => sse_stream('a', fn () => sse_stream('a')));
+attempt(fn () => sse_stream('a', fn () => [new SseEvent('x'), 'y']));
+attempt(fn () => sse_stream('a', function () { while (true) { yield 'row'; } }));
+attempt(fn () => sse_stream('a', function () { yield 'row'; throw new DomainException('thrown by the generator'); }));
+attempt(fn () => new SseEvent('x', id: 42));
 attempt(fn () => new SseEvent('x', id: "a\nb"));
 attempt(fn () => new SseEvent('x', ''));
 attempt(fn () => new SseEvent('x', []));
@@ -114,6 +118,10 @@ SseInvalidArgument: sse_stream(): what $render returned: 109 bytes of events; ss
 JsonException: Inf and NaN cannot be JSON encoded
 DomainException: thrown by the callback
 SseException: sse_stream() can't be called by its own $render
+SseInvalidArgument: sse_stream(): $render returned an array of SseEvents with string in it; return SseEvents only, or a generator
+SseInvalidArgument: sse_stream(): what $render returned: 110 bytes of events; sse.max_event_size allows 100 for one render; raise it, or send where the client can fetch the rest
+DomainException: thrown by the generator
+accepted
 SseInvalidArgument: event id 'a\nb' contains a line break or NUL, which would end its line in the stream
 SseInvalidArgument: event name must not be empty; leave it out instead
 TypeError: SseEvent::__construct(): Argument #2 ($event) must be of type ?string, array given

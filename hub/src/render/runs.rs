@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
@@ -14,6 +14,10 @@ use super::{Renders, TokenOf};
 use crate::shard::command::Command;
 use crate::stats::Ended;
 use crate::wire::Reason;
+
+/// From one run of a unit to its next: what wakes it meanwhile is one run, and a script that wakes itself each time does not
+/// take all that the pool has.
+const BETWEEN_RUNS: Duration = Duration::from_millis(10);
 
 /// Scripts whose failures are told apart in the log.
 const SCRIPTS_IN_LOG: usize = 256;
@@ -229,7 +233,9 @@ impl Renders {
     /// The unit of a run that is over may have its next turn.
     pub(super) fn rest(&mut self, run: &Run) {
         let Some((key, _)) = run.unit else { return };
-        self.units[key as usize].state = State::Resting;
+        let unit = &mut self.units[key as usize];
+        unit.state = State::Resting;
+        unit.pause_until(run.started + BETWEEN_RUNS);
         self.queue_up(key);
     }
 

@@ -157,6 +157,13 @@ impl Unit {
         [poll, reauthorize].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
+    /// It is not to run again before this time, nor before it may because it failed.
+    pub(crate) fn pause_until(&mut self, time: Instant) {
+        if self.due.is_some() && time > Instant::now() {
+            self.not_before.get_or_insert(time);
+        }
+    }
+
     /// Whether this output is to be sent; if so, it counts as sent.
     pub(crate) fn is_news(&mut self, frames: &[u8]) -> bool {
         let mut hasher = DefaultHasher::new();
