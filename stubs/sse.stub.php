@@ -56,7 +56,7 @@
  * @param callable|null        $render  `function (array $events): mixed`. It gets what has happened on the topics since its
  *                                      last run, a list of {@see SseEvent}, empty on the first run and when `poll` or
  *                                      `reauthorize` is the reason. Wakes of one topic are told once; where more came than
- *                                      are kept (256, or `sse.max_event_size` bytes), the oldest are dropped and the list
+ *                                      are kept (1,000, or `sse.max_event_size` bytes), the oldest are dropped and the list
  *                                      begins with a wake of `**`: anything may have changed. It returns
  *                                      null (nothing is sent), an SseEvent, an array of SseEvents or a generator (each item
  *                                      is an event, nulls are passed over), or any other value, which is one event named by the option `event`: a

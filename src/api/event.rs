@@ -85,7 +85,8 @@ extern "C" fn construct(call: &mut ExecuteData, _: &mut Zval) {
 fn optional(value: Option<&mut &mut Zval>, position: usize, name: &str) -> Result<Option<String>, Problem> {
     let Some(value) = value.map(|value| value.dereference()).filter(|value| !value.is_null()) else { return Ok(None) };
     // Ids of databases are numbers.
-    value.string().filter(|_| value.is_string() || value.is_long()).map(Some).ok_or_else(|| {
+    let text = if value.is_string() { value.string() } else { value.long().map(|number| number.to_string()) };
+    text.filter(|_| value.is_string() || value.is_long()).map(Some).ok_or_else(|| {
         let given = zend::type_name(value);
         Problem::Type(format!(
             "SseEvent::__construct(): Argument #{position} (${name}) must be of type ?string, {given} given"

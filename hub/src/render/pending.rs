@@ -9,7 +9,7 @@ use crate::topic;
 use crate::wire::Delivery;
 
 /// Events and triggers kept for one callback; beyond that it is told that anything may have changed.
-const LIMIT: usize = 256;
+const LIMIT: usize = 1000;
 
 /// One of them.
 #[derive(Debug, Clone)]
