@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
-use sse_hub::config::{self, Config, ConfigError};
+use sse_hub::config::{self, Config, ConfigError, Keep};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
 use crate::zend;
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<27> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<28> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -30,6 +30,7 @@ static SETTINGS: IniEntryDefs<27> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
     IniEntryDef::new(c"sse.udp_key", c"", SYSTEM),
     IniEntryDef::new(c"sse.history", c"memory", SYSTEM),
+    IniEntryDef::new(c"sse.history_fsync", c"0", SYSTEM),
     IniEntryDef::new(c"sse.history_events", c"1000", SYSTEM),
     IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
     IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
@@ -161,6 +162,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
     let key = zend::ini(c"sse.udp_key");
     let idle = small(c"sse.idle_exit", u32::MAX)?;
     let log = zend::ini(c"sse.log");
+    let keep = config::history(zend::ini(c"sse.history"))?;
     Ok(Config {
         socket,
         socket_mode: config::socket_mode(zend::ini(c"sse.socket_mode"))?,
@@ -171,11 +173,9 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         max_topics: max_topics()?,
         max_event_size: max_event_size()?,
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
-        history_events: if config::history(zend::ini(c"sse.history"))? {
-            size(c"sse.history_events", 1, 10_000_000)?
-        } else {
-            0
-        },
+        history_events: if keep == Keep::Off { 0 } else { size(c"sse.history_events", 1, 10_000_000)? },
+        history_fsync: config::boolean("sse.history_fsync", zend::ini(c"sse.history_fsync"))?,
+        history_file: if let Keep::Sqlite(path) = keep { Some(path) } else { None },
         history_ttl: Duration::from_secs(config::number(
             "sse.history_ttl",
             zend::ini(c"sse.history_ttl"),

@@ -30,6 +30,10 @@ pub struct Config {
     pub max_event_size: usize,
     /// Bytes queued for one stream at most, before the client counts as too slow.
     pub stream_buffer: usize,
+    /// File of a history that outlives the hub; `None`: it is in memory only.
+    pub history_file: Option<PathBuf>,
+    /// Whether an event is on the disk itself before its publisher is told so, and not only with the operating system.
+    pub history_fsync: bool,
     /// Events of one topic kept for readers that were away; 0: none.
     pub history_events: usize,
     /// How long they are kept.
@@ -159,15 +163,31 @@ pub fn switch(name: &str, value: &str) -> Result<bool, ConfigError> {
     }
 }
 
-/// Reads `sse.history`: whether events are kept. PHP's own parser makes nothing of an unquoted `off`.
+/// Where events are kept for readers that were away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keep {
+    /// Nowhere.
+    Off,
+    /// In the hub's memory.
+    Memory,
+    /// In a SQLite file, too.
+    Sqlite(PathBuf),
+}
+
+/// Reads `sse.history`. PHP's own parser makes nothing of an unquoted `off`.
 ///
 /// # Errors
-/// Neither `memory` nor `off`.
-pub fn history(value: &str) -> Result<bool, ConfigError> {
+/// Neither `memory`, `sqlite:/path` nor `off`.
+pub fn history(value: &str) -> Result<Keep, ConfigError> {
+    let wrong = |problem| Err(ConfigError::new("sse.history", value, problem));
     match value {
-        "memory" => Ok(true),
-        "off" | "0" | "" => Ok(false),
-        _ => Err(ConfigError::new("sse.history", value, "is neither memory nor off")),
+        "memory" => Ok(Keep::Memory),
+        "off" | "0" | "" => Ok(Keep::Off),
+        _ => match value.strip_prefix("sqlite:").map(PathBuf::from) {
+            Some(path) if path.is_absolute() && path.file_name().is_some() => Ok(Keep::Sqlite(path)),
+            Some(_) => wrong("is not an absolute path of a file, such as sqlite:/var/lib/site/sse.db"),
+            None => wrong("is neither memory, sqlite:/path nor off"),
+        },
     }
 }
 
@@ -269,5 +289,10 @@ mod tests {
         assert_eq!(text(absolute("sse.log", "hub.log")), "sse.log: 'hub.log' is not an absolute path");
         assert!(log_level("debug").is_ok());
         assert!(log_level("loud").is_err());
+        assert_eq!(history("off"), Ok(Keep::Off));
+        assert_eq!(history("sqlite:/var/sse.db"), Ok(Keep::Sqlite("/var/sse.db".into())));
+        assert!(text(history("sqlite:sse.db")).contains("is not an absolute path of a file"));
+        assert!(text(history("sqlite:/")).contains("is not an absolute path of a file"));
+        assert!(text(history("redis")).contains("is neither memory, sqlite:/path nor off"));
     }
 }

@@ -166,6 +166,7 @@ pub struct Event {
     id: Box<str>,
     topics: Box<[Box<str>]>,
     name: Option<Box<str>>,
+    retry: Option<u32>,
     frame: Box<[u8]>,
     data: Data,
     /// The same event for a [`Framing::Message`](crate::wire::Framing::Message) stream, made when the first of them needs it.
@@ -190,6 +191,7 @@ impl Event {
             id: id.into(),
             topics: new.topics.iter().map(|&t| t.into()).collect(),
             name: new.name.map(Into::into),
+            retry: new.retry,
             frame: frame.into_boxed_slice(),
             data,
             message: OnceLock::new(),
@@ -212,6 +214,12 @@ impl Event {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The reconnection time that it tells, in milliseconds.
+    #[must_use]
+    pub fn retry(&self) -> Option<u32> {
+        self.retry
     }
 
     /// The data as it was published.

@@ -3,8 +3,15 @@
 //! Every event has a stamp, an id of the hub's clock, whatever id its publisher gave it: stamps order all of them. Each
 //! topic keeps its newest events; what is too old, or too much in all, goes from the oldest on. What a topic has forgotten
 //! is remembered as the newest stamp of it, so that a reader is told of a gap exactly when there is one.
+//!
+//! A history on disk is the same one, written down: its [`file`] follows what is kept and forgotten here, and is read
+//! when a hub starts.
+
+pub(crate) mod disk;
+mod file;
 
 use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +56,32 @@ pub(crate) struct History {
     newest: Id,
     gaps: u64,
     resumed: u64,
+    /// What was forgotten since it was asked for last; `None`: nobody asks.
+    forgettings: Option<Forgettings>,
+}
+
+/// What a history has forgotten, for its file to do the same.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forgettings {
+    /// Stamps of events.
+    pub(crate) events: Vec<Id>,
+    /// The newest forgotten stamp of topics that keep others; `None`: the topic keeps none.
+    pub(crate) topics: HashMap<Box<str>, Option<Id>>,
+    /// The newest forgotten stamp of all topics that keep none.
+    pub(crate) forgotten: Id,
+}
+
+/// What a history has to know beside its events, written down.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// What came before is not known.
+    pub(crate) began: Id,
+    /// As [`Forgettings::forgotten`].
+    pub(crate) forgotten: Id,
+    /// As [`Forgettings::topics`].
+    pub(crate) topics: HashMap<Box<str>, Id>,
+    /// The newest stamp that was given.
+    pub(crate) newest: Id,
 }
 
 /// A kept event.
@@ -78,6 +111,15 @@ pub(crate) struct Missed {
     pub(crate) events: Vec<Arc<Event>>,
 }
 
+impl Forgettings {
+    /// What was forgotten later, as well.
+    fn add(&mut self, later: Self) {
+        self.events.extend(later.events);
+        self.topics.extend(later.topics);
+        self.forgotten = self.forgotten.max(later.forgotten);
+    }
+}
+
 impl History {
     /// Nothing yet; `now` is the stamp of now.
     pub(crate) fn new(limits: Limits, now: Id) -> Self {
@@ -93,11 +135,58 @@ impl History {
             newest: now,
             gaps: 0,
             resumed: 0,
+            forgettings: None,
         }
+    }
+
+    /// What a file has kept, within the limits of now; what they leave out is among its first [`Forgettings`].
+    pub(crate) fn restore(
+        limits: Limits,
+        marks: Marks,
+        events: impl IntoIterator<Item = (Id, Arc<Event>)>,
+        now: Instant,
+        now_ms: u64,
+    ) -> Self {
+        let Marks { began, forgotten, topics, newest } = marks;
+        let mut history = Self::new(limits, began);
+        history.forgotten = forgotten;
+        history.forgettings = Some(Forgettings::default());
+        let known = |(name, forgotten)| (name, Topic { kept: VecDeque::new(), forgotten });
+        history.topics = topics.into_iter().map(known).collect();
+        for (stamp, event) in events {
+            let age = Duration::from_millis(now_ms.saturating_sub(stamp.ms));
+            history.keep(&event, stamp, now.checked_sub(age).unwrap_or(now));
+        }
+        history.topics.retain(|_, topic| {
+            if topic.kept.is_empty() {
+                history.forgotten = history.forgotten.max(topic.forgotten);
+            }
+            !topic.kept.is_empty()
+        });
+        history.newest = history.newest.max(newest);
+        history.expire(now);
+        history
+    }
+
+    /// The newest stamp; before the first event, one that is older than any to come.
+    pub(crate) fn newest(&self) -> Id {
+        self.newest
+    }
+
+    /// What was forgotten since the last call, if anything was and a file wants to know.
+    pub(crate) fn take_forgettings(&mut self) -> Option<Forgettings> {
+        let forgettings = self.forgettings.as_mut()?;
+        (!forgettings.events.is_empty()).then(|| mem::take(forgettings))
     }
 
     /// Keeps an event. Stamps only grow.
     pub(crate) fn add(&mut self, event: &Arc<Event>, stamp: Id, now: Instant) {
+        self.keep(event, stamp, now);
+        self.expire(now);
+    }
+
+    /// Keeps an event that came at some time.
+    fn keep(&mut self, event: &Arc<Event>, stamp: Id, at: Instant) {
         self.newest = stamp;
         if self.limits.events == 0 {
             self.forgotten = stamp;
@@ -124,10 +213,9 @@ impl History {
             }
         }
         self.bytes += cost(event);
-        self.log.push_back(Entry { stamp, at: now, event: Some(Arc::clone(event)), users });
+        self.log.push_back(Entry { stamp, at, event: Some(Arc::clone(event)), users });
         over.into_iter().for_each(|stamp| self.release(stamp));
         while self.bytes > self.limits.bytes && self.forget_oldest() {}
-        self.expire(now);
     }
 
     /// Forgets what is too old.
@@ -169,10 +257,19 @@ impl History {
             if topic.kept.front() == Some(&stamp) {
                 topic.kept.pop_front();
             }
-            if topic.kept.is_empty() {
-                self.forgotten = self.forgotten.max(topic.forgotten);
+            let forgotten = topic.forgotten;
+            let empty = topic.kept.is_empty();
+            if empty {
+                self.forgotten = self.forgotten.max(forgotten);
                 self.topics.remove(name);
             }
+            if let Some(forgettings) = &mut self.forgettings {
+                forgettings.topics.insert(name.clone(), (!empty).then_some(forgotten));
+            }
+        }
+        if let Some(forgettings) = &mut self.forgettings {
+            forgettings.events.push(stamp);
+            forgettings.forgotten = self.forgotten;
         }
     }
 

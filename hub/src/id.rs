@@ -44,6 +44,11 @@ impl IdClock {
         Self { last: Id { ms: now_ms(), seq: 0 } }
     }
 
+    /// Makes the ids to come larger than this one.
+    pub fn pass(&mut self, id: Id) {
+        self.last = self.last.max(id);
+    }
+
     /// The id given last; before the first, one that is smaller than any to come.
     #[must_use]
     pub fn last(&self) -> Id {

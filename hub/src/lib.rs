@@ -21,6 +21,7 @@ pub mod upstream;
 pub mod wire;
 
 mod history;
+mod keeper;
 mod log;
 mod render;
 mod router;

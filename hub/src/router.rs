@@ -26,6 +26,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::id::now_ms;
+use crate::keeper::Ticket;
 use crate::render::{self, Renders};
 use crate::router::desk::Desk;
 use crate::router::door::{Door, Knock};
@@ -69,6 +70,8 @@ pub(crate) struct Router {
     peers: Slab<Peer>,
     /// Peers that may have sent something.
     ready: Vec<usize>,
+    /// Peers that there have been.
+    serial: u64,
     signals: Signals,
     signalled: bool,
     /// When the socket file is looked at next.
@@ -105,7 +108,8 @@ impl Router {
         };
         let registry = registry.try_clone().map_err(HubError::system("waiting for events"))?;
         let renders = Renders::new(limits, Arc::clone(&names), registry);
-        let mut desk = Desk::new(config, shards, names, descriptors, renders, ends);
+        let desk = Desk::new(config, shards, names, descriptors, renders, ends, Arc::clone(&shared.router));
+        let mut desk = desk.map_err(HubError::system("starting the history"))?;
         desk.udp = udp;
         Ok(Self {
             poll,
@@ -114,6 +118,7 @@ impl Router {
             owners: Owners::default(),
             peers: Slab::new(),
             ready: Vec::new(),
+            serial: 0,
             signals,
             signalled: false,
             next_check: Instant::now() + CHECK_INTERVAL,
@@ -175,6 +180,7 @@ impl Router {
     /// One round of work.
     fn turn(&mut self, exchanges: &[usize]) {
         self.desk.learn_ends();
+        let answered = self.learn_news();
         self.let_in();
         let served = self.serve();
         // After the requests: what a script's process has said comes before the end of its response.
@@ -184,10 +190,26 @@ impl Router {
         }
         self.desk.pass_nudges();
         self.desk.wake_shards();
+        self.answer(answered);
         self.answer(served);
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
+    }
+
+    /// Delivers the events that are kept now; returns the peers that are owed the answer.
+    fn learn_news(&mut self) -> Vec<usize> {
+        let Self { desk, peers, .. } = self;
+        let mut answered = Vec::new();
+        desk.learn_news(|ticket, reply| {
+            // Others may have its place by now.
+            let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { return };
+            peer.session.waiting = false;
+            peer.session.reply(reply);
+            answered.push(ticket.peer);
+        });
+        answered.iter().for_each(|&key| self.queue(key));
+        answered
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -223,7 +245,9 @@ impl Router {
                 Knock::Peer(socket) => match trust::check(&self.desk.config, socket.as_fd()) {
                     Ok(credentials) => {
                         let entry = self.peers.vacant_entry();
-                        let peer = Peer::new(socket, credentials);
+                        self.serial += 1;
+                        let ticket = Ticket { peer: entry.key(), serial: self.serial };
+                        let peer = Peer::new(socket, credentials, ticket);
                         match peer.register(Of::Peer(entry.key()).into(), self.poll.registry()) {
                             Ok(()) => {
                                 entry.insert(peer);
@@ -300,7 +324,7 @@ impl Router {
         let now = Instant::now();
         if now >= self.next_check {
             self.next_check = now + CHECK_INTERVAL;
-            self.desk.history.expire(now);
+            self.desk.expire(now);
             if !self.door.is_still_there() {
                 return Some("its socket file is gone or another one's");
             }
@@ -343,6 +367,8 @@ impl Router {
             Ok(Some(lock)) => self.door.shut(&lock),
             _ => self.door.leave(),
         }
+        self.desk.close_keeper();
+        self.learn_news();
         self.desk.pass_nudges();
         for shard in &mut self.desk.shards {
             shard.send(Command::Stop);
@@ -406,6 +432,9 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
             let Peer { inbox, session, stalled, .. } = &mut *peer;
             if session.refused {
                 return Served::All;
+            }
+            if session.waiting {
+                return if peer.has_left() { Served::Gone } else { Served::All };
             }
             if session.is_full() {
                 *stalled = true;

@@ -18,6 +18,8 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         max_topics: 100,
         max_event_size: 1 << 20,
         stream_buffer: 1 << 20,
+        history_file: None,
+        history_fsync: false,
         history_events: 0,
         history_ttl: std::time::Duration::from_secs(60),
         history_bytes: 1 << 20,

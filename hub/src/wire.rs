@@ -325,6 +325,8 @@ pub enum ErrorCode {
     NoReplay,
     /// No such token, or no such stream.
     Unknown,
+    /// The event could not be kept, and is not delivered; later it may work.
+    NotKept,
     /// The token is the hub's, but nobody waits for its run any more: its stream has ended, or its time is over.
     Over,
 }

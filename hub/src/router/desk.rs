@@ -3,16 +3,19 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
+use std::{io, mem};
 
 use crossbeam_channel::Receiver;
+use mio::Waker;
 use rustix::net::SocketType;
 use tracing::{debug, warn};
 
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
-use crate::history::{self, History};
-use crate::id::IdClock;
+use crate::history::History;
+use crate::id::{Id, IdClock};
 use crate::inbox::Incoming;
+use crate::keeper::{Keeper, Kept, News, Ticket};
 use crate::render::{Known, Output, Renders, Replayed};
 use crate::router::Of;
 use crate::router::nudges::Nudges;
@@ -49,6 +52,10 @@ pub(crate) struct Desk {
     /// Followed streams that the shards have ended.
     ends: Receiver<u64>,
     clock: IdClock,
+    /// Where events are kept before they are delivered.
+    pub(crate) keeper: Keeper,
+    /// What it tells.
+    news: Receiver<News>,
     /// Events kept for readers that were away.
     pub(crate) history: History,
     /// Id of the newest event; empty before the first.
@@ -91,15 +98,16 @@ impl Desk {
         descriptors: usize,
         renders: Renders,
         ends: Receiver<u64>,
-    ) -> Self {
+        router: Arc<Waker>,
+    ) -> io::Result<Self> {
         let max_streams = match config.max_streams {
             0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
             limit => limit,
         };
-        let clock = IdClock::new();
-        let kept =
-            history::Limits { events: config.history_events, ttl: config.history_ttl, bytes: config.history_bytes };
-        Self {
+        let mut clock = IdClock::new();
+        let (sender, news) = crossbeam_channel::unbounded();
+        let (keeper, history) = Keeper::start(&config, &mut clock, sender, router)?;
+        Ok(Self {
             config,
             shards,
             names,
@@ -110,15 +118,17 @@ impl Desk {
             new_owners: Vec::new(),
             renders,
             ends,
-            history: History::new(kept, clock.last()),
             clock,
+            keeper,
+            news,
+            history,
             newest: String::new(),
             nudges: Nudges::default(),
             max_streams,
             descriptors,
             full: Sparingly::default(),
             refused: Sparingly::default(),
-        }
+        })
     }
 
     /// Does a request.
@@ -188,7 +198,7 @@ impl Desk {
                 let last;
                 let id = match self.newest.as_str() {
                     "" => {
-                        last = self.clock.last().to_string();
+                        last = self.history.newest().to_string();
                         &last
                     }
                     newest => newest,
@@ -388,17 +398,76 @@ impl Desk {
             return;
         }
         let stamp = self.clock.next_id();
-        self.newest = new.id.map_or_else(|| stamp.to_string(), Into::into);
-        let event = Arc::new(Event::new(new, &self.newest));
-        self.history.add(&event, stamp, Instant::now());
+        let event = match new.id {
+            Some(id) => Event::new(new, id),
+            None => Event::new(new, &stamp.to_string()),
+        };
+        let event = Arc::new(event);
+        match &self.keeper {
+            Keeper::Memory => {
+                self.deliver(stamp, &event);
+                session.reply(&Reply::Published { id: event.id() });
+            }
+            Keeper::Disk(disk) => disk.keep(stamp, event, Some(session.wait())),
+        }
+    }
+
+    /// Passes a kept event on.
+    fn deliver(&mut self, stamp: Id, event: &Arc<Event>) {
+        event.id().clone_into(&mut self.newest);
+        self.history.add(event, stamp, Instant::now());
+        self.forget();
         self.counts.published += 1;
-        self.counts.published_bytes += new.data.len() as u64;
+        self.counts.published_bytes += event.data().len() as u64;
         self.pass_nudges();
         for shard in &mut self.shards {
-            shard.send(Command::Event(Arc::clone(&event)));
+            shard.send(Command::Event(Arc::clone(event)));
         }
-        self.renders.event(&event);
-        session.reply(&Reply::Published { id: event.id() });
+        self.renders.event(event);
+    }
+
+    /// Lets the keeper forget what the history has forgotten.
+    fn forget(&mut self) {
+        if let Keeper::Disk(disk) = &self.keeper
+            && let Some(forgettings) = self.history.take_forgettings()
+        {
+            disk.forget(forgettings);
+        }
+    }
+
+    /// Forgets the events that have become too old.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.history.expire(now);
+        self.forget();
+    }
+
+    /// Delivers what was kept meanwhile. `answer` gets what its publishers are told.
+    pub(crate) fn learn_news(&mut self, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+        while let Ok(news) = self.news.try_recv() {
+            match news {
+                News::Kept(events) => {
+                    for Kept { stamp, event, ticket } in events {
+                        self.deliver(stamp, &event);
+                        if let Some(ticket) = ticket {
+                            answer(ticket, &Reply::Published { id: event.id() });
+                        }
+                    }
+                }
+                News::Failed { tickets, reason } => {
+                    let error = Reply::Error { code: ErrorCode::NotKept, message: &reason };
+                    tickets.into_iter().for_each(|ticket| answer(ticket, &error));
+                }
+                News::Found { newest } => self.clock.pass(newest),
+            }
+        }
+    }
+
+    /// Waits until everything that was accepted is kept. From then on nothing more can be published.
+    pub(crate) fn close_keeper(&mut self) {
+        match mem::replace(&mut self.keeper, Keeper::Memory) {
+            Keeper::Memory => {}
+            Keeper::Disk(disk) => disk.close(),
+        }
     }
 
     fn trigger(&mut self, topics: &[&str]) {
@@ -453,7 +522,7 @@ impl Desk {
 
     /// Whether requests should wait because a shard has more to do than it should.
     pub(crate) fn is_behind(&self) -> bool {
-        self.shards.iter().any(ShardHandle::is_behind)
+        self.keeper.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
     }
 
     /// Wakes the shards that got something.

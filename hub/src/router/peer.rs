@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 
 use crate::inbox::Inbox;
+use crate::keeper::Ticket;
 use crate::sys::Credentials;
 use crate::wire::{self, ErrorCode, Reply};
 
@@ -42,6 +43,10 @@ pub(crate) struct Session {
     pub(crate) refused: bool,
     /// The streams it attached and has neither committed nor aborted.
     pub(crate) held: Vec<u64>,
+    /// Its next request waits until the answer to the last one is known.
+    pub(crate) waiting: bool,
+    /// By which that answer finds it.
+    ticket: Ticket,
     outbox: Vec<u8>,
 }
 
@@ -58,8 +63,27 @@ pub(crate) enum Read {
 
 impl Session {
     /// A peer that has said nothing yet.
-    fn new(credentials: Credentials) -> Self {
-        Self { credentials, greeted: false, refused: false, held: Vec::new(), outbox: Vec::new() }
+    fn new(credentials: Credentials, ticket: Ticket) -> Self {
+        Self {
+            credentials,
+            greeted: false,
+            refused: false,
+            held: Vec::new(),
+            waiting: false,
+            ticket,
+            outbox: Vec::new(),
+        }
+    }
+
+    /// Makes it wait for an answer that is not known yet.
+    pub(crate) fn wait(&mut self) -> Ticket {
+        self.waiting = true;
+        self.ticket
+    }
+
+    /// Whether an answer to this ticket is for it.
+    pub(crate) fn waits_for(&self, ticket: Ticket) -> bool {
+        self.waiting && self.ticket == ticket
     }
 
     /// Answers its next request.
@@ -91,8 +115,18 @@ impl Session {
 
 impl Peer {
     /// A new connection.
-    pub(crate) fn new(socket: OwnedFd, credentials: Credentials) -> Self {
-        Self { socket, inbox: Inbox::default(), session: Session::new(credentials), queued: false, stalled: false }
+    pub(crate) fn new(socket: OwnedFd, credentials: Credentials, ticket: Ticket) -> Self {
+        let session = Session::new(credentials, ticket);
+        Self { socket, inbox: Inbox::default(), session, queued: false, stalled: false }
+    }
+
+    /// Whether it has closed its end and nothing of it is left to read; asks the kernel only.
+    pub(crate) fn has_left(&self) -> bool {
+        let mut byte = [0; 1];
+        match rustix::net::recv(&self.socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((read, _)) => read == 0,
+            Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
+        }
     }
 
     /// Watches its socket.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::keeper::Keeper;
 use crate::router::desk::Desk;
 use crate::stats::{Ended, ShardStats};
 use crate::udp::UdpStats;
@@ -43,7 +44,7 @@ pub(crate) fn report(desk: &Desk) -> String {
         "delivered": desk.sum(|stats| stats.delivered.get()),
         "delivered_bytes": desk.sum(|stats| stats.delivered_bytes.get()),
         "heartbeats": desk.sum(|stats| stats.heartbeats.get()),
-        "history": desk.history.report(),
+        "history": history(desk),
         "renders": desk.renders.report(),
         "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
         "udp": {
@@ -57,4 +58,12 @@ pub(crate) fn report(desk: &Desk) -> String {
         },
     })
     .to_string()
+}
+
+fn history(desk: &Desk) -> Value {
+    let mut report = desk.history.report();
+    if let Keeper::Disk(disk) = &desk.keeper {
+        report["file"] = disk.report();
+    }
+    report
 }

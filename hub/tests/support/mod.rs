@@ -64,6 +64,8 @@ pub fn config(settings: &Value) -> Config {
         max_topics: number("max_topics", 100) as usize,
         max_event_size: number("max_event_size", 2 << 20) as usize,
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
+        history_file: text("history_file").map(PathBuf::from),
+        history_fsync: settings["history_fsync"].as_bool().unwrap_or(false),
         history_events: number("history_events", 0) as usize,
         history_ttl: Duration::from_millis(number("history_ttl_ms", 60_000)),
         history_bytes: number("history_bytes", 1 << 20) as usize,

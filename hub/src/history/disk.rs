@@ -1,0 +1,295 @@
+//! The thread that writes the history's [`File`].
+//!
+//! The router hands it accepted events, and gets them back to be delivered once they are written: all that wait at that
+//! moment in one commit. What can't be written is not delivered, and its publishers are told why.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use mio::Waker;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::file::{File, FileError};
+use super::{Forgettings, Marks};
+use crate::event::Event;
+use crate::id::Id;
+use crate::keeper::{Kept, News, Ticket};
+use crate::shard::command::Backlog;
+use crate::stats::Counter;
+
+/// Events of one commit at most, and bytes.
+const BATCH: usize = 1000;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// How often a file that can't be used is tried again, and what could not be forgotten.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The router's end of it.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    jobs: Sender<Job>,
+    backlog: Arc<Backlog>,
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+/// What the file had when it was opened.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) marks: Marks,
+    pub(crate) events: Vec<(Id, Arc<Event>)>,
+}
+
+/// Something to write.
+#[derive(Debug)]
+enum Job {
+    Keep(Kept),
+    Forget(Forgettings),
+}
+
+/// What the thread tells of itself.
+#[derive(Debug, Default)]
+struct Shared {
+    written: Counter,
+    commits: Counter,
+    failures: Counter,
+    /// Why the file can't be used now.
+    problem: Mutex<Option<String>>,
+}
+
+/// The thread's own state.
+struct Writer {
+    path: PathBuf,
+    sync: bool,
+    file: Option<File>,
+    jobs: Receiver<Job>,
+    backlog: Arc<Backlog>,
+    shared: Arc<Shared>,
+    news: Sender<News>,
+    router: Arc<Waker>,
+    /// What is not forgotten in the file yet.
+    due: Forgettings,
+    /// When the file, or what is due, is tried again.
+    retry: Instant,
+    /// The newest stamp that is in the file, or was found in it.
+    newest: Id,
+}
+
+impl Disk {
+    /// Opens the file and starts the thread. Where the file can't be used, publishers are told why until it can.
+    pub(crate) fn start(
+        path: &Path,
+        sync: bool,
+        now: Id,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<(Self, Option<Restored>)> {
+        let (jobs, queue) = crossbeam_channel::unbounded();
+        let (backlog, shared) = (Arc::new(Backlog::default()), Arc::new(Shared::default()));
+        let mut writer = Writer {
+            path: path.into(),
+            sync,
+            file: None,
+            jobs: queue,
+            backlog: Arc::clone(&backlog),
+            shared: Arc::clone(&shared),
+            news,
+            router,
+            due: Forgettings::default(),
+            retry: Instant::now(),
+            newest: now,
+        };
+        let restored = match writer.open().and_then(|marks| Ok((marks, writer.events()?))) {
+            Ok((marks, events)) => Some(Restored { marks, events }),
+            Err(error) => {
+                writer.fail(&error);
+                None
+            }
+        };
+        let thread = thread::Builder::new().name("sse-history".into()).spawn(move || writer.run())?;
+        Ok((Self { jobs, backlog, shared, thread }, restored))
+    }
+
+    /// Takes an event, to be delivered when it is written.
+    pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) {
+        let kept = Kept { stamp, event, ticket };
+        self.backlog.add(weight(&kept));
+        // A thread that has gone answers nothing, and the publisher runs into its timeout.
+        let _ = self.jobs.send(Job::Keep(kept));
+    }
+
+    /// Forgets what the history has forgotten.
+    pub(crate) fn forget(&self, forgettings: Forgettings) {
+        let _ = self.jobs.send(Job::Forget(forgettings));
+    }
+
+    /// Whether so much waits to be written that publishers should wait.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.backlog.is_high()
+    }
+
+    /// Writes what waits, and closes the file. The news of it are in the channel when this returns.
+    pub(crate) fn close(self) {
+        drop(self.jobs);
+        if self.thread.join().is_err() {
+            warn!("the history's thread panicked; this is a bug of php-sse");
+        }
+    }
+
+    /// For `sse_stats()`.
+    pub(crate) fn report(&self) -> serde_json::Value {
+        let Shared { written, commits, failures, problem } = &*self.shared;
+        json!({
+            "written": written.get(),
+            "commits": commits.get(),
+            "failures": failures.get(),
+            "problem": problem.lock().unwrap_or_else(PoisonError::into_inner).as_deref(),
+        })
+    }
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            let first = match self.jobs.recv_timeout(RETRY) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let mut events = Vec::new();
+            let mut bytes = 0;
+            for job in first.into_iter().chain(self.jobs.clone().try_iter()) {
+                match job {
+                    Job::Keep(kept) => {
+                        bytes += weight(&kept);
+                        events.push(kept);
+                    }
+                    Job::Forget(forgettings) => self.due.add(forgettings),
+                }
+                if events.len() >= BATCH || bytes >= BATCH_BYTES {
+                    break;
+                }
+            }
+            self.keep(events);
+            if self.backlog.done(bytes) {
+                let _ = self.router.wake();
+            }
+            self.forget();
+        }
+        self.forget();
+        if let Some(file) = self.file.take()
+            && let Err(error) = file.close()
+        {
+            warn!(%error, "closing the history's file failed");
+        }
+    }
+
+    fn keep(&mut self, events: Vec<Kept>) {
+        if events.is_empty() {
+            return;
+        }
+        let count = events.len();
+        let news = match self.write(&events) {
+            Ok(()) => {
+                self.shared.written.add(count);
+                self.shared.commits.add(1);
+                self.succeed();
+                News::Kept(events)
+            }
+            Err(error) => {
+                self.shared.failures.add(count);
+                self.fail(&error);
+                let tickets = events.into_iter().filter_map(|kept| kept.ticket).collect();
+                News::Failed { tickets, reason: error.to_string() }
+            }
+        };
+        // A router that has gone needs no news.
+        let _ = self.news.send(news);
+        let _ = self.router.wake();
+    }
+
+    fn write(&mut self, events: &[Kept]) -> Result<(), FileError> {
+        self.ready()?;
+        // Stamps of a clock that is behind what was found in the file.
+        let first = events.first().map_or(self.newest, |kept| kept.stamp);
+        let last = events.last().map_or(self.newest, |kept| kept.stamp);
+        let Some(file) = self.file.as_mut().filter(|_| first > self.newest) else {
+            return Err(FileError::Behind(self.path.display().to_string()));
+        };
+        file.write(events.iter().map(|kept| (kept.stamp, &*kept.event)))?;
+        self.newest = last;
+        Ok(())
+    }
+
+    /// Opens the file if it is not open, or no longer the one at its path.
+    fn ready(&mut self) -> Result<(), FileError> {
+        if self.file.as_ref().is_some_and(|file| !file.is_still_there()) {
+            warn!(path = %self.path.display(), "the history's file was moved or removed; a new one is made");
+            self.file = None;
+        }
+        if self.file.is_none() {
+            let newest = self.open()?.newest;
+            if newest > self.newest {
+                self.newest = newest;
+                let _ = self.news.send(News::Found { newest });
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<Marks, FileError> {
+        let (file, marks) = File::open(&self.path, self.sync, self.newest)?;
+        self.file = Some(file);
+        Ok(marks)
+    }
+
+    fn events(&mut self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        let events = file.events()?;
+        self.newest = events.last().map_or(self.newest, |(stamp, _)| *stamp);
+        Ok(events)
+    }
+
+    fn forget(&mut self) {
+        let now = Instant::now();
+        if self.due == Forgettings::default() || now < self.retry {
+            return;
+        }
+        let Some(file) = &mut self.file else { return };
+        match file.forget(&self.due) {
+            Ok(()) => self.due = Forgettings::default(),
+            Err(error) => {
+                self.fail(&error);
+                self.retry = now + RETRY;
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &FileError) {
+        if error.is_final() {
+            self.file = None;
+        }
+        let text = error.to_string();
+        let mut problem = self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.as_ref() != Some(&text) {
+            warn!("{text}; events can't be published until then");
+            *problem = Some(text);
+        }
+    }
+
+    fn succeed(&self) {
+        let mut problem = self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if mem::take(&mut *problem).is_some() {
+            info!("the history's file can be written again");
+        }
+    }
+}
+
+fn weight(kept: &Kept) -> usize {
+    kept.event.frame().len() + size_of::<Job>()
+}
