@@ -34,6 +34,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Disk {
     jobs: Sender<Job>,
     backlog: Arc<Backlog>,
+    accepted: Counter,
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
@@ -112,13 +113,14 @@ impl Disk {
             }
         };
         let thread = thread::Builder::new().name("sse-history".into()).spawn(move || writer.run())?;
-        Ok((Self { jobs, backlog, shared, thread }, restored))
+        Ok((Self { jobs, backlog, accepted: Counter::default(), shared, thread }, restored))
     }
 
     /// Takes an event, to be delivered when it is written.
     pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) {
         let kept = Kept { stamp, event, ticket };
         self.backlog.add(weight(&kept));
+        self.accepted.add(1);
         // A thread that has gone answers nothing, and the publisher runs into its timeout.
         let _ = self.jobs.send(Job::Keep(kept));
     }
@@ -145,6 +147,7 @@ impl Disk {
     pub(crate) fn report(&self) -> serde_json::Value {
         let Shared { written, commits, failures, problem } = &*self.shared;
         json!({
+            "waiting": self.accepted.get().saturating_sub(written.get() + failures.get()),
             "written": written.get(),
             "commits": commits.get(),
             "failures": failures.get(),
