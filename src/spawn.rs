@@ -112,6 +112,9 @@ impl Slot {
     }
 }
 
+/// How long to leave a hub alone that is just ending.
+const DYING: Duration = Duration::from_millis(1);
+
 /// What is left of `sse.timeout`, over all that a call may have to wait for.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
@@ -121,6 +124,10 @@ struct Patience {
 impl Patience {
     fn new(timeout: Duration) -> Self {
         Self { until: Instant::now() + timeout }
+    }
+
+    fn is_over(self) -> bool {
+        Instant::now() >= self.until
     }
 
     /// At least a moment, so that nothing is given up that would be there at once.
@@ -182,15 +189,16 @@ fn ask<T>(
     let (path, folder) = ini::socket()?;
     HUB.with_borrow_mut(|slot| {
         slot.refresh(path);
-        let mut again = true;
         loop {
             let answer =
                 slot.open(folder, patience, missing)?.call(request, descriptor, patience.left()).and_then(&read);
             match answer {
                 Ok(answer) => return Ok((answer, slot.generation)),
                 Err(error @ ClientError::Hub { .. }) => return Err(error.into()),
-                // The hub ended before it could take the request: the next one gets it.
-                Err(ClientError::Closed) if again => again = false,
+                // The hub ended before it could take the request: the next one gets it. One that is being killed may
+                // still let this process connect.
+                Err(ClientError::Closed) if !patience.is_over() => std::thread::sleep(DYING),
+                Err(ClientError::Unanswered) if request.may_be_repeated() && !patience.is_over() => {}
                 Err(error) => {
                     slot.client = None;
                     return Err(error.into());

@@ -143,6 +143,14 @@ pub enum Request<'a> {
     Stats,
 }
 
+impl Request<'_> {
+    /// Whether it may be asked of another hub when the one that was asked has ended without an answer: nothing of it is left.
+    #[must_use]
+    pub fn may_be_repeated(&self) -> bool {
+        matches!(self, Self::Attach { .. } | Self::Cursor | Self::Stats)
+    }
+}
+
 /// Who gets what was rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Whose<'a> {

@@ -25,7 +25,7 @@ SseException: sse.socket_group: 'no-such-group' is not a group of this system
 SseException: sse.namespace: 'a/b' may have up to 64 letters, digits, '_' and '-' only
 SseException: sse.log_level: 'loud' is not one of: off, error, warn, info, debug, trace
 SseException: sse.timeout: '0' is not a number from 1 to 600000
-SseException: sse.history: 'disk' is neither memory nor off
+SseException: sse.history: 'disk' is neither memory, sqlite:/path nor off
 SseException: sse.history_events: '0' is not a number from 1 to 10000000
 SseUnavailable: sse.log: opening /no/such/folder/hub.log failed: No such file or directory (os error 2)
 SseException: sse.log: 'hub.log' is not an absolute path
