@@ -26,8 +26,9 @@ use crate::stats::Counter;
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 8 << 20;
 
-/// How often a file that can't be used is tried again, and what could not be forgotten.
-const RETRY: Duration = Duration::from_secs(1);
+/// Events that are forgotten in one transaction, and how long fewer of them wait for more.
+const FORGET: usize = 1000;
+const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The router's end of it.
 #[derive(Debug)]
@@ -75,8 +76,8 @@ struct Writer {
     router: Arc<Waker>,
     /// What is not forgotten in the file yet.
     due: Forgettings,
-    /// When the file, or what is due, is tried again.
-    retry: Instant,
+    /// When it was forgotten last, or that was tried.
+    forgot: Instant,
     /// The newest stamp that is in the file, or was found in it.
     newest: Id,
 }
@@ -102,7 +103,7 @@ impl Disk {
             news,
             router,
             due: Forgettings::default(),
-            retry: Instant::now(),
+            forgot: Instant::now(),
             newest: now,
         };
         let restored = match writer.open().and_then(|marks| Ok((marks, writer.events()?))) {
@@ -116,13 +117,13 @@ impl Disk {
         Ok((Self { jobs, backlog, accepted: Counter::default(), shared, thread }, restored))
     }
 
-    /// Takes an event, to be delivered when it is written.
-    pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) {
+    /// Takes an event, to be delivered when it is written; false if nobody writes any more.
+    pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) -> bool {
         let kept = Kept { stamp, event, ticket };
-        self.backlog.add(weight(&kept));
+        let weight = weight(&kept);
+        self.backlog.add(weight);
         self.accepted.add(1);
-        // A thread that has gone answers nothing, and the publisher runs into its timeout.
-        let _ = self.jobs.send(Job::Keep(kept));
+        self.jobs.send(Job::Keep(kept)).is_ok()
     }
 
     /// Forgets what the history has forgotten.
@@ -159,7 +160,7 @@ impl Disk {
 impl Writer {
     fn run(mut self) {
         loop {
-            let first = match self.jobs.recv_timeout(RETRY) {
+            let first = match self.jobs.recv_timeout(FORGET_INTERVAL) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -182,7 +183,10 @@ impl Writer {
             if self.backlog.done(bytes) {
                 let _ = self.router.wake();
             }
-            self.forget();
+            let enough = self.due.events.len() >= FORGET;
+            if enough || self.forgot.elapsed() >= FORGET_INTERVAL {
+                self.forget();
+            }
         }
         self.forget();
         if let Some(file) = self.file.take()
@@ -259,17 +263,11 @@ impl Writer {
     }
 
     fn forget(&mut self) {
-        let now = Instant::now();
-        if self.due == Forgettings::default() || now < self.retry {
-            return;
-        }
-        let Some(file) = &mut self.file else { return };
+        self.forgot = Instant::now();
+        let Some(file) = self.file.as_mut().filter(|_| !self.due.events.is_empty()) else { return };
         match file.forget(&self.due) {
             Ok(()) => self.due = Forgettings::default(),
-            Err(error) => {
-                self.fail(&error);
-                self.retry = now + RETRY;
-            }
+            Err(error) => self.fail(&error),
         }
     }
 

@@ -408,7 +408,13 @@ impl Desk {
                 self.deliver(stamp, &event);
                 session.reply(&Reply::Published { id: event.id() });
             }
-            Keeper::Disk(disk) => disk.keep(stamp, event, Some(session.wait())),
+            Keeper::Disk(disk) => {
+                if !disk.keep(stamp, event, Some(session.wait())) {
+                    session.waiting = false;
+                    session
+                        .error(ErrorCode::NotKept, "the thread that writes the history has ended; see the hub's log");
+                }
+            }
         }
     }
 
