@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
-use sse_hub::config::{self, Config, ConfigError, Keep};
+use sse_hub::config::{self, Config, ConfigError, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
 use crate::zend;
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<28> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<30> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -23,6 +23,8 @@ static SETTINGS: IniEntryDefs<28> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.heartbeat", c"15", ALL),
     IniEntryDef::new(c"sse.retry", c"2000", ALL),
     IniEntryDef::new(c"sse.timeout", c"2000", ALL),
+    IniEntryDef::new(c"sse.publish", c"ack", ALL),
+    IniEntryDef::new(c"sse.commit_bytes", c"8M", ALL),
     IniEntryDef::new(c"sse.max_streams", c"0", SYSTEM),
     IniEntryDef::new(c"sse.max_topics", c"100", SYSTEM),
     IniEntryDef::new(c"sse.max_event_size", c"1M", SYSTEM),
@@ -82,6 +84,22 @@ pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
 /// Not a number of milliseconds.
 pub fn timeout() -> Result<Duration, ConfigError> {
     Ok(Duration::from_millis(config::number("sse.timeout", zend::ini(c"sse.timeout"), 1, 600_000)?))
+}
+
+/// When events are sent that are published without a mode of their own.
+///
+/// # Errors
+/// Not the name of a mode.
+pub fn publish() -> Result<PublishMode, ConfigError> {
+    config::publish(zend::ini(c"sse.publish"))
+}
+
+/// Bytes that a request may hold back until its end.
+///
+/// # Errors
+/// Not a number of bytes.
+pub fn commit_bytes() -> Result<usize, ConfigError> {
+    size(c"sse.commit_bytes", 1, 1 << 30)
 }
 
 /// Seconds of silence after which a stream gets a comment; 0: never.

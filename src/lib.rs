@@ -7,11 +7,13 @@
 mod adopt;
 mod api;
 mod blocking;
+mod commit;
 mod deliveries;
 mod handoff;
 mod info;
 mod ini;
 mod original;
+mod patience;
 mod rendering;
 mod request;
 mod response;

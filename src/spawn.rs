@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sse_hub::client::{Client, ClientError};
 use sse_hub::config::{Config, ConfigError};
@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::api::callback::Frames;
 use crate::api::exceptions::Problem;
+use crate::patience::{self, Patience};
 use crate::{ini, signals, title, zend};
 
 /// Why there is no hub to talk to.
@@ -29,6 +30,9 @@ pub enum SpawnError {
     /// The hub that is there.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The hub that does not answer, in a request that has waited for it before.
+    #[error("{0}; earlier calls of this request have waited for the hub already")]
+    Impatient(ClientError),
     /// None is there, and none may be started.
     #[error("{0}, and sse.spawn is off; start one with: php -r 'sse_hub();'")]
     Off(ClientError),
@@ -115,29 +119,6 @@ impl Slot {
 /// How long to leave a hub alone that is just ending.
 const DYING: Duration = Duration::from_millis(1);
 
-/// What is left of `sse.timeout`, over all that a call may have to wait for.
-#[derive(Debug, Clone, Copy)]
-struct Patience {
-    until: Instant,
-}
-
-impl Patience {
-    fn new(timeout: Duration) -> Self {
-        Self { until: Instant::now() + timeout }
-    }
-
-    fn is_over(self) -> bool {
-        Instant::now() >= self.until
-    }
-
-    /// At least a moment, so that nothing is given up that would be there at once.
-    fn left(self) -> Duration {
-        let left = self.until.saturating_duration_since(Instant::now());
-        // In whole milliseconds, rounded up, as it is shown in messages.
-        Duration::from_millis(u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1))
-    }
-}
-
 /// What to do where no hub runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
@@ -185,15 +166,15 @@ fn ask<T>(
     missing: Missing,
     read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
 ) -> Result<(T, u64), SpawnError> {
-    let patience = Patience::new(ini::timeout()?);
-    let (path, folder) = ini::socket()?;
-    HUB.with_borrow_mut(|slot| {
-        slot.refresh(path);
+    patiently(|slot, folder, patience| {
         loop {
             let answer =
                 slot.open(folder, patience, missing)?.call(request, descriptor, patience.left()).and_then(&read);
             match answer {
-                Ok(answer) => return Ok((answer, slot.generation)),
+                Ok(answer) => {
+                    patience::reset();
+                    return Ok((answer, slot.generation));
+                }
                 Err(error @ ClientError::Hub { .. }) => return Err(error.into()),
                 // The hub ended before it could take the request: the next one gets it. One that is being killed may
                 // still let this process connect.
@@ -207,6 +188,110 @@ fn ask<T>(
             slot.client = None;
         }
     })
+}
+
+/// Does something with the hub within `sse.timeout`, or within what the request has left of it.
+fn patiently<T>(action: impl FnOnce(&mut Slot, Folder, Patience) -> Result<T, SpawnError>) -> Result<T, SpawnError> {
+    let patience = Patience::new(ini::timeout()?);
+    let (path, folder) = ini::socket()?;
+    let done = HUB.with_borrow_mut(|slot| {
+        slot.refresh(path);
+        action(slot, folder, patience)
+    });
+    match done {
+        Err(SpawnError::Client(error @ (ClientError::Timeout(_) | ClientError::Late(_)))) => {
+            if patience.is_whole() {
+                Err(error.into())
+            } else {
+                Err(SpawnError::Impatient(error))
+            }
+        }
+        done => done,
+    }
+    .inspect_err(|_| {
+        if patience.is_over() {
+            patience.spend();
+        }
+    })
+}
+
+/// Sends the hub something that has no answer, starting it if need be. It waits only for a hub that has read a part of a
+/// large message to read the rest.
+///
+/// # Errors
+/// `SpawnError`, if it was not sent.
+pub fn send(request: &Request<'_>) -> Result<(), SpawnError> {
+    patiently(|slot, folder, patience| {
+        let mut again = true;
+        loop {
+            let client = slot.open(folder, Patience::none(), Missing::Start).map_err(|error| match error {
+                SpawnError::Client(ClientError::Timeout(_)) => ClientError::Behind.into(),
+                error => error,
+            })?;
+            match client.post_whole(request, patience.left()) {
+                Ok(()) => return Ok(()),
+                Err(error @ ClientError::Behind) => return Err(error.into()),
+                Err(ClientError::Closed) if again => again = false,
+                Err(error) => {
+                    slot.client = None;
+                    return Err(error.into());
+                }
+            }
+            slot.client = None;
+        }
+    })
+}
+
+/// Requests sent before their answers are read. The answers of so many surely fit into a socket.
+const BATCH: usize = 64;
+
+/// Asks the hub many things, as encoded requests, in order and within `sse.timeout` for all; `read` gets the answers of
+/// those that were answered, with their places. A hub that ends meanwhile is replaced by the next; what it was asked and has
+/// not answered is not asked again, as it may have been done.
+///
+/// # Errors
+/// Why some were not asked or not answered.
+pub fn call_all<R: AsRef<[u8]>>(requests: &[R], mut read: impl FnMut(usize, Fate<'_>)) -> Result<(), SpawnError> {
+    patiently(|slot, folder, patience| {
+        let mut lost = None;
+        let mut next = 0;
+        while next < requests.len() {
+            let batch = &requests[next..requests.len().min(next + BATCH)];
+            let mut answered = 0;
+            let answers = |reply: Reply<'_>| {
+                read(next + answered, Fate::Answered(reply));
+                answered += 1;
+            };
+            let done = slot.open(folder, patience, Missing::Start)?.call_all(batch, patience.left(), answers);
+            let Err(error) = done else {
+                patience::reset();
+                next += batch.len();
+                continue;
+            };
+            slot.client = None;
+            match error {
+                ClientError::Closed if !patience.is_over() => std::thread::sleep(DYING),
+                ClientError::Closed | ClientError::Timeout(_) | ClientError::Refused(_) => return Err(error.into()),
+                error => {
+                    (next + answered..next + batch.len()).for_each(|place| read(place, Fate::Unknown));
+                    next += batch.len();
+                    if patience.is_over() || !matches!(error, ClientError::Unanswered) {
+                        return Err(error.into());
+                    }
+                    lost = Some(error);
+                }
+            }
+        }
+        lost.map_or(Ok(()), |error| Err(error.into()))
+    })
+}
+
+/// What came of one of many requests.
+pub enum Fate<'a> {
+    /// It was answered.
+    Answered(Reply<'a>),
+    /// It was sent, and not answered.
+    Unknown,
 }
 
 /// Offers a connection to the hub, which holds it without touching it until [`commit`].

@@ -73,6 +73,24 @@ pub fn resume_bailout() {
     }
 }
 
+/// Lets a bailout that [`guarded`] has caught end here, where the request ends anyway.
+pub fn forget_bailout() {
+    DEFERRED.set(false);
+}
+
+/// Whether the request has failed, as far as it has come: with a fatal error or an uncaught exception, with another exit
+/// status than 0, or with a response of 500 and above.
+pub fn has_failed() -> bool {
+    // SAFETY: reads numbers of this request's globals.
+    let (status, last) = unsafe {
+        ((*ffi::ext_php_rs_executor_globals()).exit_status, (*ffi::ext_php_rs_process_globals()).last_error_type)
+    };
+    // The status of a fatal error is 255, which a shutdown function that calls `exit` can hide.
+    status != 0
+        || last.cast_unsigned() & ffi::E_FATAL_ERRORS != 0
+        || sapi_globals().sapi_headers.http_response_code >= 500
+}
+
 /// Whether code that was run meanwhile did not return normally: an exception waits to be thrown, or a bailout to go on.
 pub fn interrupted() -> bool {
     DEFERRED.get() || exception_pending()

@@ -46,6 +46,9 @@ pub enum ClientError {
     /// No answer in time.
     #[error("the hub did not answer within {0:?} (sse.timeout)")]
     Timeout(Duration),
+    /// Its socket takes no more.
+    #[error("the hub's socket is full, as it is stopped or can't keep up; nothing was sent")]
+    Behind,
     /// No answer in time to a request that was sent: it may or may not have been done.
     #[error(
         "the hub did not answer within {0:?} (sse.timeout); it is not known whether it took the request, which may still be done"
@@ -91,8 +94,8 @@ impl Client {
     /// `patience` is for a hub that has more connections waiting than the system keeps; zero: it is not waited for.
     ///
     /// # Errors
-    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does, `Timeout` if the hub is too busy to accept: it
-    /// must not be taken for none, or it would be replaced.
+    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does, `Timeout` or `Behind` if the hub is too busy to
+    /// accept: it must not be taken for none, or it would be replaced.
     pub fn connect(path: &Path, owner: Option<u32>, patience: Duration) -> Result<Self, ClientError> {
         let not_running =
             |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
@@ -110,6 +113,7 @@ impl Client {
             match rustix::net::connect(&socket, &address) {
                 Ok(()) => break,
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if patience.is_zero() => return Err(ClientError::Behind),
                 Err(Errno::AGAIN) => return Err(ClientError::Timeout(patience)),
                 Err(error) => return Err(not_running(error)),
             }
@@ -134,18 +138,73 @@ impl Client {
     /// Sends a request that has no answer, without ever waiting.
     ///
     /// # Errors
-    /// `Closed` if the hub is gone, `Timeout` if its socket is full.
+    /// `Closed` if the hub is gone, `Behind` if its socket is full.
     pub fn post(&self, request: &Request<'_>) -> Result<(), ClientError> {
+        match self.post_whole(request, Duration::ZERO) {
+            Err(ClientError::Timeout(_)) => Err(ClientError::Closed),
+            posted => posted,
+        }
+    }
+
+    /// Sends a request that has no answer. Where the socket takes only a part of it at once, as it is a large one, it waits
+    /// until the hub has read the rest.
+    ///
+    /// # Errors
+    /// `Closed` if the hub is gone, `Behind` if its socket is full; `Timeout` if the hub didn't read all of it, after which
+    /// the connection can't be used again.
+    pub fn post_whole(&self, request: &Request<'_>, timeout: Duration) -> Result<(), ClientError> {
         let bytes = wire::encode(request);
         match rustix::net::send(&self.socket, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-            Ok(sent) if sent == bytes.len() => Ok(()),
-            // Half a message would garble all that follow: nothing may be sent after it.
-            Ok(_) => {
-                let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-                Err(ClientError::Closed)
+            Ok(sent) => {
+                let rest = self.send(&bytes[sent..], None, Deadline::new(timeout));
+                if rest.is_err() {
+                    // Half a message would garble all that follow: nothing may be sent after it.
+                    let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+                }
+                rest
             }
-            Err(Errno::AGAIN) => Err(ClientError::Timeout(Duration::ZERO)),
+            Err(Errno::AGAIN) => Err(ClientError::Behind),
             Err(error) => Err(lost(error)),
+        }
+    }
+
+    /// Sends requests, as bytes, one behind another, and then reads their answers in order; `read` gets each. They must be
+    /// so few that the answers fit into the socket.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call): `Closed` or `Timeout` only if none of the requests was sent, so that none was done. What was
+    /// answered is done; after `Unanswered` and `Late` it isn't known of the rest.
+    pub fn call_all<R: AsRef<[u8]>>(
+        &mut self,
+        requests: &[R],
+        timeout: Duration,
+        mut read: impl FnMut(Reply<'_>),
+    ) -> Result<(), ClientError> {
+        let deadline = Deadline::new(timeout);
+        let mut sent = Ok(());
+        let mut count = 0;
+        for request in requests {
+            sent = self.send(request.as_ref(), None, deadline);
+            if sent.is_err() {
+                break;
+            }
+            count += 1;
+        }
+        if count > 0 || matches!(sent, Err(ClientError::Closed)) {
+            if !self.welcomed {
+                self.greeted(deadline)?;
+            }
+            for _ in 0..count {
+                match self.receive(deadline)? {
+                    Reply::Refused { reason } => return Err(ClientError::Refused(reason.into())),
+                    reply => read(reply),
+                }
+            }
+        }
+        match sent {
+            Err(ClientError::Closed) if count > 0 => Err(ClientError::Unanswered),
+            Err(ClientError::Timeout(whole)) if count > 0 => Err(ClientError::Late(whole)),
+            sent => sent,
         }
     }
 

@@ -191,6 +191,38 @@ pub fn history(value: &str) -> Result<Keep, ConfigError> {
     }
 }
 
+/// When an event of `sse_publish()` is sent, and what the call waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishMode {
+    /// At once; the call waits until the hub holds it.
+    Ack,
+    /// At once; the call doesn't wait.
+    Async,
+    /// At the end of a request that succeeded.
+    Commit,
+}
+
+impl PublishMode {
+    /// The mode of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "ack" => Some(Self::Ack),
+            "async" => Some(Self::Async),
+            "commit" => Some(Self::Commit),
+            _ => None,
+        }
+    }
+}
+
+/// Reads `sse.publish`.
+///
+/// # Errors
+/// Not the name of a mode.
+pub fn publish(value: &str) -> Result<PublishMode, ConfigError> {
+    PublishMode::named(value).ok_or_else(|| ConfigError::new("sse.publish", value, "is not one of: ack, async, commit"))
+}
+
 /// Reads a plain switch, in the words that php.ini knows.
 ///
 /// # Errors
@@ -287,6 +319,8 @@ mod tests {
         assert!(namespace("shop_2-a").is_ok());
         assert!(text(namespace("a/b")).contains("letters, digits"));
         assert_eq!(text(absolute("sse.log", "hub.log")), "sse.log: 'hub.log' is not an absolute path");
+        assert_eq!(publish("commit"), Ok(PublishMode::Commit));
+        assert_eq!(text(publish("")), "sse.publish: '' is not one of: ack, async, commit");
         assert!(log_level("debug").is_ok());
         assert!(log_level("loud").is_err());
         assert_eq!(history("off"), Ok(Keep::Off));

@@ -91,6 +91,18 @@ impl Inbox {
         Ok(Some(incoming))
     }
 
+    /// The request that [`next`](Self::next) would give.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn peek(&self, limit: usize) -> Result<Option<Request<'_>>, WireError> {
+        let rest = &self.bytes[self.consumed..];
+        match wire::announced(rest, limit)? {
+            Some(size) if rest.len() >= PREFIX + size => wire::decode(&rest[PREFIX..PREFIX + size]).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Bytes of memory in use, for tests of its bounds.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -191,7 +203,14 @@ mod tests {
     #[test]
     fn memory_is_given_back_after_a_large_message() {
         let data = vec![b'x'; 1 << 20];
-        let bytes = encode(&Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: &data });
+        let bytes = encode(&Request::Publish {
+            topics: vec!["a"],
+            name: None,
+            id: None,
+            retry: None,
+            data: &data,
+            answer: true,
+        });
         let mut inbox = Inbox::default();
         for part in bytes.chunks(60_000) {
             inbox.feed(part, [], false);

@@ -204,7 +204,7 @@ impl Router {
         desk.learn_news(|ticket, reply| {
             // Others may have its place by now.
             let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { return };
-            peer.session.waiting = false;
+            peer.session.waiting -= 1;
             peer.session.reply(reply);
             answered.push(ticket.peer);
         });
@@ -433,9 +433,6 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
             if session.refused {
                 return Served::All;
             }
-            if session.waiting {
-                return if peer.has_left() { Served::Gone } else { Served::All };
-            }
             if session.is_full() {
                 *stalled = true;
                 return Served::All;
@@ -444,6 +441,10 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
                 return Served::Some;
             }
             let limit = if session.greeted { desk.config.max_message() } else { MAX_GREETING };
+            if session.waiting > 0 && !inbox.peek(limit).is_ok_and(|next| next.is_none_or(|next| desk.may_follow(next)))
+            {
+                return if peer.has_left() { Served::Gone } else { Served::All };
+            }
             match inbox.next(limit) {
                 Ok(Some(incoming)) => desk.handle(session, incoming),
                 Ok(None) => break,

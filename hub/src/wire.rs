@@ -79,7 +79,7 @@ pub enum Request<'a> {
         /// As given by `Attached` on this connection.
         stream: u64,
     },
-    /// A new event. Answer: `Published` or `Error`.
+    /// A new event. Answer, if one is wanted: `Published` or `Error`.
     Publish {
         /// Checked topics, at least one.
         #[serde(borrow)]
@@ -93,6 +93,8 @@ pub enum Request<'a> {
         /// UTF-8 text.
         #[serde(with = "serde_bytes")]
         data: &'a [u8],
+        /// Whether the publisher waits for the answer.
+        answer: bool,
     },
     /// These topics changed. No answer.
     Trigger {
@@ -460,7 +462,7 @@ mod tests {
         ) {
             let request = Request::Publish {
                 topics: topics.iter().map(String::as_str).collect(),
-                name: name.as_deref(), id: None, retry: Some(1), data: &data,
+                name: name.as_deref(), id: None, retry: Some(1), data: &data, answer: true,
             };
             let bytes = encode(&request);
             prop_assert_eq!(decode::<Request<'_>>(&bytes[PREFIX..]), Ok(request));

@@ -10,7 +10,7 @@ use sse_hub::wire::{Framing, Reply, Request};
 use support::{Hub, PATIENCE, publish, text, trigger};
 
 fn event<'a>(topics: Vec<&'a str>, data: &'a [u8]) -> Request<'a> {
-    Request::Publish { topics, name: None, id: None, retry: None, data }
+    Request::Publish { topics, name: None, id: None, retry: None, data, answer: true }
 }
 
 fn cursor(client: &mut sse_hub::client::Client) -> String {
@@ -48,6 +48,7 @@ fn an_event_has_all_its_fields() {
         id: Some("é"),
         retry: Some(7),
         data: "ü".as_bytes(),
+        answer: true,
     };
     hub.client().call(&request, None, PATIENCE).expect("published");
     reader.expect(":\n\nid: é\nevent: greeting\nretry: 7\ndata: ü\n\n".as_bytes());
@@ -114,7 +115,8 @@ fn requests_sent_at_once_are_answered_in_order() {
     let mut expected = b":\n\n".to_vec();
     for number in 0..2000 {
         let id = number.to_string();
-        let request = Request::Publish { topics: vec!["a"], name: None, id: Some(&id), retry: None, data: b"x" };
+        let request =
+            Request::Publish { topics: vec!["a"], name: None, id: Some(&id), retry: None, data: b"x", answer: true };
         bytes.extend(sse_hub::wire::encode(&request));
         expected.extend(format!("id: {id}\ndata: x\n\n").bytes());
     }
@@ -143,7 +145,8 @@ fn what_breaks_a_rule_is_refused_with_the_rule() {
         "data is 11 bytes long; sse.max_event_size allows 10; raise it, or publish where the client can fetch the rest"
     );
     assert!(refused(event(vec!["a"], b"\xff")).starts_with("data is not valid UTF-8"));
-    let name = Request::Publish { topics: vec!["a"], name: Some("a\nb"), id: None, retry: None, data: b"x" };
+    let name =
+        Request::Publish { topics: vec!["a"], name: Some("a\nb"), id: None, retry: None, data: b"x", answer: true };
     assert!(refused(name).starts_with("event name 'a\\nb' contains a line break"));
     // The connection is as good as before.
     client.call(&event(vec!["a"], b"x"), None, PATIENCE).expect("published");

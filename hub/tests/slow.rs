@@ -195,7 +195,7 @@ fn a_flood_of_events_faster_than_the_shards_does_not_fill_the_memory() {
     let data = vec![b'x'; 1 << 20];
     let mut socket = hub.raw();
     support::send(&mut socket, &support::hello());
-    let request = Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: &data };
+    let request = Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: &data, answer: true };
     let bytes = sse_hub::wire::encode(&request);
     let mut writer = socket.try_clone().expect("own socket");
     let writing = std::thread::spawn(move || (0..100).for_each(|_| support::send(&mut writer, &bytes)));

@@ -5,12 +5,13 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::client::ClientError;
+use sse_hub::config::PublishMode;
 use sse_hub::event::NewEvent;
 use sse_hub::wire::{Reply, Request};
 
 use super::exceptions::{Problem, settle};
 use super::{arguments, data};
-use crate::{ini, spawn};
+use crate::{commit, ini, spawn};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -29,8 +30,9 @@ pub fn sse_publish(
     event: Option<String>,
     id: Option<String>,
     retry: Option<i64>,
+    mode: Option<String>,
 ) -> PhpResult<String> {
-    settle(checked(topics, data, event.as_deref(), id.as_deref(), retry))
+    settle(checked(topics, data, event.as_deref(), id.as_deref(), retry, mode.as_deref()))
 }
 
 fn checked(
@@ -39,6 +41,7 @@ fn checked(
     name: Option<&str>,
     id: Option<&str>,
     retry: Option<i64>,
+    mode: Option<&str>,
 ) -> Result<String, Problem> {
     let topics = arguments::strings("sse_publish()", topics)?;
     let retry = retry.map(|ms| u32::try_from(ms).ok().filter(|ms| *ms <= ini::MAX_RETRY).ok_or(ms)).transpose();
@@ -46,15 +49,31 @@ fn checked(
         let limit = ini::MAX_RETRY;
         Problem::Argument(format!("sse_publish(): $retry must be from 0 to {limit} milliseconds, {ms} given"))
     })?;
+    let mode = match mode {
+        None => ini::publish()?,
+        Some(name) => PublishMode::named(name).ok_or_else(|| {
+            Problem::Argument(format!("sse_publish(): $mode must be 'ack', 'async' or 'commit', '{name}' given"))
+        })?,
+    };
     let text = data::text(data)?;
     let data = text.zend_str().map(ZendStr::as_bytes).unwrap_or_default();
-    publish(&NewEvent { topics, name, id, retry, data })
+    publish(NewEvent { topics, name, id, retry, data }, mode)
 }
 
-fn publish(new: &NewEvent<'_>) -> Result<String, Problem> {
+fn publish(new: NewEvent<'_>, mode: PublishMode) -> Result<String, Problem> {
     new.check(ini::max_event_size()?, ini::max_topics()?)?;
     let NewEvent { topics, name, id, retry, data } = new;
-    let request = Request::Publish { topics: topics.clone(), name: *name, id: *id, retry: *retry, data };
+    let given = || id.unwrap_or_default().to_owned();
+    let request = Request::Publish { topics, name, id, retry, data, answer: mode != PublishMode::Async };
+    match mode {
+        PublishMode::Async => {
+            spawn::send(&request)?;
+            return Ok(given());
+        }
+        PublishMode::Commit if commit::hold(&request)? => return Ok(given()),
+        // What is published when the request has ended can't wait for its end.
+        PublishMode::Commit | PublishMode::Ack => {}
+    }
     spawn::call(&request, None, |reply| match reply {
         Reply::Published { id } => Ok(id.to_owned()),
         other => Err(ClientError::Protocol(format!("{other:?} to a publication"))),

@@ -66,6 +66,7 @@ pub(crate) struct Desk {
     descriptors: usize,
     full: Sparingly,
     refused: Sparingly,
+    unpublished: Sparingly,
 }
 
 /// What the router counts.
@@ -76,6 +77,8 @@ pub(crate) struct Counts {
     /// Events taken, and bytes of their data.
     pub(crate) published: u64,
     pub(crate) published_bytes: u64,
+    /// Events not taken.
+    pub(crate) publish_refused: u64,
     /// Topics that peers said have changed, and what could be no topic.
     pub(crate) triggers: u64,
     pub(crate) triggers_refused: u64,
@@ -128,6 +131,7 @@ impl Desk {
             descriptors,
             full: Sparingly::default(),
             refused: Sparingly::default(),
+            unpublished: Sparingly::default(),
         })
     }
 
@@ -162,8 +166,8 @@ impl Desk {
                     self.shard(stream).send(Command::Abort { stream });
                 }
             }
-            Request::Publish { topics, name, id, retry, data } => {
-                self.publish(session, &NewEvent { topics, name, id, retry, data });
+            Request::Publish { topics, name, id, retry, data, answer } => {
+                self.publish(session, &NewEvent { topics, name, id, retry, data }, answer);
             }
             Request::Trigger { topics } => self.trigger(&topics),
             Request::Replayed { token } => match self.renders.replayed(token) {
@@ -392,9 +396,9 @@ impl Desk {
         }
     }
 
-    fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>) {
+    fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>, answer: bool) {
         if let Err(error) = new.check(self.config.max_event_size, self.config.max_topics) {
-            session.error(ErrorCode::Invalid, &error.to_string());
+            self.refuse_event(session, answer, ErrorCode::Invalid, &error.to_string());
             return;
         }
         let stamp = self.clock.next_id();
@@ -406,16 +410,35 @@ impl Desk {
         match &self.keeper {
             Keeper::Memory => {
                 self.deliver(stamp, &event);
-                session.reply(&Reply::Published { id: event.id() });
+                if answer {
+                    session.reply(&Reply::Published { id: event.id() });
+                }
             }
             Keeper::Disk(disk) => {
-                if !disk.keep(stamp, event, Some(session.wait())) {
-                    session.waiting = false;
-                    session
-                        .error(ErrorCode::NotKept, "the thread that writes the history has ended; see the hub's log");
+                if !disk.keep(stamp, event, answer.then(|| session.wait())) {
+                    session.waiting -= usize::from(answer);
+                    let reason = "the thread that writes the history has ended; see the hub's log";
+                    self.refuse_event(session, answer, ErrorCode::NotKept, reason);
                 }
             }
         }
+    }
+
+    /// Tells a publisher that its event was not taken, or the log where it doesn't wait to hear that.
+    fn refuse_event(&mut self, session: &mut Session, answer: bool, code: ErrorCode, reason: &str) {
+        self.counts.publish_refused += 1;
+        if answer {
+            session.error(code, reason);
+        } else if let Some(kept_back) = self.unpublished.due(Instant::now()) {
+            warn!(reason, before = kept_back, "an event was refused");
+        }
+    }
+
+    /// Whether a request can be done before those before it are answered: an event that will be kept after theirs, and so
+    /// answered after them.
+    pub(crate) fn may_follow(&self, request: Request<'_>) -> bool {
+        let Request::Publish { topics, name, id, retry, data, .. } = request else { return false };
+        NewEvent { topics, name, id, retry, data }.check(self.config.max_event_size, self.config.max_topics).is_ok()
     }
 
     /// Passes a kept event on.

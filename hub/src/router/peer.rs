@@ -43,8 +43,8 @@ pub(crate) struct Session {
     pub(crate) refused: bool,
     /// The streams it attached and has neither committed nor aborted.
     pub(crate) held: Vec<u64>,
-    /// Its next request waits until the answer to the last one is known.
-    pub(crate) waiting: bool,
+    /// Its publications whose answers are not known yet. Requests of other kinds wait for them.
+    pub(crate) waiting: usize,
     /// By which that answer finds it.
     ticket: Ticket,
     outbox: Vec<u8>,
@@ -64,26 +64,18 @@ pub(crate) enum Read {
 impl Session {
     /// A peer that has said nothing yet.
     fn new(credentials: Credentials, ticket: Ticket) -> Self {
-        Self {
-            credentials,
-            greeted: false,
-            refused: false,
-            held: Vec::new(),
-            waiting: false,
-            ticket,
-            outbox: Vec::new(),
-        }
+        Self { credentials, greeted: false, refused: false, held: Vec::new(), waiting: 0, ticket, outbox: Vec::new() }
     }
 
     /// Makes it wait for an answer that is not known yet.
     pub(crate) fn wait(&mut self) -> Ticket {
-        self.waiting = true;
+        self.waiting += 1;
         self.ticket
     }
 
     /// Whether an answer to this ticket is for it.
     pub(crate) fn waits_for(&self, ticket: Ticket) -> bool {
-        self.waiting && self.ticket == ticket
+        self.waiting > 0 && self.ticket == ticket
     }
 
     /// Answers its next request.

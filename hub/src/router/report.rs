@@ -39,6 +39,7 @@ pub(crate) fn report(desk: &Desk) -> String {
         "topics": desk.names.len(),
         "published": counts.published,
         "published_bytes": counts.published_bytes,
+        "publish_refused": counts.publish_refused,
         "triggers": counts.triggers,
         "triggers_refused": counts.triggers_refused,
         "delivered": desk.sum(|stats| stats.delivered.get()),

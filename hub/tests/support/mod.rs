@@ -306,8 +306,14 @@ pub fn commit(client: &Client, stream: u64, framing: Framing) {
 
 /// Publishes with an id of our own, so that the bytes are known.
 pub fn publish(client: &mut Client, topics: &[&str], id: &str, data: &str) {
-    let request =
-        Request::Publish { topics: topics.to_vec(), name: None, id: Some(id), retry: None, data: data.as_bytes() };
+    let request = Request::Publish {
+        topics: topics.to_vec(),
+        name: None,
+        id: Some(id),
+        retry: None,
+        data: data.as_bytes(),
+        answer: true,
+    };
     match client.call(&request, None, PATIENCE) {
         Ok(Reply::Published { id: given }) => assert_eq!(given, id),
         other => panic!("not published: {other:?}"),
