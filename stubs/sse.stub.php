@@ -137,15 +137,35 @@ function sse_render(): ?array {}
  *                                     it as `message`.
  * @param string|null          $id     Your own id, 1 to 255 bytes without line break or NUL. Null: the hub gives one.
  * @param int|null             $retry  Reconnection time for the clients that get it, in milliseconds, 0 to 86400000.
+ * @param string|null          $mode   When it is sent, and what the call waits for; null: as `sse.publish` says.
+ *                                     `ack`: at once, and the call returns when the hub holds the event.
+ *                                     `async`: at once, without waiting for the hub's answer. What the hub then refuses is
+ *                                     told in its log and counted (`publish_refused`); a hub that ends at that moment may
+ *                                     not have taken it. Only an event that is larger than what the socket takes at once
+ *                                     (about 200 KiB) is waited for, `sse.timeout` at most. Starts the hub where none runs.
+ *                                     `commit`: at the end of the request, after shutdown functions, destructors and the
+ *                                     last output, if the request succeeded; in order, within one `sse.timeout` for all.
+ *                                     Dropped if it failed: by a fatal error (time and memory limits are such), an uncaught
+ *                                     exception, a response status of 500 or above, or `exit` with another status than 0.
+ *                                     A request in which an exception handler (set_exception_handler()) answers with
+ *                                     another status, and one that PHP ends because its client has left, have succeeded.
+ *                                     Under PHP-FPM the client has its response before; with other servers the hub may
+ *                                     delay the response's end. What can't be sent then is told in PHP's error log.
+ *                                     A forked child sends its own events and not its parent's. On the command line a
+ *                                     request is the whole program: use `ack` in a worker that never ends.
  *
- * @return string The event's id: your own, or the hub's, `milliseconds-sequence`, which only grows.
+ * @return string The event's id: your own, or the hub's, `milliseconds-sequence`, which only grows. In the modes `async` and
+ *                `commit` your own, or an empty string, as the hub's is not known yet.
  *
- * @throws SseInvalidArgument A topic, the data, name, id or retry breaks a rule.
+ * @throws SseInvalidArgument A topic, the data, name, id, retry or mode breaks a rule; in every mode at once.
  * @throws SseUnavailable     No hub took the event within `sse.timeout`. If the message says that it is not known whether
- *                            it did, the event may still arrive.
+ *                            it did, the event may still arrive. A request waits for a hub that doesn't answer no longer
+ *                            than `sse.timeout` over all its calls: later ones fail at once. With `async`: there is none
+ *                            and none can be started, or its socket is full; the event was not sent. With `commit`: never.
+ * @throws SseException       A setting can't be used, or the request holds more back than `sse.commit_bytes` allows.
  * @throws JsonException      The data can't be encoded.
  */
-function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?string $id = null, ?int $retry = null): string {}
+function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?string $id = null, ?int $retry = null, ?string $mode = null): string {}
 
 /**
  * The id of the newest event. Put into a page before its data is read, and passed on to the stream as `lastEventId`, it

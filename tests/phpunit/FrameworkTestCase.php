@@ -23,12 +23,15 @@ abstract class FrameworkTestCase extends ServerTestCase
         }
     }
 
-    /** @param array<string, string|int> $ini */
-    protected function serveApplications(string $name, array $ini = []): Server
+    /**
+     * @param array<string, string|int> $ini
+     * @param array<string, string|int> $options
+     */
+    protected function serveApplications(string $name, array $ini = [], array $options = []): Server
     {
         // Symfony wants this module, which some builds of PHP have as a file of its own.
         $module = is_file(ini_get('extension_dir') . '/ctype.so') ? ['extension' => 'ctype'] : [];
-        $server = $this->serve($name, $ini + $module);
+        $server = $this->serve($name, $ini + $module, $options);
         $server->folder->copy(__DIR__ . '/frameworks', 'app/frameworks');
         $server->folder->copy(dirname(__DIR__, 2) . '/php/src', 'library');
 

@@ -3,7 +3,7 @@
 declare(strict_types=1);
 
 // Publishes `data` to `topic`; with `count`, that many events "data 1", "data 2" … in one request.
-// `id` (with count: its prefix), `event` and `retry` as sse_publish() has them.
+// `id` (with count: its prefix), `event`, `retry` and `mode` as sse_publish() has them.
 header('Content-Type: application/json');
 $count = (int) ($_POST['count'] ?? 0);
 $ids = [];
@@ -15,6 +15,7 @@ try {
             $_POST['event'] ?? null,
             isset($_POST['id']) ? $_POST['id'] . ($count === 0 ? '' : "-$i") : null,
             isset($_POST['retry']) ? (int) $_POST['retry'] : null,
+            $_POST['mode'] ?? null,
         );
     }
     echo json_encode(['ids' => $ids], JSON_THROW_ON_ERROR);

@@ -61,8 +61,14 @@ $app->post('/change', function (Request $request, Response $response): Response 
 
     return $response->write('changed');
 });
-$app->post('/publish', fn (Request $request, Response $response): Response => $response->write(
-    sse_publish($request->getParsedBody()['topic'], $request->getParsedBody()['data']),
-));
+$app->post('/publish', function (Request $request, Response $response): Response {
+    $fields = $request->getParsedBody();
+    $id = sse_publish($fields['topic'], $fields['data'], mode: $fields['mode'] ?? null);
+    if (($fields['fail'] ?? '') !== '') {
+        throw new DomainException('after the publication');
+    }
+
+    return $response->write($id);
+});
 $app->run();
 error_log('slim: the application has finished');
