@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{ErrorCode, Framing, Reply, Request};
+use sse_hub::wire::{self, ErrorCode, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, commit, publish, until};
 use tempfile::TempDir;
 
@@ -69,7 +69,14 @@ fn resumed(hub: &Hub, patterns: &[&str], last_event_id: &str) -> Reader {
 
 /// Publishes with an id of the hub's; the message of the error if that fails.
 fn try_publish(client: &mut Client, topic: &str, data: &str) -> Result<String, String> {
-    let request = Request::Publish { topics: vec![topic], name: None, id: None, retry: None, data: data.as_bytes() };
+    let request = Request::Publish {
+        topics: vec![topic],
+        name: None,
+        id: None,
+        retry: None,
+        data: data.as_bytes(),
+        answer: true,
+    };
     match client.call(&request, None, PATIENCE) {
         Ok(Reply::Published { id }) => Ok(id.into()),
         Err(ClientError::Hub { code: ErrorCode::NotKept, message }) => Err(message),
@@ -99,7 +106,8 @@ fn what_was_accepted_survives_kill_and_comes_once_and_in_order() {
                 for number in 0.. {
                     let id = format!("{publisher}.{number}");
                     let topics = vec!["a"];
-                    let request = Request::Publish { topics, name: None, id: Some(&id), retry: None, data: b"x" };
+                    let request =
+                        Request::Publish { topics, name: None, id: Some(&id), retry: None, data: b"x", answer: true };
                     match client.call(&request, None, PATIENCE) {
                         Ok(Reply::Published { id }) => accepted.push(id.to_owned()),
                         Err(ClientError::Closed | ClientError::Unanswered) => return (accepted, id),
@@ -150,6 +158,7 @@ fn events_come_back_byte_by_byte_and_ids_go_on() {
         id: Some("own id"),
         retry: Some(77),
         data: "one\r\ntwo\nth\0ree €".as_bytes(),
+        answer: true,
     };
     assert!(matches!(client.call(&request, None, PATIENCE), Ok(Reply::Published { id: "own id" })));
     let expected = ":\n\nid: own id\nevent: näme\nretry: 77\ndata: one\ndata: two\ndata: th\0ree €\n\n";
@@ -357,4 +366,45 @@ fn it_can_be_read_while_it_is_used_and_a_hub_that_ends_leaves_one_file() {
     hub.ended();
     assert!(!disk.0.path().join("sse.db-wal").exists());
     assert_eq!(disk.count(), 2);
+}
+
+#[test]
+fn publications_of_one_process_share_commits_and_are_answered_in_order() {
+    const COUNT: usize = 1000;
+    let disk = Disk::new();
+    let hub = disk.hub(json!({}));
+    let mut client = hub.client();
+    let event = |number: usize| {
+        let id = number.to_string();
+        // One of them can't be published.
+        let topic = if number == 500 { "a b" } else { "a" };
+        wire::encode(&Request::Publish {
+            topics: vec![topic],
+            name: None,
+            id: Some(&id),
+            retry: None,
+            data: b"x",
+            answer: true,
+        })
+    };
+    let mut requests: Vec<Vec<u8>> = (0..COUNT).map(event).collect();
+    requests.push(wire::encode(&Request::Cursor));
+    let mut answers = Vec::new();
+    for batch in requests.chunks(64) {
+        let read = |reply: Reply<'_>| match reply {
+            Reply::Published { id } | Reply::Cursor { id } => answers.push(id.to_owned()),
+            Reply::Error { code, .. } => answers.push(format!("{code:?}")),
+            other => panic!("no answer to a publication: {other:?}"),
+        };
+        client.call_all(batch, PATIENCE, read).expect("all are answered");
+    }
+    let mut expected: Vec<String> = (0..COUNT).map(|number| number.to_string()).collect();
+    expected[500] = "Invalid".into();
+    // What was asked last is answered when those before it are.
+    expected.push("999".into());
+    assert_eq!(answers, expected);
+    assert_eq!(disk.count(), COUNT as i64 - 1);
+    let report = file_report(&hub);
+    assert!(report["commits"].as_u64().expect("a number") < 100, "{report}");
+    assert_eq!(hub.stats()["publish_refused"], 1);
 }
