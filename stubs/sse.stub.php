@@ -184,17 +184,57 @@ function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?
 function sse_cursor(): string {}
 
 /**
- * The hub's counters since it started: streams open and closed (and why), events, deliveries, bytes, heartbeats, wakes.
+ * The hub's figures: what there is now, and counters since it started.
  *
  * ```php
  * echo sse_stats()['streams']['open'];
  * ```
  *
- * @return array<string, mixed> Counters by name; README.md lists them.
+ * @return array<string, mixed> By name. More may be added; those that are there stay what they are.
+ *   - `version`, `pid`: the hub's. `uptime`: seconds since it started. `resident_bytes`: memory of its process. `shards`: its
+ *     threads that hold streams. `peers`: PHP processes that are connected now.
+ *   - `streams`: `open` now (subscriptions too); `held` now: offered by a worker that is still sending the headers;
+ *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read, `sse.stream_buffer`),
+ *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
+ *     began), `denied` (its script no longer allowed it), `moved` (its script gave it another `share`).
+ *   - `refused`: streams, because of `full` (`sse.max_streams`) or `descriptors` (the limit of open files); PHP processes
+ *     (`peers`: of users that may not use this hub; `protocol`: of another version).
+ *   - `topics`: topics and patterns that are watched now.
+ *   - `published`, `published_bytes`: events that were accepted, and their data. `publish_refused`: those that were not.
+ *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
+ *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.
+ *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly.
+ *   - `history`: `events`, `topics` and `bytes` that are kept in memory now; `resumed`: readers that came back with an id,
+ *     `gaps`: of those, that were told of one. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
+ *     `written`, in how many `commits`, `failures`; `problem`: why the file can't be written now, null if it can.
+ *   - `renders`: `streams` now whose scripts can be run again, renders that are `queued` and `running` now; `done`;
+ *     `coalesced`: wakes that another render answered as well; `unchanged`: the same output as before; `failed`, of which
+ *     `timed_out`; `denied`: streams that their scripts ended. How long those that were done took: `p50_ms`, `p99_ms`
+ *     (null before the first), `seconds`: `sum`, and `buckets`, how many took no longer than each bound and longer than
+ *     the one before.
+ *   - `udp`: the address it is `listening` at, null if at none; datagrams `received`, of them `wakes`, `garbage`,
+ *     `unauthenticated`, `replayed` (had come before), and those that the system has `dropped`.
  *
  * @throws SseUnavailable No hub runs and none can be started, or it does not answer within `sse.timeout`.
  */
 function sse_stats(): array {}
+
+/**
+ * The figures of {@see sse_stats()} as OpenMetrics 1.0.0 text, which Prometheus and others read. They say how busy the site
+ * is: let only the monitoring see them.
+ *
+ * ```php
+ * if ($_SERVER['REMOTE_ADDR'] !== '10.0.0.5') { http_response_code(403); exit; }
+ * header('Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8');
+ * echo sse_metrics();
+ * ```
+ *
+ * @return string Lines such as `sse_streams_open 12`, `sse_events_published_total 7041` and
+ *                `sse_streams_ended_total{reason="slow"} 1`, each with its meaning above it.
+ *
+ * @throws SseUnavailable No hub runs and none can be started, or it does not answer within `sse.timeout`.
+ */
+function sse_metrics(): string {}
 
 /**
  * Runs the hub in the foreground, for systemd and containers: `php -r 'sse_hub();'`. It logs to standard error unless

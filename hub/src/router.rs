@@ -5,6 +5,7 @@
 
 pub(crate) mod desk;
 pub(crate) mod door;
+pub(crate) mod metrics;
 pub(crate) mod nudges;
 pub(crate) mod owners;
 pub(crate) mod peer;

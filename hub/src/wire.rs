@@ -143,13 +143,15 @@ pub enum Request<'a> {
     Cursor,
     /// Asks for the counters. Answer: `Stats`.
     Stats,
+    /// Asks for them as OpenMetrics text. Answer: `Metrics`.
+    Metrics,
 }
 
 impl Request<'_> {
     /// Whether it may be asked of another hub when the one that was asked has ended without an answer: nothing of it is left.
     #[must_use]
     pub fn may_be_repeated(&self) -> bool {
-        matches!(self, Self::Attach { .. } | Self::Cursor | Self::Stats)
+        matches!(self, Self::Attach { .. } | Self::Cursor | Self::Stats | Self::Metrics)
     }
 }
 
@@ -314,6 +316,11 @@ pub enum Reply<'a> {
     Stats {
         /// A JSON object.
         json: &'a str,
+    },
+    /// The counters, for Prometheus.
+    Metrics {
+        /// OpenMetrics 1.0.0.
+        text: &'a str,
     },
     /// The request was not done.
     Error {

@@ -1,4 +1,4 @@
-//! `sse_cursor()` and `sse_stats()`.
+//! `sse_cursor()`, `sse_stats()` and `sse_metrics()`.
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::builders::ModuleBuilder;
@@ -13,7 +13,8 @@ use crate::{spawn, zend};
 
 /// Adds the functions to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
-    module.function(wrap_function!(sse_cursor)).function(wrap_function!(sse_stats))
+    let module = module.function(wrap_function!(sse_cursor)).function(wrap_function!(sse_stats));
+    module.function(wrap_function!(sse_metrics))
 }
 
 /// The id of the newest event. See stubs/sse.stub.php.
@@ -36,6 +37,19 @@ pub fn sse_cursor() -> PhpResult<String> {
 #[php_function]
 pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
     settle(stats().map(Counters)).map(|counters| counters.0)
+}
+
+/// The hub's counters for Prometheus. See stubs/sse.stub.php.
+///
+/// # Errors
+/// `SseUnavailable`.
+#[php_function]
+pub fn sse_metrics() -> PhpResult<String> {
+    let text = spawn::call(&Request::Metrics, None, |reply| match reply {
+        Reply::Metrics { text } => Ok(text.to_owned()),
+        other => Err(ClientError::Protocol(format!("{other:?} to a question for the metrics"))),
+    })?;
+    Ok(text)
 }
 
 /// With an empty array in place of counters that nobody looks at.

@@ -7,7 +7,7 @@ sse.idle_exit=5
 sse.spawn=off
 --FILE--
 <?php
-foreach ([fn () => sse_publish('a', 'x'), fn () => sse_cursor(), fn () => sse_stats(), fn () => sse_stream('a'),
+foreach ([fn () => sse_publish('a', 'x'), fn () => sse_cursor(), fn () => sse_stats(), fn () => sse_metrics(), fn () => sse_stream('a'),
     fn () => new SseSubscription('a')] as $call) {
     try {
         $call();
@@ -19,6 +19,7 @@ foreach ([fn () => sse_publish('a', 'x'), fn () => sse_cursor(), fn () => sse_st
 var_dump(SseTrigger::push('a'));
 ?>
 --EXPECTF--
+no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'

@@ -3,10 +3,25 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Longest time that is told apart, in microseconds.
 const LONGEST: u64 = 600_000_000;
+
+/// Bounds that renders are counted between, in microseconds, and how they are written: in seconds.
+const BOUNDS: [(u64, &str); 11] = [
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (100_000, "0.1"),
+    (500_000, "0.5"),
+    (2_500_000, "2.5"),
+    (10_000_000, "10"),
+    (u64::MAX, "inf"),
+];
 
 /// Counters, and how long renders took.
 #[derive(Debug)]
@@ -24,6 +39,9 @@ pub(crate) struct Figures {
     /// Streams ended because their script no longer allowed them.
     pub(crate) denied: u64,
     took: Option<Histogram<u64>>,
+    /// The same by [`BOUNDS`], and all of it together.
+    buckets: [u64; BOUNDS.len()],
+    sum: Duration,
 }
 
 impl Figures {
@@ -31,15 +49,28 @@ impl Figures {
     pub(crate) fn new() -> Self {
         // The bounds are valid ones, so this doesn't fail; without it there would only be no percentiles.
         let took = Histogram::new_with_bounds(1, LONGEST, 2).ok();
-        Self { done: 0, coalesced: 0, unchanged: 0, failed: 0, timed_out: 0, denied: 0, took }
+        Self {
+            done: 0,
+            coalesced: 0,
+            unchanged: 0,
+            failed: 0,
+            timed_out: 0,
+            denied: 0,
+            took,
+            buckets: [0; BOUNDS.len()],
+            sum: Duration::ZERO,
+        }
     }
 
     /// An output was taken, this long after its request was sent.
     pub(crate) fn rendered(&mut self, took: Duration) {
         self.done += 1;
+        let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST);
         if let Some(histogram) = &mut self.took {
-            histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(LONGEST));
+            histogram.saturating_record(micros);
         }
+        self.buckets[BOUNDS.partition_point(|(bound, _)| *bound < micros)] += 1;
+        self.sum += took;
     }
 
     /// For `sse_stats()`.
@@ -49,6 +80,8 @@ impl Figures {
             #[allow(clippy::cast_precision_loss)]
             Some(histogram.value_at_quantile(of) as f64 / 1000.0)
         };
+        let buckets: Map<String, Value> =
+            BOUNDS.iter().zip(self.buckets).map(|((_, name), count)| ((*name).into(), count.into())).collect();
         json!({
             "streams": streams,
             "queued": queued,
@@ -61,6 +94,7 @@ impl Figures {
             "denied": self.denied,
             "p50_ms": percentile(0.5),
             "p99_ms": percentile(0.99),
+            "seconds": { "sum": self.sum.as_secs_f64(), "buckets": buckets },
         })
     }
 }

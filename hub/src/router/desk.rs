@@ -18,6 +18,7 @@ use crate::inbox::Incoming;
 use crate::keeper::{Keeper, Kept, News, Ticket};
 use crate::render::{Known, Output, Renders, Replayed};
 use crate::router::Of;
+use crate::router::metrics;
 use crate::router::nudges::Nudges;
 use crate::router::peer::Session;
 use crate::router::report;
@@ -209,7 +210,8 @@ impl Desk {
                 };
                 session.reply(&Reply::Cursor { id });
             }
-            Request::Stats => session.reply(&Reply::Stats { json: &report::report(self) }),
+            Request::Stats => session.reply(&Reply::Stats { json: &report::report(self).to_string() }),
+            Request::Metrics => session.reply(&Reply::Metrics { text: &metrics::text(report::report(self)) }),
         }
     }
 

@@ -8,8 +8,9 @@ use crate::stats::{Ended, ShardStats};
 use crate::udp::UdpStats;
 use crate::wire::VERSION;
 
-/// A JSON object. Its keys are a public interface: they may become more, but stay what they are.
-pub(crate) fn report(desk: &Desk) -> String {
+/// A JSON object. Its keys are a public interface: they may become more, but stay what they are. Each needs a line in
+/// [`metrics`](super::metrics), stubs/sse.stub.php and README.md.
+pub(crate) fn report(desk: &Desk) -> Value {
     let counts = &desk.counts;
     let opened = desk.sum(|stats| stats.opened.get());
     let ended_held = desk.sum(|stats| stats.ended_held.get());
@@ -22,6 +23,7 @@ pub(crate) fn report(desk: &Desk) -> String {
         "version": VERSION,
         "pid": std::process::id(),
         "uptime": desk.started.elapsed().as_secs(),
+        "resident_bytes": resident().unwrap_or_default(),
         "shards": desk.shards.len(),
         "peers": desk.peers,
         "streams": {
@@ -58,7 +60,13 @@ pub(crate) fn report(desk: &Desk) -> String {
             "dropped": udp.dropped,
         },
     })
-    .to_string()
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 fn history(desk: &Desk) -> Value {

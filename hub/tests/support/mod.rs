@@ -291,6 +291,14 @@ pub fn stats(client: &mut Client) -> Value {
 
 /// Attaches without a heartbeat and with `retry` milliseconds. The test's own descriptor is closed.
 #[allow(clippy::needless_pass_by_value, reason = "the hub's descriptor shall be the only one")]
+/// The hub's metrics, as lines.
+pub fn metrics(client: &mut Client) -> Vec<String> {
+    match client.call(&Request::Metrics, None, PATIENCE) {
+        Ok(Reply::Metrics { text }) => text.lines().map(str::to_owned).collect(),
+        other => panic!("no metrics: {other:?}"),
+    }
+}
+
 pub fn attach(client: &mut Client, socket: OwnedFd, patterns: &[&str], retry: u32) -> Result<u64, ClientError> {
     let request =
         Request::Attach { patterns: patterns.to_vec(), heartbeat: 0, retry, last_event_id: None, replay: None };
