@@ -234,7 +234,6 @@ impl Shard {
         self.watch(key, &patterns);
         self.known.insert(id, key);
         self.write(key, |stream, _| stream.preload(missed));
-        debug!(stream = id, "attached");
     }
 
     fn watch(&mut self, key: u32, patterns: &[Box<str>]) {
@@ -381,11 +380,12 @@ impl Shard {
         if why == Ended::Slow {
             info!(
                 stream = stream.id,
+                why = why.name(),
                 queued = stream.queued(),
-                "the client reads too slowly; closed (sse.stream_buffer)"
+                "ended: the client reads too slowly (sse.stream_buffer)"
             );
         } else {
-            debug!(stream = stream.id, why = why.name(), "ended");
+            info!(stream = stream.id, why = why.name(), "ended");
         }
         if self.streams.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.

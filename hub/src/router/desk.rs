@@ -8,7 +8,7 @@ use std::{io, mem};
 use crossbeam_channel::Receiver;
 use mio::Waker;
 use rustix::net::SocketType;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
@@ -16,6 +16,7 @@ use crate::history::History;
 use crate::id::{Id, IdClock};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, Kept, News, Ticket};
+use crate::log;
 use crate::render::{Known, Output, Renders, Replayed};
 use crate::router::Of;
 use crate::router::metrics;
@@ -306,6 +307,12 @@ impl Desk {
         // In the same turn as the stream begins to watch: what comes later it gets itself.
         let since = last_event_id.filter(|_| !forwarded.is_empty());
         let missed = since.map(|id| self.history.missed(forwarded, id, Instant::now())).unwrap_or_default();
+        let script = replay.as_ref().map(|(_, replay)| replay.request.script);
+        info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
+        if missed.gap.is_some() {
+            let oldest = missed.events.first().map(|event| log::shown(event.id()));
+            info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
+        }
         let attach = Attach { id, socket, patterns: watched, heartbeat, retry, missed, followed };
         self.shard(id).send(Command::Attach(attach));
         let rendered = replay.is_some_and(|(listener, replay)| self.renders.attach(id, listener, &replay, &patterns));

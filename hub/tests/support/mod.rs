@@ -291,6 +291,18 @@ pub fn stats(client: &mut Client) -> Value {
 
 /// Attaches without a heartbeat and with `retry` milliseconds. The test's own descriptor is closed.
 #[allow(clippy::needless_pass_by_value, reason = "the hub's descriptor shall be the only one")]
+/// Reads a request's head, as the server that gets it.
+pub fn http_head(socket: &mut TcpStream) -> String {
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).expect("the rest of the head");
+        bytes.extend(byte);
+    }
+    String::from_utf8(bytes).expect("text")
+}
+
 /// The hub's metrics, as lines.
 pub fn metrics(client: &mut Client) -> Vec<String> {
     match client.call(&Request::Metrics, None, PATIENCE) {
