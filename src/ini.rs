@@ -13,7 +13,7 @@ use sse_hub::topic_map::TopicMap;
 use crate::zend;
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<30> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<31> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -37,6 +37,7 @@ static SETTINGS: IniEntryDefs<30> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
     IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
     IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
+    IniEntryDef::new(c"sse.render_bytes", c"64M", SYSTEM),
     IniEntryDef::new(c"sse.render_timeout", c"30", SYSTEM),
     IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),
     IniEntryDef::new(c"sse.log", c"", SYSTEM),
@@ -202,6 +203,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         )?),
         history_bytes: size(c"sse.history_bytes", 1 << 16, 1 << 40)?,
         render_concurrency: size(c"sse.render_concurrency", 1, 256)?,
+        render_bytes: size(c"sse.render_bytes", 1 << 16, 1 << 40)?,
         render_timeout: Duration::from_secs(config::number(
             "sse.render_timeout",
             zend::ini(c"sse.render_timeout"),

@@ -42,6 +42,8 @@ pub struct Config {
     pub history_bytes: usize,
     /// Scripts run again for streams at the same time, at most.
     pub render_concurrency: usize,
+    /// Bytes kept for streams whose scripts can be run again: their requests, and what their callbacks are to be told.
+    pub render_bytes: usize,
     /// How long such a run may take.
     pub render_timeout: Duration,
     /// Whether to end with the servers that use it, as a hub does that one of them has started.

@@ -106,6 +106,7 @@ impl Router {
             concurrency: config.render_concurrency,
             timeout: config.render_timeout,
             pending: config.max_message(),
+            bytes: config.render_bytes,
         };
         let registry = registry.try_clone().map_err(HubError::system("waiting for events"))?;
         let renders = Renders::new(limits, Arc::clone(&names), registry);

@@ -24,6 +24,7 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         history_ttl: std::time::Duration::from_secs(60),
         history_bytes: 1 << 20,
         render_concurrency: 2,
+        render_bytes: 1 << 20,
         render_timeout: std::time::Duration::from_secs(30),
         follow_owners: true,
         idle_exit: None,

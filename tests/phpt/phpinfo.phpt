@@ -17,5 +17,5 @@ echo preg_match('/^Hub => .*\.sock$/m', $text), preg_match('/^Streams of this SA
 ?>
 --EXPECT--
 sse support => enabled
-29 settings, not shown: none
+30 settings, not shown: none
 11

@@ -38,6 +38,8 @@ pub(crate) struct Figures {
     pub(crate) timed_out: u64,
     /// Streams ended because their script no longer allowed them.
     pub(crate) denied: u64,
+    /// Streams left to their workers because too much is kept already.
+    pub(crate) refused: u64,
     took: Option<Histogram<u64>>,
     /// The same by [`BOUNDS`], and all of it together.
     buckets: [u64; BOUNDS.len()],
@@ -56,6 +58,7 @@ impl Figures {
             failed: 0,
             timed_out: 0,
             denied: 0,
+            refused: 0,
             took,
             buckets: [0; BOUNDS.len()],
             sum: Duration::ZERO,
@@ -74,7 +77,7 @@ impl Figures {
     }
 
     /// For `sse_stats()`.
-    pub(crate) fn report(&self, streams: usize, queued: usize, running: usize) -> Value {
+    pub(crate) fn report(&self, streams: usize, queued: usize, running: usize, bytes: usize) -> Value {
         let percentile = |of: f64| {
             let histogram = self.took.as_ref().filter(|histogram| !histogram.is_empty())?;
             #[allow(clippy::cast_precision_loss)]
@@ -92,6 +95,8 @@ impl Figures {
             "failed": self.failed,
             "timed_out": self.timed_out,
             "denied": self.denied,
+            "refused": self.refused,
+            "bytes": bytes,
             "p50_ms": percentile(0.5),
             "p99_ms": percentile(0.99),
             "seconds": { "sum": self.sum.as_secs_f64(), "buckets": buckets },

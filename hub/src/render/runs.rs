@@ -219,7 +219,7 @@ impl Renders {
         let run = &mut self.exchanges[place].run;
         if let (Some(taken), Some((key, _))) = (run.taken.take(), run.unit) {
             let unit = &mut self.units[key as usize];
-            unit.pending.put_back(taken, self.limits.pending);
+            unit.pending.put_back(taken, self.limits.pending, &self.meter);
             unit.due.get_or_insert(Reason::Retry);
         }
     }

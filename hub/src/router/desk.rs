@@ -293,7 +293,8 @@ impl Desk {
                     .renders
                     .listener(socket.as_fd(), replay.request.protocol)
                     .map_err(|why| (ErrorCode::NoReplay, why))?;
-                Some((listener, replay))
+                let request = self.renders.keep(&replay.request).map_err(|why| (ErrorCode::NoReplay, why))?;
+                Some((listener, request, replay))
             }
             None => None,
         };
@@ -301,13 +302,13 @@ impl Desk {
         let id = self.counts.attached;
         self.pass_nudges();
         // A stream with a callback gets what that returns, not the events themselves.
-        let forwarded = if replay.as_ref().is_some_and(|(_, replay)| replay.render) { &[] } else { &patterns[..] };
+        let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
         let watched = forwarded.iter().copied().map(Box::from).collect();
         let followed = replay.is_some();
         // In the same turn as the stream begins to watch: what comes later it gets itself.
         let since = last_event_id.filter(|_| !forwarded.is_empty());
         let missed = since.map(|id| self.history.missed(forwarded, id, Instant::now())).unwrap_or_default();
-        let script = replay.as_ref().map(|(_, replay)| replay.request.script);
+        let script = replay.as_ref().map(|(.., replay)| replay.request.script);
         info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
         if missed.gap.is_some() {
             let oldest = missed.events.first().map(|event| log::shown(event.id()));
@@ -315,7 +316,8 @@ impl Desk {
         }
         let attach = Attach { id, socket, patterns: watched, heartbeat, retry, missed, followed };
         self.shard(id).send(Command::Attach(attach));
-        let rendered = replay.is_some_and(|(listener, replay)| self.renders.attach(id, listener, &replay, &patterns));
+        let rendered = replay
+            .is_some_and(|(listener, request, replay)| self.renders.attach(id, listener, request, &replay, &patterns));
         self.pass_effects();
         Ok((id, rendered))
     }

@@ -29,6 +29,11 @@ impl Trigger {
         Self { topic: topic.into(), message: message.into_boxed_slice() }
     }
 
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.topic.len() + self.message.len()
+    }
+
     /// The topic; [`ALL`](crate::topic::ALL) for all.
     pub(crate) fn topic(&self) -> &str {
         &self.topic

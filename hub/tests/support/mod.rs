@@ -70,6 +70,7 @@ pub fn config(settings: &Value) -> Config {
         history_ttl: Duration::from_millis(number("history_ttl_ms", 60_000)),
         history_bytes: number("history_bytes", 1 << 20) as usize,
         render_concurrency: number("render_concurrency", 2) as usize,
+        render_bytes: number("render_bytes", 64 << 20) as usize,
         render_timeout: Duration::from_millis(number("render_timeout_ms", 30_000)),
         follow_owners: settings["follow_owners"].as_bool().unwrap_or(true),
         idle_exit: settings["idle_exit_ms"].as_u64().map(Duration::from_millis),
