@@ -24,6 +24,8 @@ pub struct Config {
     pub udp_key: Option<Vec<u8>>,
     /// Streams held at most; 0: what the descriptor limit allows.
     pub max_streams: usize,
+    /// Streams of one client address at most; 0: any number.
+    pub max_streams_per_ip: usize,
     /// Patterns of one stream at most.
     pub max_topics: usize,
     /// Bytes of data of one event at most.

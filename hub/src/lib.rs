@@ -12,6 +12,7 @@ pub mod event;
 pub mod framing;
 pub mod id;
 pub mod inbox;
+pub mod random;
 pub mod socket;
 pub mod sys;
 pub mod topic;

@@ -13,6 +13,7 @@ pub(crate) mod report;
 pub(crate) mod signals;
 pub(crate) mod sparingly;
 pub(crate) mod trust;
+pub(crate) mod visitors;
 
 use std::io;
 use std::net::SocketAddr;
@@ -54,6 +55,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long to leave waiting connections alone when there is no descriptor for them, not even to say so.
 const DOOR_PAUSE: Duration = Duration::from_secs(1);
+
+/// Clients that shall come back within a second, on average, when the hub has ended.
+const RETURNS_A_SECOND: u32 = 500;
 
 /// Longest greeting, in bytes.
 const MAX_GREETING: usize = 1024;
@@ -372,8 +376,11 @@ impl Router {
         self.desk.close_keeper();
         self.learn_news();
         self.desk.pass_nudges();
+        // One that is alone need not wait.
+        let others = u32::try_from(self.desk.streams().saturating_sub(1)).unwrap_or(u32::MAX);
+        let spread = others.saturating_mul(1000 / RETURNS_A_SECOND);
         for shard in &mut self.desk.shards {
-            shard.send(Command::Stop);
+            shard.send(Command::Stop { spread });
             shard.wake();
         }
         for (_, peer) in &mut self.peers {

@@ -15,6 +15,7 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         udp: None,
         udp_key: None,
         max_streams: 0,
+        max_streams_per_ip: 0,
         max_topics: 100,
         max_event_size: 1 << 20,
         stream_buffer: 1 << 20,

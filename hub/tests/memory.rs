@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::{Resource, Rlimit};
 use serde_json::json;
-use sse_hub::wire::{Framing, Reply, Request};
+use sse_hub::wire::{Attach, Framing, Reply, Request};
 use support::{Hub, PATIENCE, commit, publish, read_to_string};
 
 /// Memory of the hub's process that is its own, in KiB.
@@ -36,8 +36,7 @@ fn an_idle_stream_costs_little_and_gives_it_back() {
                 let (near, far) = UnixStream::pair().expect("a pair");
                 let own = format!("user.{number}.changes");
                 let patterns = if own_topics { vec![own.as_str(), "news", "chat.*"] } else { vec!["news"] };
-                let request =
-                    Request::Attach { patterns, heartbeat: 15, retry: 2000, last_event_id: None, replay: None };
+                let request = Request::Attach(Attach { patterns, heartbeat: 15, retry: 2000, ..Default::default() });
                 let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
                     Ok(Reply::Attached { stream, .. }) => stream,
                     other => panic!("not attached: {other:?}"),

@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) names: Arc<Names>,
     /// Wakes the router.
     pub(crate) router: Arc<Waker>,
-    /// Tells the router which followed streams have ended.
+    /// Tells the router which of the streams that it wants to hear of have ended.
     pub(crate) ended: Sender<u64>,
 }
 
