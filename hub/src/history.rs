@@ -339,6 +339,11 @@ impl History {
         patterns.iter().any(of_pattern)
     }
 
+    /// Bytes of all kept events.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> serde_json::Value {
         json!({

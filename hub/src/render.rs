@@ -158,6 +158,11 @@ impl Renders {
         std::mem::take(&mut self.effects)
     }
 
+    /// Bytes kept for all streams.
+    pub(crate) fn bytes(&self) -> usize {
+        self.meter.used()
+    }
+
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
         let queued = self.queue.len() + self.listeners.iter().map(|listener| listener.parked.len()).sum::<usize>();

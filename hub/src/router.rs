@@ -5,6 +5,7 @@
 
 pub(crate) mod desk;
 pub(crate) mod door;
+pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod nudges;
 pub(crate) mod owners;
@@ -32,6 +33,7 @@ use crate::keeper::Ticket;
 use crate::render::{self, Renders};
 use crate::router::desk::Desk;
 use crate::router::door::{Door, Knock};
+use crate::router::memory::Memory;
 use crate::router::owners::Owners;
 use crate::router::peer::{Peer, Read};
 use crate::router::signals::Signals;
@@ -83,6 +85,7 @@ pub(crate) struct Router {
     next_check: Instant,
     /// Since when nobody needs this hub.
     idle_since: Option<Instant>,
+    memory: Memory,
     scratch: Box<[u8]>,
 }
 
@@ -129,6 +132,7 @@ impl Router {
             signalled: false,
             next_check: Instant::now() + CHECK_INTERVAL,
             idle_since: Some(Instant::now()),
+            memory: Memory::default(),
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
         })
     }
@@ -198,6 +202,7 @@ impl Router {
         self.desk.wake_shards();
         self.answer(answered);
         self.answer(served);
+        self.memory.note(self.desk.kept());
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
@@ -331,6 +336,7 @@ impl Router {
         if now >= self.next_check {
             self.next_check = now + CHECK_INTERVAL;
             self.desk.expire(now);
+            self.memory.settle(self.desk.kept());
             if !self.door.is_still_there() {
                 return Some("its socket file is gone or another one's");
             }

@@ -38,6 +38,9 @@ use crate::wire::{self, ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, Who
 /// Descriptors that streams leave for everything else: PHP processes, shards, files.
 const DESCRIPTORS_KEPT: usize = 128;
 
+/// What an idle stream takes, in bytes, about.
+const STREAM: u64 = 256;
+
 /// Of a lifetime, this part is random, so that streams that began together don't end together.
 const LIFETIME_SPREAD: u32 = 10;
 
@@ -600,6 +603,12 @@ impl Desk {
     pub(crate) fn streams(&self) -> u64 {
         let ended: u64 = self.shards.iter().map(|shard| shard.stats().ended_all()).sum();
         self.counts.attached.saturating_sub(ended)
+    }
+
+    /// About how many bytes are kept for readers, now or later.
+    pub(crate) fn kept(&self) -> usize {
+        let queued = self.sum(|stats| stats.queued_bytes.get()) + self.streams() * STREAM;
+        self.history.bytes() + self.renders.bytes() + usize::try_from(queued).unwrap_or(usize::MAX)
     }
 
     /// Whether requests should wait because a shard has more to do than it should.
