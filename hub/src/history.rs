@@ -9,6 +9,8 @@
 
 pub(crate) mod disk;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod trial;
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
