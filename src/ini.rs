@@ -13,7 +13,7 @@ use sse_hub::topic_map::TopicMap;
 use crate::zend;
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<35> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -40,6 +40,9 @@ static SETTINGS: IniEntryDefs<35> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.history_events", c"1000", SYSTEM),
     IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
     IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
+    IniEntryDef { displayer: Some(show_bus), ..IniEntryDef::new(c"sse.bus", c"", SYSTEM) },
+    IniEntryDef::new(c"sse.bus_outage", c"wait", SYSTEM),
+    IniEntryDef::new(c"sse.bus_queue", c"16M", SYSTEM),
     IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
     IniEntryDef::new(c"sse.render_bytes", c"64M", SYSTEM),
     IniEntryDef::new(c"sse.render_timeout", c"30", SYSTEM),
@@ -231,6 +234,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         history_events: if keep == Keep::Off { 0 } else { size(c"sse.history_events", 1, 10_000_000)? },
         history_fsync: config::boolean("sse.history_fsync", zend::ini(c"sse.history_fsync"))?,
         history_file: if let Keep::Sqlite(path) = keep { Some(path) } else { None },
+        bus: bus(&keep)?,
         history_ttl: Duration::from_secs(config::number(
             "sse.history_ttl",
             zend::ini(c"sse.history_ttl"),
@@ -252,6 +256,15 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         log_level: config::log_level(zend::ini(c"sse.log_level"))?,
         shards: 0,
     })
+}
+
+/// Which Redis the hub shares its events by.
+fn bus(keep: &Keep) -> Result<Option<Bus>, ConfigError> {
+    let address = BusAddress::parse(zend::ini(c"sse.bus"), zend::ini(c"sse.namespace"))?;
+    let Some(address) = address else { return Ok(None) };
+    config::bus_history(zend::ini(c"sse.history"), keep)?;
+    let wait = config::bus_outage(zend::ini(c"sse.bus_outage"))?;
+    Ok(Some(Bus { address, wait, queue: size(c"sse.bus_queue", 1 << 16, 1 << 40)? }))
 }
 
 fn small(name: &'static CStr, max: u32) -> Result<u32, ConfigError> {

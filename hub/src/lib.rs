@@ -21,6 +21,7 @@ pub mod udp;
 pub mod upstream;
 pub mod wire;
 
+mod bus;
 #[cfg(not(fuzzing))]
 mod history;
 #[cfg(fuzzing)]
@@ -37,4 +38,5 @@ mod stream;
 mod testing;
 mod timer;
 
+pub use bus::address::{Address as BusAddress, masked as masked_bus_address};
 pub use run::{HubError, check, run};

@@ -51,6 +51,7 @@ pub(crate) fn report(desk: &Desk) -> Value {
         "delivered_bytes": desk.sum(|stats| stats.delivered_bytes.get()),
         "heartbeats": desk.sum(|stats| stats.heartbeats.get()),
         "history": history(desk),
+        "bus": if let Keeper::Bus(bus) = &desk.keeper { bus.report() } else { Value::Null },
         "renders": desk.renders.report(),
         "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
         "udp": {

@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Event(Arc<Event>),
     /// Tell that a topic changed.
     Trigger(Arc<Trigger>),
+    /// Tell all streams that events are missing, by this event.
+    Gap(Arc<[u8]>),
     /// End all streams, and yourself.
     Stop {
         /// Milliseconds over which their clients' return is spread.

@@ -1,0 +1,57 @@
+//! The waits between attempts to reach Redis.
+
+use std::time::Duration;
+
+/// The first one, about.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest one, about.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// Waits that grow from one attempt to the next.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    attempts: u32,
+}
+
+impl Pause {
+    /// The next wait: between half and three halves of what it would be, as many hubs may have lost the same Redis.
+    pub(super) fn next(&mut self) -> Duration {
+        let whole = (FIRST * (1 << self.attempts.min(10))).min(LONGEST);
+        self.attempts += 1;
+        whole / 2 + whole * (random() % 1024) as u32 / 1024
+    }
+
+    /// It has worked.
+    pub(super) fn over(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+/// A random number.
+pub(super) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // Without a source of randomness hubs are still told apart by their numbers and the time.
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
+        return crate::id::now_ms() ^ (u64::from(std::process::id()) << 40);
+    }
+    u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_stay_short() {
+        let mut pause = Pause::default();
+        assert!(pause.next() < FIRST * 3 / 2);
+        for _ in 0..20 {
+            pause.next();
+        }
+        let long = pause.next();
+        assert!(long >= LONGEST / 2 && long < LONGEST * 3 / 2);
+        pause.over();
+        assert!(pause.next() < FIRST * 3 / 2);
+    }
+}
