@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
-use sse_hub::config::{self, Config, ConfigError, Keep, PublishMode};
+use sse_hub::BusAddress;
+use sse_hub::config::{self, Bus, Config, ConfigError, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
-use crate::zend;
+use crate::{info, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
 static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
@@ -40,7 +41,7 @@ static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.history_events", c"1000", SYSTEM),
     IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
     IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
-    IniEntryDef { displayer: Some(show_bus), ..IniEntryDef::new(c"sse.bus", c"", SYSTEM) },
+    IniEntryDef { displayer: Some(info::show_bus), ..IniEntryDef::new(c"sse.bus", c"", SYSTEM) },
     IniEntryDef::new(c"sse.bus_outage", c"wait", SYSTEM),
     IniEntryDef::new(c"sse.bus_queue", c"16M", SYSTEM),
     IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
@@ -233,8 +234,8 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
         history_events: if keep == Keep::Off { 0 } else { size(c"sse.history_events", 1, 10_000_000)? },
         history_fsync: config::boolean("sse.history_fsync", zend::ini(c"sse.history_fsync"))?,
-        history_file: if let Keep::Sqlite(path) = keep { Some(path) } else { None },
         bus: bus(&keep)?,
+        history_file: if let Keep::Sqlite(path) = keep { Some(path) } else { None },
         history_ttl: Duration::from_secs(config::number(
             "sse.history_ttl",
             zend::ini(c"sse.history_ttl"),

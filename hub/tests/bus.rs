@@ -35,7 +35,14 @@ fn cursor(hub: &Hub) -> String {
 
 /// Publishes and gives the id.
 fn give(hub: &Hub, topic: &str, data: &str) -> String {
-    let request = Request::Publish { topics: vec![topic], name: None, id: None, retry: None, data: data.as_bytes(), answer: true };
+    let request = Request::Publish {
+        topics: vec![topic],
+        name: None,
+        id: None,
+        retry: None,
+        data: data.as_bytes(),
+        answer: true,
+    };
     match hub.client().call(&request, None, PATIENCE) {
         Ok(Reply::Published { id }) => id.into(),
         other => panic!("not published: {other:?}"),
@@ -75,8 +82,14 @@ fn what_is_published_to_one_hub_is_delivered_by_all() {
     let entries: Vec<(String, Vec<String>)> = redis.call("XRANGE sse - +");
     assert_eq!(entries[0].0, id);
     assert_eq!(entries[0].1[..4], ["topic", "t", "data", "one\ntwo"]);
-    let request =
-        Request::Publish { topics: vec!["t", "u"], name: Some("n"), id: Some("own"), retry: Some(7), data: b"x", answer: true };
+    let request = Request::Publish {
+        topics: vec!["t", "u"],
+        name: Some("n"),
+        id: Some("own"),
+        retry: Some(7),
+        data: b"x",
+        answer: true,
+    };
     b.client().call(&request, None, PATIENCE).expect("published");
     for reader in &mut readers {
         reader.expect(b"id: own\nevent: n\nretry: 7\ndata: x\n\n");
@@ -118,7 +131,8 @@ fn the_order_is_the_same_everywhere() {
                         name: None,
                         id: None,
                         retry: None,
-                        data: data.as_bytes(), answer: true,
+                        data: data.as_bytes(),
+                        answer: true,
                     };
                     let Ok(Reply::Published { id }) = client.call(&request, None, PATIENCE) else {
                         panic!("not taken")

@@ -27,7 +27,6 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait for a hub that is too busy to accept.
 pub const BRIEFLY: Duration = Duration::from_secs(2);
 
-#[allow(dead_code)]
 pub mod redis;
 
 const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
