@@ -3,70 +3,14 @@
 mod support;
 
 use std::collections::HashSet;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sse_hub::id::Id;
 use sse_hub::wire::{Framing, Reply, Request};
+use support::bus::{cursor, event, give, hub, on, resumed};
 use support::redis::Redis;
-use support::{Hub, PATIENCE, Reader, commit, publish, trigger};
-
-/// A hub on this Redis.
-fn hub(redis: &Redis) -> Hub {
-    on(&redis.url(""), json!({}))
-}
-
-fn on(url: &str, more: Value) -> Hub {
-    let mut settings = json!({ "bus": url, "history_events": 1000 });
-    settings.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-    let hub = Hub::with(settings);
-    hub.until("the bus is there", |stats| stats["bus"]["state"] == "connected");
-    hub
-}
-
-fn cursor(hub: &Hub) -> String {
-    match hub.client().call(&Request::Cursor, None, PATIENCE) {
-        Ok(Reply::Cursor { id }) => id.into(),
-        other => panic!("no cursor: {other:?}"),
-    }
-}
-
-/// Publishes and gives the id.
-fn give(hub: &Hub, topic: &str, data: &str) -> String {
-    let request = Request::Publish {
-        topics: vec![topic],
-        name: None,
-        id: None,
-        retry: None,
-        data: data.as_bytes(),
-        answer: true,
-    };
-    match hub.client().call(&request, None, PATIENCE) {
-        Ok(Reply::Published { id }) => id.into(),
-        other => panic!("not published: {other:?}"),
-    }
-}
-
-fn resumed(hub: &Hub, topic: &str, last_event_id: &str) -> Reader {
-    let mut client = hub.client();
-    let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach {
-        patterns: vec![topic],
-        heartbeat: 0,
-        retry: 0,
-        last_event_id: Some(last_event_id),
-        replay: None,
-    };
-    let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
-        Ok(Reply::Attached { stream, .. }) => stream,
-        other => panic!("not attached: {other:?}"),
-    };
-    drop(near);
-    commit(&client, stream, Framing::Message);
-    Reader::new(far, stream, client)
-}
+use support::{Hub, PATIENCE, Reader, publish, trigger};
 
 #[test]
 fn what_is_published_to_one_hub_is_delivered_by_all() {
@@ -264,8 +208,7 @@ fn what_redis_refuses_is_told_to_the_publisher() {
     let redis = Redis::new();
     let hub = hub(&redis);
     let _: String = redis.call("CONFIG SET maxmemory 1");
-    let request = Request::Publish { topics: vec!["t"], name: None, id: None, retry: None, data: b"x", answer: true };
-    let error = support::text(hub.client().call(&request, None, PATIENCE));
+    let error = support::text(hub.client().call(&event("t", "x"), None, PATIENCE));
     assert!(error.contains("Redis has refused the event: OOM"), "{error}");
     let _: String = redis.call("CONFIG SET maxmemory 0");
     give(&hub, "t", "x");

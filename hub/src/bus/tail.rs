@@ -133,7 +133,7 @@ impl Tail<'_> {
             if let Verdict::Gap(_) = look.judge(true, self.position, self.ordinal) {
                 self.obey(Verdict::Gap(self.position), &look);
             }
-            self.ordinal = look.added;
+            self.ordinal = look.ordinal(self.position);
         }
         Ok(())
     }

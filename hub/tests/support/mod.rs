@@ -27,6 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait for a hub that is too busy to accept.
 pub const BRIEFLY: Duration = Duration::from_secs(2);
 
+pub mod bus;
 pub mod redis;
 
 const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";

@@ -1,10 +1,12 @@
 //! Real Redis servers for the tests, each in a temporary folder, that end with their tests.
 
 use std::fmt::Write;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use redis::{Connection, FromRedisValue, cmd};
 use rustix::process::{Pid, Signal};
@@ -132,4 +134,57 @@ fn start(folder: &Path, port: u16, options: &[String]) -> Child {
         });
     }
     command.spawn().expect("redis-server is installed (tools/setup test)")
+}
+
+/// What stands before servers where one takes over from another: a port whose connections go to the server of the moment.
+pub struct Door {
+    pub port: u16,
+    inner: Arc<Mutex<Inside>>,
+}
+
+#[derive(Default)]
+struct Inside {
+    target: u16,
+    open: Vec<TcpStream>,
+}
+
+impl Door {
+    /// One to this port.
+    pub fn to(target: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let inner = Arc::new(Mutex::new(Inside { target, open: Vec::new() }));
+        let shared = Arc::clone(&inner);
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                let Ok(near) = near else { return };
+                let mut inside = shared.lock().expect("no panic");
+                // A target that isn't there refuses, as it would without a door.
+                let Ok(far) = TcpStream::connect(("127.0.0.1", inside.target)) else { continue };
+                let copy = |socket: &TcpStream| socket.try_clone().expect("a descriptor");
+                inside.open.extend([copy(&near), copy(&far)]);
+                for (mut from, mut to) in [(copy(&near), copy(&far)), (far, near)] {
+                    thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = from.shutdown(Shutdown::Both);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { port, inner }
+    }
+
+    /// From now on it leads to this port.
+    pub fn lead_to(&self, target: u16) {
+        let mut inside = self.inner.lock().expect("no panic");
+        inside.target = target;
+        for socket in inside.open.drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub fn url(&self, parameters: &str) -> String {
+        format!("redis://127.0.0.1:{}/0?{parameters}", self.port)
+    }
 }
