@@ -67,7 +67,7 @@ struct Context {
     /// How much is loaded at first.
     history: Limits,
     refused: Mutex<Sparingly>,
-    failed: Mutex<Sparingly>,
+    complaints: Mutex<Sparingly>,
 }
 
 impl Bus {
@@ -89,18 +89,20 @@ impl Bus {
             limits: entry::Limits { event_size: config.max_event_size, topics: config.max_topics },
             history,
             refused: Mutex::default(),
-            failed: Mutex::default(),
+            complaints: Mutex::default(),
         });
         let (alive, threads) = crossbeam_channel::bounded(0);
-        let jobs: [(&str, fn(&Context)); 3] =
-            [("sse-bus-tail", tail::run), ("sse-bus-publish", publisher::run), ("sse-bus-wakes", wakes::run)];
-        for (name, job) in jobs {
+        let start = |name: &str, job: fn(&Context)| {
             let (context, alive) = (Arc::clone(&context), alive.clone());
-            thread::Builder::new().name(name.into()).spawn(move || {
+            let thread = thread::Builder::new().name(name.into()).spawn(move || {
                 job(&context);
                 drop(alive);
-            })?;
-        }
+            });
+            thread.map(drop)
+        };
+        start("sse-bus-tail", tail::run)?;
+        start("sse-bus-publish", publisher::run)?;
+        start("sse-bus-wakes", wakes::run)?;
         Ok(Self { context, threads })
     }
 
@@ -168,13 +170,18 @@ impl Context {
         let deaf = tickets.iter().filter(|ticket| ticket.is_none()).count();
         if deaf > 0 {
             // They are gone, or have not asked.
-            let mut lines = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(kept_back) = lines.due(Instant::now()) {
-                warn!(events = deaf, reason, before = kept_back, "events were not published, or that isn't known");
-            }
+            self.complain(deaf, reason);
         }
         let tickets = tickets.into_iter().flatten().collect();
         self.tell(News::Failed { tickets, reason: format!("sse.bus: {reason}") });
+    }
+
+    /// Something was not sent, and nobody else hears of it.
+    fn complain(&self, count: usize, reason: &str) {
+        let mut lines = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept_back) = lines.due(Instant::now()) {
+            warn!(count, reason, before = kept_back, "what was to be sent over the bus was not, or that isn't known");
+        }
     }
 
     /// An entry is no event.

@@ -143,6 +143,7 @@ fn event(id: Id, fields: &[&[u8]], origin: &mut Option<Origin>, limits: Limits) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const LIMITS: Limits = Limits { event_size: 10, topics: 2 };
 
@@ -195,6 +196,27 @@ mod tests {
         ] {
             let problem = read_one(fields).event.expect_err("no event");
             assert!(problem.contains(said), "{problem}");
+        }
+    }
+
+    proptest! {
+        /// Attack: a server that answers with anything.
+        #[test]
+        fn no_answer_can_crash_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200), start in 0..4_usize) {
+            let start: &[u8] = [&b""[..], b"*1\r\n*2\r\n$3\r\n5-1\r\n", b"*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n", b"*1\r\n*2\r\n"][start];
+            if let Ok(value) = redis::parse_redis_value(&[start, &bytes].concat()) {
+                let _ = (entries(&value, LIMITS), of_stream(&value), id(&value), text(&value));
+            }
+        }
+
+        #[test]
+        fn no_fields_can_crash_the_reader(
+            fields in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..9),
+            names in proptest::collection::vec(0..7_usize, 9),
+        ) {
+            let known = ["topic", "data", "event", "id", "retry", "hub", ""];
+            let fields: Vec<_> = fields.iter().zip(names).map(|(value, name)| (known[name], &value[..])).collect();
+            let _ = read_one(&fields);
         }
     }
 

@@ -190,7 +190,7 @@ impl Outbox {
     }
 
     /// Puts wakes back that may not have been heard.
-    pub(super) fn wake_again(&self, wakes: Wakes) {
+    pub(super) fn wake_again(&self, wakes: &Wakes) {
         let mut inner = self.inner();
         if wakes.all {
             inner.wakes.add(topic::ALL);

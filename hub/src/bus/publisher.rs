@@ -41,7 +41,7 @@ pub(super) fn run(context: &Context) {
             serve(context, &mut connection, &mut pause)
         }) {
             Ok(()) | Err(BusError::Stopped) => return,
-            Err(BusError::Broken(why) | BusError::Said(why)) => why,
+            Err(error) => error.to_string(),
         };
         context.state.down(Link::Publisher, &context.address, &why);
         let tickets = context.outbox.away(&why);
@@ -58,7 +58,7 @@ fn serve(context: &Context, connection: &mut Connection, pause: &mut Pause) -> R
         if connection.is_closed() {
             // Nothing of it was sent.
             context.outbox.put_back(work.publications);
-            context.outbox.wake_again(work.wakes);
+            context.outbox.wake_again(&work.wakes);
             return Err(BusError::Broken("Redis has closed the connection".into()));
         }
         if work.is_empty() {
@@ -70,7 +70,7 @@ fn serve(context: &Context, connection: &mut Connection, pause: &mut Pause) -> R
         let done = send(context, connection, work, &wakes);
         if done.is_err() {
             // Hearing them twice does no harm.
-            context.outbox.wake_again(wakes);
+            context.outbox.wake_again(&wakes);
         }
         done?;
         pause.over();
@@ -114,7 +114,8 @@ fn send(context: &Context, connection: &mut Connection, work: Work, wakes: &Wake
     for _ in &messages {
         match connection.answer(Instant::now() + PATIENCE) {
             Ok(_) => context.state.wakes_sent.add(1),
-            Err(BusError::Said(reason)) => why = Some(reason),
+            Err(BusError::Said(reason)) if is_for_later(&reason) => why = Some(reason),
+            Err(BusError::Said(reason)) => context.complain(1, &format!("Redis refuses wakes: {reason}")),
             Err(error) => return Err(error),
         }
     }
@@ -137,12 +138,14 @@ fn add(context: &Context, commands: &mut Pipeline, publication: &Publication) {
 fn outcome(answer: Result<Value, BusError>) -> Result<Outcome, BusError> {
     match answer {
         Ok(id) => Ok(Outcome::Taken(entry::text(&id).and_then(Id::parse))),
-        Err(BusError::Said(reason)) => match LATER.iter().any(|code| reason.starts_with(code)) {
-            true => Ok(Outcome::Later(reason)),
-            false => Ok(Outcome::Refused(reason)),
-        },
+        Err(BusError::Said(reason)) if is_for_later(&reason) => Ok(Outcome::Later(reason)),
+        Err(BusError::Said(reason)) => Ok(Outcome::Refused(reason)),
         Err(error) => Err(error),
     }
+}
+
+fn is_for_later(reason: &str) -> bool {
+    LATER.iter().any(|code| reason.starts_with(code))
 }
 
 /// The id of the newest entry.

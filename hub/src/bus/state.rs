@@ -55,7 +55,7 @@ pub(super) enum Link {
 
 const LINKS: usize = 3;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Links {
     up: [bool; LINKS],
     /// Why a link is down; `None`: it is up, or has not been tried yet.
@@ -64,6 +64,12 @@ struct Links {
     since: u64,
     was_up: bool,
     outages: u64,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { up: [false; LINKS], problems: Default::default(), since: now_ms(), was_up: false, outages: 0 }
+    }
 }
 
 impl State {
@@ -93,7 +99,7 @@ impl State {
             links.outages += 1;
             links.was_up = false;
             links.since = now_ms();
-            warn!(bus = %address, reason = why, "Redis can't be reached; streams stay open, and publishing waits or fails (sse.bus_outage)");
+            warn!(bus = %address, reason = why, "the bus is interrupted; streams stay open, and publishing waits or fails (sse.bus_outage)");
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context) {
             .and_then(|mut connection| tail.follow(&mut connection, &mut pause))
         {
             Ok(()) | Err(BusError::Stopped) => return,
-            Err(BusError::Broken(why) | BusError::Said(why)) => why,
+            Err(error) => error.to_string(),
         };
         context.state.down(Link::Tail, &context.address, &why);
         if context.stop.wait(pause.next()) {

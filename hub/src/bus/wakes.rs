@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context) {
             .and_then(|mut connection| listen(context, &mut connection, &mut pause))
         {
             Ok(()) | Err(BusError::Stopped) => return,
-            Err(BusError::Broken(why) | BusError::Said(why)) => why,
+            Err(error) => error.to_string(),
         };
         context.state.down(Link::Wakes, &context.address, &why);
         if context.stop.wait(pause.next()) {

@@ -17,7 +17,9 @@ pub fn hub(redis: &Redis) -> Hub {
 /// A hub on the Redis of this URL, with more settings.
 pub fn on(url: &str, more: Value) -> Hub {
     let mut settings = json!({ "bus": url, "history_events": 1000 });
-    settings.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    if let (Value::Object(settings), Value::Object(more)) = (&mut settings, more) {
+        settings.extend(more);
+    }
     let hub = Hub::with(settings);
     hub.until("the bus is there", |stats| stats["bus"]["state"] == "connected");
     hub

@@ -19,6 +19,7 @@ pub struct Redis {
     child: Child,
     pub folder: TempDir,
     pub port: u16,
+    program: &'static str,
     options: Vec<String>,
 }
 
@@ -29,11 +30,16 @@ impl Redis {
 
     /// One with these options, as on its command line.
     pub fn with(options: &[&str]) -> Self {
+        Self::of("redis-server", options)
+    }
+
+    /// Another program that is the same.
+    pub fn of(program: &'static str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
-        let child = start(folder.path(), port, &options);
-        let redis = Self { child, folder, port, options };
+        let child = start(program, folder.path(), port, &options);
+        let redis = Self { child, folder, port, program, options };
         redis.ready();
         redis
     }
@@ -91,7 +97,7 @@ impl Redis {
 
     /// Starts it again at the same place.
     pub fn restart(&mut self) {
-        self.child = start(self.folder.path(), self.port, &self.options);
+        self.child = start(self.program, self.folder.path(), self.port, &self.options);
         self.ready();
     }
 
@@ -121,8 +127,8 @@ impl Drop for Redis {
     }
 }
 
-fn start(folder: &Path, port: u16, options: &[String]) -> Child {
-    let mut command = Command::new("redis-server");
+fn start(program: &str, folder: &Path, port: u16, options: &[String]) -> Child {
+    let mut command = Command::new(program);
     command.args(["--save", "", "--dir"]).arg(folder).arg("--port").arg(port.to_string());
     command.arg("--unixsocket").arg(folder.join("redis.sock")).args(["--bind", "127.0.0.1", "--logfile", "redis.log"]);
     command.args(options).stdout(Stdio::null()).stdin(Stdio::null());
