@@ -37,6 +37,7 @@ use crate::event::NewEvent;
 use crate::history::Limits;
 use crate::id::Id;
 use crate::keeper::{News, Ticket};
+use crate::random;
 use crate::router::sparingly::Sparingly;
 
 /// How long the hub's end waits for what is under way.
@@ -82,7 +83,7 @@ impl Bus {
         let context = Arc::new(Context {
             address: Arc::new(settings.address.clone()),
             stop: Arc::new(Stop::new()?),
-            outbox: Outbox::new(pause::random(), settings.queue, settings.wait),
+            outbox: Outbox::new(random::number(), settings.queue, settings.wait),
             state: State::default(),
             news,
             router,

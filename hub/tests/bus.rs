@@ -10,7 +10,7 @@ use sse_hub::id::Id;
 use sse_hub::wire::{Framing, Reply, Request};
 use support::bus::{cursor, event, give, hub, on, resumed};
 use support::redis::Redis;
-use support::{Hub, PATIENCE, Reader, publish, trigger};
+use support::{Hub, PATIENCE, Reader, metrics, publish, trigger};
 
 #[test]
 fn what_is_published_to_one_hub_is_delivered_by_all() {
@@ -40,6 +40,10 @@ fn what_is_published_to_one_hub_is_delivered_by_all() {
     }
     let stats = &a.stats()["bus"];
     assert_eq!((&stats["read"], &stats["published"], &stats["gaps"]), (&json!(2), &json!(1), &json!(0)));
+    let lines = metrics(&mut a.client());
+    for line in ["sse_bus_entries_read_total 2", "sse_bus_events_published_total 1", "sse_bus_problem 0"] {
+        assert!(lines.iter().any(|one| one == line), "{line} is not among {lines:#?}");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn problem(url: &str) -> String {
     let hub = Hub::with(json!({ "bus": url, "log": log, "log_level": "trace" }));
     let bus = away(&hub);
     let told = tried(&Hub::with(json!({ "bus": url, "bus_wait": false })), "t", "x");
-    for text in [bus.to_string(), read_to_string(&log), told.unwrap_err()] {
+    for text in [bus.to_string(), read_to_string(&log), told.expect_err("it is away")] {
         assert!(!text.contains("s3cret") && !text.contains("wr0ng"), "{text}");
     }
     bus["problem"].as_str().expect("a problem").into()

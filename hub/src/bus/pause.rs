@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::random;
+
 /// The first one, about.
 const FIRST: Duration = Duration::from_millis(100);
 
@@ -19,23 +21,13 @@ impl Pause {
     pub(super) fn next(&mut self) -> Duration {
         let whole = (FIRST * (1 << self.attempts.min(10))).min(LONGEST);
         self.attempts += 1;
-        whole / 2 + whole * (random() % 1024) as u32 / 1024
+        whole / 2 + whole * random::up_to(1023) / 1024
     }
 
     /// It has worked.
     pub(super) fn over(&mut self) {
         self.attempts = 0;
     }
-}
-
-/// A random number.
-pub(super) fn random() -> u64 {
-    let mut bytes = [0; 8];
-    // Without a source of randomness hubs are still told apart by their numbers and the time.
-    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
-        return crate::id::now_ms() ^ (u64::from(std::process::id()) << 40);
-    }
-    u64::from_ne_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -192,7 +192,7 @@ impl Desk {
     /// What a request has to wait for, if it has to: its reader may have an event that this hub has not read yet.
     fn question(&self, session: &Session, request: &Request<'_>) -> Option<u64> {
         match (&self.keeper, request) {
-            (Keeper::Bus(bus), Request::Attach { last_event_id: Some(id), replay, .. })
+            (Keeper::Bus(bus), Request::Attach(wire::Attach { last_event_id: Some(id), replay, .. }))
                 if session.greeted
                     && self.loaded
                     && !replay.as_ref().is_some_and(|replay| replay.render)

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
-use sse_hub::wire::{Framing, Reply, Request};
+use sse_hub::wire::{Attach, Framing, Reply, Request};
 
 use super::redis::Redis;
 use super::{Hub, PATIENCE, Reader, commit};
@@ -56,13 +56,11 @@ pub fn tried(hub: &Hub, topic: &str, data: &str) -> Result<String, String> {
 pub fn resumed(hub: &Hub, topic: &str, last_event_id: &str) -> Reader {
     let mut client = hub.client();
     let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach {
+    let request = Request::Attach(Attach {
         patterns: vec![topic],
-        heartbeat: 0,
-        retry: 0,
         last_event_id: Some(last_event_id),
-        replay: None,
-    };
+        ..Default::default()
+    });
     let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
         Ok(Reply::Attached { stream, .. }) => stream,
         other => panic!("not attached: {other:?}"),
