@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use mio::Waker;
+use rustix::rand::GetRandomFlags;
 use tracing::warn;
 
 use self::address::Address;
@@ -35,9 +36,8 @@ use self::state::State;
 use crate::config::{Bus as Settings, Config};
 use crate::event::NewEvent;
 use crate::history::Limits;
-use crate::id::Id;
+use crate::id::{Id, now_ms};
 use crate::keeper::{News, Ticket};
-use crate::random;
 use crate::router::sparingly::Sparingly;
 
 /// How long the hub's end waits for what is under way.
@@ -83,7 +83,7 @@ impl Bus {
         let context = Arc::new(Context {
             address: Arc::new(settings.address.clone()),
             stop: Arc::new(Stop::new()?),
-            outbox: Outbox::new(random::number(), settings.queue, settings.wait),
+            outbox: Outbox::new(identity(), settings.queue, settings.wait),
             state: State::default(),
             news,
             router,
@@ -152,6 +152,16 @@ impl Bus {
     pub(crate) fn report(&self) -> serde_json::Value {
         let (waiting, last) = self.context.outbox.figures();
         self.context.state.report(&self.context.address, waiting, last)
+    }
+}
+
+/// A number that no other hub has. The standard library's source of randomness may be a copy of that of another hub, which
+/// was forked from the same process.
+fn identity() -> u64 {
+    let mut bytes = [0; 8];
+    match rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        _ => now_ms() ^ (u64::from(std::process::id()) << 40),
     }
 }
 

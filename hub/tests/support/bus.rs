@@ -56,11 +56,8 @@ pub fn tried(hub: &Hub, topic: &str, data: &str) -> Result<String, String> {
 pub fn resumed(hub: &Hub, topic: &str, last_event_id: &str) -> Reader {
     let mut client = hub.client();
     let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach(Attach {
-        patterns: vec![topic],
-        last_event_id: Some(last_event_id),
-        ..Default::default()
-    });
+    let request =
+        Request::Attach(Attach { patterns: vec![topic], last_event_id: Some(last_event_id), ..Default::default() });
     let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
         Ok(Reply::Attached { stream, .. }) => stream,
         other => panic!("not attached: {other:?}"),
