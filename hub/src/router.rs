@@ -201,12 +201,13 @@ impl Router {
         }
         self.desk.pass_nudges();
         self.desk.wake_shards();
-        self.answer(answered);
-        self.answer(served);
-        self.memory.note(self.desk.kept());
+        // Before the answers, after which an owner may end at any time.
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
+        self.answer(answered);
+        self.answer(served);
+        self.memory.note(self.desk.kept());
     }
 
     /// Delivers the events that are kept now; returns the peers that are owed the answer.
