@@ -1,0 +1,42 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Sse\CrudApi;
+
+use Psr\Http\Message\ResponseInterface;
+use Psr\Http\Message\ServerRequestInterface;
+use Sse\CrudApi;
+use Tqdev\PhpCrudApi\Cache\Cache;
+use Tqdev\PhpCrudApi\Column\ReflectionService;
+use Tqdev\PhpCrudApi\Controller\Responder;
+use Tqdev\PhpCrudApi\Database\GenericDB;
+use Tqdev\PhpCrudApi\Middleware\Router\Router;
+use Tqdev\PhpCrudApi\RequestUtils;
+
+/** A custom controller of PHP-CRUD-API: it has the routes of the streams, and puts the publisher into its place. */
+final class Controller
+{
+    private readonly Live $live;
+
+    public function __construct(
+        Router $router,
+        Responder $responder,
+        GenericDB $db,
+        ReflectionService $reflection,
+        Cache $cache,
+    ) {
+        $bridge = CrudApi::bridge();
+        $this->live = new Live($bridge, $responder);
+        new Publisher($router, $db, $reflection, $bridge);
+        $router->register('GET', '/sse/records/*', [$this, 'stream']);
+        $router->register('GET', '/sse/records/*/*', [$this, 'stream']);
+    }
+
+    public function stream(ServerRequestInterface $request): ResponseInterface
+    {
+        $id = RequestUtils::getPathSegment($request, 4);
+
+        return $this->live->open(RequestUtils::getPathSegment($request, 3), $id === '' ? null : $id);
+    }
+}
