@@ -52,7 +52,7 @@ final class Topic
     /** Whether it can be watched: the extension's own rules, which it tells by an exception. */
     public static function isPattern(string $pattern): bool
     {
-        if ($pattern === '' || strlen($pattern) > self::LONGEST || preg_match('/^[^\s\p{Z}\p{C}]+$/u', $pattern) !== 1) {
+        if ($pattern === '' || strlen($pattern) > self::LONGEST || preg_match('/^[^\s\p{Z}\p{Cc}]+$/Du', $pattern) !== 1) {
             return false;
         }
         $segments = explode('.', $pattern);

@@ -73,7 +73,7 @@ final class Changes
     private function missed(): ?array
     {
         $last = $_SERVER['HTTP_LAST_EVENT_ID'] ?? $_GET['lastEventId'] ?? '';
-        if (!is_string($last) || preg_match('/^\d+-\d+$/', $last) !== 1) {
+        if (!is_string($last) || preg_match('/^\d+-\d+$/D', $last) !== 1) {
             return null;
         }
         // What was kept comes first, in order, and then this wake.

@@ -145,7 +145,7 @@ final class Publisher extends Middleware
      */
     private function storedId(string $table, string $id): string
     {
-        if (preg_match('/^(0|[1-9]\d{0,17})$/', $id) === 1 || !$this->reflection->hasTable($table)) {
+        if (preg_match('/^(0|[1-9]\d{0,17})$/D', $id) === 1 || !$this->reflection->hasTable($table)) {
             return $id;
         }
         // What the client may see of the row doesn't matter to how its key is written.
