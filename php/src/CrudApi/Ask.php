@@ -114,7 +114,7 @@ final class Ask
 
     private function ask(Bridge $bridge, string $table): self
     {
-        $api = Reader::for($this, static fn (): Api => new Api(new Config($bridge->readerSettings())));
+        $api = Reader::for($this, static fn (): Api => new Api(new Config($bridge->full())));
         $this->response = $api->handle($this->request());
         $this->scope = Scope::ofRequest($bridge, $table);
         // A login in the middlewares has opened it; nobody else should wait for it while the stream is open.

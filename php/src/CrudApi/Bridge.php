@@ -11,7 +11,7 @@ use Sse\Topic;
 final class Bridge
 {
     /** What the environment can replace, see Config::getProperty(), and this class changes. */
-    private const REPLACEABLE = ['middlewares', 'controllers', 'customControllers'];
+    private const REPLACEABLE = ['middlewares', 'controllers', 'customControllers', 'cacheType'];
 
     /** @var array<string, mixed> what the site has, without our own */
     private readonly array $site;
@@ -33,20 +33,25 @@ final class Bridge
     public function settings(): array
     {
         if (!self::asksForStream()) {
-            return $this->with(Controller::class);
+            return $this->full();
         }
 
         // It has this one route then, and no middleware: who may watch what, an API of its own is asked for each time, with
         // all that the site has set. So nothing is asked for twice, and no rule meets a path that it doesn't know.
         $plain = array_filter($this->site, static fn ($key): bool => !str_contains((string) $key, '.'), ARRAY_FILTER_USE_KEY);
 
-        return ['middlewares' => '', 'controllers' => '', 'customControllers' => Controller::class] + $plain;
+        // No cache: with a cachePath, the numbers of an API's routes are kept there for all that use it.
+        $only = ['middlewares' => '', 'controllers' => '', 'customControllers' => Controller::class, 'cacheType' => 'NoCache'];
+
+        return $only + $plain;
     }
 
-    /** @return array<string, mixed> for an API that is asked on behalf of this request's client */
-    public function readerSettings(): array
+    /** @return array<string, mixed> all that the site has, and our controller */
+    public function full(): array
     {
-        return $this->with(Reader::class);
+        $controllers = array_filter([$this->site['customControllers'] ?? '', Controller::class]);
+
+        return ['customControllers' => implode(',', $controllers)] + $this->site;
     }
 
     /** The topic of a record, or the pattern of all in a table. */
@@ -61,14 +66,6 @@ final class Bridge
         $secret = array_filter($this->site, static fn ($value): bool => is_scalar($value));
 
         return substr(hash_hmac('sha256', $value, serialize($secret)), 0, 20);
-    }
-
-    /** @return array<string, mixed> */
-    private function with(string $controller): array
-    {
-        $controllers = array_filter([$this->site['customControllers'] ?? '', $controller]);
-
-        return ['customControllers' => implode(',', $controllers)] + $this->site;
     }
 
     /**

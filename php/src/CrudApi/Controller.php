@@ -14,7 +14,10 @@ use Tqdev\PhpCrudApi\Database\GenericDB;
 use Tqdev\PhpCrudApi\Middleware\Router\Router;
 use Tqdev\PhpCrudApi\RequestUtils;
 
-/** A custom controller of PHP-CRUD-API: it has the routes of the streams, and puts the publisher into its place. */
+/**
+ * A custom controller of PHP-CRUD-API: it has the routes of the streams, and adds the publisher to the API, or to one that
+ * is asked by {@see Ask} the reader. The routes are the same in both, since the API keeps their numbers in its cache.
+ */
 final class Controller
 {
     private readonly Live $live;
@@ -28,7 +31,10 @@ final class Controller
     ) {
         $bridge = CrudApi::bridge();
         $this->live = new Live($bridge, $responder);
-        new Publisher($router, $db, $reflection, $bridge);
+        $ask = Reader::asked();
+        $router->load($ask === null
+            ? new Publisher($db, $reflection, $bridge)
+            : new Reader($ask, $responder, $db, $reflection));
         $router->register('GET', '/sse/records/*', [$this, 'stream']);
         $router->register('GET', '/sse/records/*/*', [$this, 'stream']);
     }

@@ -15,7 +15,6 @@ use Tqdev\PhpCrudApi\Column\ReflectionService;
 use Tqdev\PhpCrudApi\Database\GenericDB;
 use Tqdev\PhpCrudApi\Middleware\Base\Middleware;
 use Tqdev\PhpCrudApi\Middleware\Communication\VariableStore;
-use Tqdev\PhpCrudApi\Middleware\Router\Router;
 use Tqdev\PhpCrudApi\RequestUtils;
 
 /**
@@ -31,12 +30,10 @@ final class Publisher extends Middleware
 
     // The parent's constructor wants a name of the settings, which this one doesn't have.
     public function __construct(
-        Router $router,
         private readonly GenericDB $db,
         private readonly ReflectionService $reflection,
         private readonly Bridge $bridge,
     ) {
-        $router->load($this);
     }
 
     public function process(ServerRequestInterface $request, RequestHandlerInterface $next): ResponseInterface

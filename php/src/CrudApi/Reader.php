@@ -7,36 +7,36 @@ namespace Sse\CrudApi;
 use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\ServerRequestInterface;
 use Psr\Http\Server\RequestHandlerInterface;
-use Tqdev\PhpCrudApi\Cache\Cache;
 use Tqdev\PhpCrudApi\Column\ReflectionService;
 use Tqdev\PhpCrudApi\Controller\Responder;
 use Tqdev\PhpCrudApi\Database\GenericDB;
 use Tqdev\PhpCrudApi\Middleware\Base\Middleware;
 use Tqdev\PhpCrudApi\Middleware\Communication\VariableStore;
-use Tqdev\PhpCrudApi\Middleware\Router\Router;
 use Tqdev\PhpCrudApi\Record\ErrorCode;
 use Tqdev\PhpCrudApi\RequestUtils;
 
 /**
- * A custom controller that makes itself the innermost middleware of an API that is asked: there the site's rules have
- * been applied, so it can keep a list to some records, and see which rows the client is kept to.
+ * The innermost middleware of an API that is asked: there the site's rules have been applied, so it can keep a list to some
+ * records, and see which rows the client is kept to.
  */
 final class Reader extends Middleware
 {
     private static ?Ask $ask = null;
 
-    private readonly ?Ask $asked;
-
+    // The parent's constructor wants a name of the settings, which this one doesn't have.
     public function __construct(
-        Router $router,
+        private readonly Ask $asked,
         Responder $responder,
         private readonly GenericDB $db,
         private readonly ReflectionService $reflection,
-        Cache $cache,
     ) {
         $this->responder = $responder;
-        $this->asked = self::$ask;
-        $router->load($this);
+    }
+
+    /** The question that an API is being made for; null for the one that answers the request. */
+    public static function asked(): ?Ask
+    {
+        return self::$ask;
     }
 
     /**
@@ -61,7 +61,7 @@ final class Reader extends Middleware
     public function process(ServerRequestInterface $request, RequestHandlerInterface $next): ResponseInterface
     {
         $table = RequestUtils::getPathSegment($request, 2);
-        if ($this->asked === null || !$this->reflection->hasTable($table)) {
+        if (!$this->reflection->hasTable($table)) {
             return $next->handle($request);
         }
         $reflected = $this->reflection->getTable($table);
