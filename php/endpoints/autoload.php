@@ -2,11 +2,20 @@
 
 declare(strict_types=1);
 
-// Composer's loader: in vendor/php-sse/php-sse/endpoints, or where the library itself is the project. Otherwise the site's
-// own, if it has one already (auto_prepend_file).
-foreach ([dirname(__DIR__, 3) . '/autoload.php', dirname(__DIR__) . '/vendor/autoload.php'] as $file) {
-    if (is_file($file)) {
-        require_once $file;
-        break;
+// Composer's loader, unless the site has loaded it already: that of the site which has this library in vendor/, or of the
+// folder above the document root, for a library that Composer has only linked to.
+if (class_exists(Sse\Endpoint\Endpoint::class)) {
+    return;
+}
+$folders = [dirname(__DIR__, 3), dirname(__DIR__, 4), dirname(__DIR__) . '/vendor'];
+if (($_SERVER['DOCUMENT_ROOT'] ?? '') !== '') {
+    $folders[] = dirname($_SERVER['DOCUMENT_ROOT']) . '/vendor';
+}
+foreach ($folders as $folder) {
+    if (is_file("$folder/autoload.php")) {
+        require_once "$folder/autoload.php";
+        if (class_exists(Sse\Endpoint\Endpoint::class)) {
+            return;
+        }
     }
 }

@@ -8,7 +8,6 @@ use Dotenv\Loader\Resolver;
 use Dotenv\Parser\Parser;
 use Dotenv\Repository\Adapter\ArrayAdapter;
 use Dotenv\Repository\RepositoryBuilder;
-use LogicException;
 use Throwable;
 
 /**
@@ -61,8 +60,8 @@ final class ConfigEndpoint
         try {
             return Answer::json($this->values())->with($origins->headers($request));
         } catch (Throwable $problem) {
-            // A parser's message quotes what it could not parse, so the log gets that of our own only.
-            $said = $problem instanceof LogicException ? $problem->getMessage() : 'can\'t be parsed: ' . $problem::class;
+            // A parser's message quotes what it could not parse, so not even the log gets one that is not our own.
+            $said = $problem instanceof ConfigProblem ? $problem->getMessage() : 'can\'t be read: ' . $problem::class;
             error_log("get_sse_config.php: $this->file $said");
 
             return Answer::error(500, 'The configuration can\'t be read; the server\'s log says why');
@@ -95,12 +94,12 @@ final class ConfigEndpoint
     private function entries(): array
     {
         if (!class_exists(Parser::class)) {
-            throw new LogicException('needs a parser: composer require vlucas/phpdotenv');
+            throw new ConfigProblem('needs a parser: composer require vlucas/phpdotenv');
         }
         $this->refuseDocumentRoot();
         $text = is_file($this->file) ? file_get_contents($this->file) : false;
         if ($text === false) {
-            throw new LogicException('is not there, or can\'t be read by PHP');
+            throw new ConfigProblem('is not there, or can\'t be read by PHP');
         }
         $entries = [];
         foreach ((new Parser())->parse($text) as $entry) {
@@ -116,7 +115,7 @@ final class ConfigEndpoint
         $root = $this->documentRoot === '' ? false : realpath($this->documentRoot);
         $file = realpath($this->file);
         if ($root !== false && $file !== false && str_starts_with($file, "$root/")) {
-            throw new LogicException('is inside the document root, where anybody may ask for it; move it to a folder above');
+            throw new ConfigProblem('is inside the document root, where anybody may ask for it; move it to a folder above');
         }
     }
 }
