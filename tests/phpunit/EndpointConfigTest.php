@@ -117,8 +117,10 @@ final class EndpointConfigTest extends EndpointTestCase
     {
         $names = ['DB_PASSWORD', 'SSE_GRANT_KEY', 'SSE_PUBLIC', '*', '../.apienv', '${DB_PASSWORD}', "\0", '%00', '[]'];
         $requests = [];
-        foreach (['key', 'keys', 'keys[]', 'public', 'SSE_PUBLIC', 'SSE_PUBLIC[]', 'file', 'env', 'debug', 'topics', 'grant',
-            'callback', 'format', '_SERVER[SSE_SITE]', 'GLOBALS[_SERVER]'] as $parameter) {
+        foreach (
+            ['key', 'keys', 'keys[]', 'public', 'SSE_PUBLIC', 'SSE_PUBLIC[]', 'file', 'env', 'debug', 'topics', 'grant',
+            'callback', 'format', '_SERVER[SSE_SITE]', 'GLOBALS[_SERVER]'] as $parameter
+        ) {
             foreach ($names as $name) {
                 $requests[] = ['GET', self::PATH . '?' . rawurlencode($parameter) . '=' . rawurlencode($name), [], ''];
             }
@@ -128,11 +130,13 @@ final class EndpointConfigTest extends EndpointTestCase
                 $requests[] = [$method, self::PATH, [], $method === 'GET' || $method === 'HEAD' ? '' : "SSE_PUBLIC=$name"];
             }
         }
-        foreach (['Cookie' => 'SSE_PUBLIC=DB_PASSWORD', 'SSE-Public' => 'DB_PASSWORD', 'X-SSE-Site' => '/etc/passwd',
+        foreach (
+            ['Cookie' => 'SSE_PUBLIC=DB_PASSWORD', 'SSE-Public' => 'DB_PASSWORD', 'X-SSE-Site' => '/etc/passwd',
             'SSE-Site' => '/etc/passwd', 'DB-Password' => 'x', 'Origin' => 'https://app.example', 'Host' => '${DB_PASSWORD}',
             'Accept' => 'text/html', 'Accept-Language' => '${DB_PASSWORD}', 'Authorization' => 'Bearer x.y',
             'Content-Type' => 'application/json', 'Proxy' => 'http://evil', 'X-Forwarded-Host' => '${DB_PASSWORD}',
-            'Range' => 'bytes=0-99999', 'X-HTTP-Method-Override' => 'TRACE', 'X-User' => 'root'] as $header => $value) {
+            'Range' => 'bytes=0-99999', 'X-HTTP-Method-Override' => 'TRACE', 'X-User' => 'root'] as $header => $value
+        ) {
             $requests[] = ['GET', self::PATH, [$header => $value], ''];
             $requests[] = ['OPTIONS', self::PATH, [$header => $value], ''];
         }
