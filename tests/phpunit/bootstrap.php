@@ -3,11 +3,13 @@
 declare(strict_types=1);
 
 spl_autoload_register(static function (string $class): void {
-    $prefix = 'PhpSse\\Tests\\';
-    if (str_starts_with($class, $prefix)) {
-        $file = __DIR__ . '/' . str_replace('\\', '/', substr($class, strlen($prefix))) . '.php';
-        if (is_file($file)) {
+    $folders = ['PhpSse\\Tests\\Soak\\' => dirname(__DIR__) . '/soak', 'PhpSse\\Tests\\' => __DIR__];
+    foreach ($folders as $prefix => $folder) {
+        $file = $folder . '/' . str_replace('\\', '/', substr($class, strlen($prefix))) . '.php';
+        if (str_starts_with($class, $prefix) && is_file($file)) {
             require $file;
+
+            return;
         }
     }
 });

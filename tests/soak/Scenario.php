@@ -1,0 +1,61 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests\Soak;
+
+/** What runs together, what is done to it, and what may be lost then. */
+final class Scenario
+{
+    /** A gap may be told when a hub has died since: its memory is gone. */
+    public const HUB_DIED = 'hub-died';
+    /** No gap at all. */
+    public const NEVER = 'never';
+
+    /**
+     * @param string $server of the catalogue of servers
+     * @param array<string, int> $actions of the chaos loop, and how often each
+     * @param string $excuse for gaps
+     * @param array<string, string|int> $settings
+     */
+    public function __construct(
+        public readonly string $name,
+        public readonly string $server,
+        public readonly array $actions,
+        public readonly string $excuse,
+        public readonly array $settings = [],
+        public readonly bool $onDisk = false,
+    ) {
+    }
+
+    /** @return array<string, self> */
+    public static function all(): array
+    {
+        $fpm = [
+            'kill-hub' => 4,
+            'kill-worker' => 4,
+            'kill-workers' => 1,
+            'kill-nginx' => 2,
+            'restart-nginx' => 1,
+            'reload-fpm' => 1,
+            'stop-hub' => 3,
+            'stop-worker' => 3,
+            'stop-nginx' => 2,
+            'upgrade' => 2,
+            'upgrade-by-signal' => 2,
+        ];
+        $php = ['kill-hub' => 3, 'stop-hub' => 3, 'stop-worker' => 2, 'restart-php' => 2, 'upgrade' => 2, 'upgrade-by-signal' => 2];
+        $file = ['lock-file' => 2];
+
+        return array_column([
+            // The history is the hub's: what was accepted and not yet delivered dies with it, and so do all older ids. A
+            // gap is told to each reader that comes back from before; without a hub's death there is none.
+            new self('memory', 'nginx-fpm-unix', $fpm, self::HUB_DIED),
+            // What was accepted is in the file: no gap is told, and nothing is lost, whatever dies, and whatever happens
+            // to the disk.
+            new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::NEVER, onDisk: true),
+            // The same; when all of php -S dies, its hub ends in good order, and another begins at once.
+            new self('cli-server', 'php-s-workers', $php + $file, self::NEVER, onDisk: true),
+        ], null, 'name');
+    }
+}
