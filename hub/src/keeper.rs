@@ -45,6 +45,8 @@ pub(crate) enum News {
         /// Why, and what to do.
         reason: String,
     },
+    /// What is in a file that could not be read when the hub began. Nothing could be published until now.
+    Restored(Restored),
     /// There is an event that is newer than the clock.
     Found {
         /// Its stamp.

@@ -14,7 +14,8 @@ use tracing::{debug, info, warn};
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::history::History;
-use crate::id::{Id, IdClock};
+use crate::history::disk::Restored;
+use crate::id::{Id, IdClock, now_ms};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, Kept, News, Ticket};
 use crate::log;
@@ -539,6 +540,11 @@ impl Desk {
                 News::Failed { tickets, reason } => {
                     let error = Reply::Error { code: ErrorCode::NotKept, message: &reason };
                     tickets.into_iter().for_each(|ticket| answer(ticket, &error));
+                }
+                News::Restored(Restored { marks, events }) => {
+                    self.clock.pass(marks.newest);
+                    self.history.restore_late(marks, events, Instant::now(), now_ms());
+                    self.forget();
                 }
                 News::Found { newest } => self.clock.pass(newest),
             }
