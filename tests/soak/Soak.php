@@ -93,7 +93,7 @@ final class Soak
             $journals[$name] = Journal::read($this->world->journalOf($name));
             $verifier->addPublisher($name, $journals[$name]);
         }
-        if ($this->scenario->onDisk) {
+        if ($this->scenario->onDisk && is_file($this->world->file())) {
             $verifier->addFile($this->world->fileRows());
         }
         foreach ($this->world->readers as $name => $about) {
