@@ -7,20 +7,26 @@ namespace PhpSse\Tests\Soak;
 /** What may make a gap. */
 final class Excuses
 {
+    /** Nanoseconds after a full disk has room again, until a hub that began meanwhile must have read the history's file. */
+    private const READ_AGAIN = 3_000_000_000;
+
     /**
      * @param list<array{int, string, ...}> $chaos the chaos loop's journal
-     * @return callable(int, int): bool whether something happened, between two times, that excuses a gap
+     * @return callable(int, int): bool whether something happened, between when the reader's id was true and when it was told
+     *                                  of the gap, that excuses it
      */
     public static function of(string $excuse, array $chaos): callable
     {
-        $spans = [];
+        $deaths = $full = [];
         foreach ($chaos as $line) {
-            if ($line[1] === 'hub-gone' && $excuse === Scenario::HUB_DIED) {
-                $spans[] = [(int) $line[3], $line[0]];
-            }
+            match ($line[1]) {
+                'hub-gone' => $deaths[] = [(int) $line[3], $line[0]],
+                'fill-disk' => $full[] = [$line[0], PHP_INT_MAX],
+                'free-disk' => $full[array_key_last($full)][1] = $line[0] + self::READ_AGAIN,
+                default => null,
+            };
         }
-
-        return static function (int $from, int $to) use ($spans): bool {
+        $any = static function (array $spans, int $from, int $to): bool {
             foreach ($spans as [$begin, $end]) {
                 if ($from <= $end && $begin <= $to) {
                     return true;
@@ -28,6 +34,12 @@ final class Excuses
             }
 
             return false;
+        };
+
+        return static fn (int $from, int $to): bool => match ($excuse) {
+            Scenario::HUB_DIED => $any($deaths, $from, $to),
+            Scenario::DISK_FULL => $any($deaths, $from, $to) && $any($full, $to, $to),
+            Scenario::NEVER => false,
         };
     }
 }

@@ -9,6 +9,8 @@ final class Scenario
 {
     /** A gap may be told when a hub has died since: its memory is gone. */
     public const HUB_DIED = 'hub-died';
+    /** A gap may be told by a hub that began while the disk was full: SQLite can't even read then. */
+    public const DISK_FULL = 'disk-full';
     /** No gap at all. */
     public const NEVER = 'never';
 
@@ -51,10 +53,11 @@ final class Scenario
             // The history is the hub's: what was accepted and not yet delivered dies with it, and so do all older ids. A
             // gap is told to each reader that comes back from before; without a hub's death there is none.
             new self('memory', 'nginx-fpm-unix', $fpm, self::HUB_DIED),
-            // What was accepted is in the file: no gap is told, and nothing is lost, whatever dies, and whatever happens
-            // to the disk.
-            new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::NEVER, onDisk: true),
-            // The same; when all of php -S dies, its hub ends in good order, and another begins at once.
+            // What was accepted is in the file: nothing is lost, whatever dies and whatever happens to the disk. A gap is
+            // told by a hub only that had to begin while the disk was full, and until it has read the file.
+            new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::DISK_FULL, onDisk: true),
+            // The same without a full disk: no gap at all. When all of php -S dies, its hub ends in good order, and another
+            // begins at once.
             new self('cli-server', 'php-s-workers', $php + $file, self::NEVER, onDisk: true),
         ], null, 'name');
     }
