@@ -375,6 +375,25 @@ fn a_file_that_can_not_be_read_at_first_is_read_as_soon_as_it_can() {
 }
 
 #[test]
+fn a_hub_that_begins_while_another_program_locks_the_file_reads_it_all_the_same() {
+    let disk = Disk::new();
+    let mut hub = disk.hub(json!({}));
+    let first = try_publish(&mut hub.client(), "a", "one").expect("published");
+    let second = try_publish(&mut hub.client(), "a", "two").expect("published");
+    let other = disk.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    hub.signal(Signal::KILL);
+    hub.ended();
+
+    let hub = disk.hub(json!({}));
+
+    resumed(&hub, &["a"], &first).expect(format!(":\n\nid: {second}\ndata: two\n\n").as_bytes());
+    assert!(try_publish(&mut hub.client(), "a", "never").expect_err("locked").ends_with("keeps it locked"));
+    other.execute_batch("COMMIT").expect("no lock");
+    until_published(&mut hub.client(), "a", "three");
+}
+
+#[test]
 fn it_can_be_read_while_it_is_used_and_a_hub_that_ends_leaves_one_file() {
     let disk = Disk::new();
     let mut hub = disk.hub(json!({}));
