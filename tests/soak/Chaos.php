@@ -21,6 +21,8 @@ final class Chaos
     private array $due = [];
     /** @var array<int, int> the hub of each server as it was seen last */
     private array $hubs = [];
+    /** @var array<int, true> hubs that were asked to pass their streams on */
+    private array $passing = [];
     /** @var array<int, int> hubs that have a reason to end, and since when */
     private array $ending = [];
 
@@ -90,7 +92,12 @@ final class Chaos
             $known = $this->hubs[$number] ?? null;
             if ($known !== null && !Proc::isAlive($known)) {
                 $begin = $this->ending[$known] ?? null;
-                $this->journal->write($begin === null ? 'hub-lost' : 'hub-gone', (string) $known, (string) $begin);
+                $kind = match (true) {
+                    $begin !== null => 'hub-gone',
+                    isset($this->passing[$known]) => 'hub-passed-on',
+                    default => 'hub-lost',
+                };
+                $this->journal->write($kind, (string) $known, (string) $begin);
                 unset($this->hubs[$number]);
             }
             if ($hub !== null && $hub !== $known) {
@@ -214,6 +221,74 @@ final class Chaos
         $seconds = $this->chance->between(0.2, 3);
         $this->journal->write('lock-file', sprintf('%.1f', $seconds));
         $this->world->lock($seconds);
+
+        return true;
+    }
+
+    private function killRedis(): void
+    {
+        $this->restartRedis('kill-redis', false);
+    }
+
+    private function emptyRedis(): void
+    {
+        $this->restartRedis('empty-redis', true);
+    }
+
+    private function restartRedis(string $kind, bool $empty): void
+    {
+        $begin = Journal::now();
+        $this->write($kind, $this->world->redis->pid());
+        $this->world->redis->restart($empty);
+        $this->journal->write('redis-new', (string) $begin);
+    }
+
+    private function stopRedis(): bool
+    {
+        $begin = Journal::now();
+        $pid = $this->world->redis->pid();
+        $this->write('stop-redis', $pid);
+        $this->later(0.05, 4, function () use ($pid, $begin): void {
+            posix_kill($pid, SIGCONT);
+            $this->journal->write('redis-back', (string) $begin);
+        });
+
+        return posix_kill($pid, SIGSTOP);
+    }
+
+    private function cutRedis(Server $server): void
+    {
+        $number = array_search($server, $this->world->servers, true);
+        $how = $this->chance->one(['cut', 'hole']);
+        $begin = Journal::now();
+        $this->journal->write('cut-redis', "way $number", $how);
+        $this->world->redis->cut($number, $how);
+        $this->later(0.1, 6, function () use ($number, $begin): void {
+            $this->world->redis->cut($number, null);
+            $this->journal->write('redis-back', (string) $begin, "way $number");
+        });
+    }
+
+    private function upgrade(Server $server): bool
+    {
+        return $this->passOn('upgrade', $server, fn (int $hub) => $this->world->upgrade(array_search($server, $this->world->servers, true)));
+    }
+
+    private function upgradeBySignal(Server $server): bool
+    {
+        return $this->passOn('upgrade-by-signal', $server, static fn (int $hub) => posix_kill($hub, SIGHUP));
+    }
+
+    /** @param callable(int): mixed $ask */
+    private function passOn(string $kind, Server $server, callable $ask): bool
+    {
+        $hub = $this->hub($server);
+        if ($hub === null) {
+            return false;
+        }
+        $this->write($kind, $hub);
+        $this->passing[$hub] = true;
+        $ask($hub);
 
         return true;
     }

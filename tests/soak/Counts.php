@@ -19,6 +19,8 @@ final class Counts
     public int $refused = 0;
     public int $resumed = 0;
     public int $gaps = 0;
+    /** Hubs that have passed all on to the next. */
+    public int $passedOn = 0;
     /** @var array<string, int> what the chaos loop did, by kind */
     public array $chaos = [];
 
@@ -30,10 +32,11 @@ final class Counts
             array_keys($this->chaos),
             $this->chaos,
         ));
+        $passedOn = $this->passedOn > 0 ? "; $this->passedOn hubs passed on" : '';
         $unanswered = $this->sent + $this->dropped > 0 ? ", $this->sent sent unasked, $this->dropped dropped" : '';
 
         return "$this->accepted events accepted, " . ($this->threw + $this->tried) . " thrown$unanswered; $this->delivered delivered; "
             . "$this->connections connections, $this->refused refused, $this->resumed resumed, $this->gaps gaps; "
-            . "chaos: " . ($chaos === '' ? 'none' : $chaos);
+            . 'chaos: ' . ($chaos === '' ? 'none' : $chaos) . $passedOn;
     }
 }

@@ -11,6 +11,11 @@ final class Scenario
     public const HUB_DIED = 'hub-died';
     /** A gap may be told by a hub that began while the disk was full: SQLite can't even read then. */
     public const DISK_FULL = 'disk-full';
+    /**
+     * A gap may be told to everybody when Redis was started anew: what it knew last may be missing. To a reader that comes
+     * it may be told too while its hub can't ask Redis.
+     */
+    public const REDIS = 'redis';
     /** No gap at all. */
     public const NEVER = 'never';
 
@@ -27,7 +32,18 @@ final class Scenario
         public readonly string $excuse,
         public readonly array $settings = [],
         public readonly bool $onDisk = false,
+        public readonly bool $onBus = false,
     ) {
+    }
+
+    /** Whether this extension can do what it is about. */
+    public function isFor(Features $features): bool
+    {
+        return match ($this->name) {
+            'upgrade' => $features->upgrade,
+            'bus' => $features->bus,
+            default => true,
+        };
     }
 
     /** @return array<string, self> */
@@ -48,17 +64,23 @@ final class Scenario
         ];
         $php = ['kill-hub' => 3, 'stop-hub' => 3, 'stop-worker' => 2, 'restart-php' => 2, 'upgrade' => 2, 'upgrade-by-signal' => 2];
         $file = ['lock-file' => 2];
+        $redis = ['kill-redis' => 1, 'empty-redis' => 1, 'stop-redis' => 3, 'cut-redis' => 5];
 
         return array_column([
             // The history is the hub's: what was accepted and not yet delivered dies with it, and so do all older ids. A
             // gap is told to each reader that comes back from before; without a hub's death there is none.
             new self('memory', 'nginx-fpm-unix', $fpm, self::HUB_DIED),
+            // No hub dies, but each passes everything on to the next: nothing is lost, although all of it is in memory.
+            new self('upgrade', 'nginx-fpm-unix', ['kill-hub' => 0, 'upgrade' => 8, 'upgrade-by-signal' => 8] + $fpm, self::NEVER),
             // What was accepted is in the file: nothing is lost, whatever dies and whatever happens to the disk. A gap is
             // told by a hub only that had to begin while the disk was full, and until it has read the file.
             new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::DISK_FULL, onDisk: true),
             // The same without a full disk: no gap at all. When all of php -S dies, its hub ends in good order, and another
             // begins at once.
             new self('cli-server', 'php-s-workers', $php + $file, self::NEVER, onDisk: true),
+            // Two hubs on one Redis, and readers that come to either. What Redis has written down is not lost, but for a
+            // Redis that begins empty.
+            new self('bus', 'nginx-fpm-unix', $fpm + $redis, self::REDIS, onBus: true),
         ], null, 'name');
     }
 }

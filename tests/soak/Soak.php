@@ -87,7 +87,7 @@ final class Soak
         $casualties = $this->world->casualties();
         $this->world->stopServers();
         $chaos = Journal::read($this->world->journalOf('chaos'));
-        $verifier = new Verifier(Excuses::of($this->scenario->excuse, $chaos));
+        $verifier = new Verifier(Excuses::of($this->scenario->excuse, $chaos), $this->scenario->onBus);
         $journals = [];
         foreach ([...$this->world->publishers, 'end'] as $name) {
             $journals[$name] = Journal::read($this->world->journalOf($name));
@@ -96,6 +96,9 @@ final class Soak
         if ($this->scenario->onDisk && is_file($this->world->file())) {
             $verifier->addFile($this->world->fileRows());
         }
+        if ($this->world->redis !== null) {
+            $verifier->addFile($this->world->redis->rows(), ($this->chaos->done['empty-redis'] ?? 0) === 0);
+        }
         foreach ($this->world->readers as $name => $about) {
             $journals[$name] = Journal::read($this->world->journalOf($name));
             $verifier->addReader($name, $about['patterns'], $journals[$name]);
@@ -103,12 +106,13 @@ final class Soak
         $verifier->verify();
         $counts = $verifier->counts;
         $counts->chaos = $this->chaos->done;
+        $counts->passedOn = count(array_filter($chaos, static fn (array $line): bool => $line[1] === 'hub-passed-on'));
         $this->lookAround($verifier, $chaos, $casualties, $failure);
         echo $counts->text(), "\n";
         if ($verifier->violations === []) {
             return true;
         }
-        $this->show($verifier->violations, $journals + ['chaos' => $chaos]);
+        $this->show($verifier->violations, $journals + ['chaos' => $chaos, 'upgrades' => Journal::read($this->world->journalOf('upgrades'))]);
 
         return false;
     }
@@ -166,6 +170,6 @@ final class Soak
     {
         $begin = min(array_map(static fn (array $lines): int => $lines[0][0] ?? PHP_INT_MAX, $journals));
 
-        return sprintf('%9.4f', ($time - $begin) / 1e9);
+        return $time > $begin ? sprintf('%9.4f', ($time - $begin) / 1e9) : '         ';
     }
 }

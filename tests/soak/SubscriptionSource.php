@@ -16,15 +16,9 @@ final class SubscriptionSource implements Source
     private ?SseSubscription $subscription = null;
     private ?string $ended = null;
 
-    /**
-     * @param list<string> $patterns
-     * @param list<string> $sockets of each hub
-     */
-    public function __construct(
-        private readonly Chance $chance,
-        private readonly array $sockets,
-        private readonly array $patterns,
-    ) {
+    /** @param list<string> $patterns */
+    public function __construct(private readonly array $patterns)
+    {
     }
 
     public function open(?string $since): ?string
@@ -32,7 +26,6 @@ final class SubscriptionSource implements Source
         $this->ended = null;
         // The time that a read waits.
         $options = ['timeout' => 0.1] + ($since === null ? [] : ['last_event_id' => $since]);
-        ini_set('sse.socket', $this->chance->one($this->sockets));
         try {
             $this->subscription = new SseSubscription($this->patterns, $options);
         } catch (SseException $exception) {

@@ -18,7 +18,7 @@ final class Timeline
             foreach ($journal as $line) {
                 $time = array_shift($line);
                 $about = $violation->key !== '' && in_array($violation->key, $line, true);
-                $near = abs($time - $violation->time) <= $around && in_array($who, ['chaos', $violation->who], true);
+                $near = abs($time - $violation->time) <= $around && in_array($who, ['chaos', 'upgrades', $violation->who], true);
                 if ($about || $near) {
                     $lines[] = [$time, $who, implode(' ', $line), $about ? 0 : abs($time - $violation->time)];
                 }

@@ -29,8 +29,11 @@ final class World
     public array $publishers = [];
     /** The folder on the small disk; null: there is none. */
     public ?string $disk = null;
+    public ?Redis $redis = null;
 
     private readonly TempFolder $folder;
+    /** The variable SSE_EXTENSION as it was. */
+    private readonly string $extension;
     /** @var array<string, Process> */
     private array $processes = [];
     private ?string $mounted = null;
@@ -42,6 +45,7 @@ final class World
         private readonly Features $features,
         private readonly string $logLevel,
     ) {
+        $this->extension = (string) getenv('SSE_EXTENSION');
         $this->folder = new TempFolder();
         $this->folder->folder('journals', 0777);
         $this->folder->folder('control', 0777);
@@ -62,6 +66,7 @@ final class World
 
     public function start(): void
     {
+        // Another user may have no access to its place.
         putenv('SSE_EXTENSION=' . $this->folder->copy(Php::extension(), 'sse.so'));
         $settings = $this->scenario->settings + [
             // Short, so that a pause is longer now and then.
@@ -82,10 +87,18 @@ final class World
             $settings['sse.history'] = "sqlite:{$this->file()}";
         }
         $options = ['pm.max_children' => 4, 'modules' => 'ctype,posix,mbstring,sockets,sqlite3'];
-        $server = Catalogue::make($this->scenario->server, $settings, $options);
-        $this->servers[] = $server;
-        $server->folder->copy(__DIR__ . '/app', 'app/soak');
-        $server->start();
+        if ($this->scenario->onBus) {
+            $this->redis = new Redis($this->folder->folder('redis'), "{$this->folder->path}/tests/soak/program");
+        }
+        for ($number = 0; $number < ($this->redis === null ? 1 : 2); $number++) {
+            if ($this->redis !== null) {
+                $settings['sse.bus'] = "redis://127.0.0.1:{$this->redis->relay()}/0?stream=soak&maxlen=10000000";
+            }
+            $server = Catalogue::make($this->scenario->server, $settings, $options);
+            $this->servers[] = $server;
+            $server->folder->copy(__DIR__ . '/app', 'app/soak');
+            $server->start();
+        }
     }
 
     /** The readers first, so that they miss nothing. */
@@ -94,7 +107,6 @@ final class World
         $addresses = array_map(static fn (Server $server): string => "127.0.0.1:$server->port", $this->servers);
         $about = [
             'addresses' => $addresses,
-            'sockets' => array_map(static fn (Server $server): string => $server->socket(), $this->servers),
             'last' => $this->cursor(),
             'subscribe' => false,
             'buffer' => 0,
@@ -110,13 +122,13 @@ final class World
         $this->reader('all', ['patterns' => ['**']] + $about);
         $this->reader('slow', ['patterns' => ['**'], 'buffer' => 16_384, 'habits' => $slow] + $about);
         $this->reader('restless', ['patterns' => ['alpha', 'beta.**'], 'habits' => $restless] + $about);
-        $this->reader('worker', ['subscribe' => true, 'patterns' => ['alpha.one', 'gamma']] + $about);
+        $this->reader('worker', ['subscribe' => true, 'patterns' => ['alpha.one', 'gamma']] + $about, count($this->servers) - 1);
         $this->reader('quiet', ['patterns' => ['quiet']] + $about);
         $patterns = $chance->one([['alpha.*'], ['*.one'], ['beta.**', 'gamma'], ['alpha', 'alpha.**'], ['*']]);
         $this->reader('mixed', ['patterns' => $patterns, 'in_worker' => $fpm ? 20 : 0] + $about);
         $rate = $chance->between(20, 60);
-        foreach (['a', 'b', 'c'] as $name) {
-            $this->publisher($name, ['rate' => $rate, 'modes' => $this->features->modes()]);
+        foreach (['a', 'b', 'c'] as $number => $name) {
+            $this->publisher($name, ['rate' => $rate, 'modes' => $this->features->modes()], $number % count($this->servers));
         }
         foreach (['d', 'e'] as $name) {
             $this->publisher($name, [
@@ -154,7 +166,7 @@ final class World
     {
         $dead = [];
         foreach ($this->processes as $name => $process) {
-            if (!str_starts_with($name, 'lock-') && !$process->isRunning() && $process->exitCode() !== 0) {
+            if (preg_match('/^(lock|upgrade)-/', $name) !== 1 && !$process->isRunning() && $process->exitCode() !== 0) {
                 $dead[$name] = "exit code {$process->exitCode()}: " . substr(trim($process->output()), -500);
             }
         }
@@ -197,13 +209,17 @@ final class World
         return "{$this->folder->path}/journals/$name";
     }
 
-    /** Starts a program of this folder as the user that the hub runs as. */
-    public function program(string $name, string $program, array $arguments): Process
+    /**
+     * Starts a program of this folder as the user that the hub runs as, with the settings of a server.
+     *
+     * @param list<string> $arguments
+     */
+    public function program(string $name, string $program, array $arguments, int $server = 0): Process
     {
         $user = Php::workerUser();
         $fpm = str_contains($this->scenario->server, 'fpm');
         $as = posix_geteuid() === 0 && $fpm ? ['setpriv', '--reuid', $user, '--regid', $user, '--clear-groups', '--'] : [];
-        $ini = "{$this->servers[0]->folder->path}/php.ini";
+        $ini = "{$this->servers[$server]->folder->path}/php.ini";
         $shown = ['-d', 'display_errors=stderr', '-d', 'log_errors=0'];
         $command = [...$as, Php::cli(), '-c', $ini, ...$shown, "{$this->folder->path}/tests/soak/program/$program", ...$arguments];
         $environment = ['PHP_INI_SCAN_DIR' => "{$this->folder->path}/none", 'LC_ALL' => 'C.UTF-8'];
@@ -215,6 +231,12 @@ final class World
             $this->folder->path,
             $name,
         );
+    }
+
+    /** Lets a new hub take over from the one that runs. */
+    public function upgrade(int $server): void
+    {
+        $this->program('upgrade-' . count($this->processes), 'upgrade.php', [$this->journalOf('upgrades')], $server);
     }
 
     public function stopServers(): void
@@ -242,8 +264,11 @@ final class World
     {
         @mkdir($to, 0755, true);
         $from = ["{$this->folder->path}/journals", "{$this->folder->path}/log"];
-        foreach ($this->servers as $number => $server) {
+        foreach ($this->servers as $server) {
             array_push($from, "{$server->folder->path}/log", ...glob("$server->hubFolder/*.log") ?: []);
+        }
+        if ($this->redis !== null) {
+            $from = [...$from, ...glob("{$this->folder->path}/redis/*.out") ?: []];
         }
         if (is_file($this->file())) {
             $from = [...$from, ...glob("{$this->file()}*") ?: []];
@@ -254,11 +279,13 @@ final class World
 
     public function remove(): void
     {
+        putenv($this->extension === '' ? 'SSE_EXTENSION' : "SSE_EXTENSION=$this->extension");
         foreach ($this->processes as $process) {
             $process->signal(SIGCONT);
             $process->stop();
         }
         $this->stopServers();
+        $this->redis?->stop();
         if ($this->mounted !== null) {
             exec('umount ' . escapeshellarg($this->mounted));
             $this->mounted = null;
@@ -289,10 +316,10 @@ final class World
         }
     }
 
-    private function reader(string $name, array $about): void
+    private function reader(string $name, array $about, int $server = 0): void
     {
         $this->readers[$name] = ['patterns' => $about['patterns']];
-        $this->program($name, 'read.php', [json_encode($about + $this->common($name), JSON_THROW_ON_ERROR)]);
+        $this->program($name, 'read.php', [json_encode($about + $this->common($name), JSON_THROW_ON_ERROR)], $server);
         Deadline::until(
             fn (): bool => str_contains((string) @file_get_contents($this->journalOf($name)), "\topen\n"),
             20.0,
@@ -301,12 +328,12 @@ final class World
         );
     }
 
-    private function publisher(string $name, array $about): void
+    private function publisher(string $name, array $about, int $server = 0): void
     {
         if (!isset($about['markers'])) {
             $this->publishers[] = $name;
         }
-        $this->program($name, 'publish.php', [json_encode($about + $this->common($name), JSON_THROW_ON_ERROR)]);
+        $this->program($name, 'publish.php', [json_encode($about + $this->common($name), JSON_THROW_ON_ERROR)], $server);
     }
 
     /** @return array<string, mixed> */

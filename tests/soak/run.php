@@ -30,16 +30,23 @@ foreach ([SIGINT, SIGTERM, SIGHUP] as $signal) {
 
 $features = Features::ask();
 $failed = [];
+$skipped = 0;
 foreach ($names as $name) {
     if (!isset($all[$name])) {
         fwrite(STDERR, "SCENARIO: there is no '$name'; there are " . implode(', ', array_keys($all)) . "\n");
         exit(2);
+    }
+    if (!$all[$name]->isFor($features)) {
+        echo "SKIPPED: $name; this extension can't do it\n";
+        $skipped++;
+        continue;
     }
     $running = new Soak($all[$name], $seed, $seconds, $features);
     if (!$running->run()) {
         $failed[] = $name;
     }
 }
-$passed = count($names) - count($failed);
-printf("soak: %d passed, %d failed%s\n", $passed, count($failed), $failed === [] ? '' : ': ' . implode(' ', $failed));
+$passed = count($names) - count($failed) - $skipped;
+$which = $failed === [] ? '' : ': ' . implode(' ', $failed);
+printf("soak: %d passed, %d failed, %d skipped%s\n", $passed, count($failed), $skipped, $which);
 exit($failed === [] ? 0 : 1);

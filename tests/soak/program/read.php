@@ -3,7 +3,7 @@
 declare(strict_types=1);
 
 // usage: php read.php JSON
-// A reader of the soak: seed, patterns, habits, last, addresses, sockets, journal, control, patience; `subscribe`: by
+// A reader of the soak: seed, patterns, habits, last, addresses, journal, control, patience; `subscribe`: by
 // SseSubscription; `buffer`, `in_worker`: see HttpSource.
 
 use PhpSse\Tests\Client\Client;
@@ -19,7 +19,7 @@ require dirname(__DIR__, 2) . '/phpunit/bootstrap.php';
 $about = json_decode($argv[1], true, 512, JSON_THROW_ON_ERROR);
 $chance = new Chance($about['seed']);
 $source = $about['subscribe']
-    ? new SubscriptionSource($chance, $about['sockets'], $about['patterns'])
+    ? new SubscriptionSource($about['patterns'])
     : new HttpSource($chance, $about['addresses'], $about['patterns'], $about['buffer'], $about['in_worker']);
 
 $cursor = static function () use ($chance, $about): ?string {
