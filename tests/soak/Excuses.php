@@ -45,6 +45,7 @@ final class Excuses
             Scenario::HUB_DIED => $any($deaths, $from, $to),
             Scenario::DISK_FULL => $any($deaths, $from, $to) && $any($full, $to, $to),
             Scenario::REDIS => $any($restarts, $from, $to) || ($new && $any([...$away, ...$restarts], $to, $to)),
+            Scenario::FORGOTTEN => true,
             Scenario::NEVER => false,
         };
     }

@@ -16,6 +16,8 @@ final class Scenario
      * it may be told too while its hub can't ask Redis.
      */
     public const REDIS = 'redis';
+    /** A gap may be told at any time: hardly anything is kept. That it is told where something is missing is what counts. */
+    public const FORGOTTEN = 'forgotten';
     /** No gap at all. */
     public const NEVER = 'never';
 
@@ -34,6 +36,18 @@ final class Scenario
         public readonly bool $onDisk = false,
         public readonly bool $onBus = false,
     ) {
+    }
+
+    /** Whether all that was accepted is still there at the end. */
+    public function keepsAll(): bool
+    {
+        return $this->excuse !== self::FORGOTTEN;
+    }
+
+    /** Whether what came before a gap may come again after it: all that is kept is sent to a reader whose place is not known. */
+    public function repeats(): bool
+    {
+        return in_array($this->excuse, [self::FORGOTTEN, self::REDIS], true);
     }
 
     /** Whether this extension can do what it is about. */
@@ -75,7 +89,10 @@ final class Scenario
             // What was accepted is in the file: nothing is lost, whatever dies and whatever happens to the disk. A gap is
             // told by a hub only that had to begin while the disk was full, and until it has read the file.
             new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::DISK_FULL, onDisk: true),
-            // The same without a full disk: no gap at all. When all of php -S dies, its hub ends in good order, and another
+            // So little is kept that most who come back have missed something that is gone; from one hub to the next it
+            // must be known as exactly what that is.
+            new self('forgetful', 'nginx-fpm-unix', $fpm + $file, self::FORGOTTEN, ['sse.history_events' => 20], onDisk: true),
+            // As sqlite without a full disk: no gap at all. When all of php -S dies, its hub ends in good order, and another
             // begins at once.
             new self('cli-server', 'php-s-workers', $php + $file, self::NEVER, onDisk: true),
             // Two hubs on one Redis, and readers that come to either. What Redis has written down is not lost, but for a

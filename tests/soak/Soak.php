@@ -87,14 +87,18 @@ final class Soak
         $casualties = $this->world->casualties();
         $this->world->stopServers();
         $chaos = Journal::read($this->world->journalOf('chaos'));
-        $verifier = new Verifier(Excuses::of($this->scenario->excuse, $chaos), $this->scenario->onBus);
+        $verifier = new Verifier(
+            Excuses::of($this->scenario->excuse, $chaos),
+            $this->scenario->repeats(),
+            !$this->scenario->keepsAll(),
+        );
         $journals = [];
         foreach ([...$this->world->publishers, 'end'] as $name) {
             $journals[$name] = Journal::read($this->world->journalOf($name));
             $verifier->addPublisher($name, $journals[$name]);
         }
         if ($this->scenario->onDisk && is_file($this->world->file())) {
-            $verifier->addFile($this->world->fileRows());
+            $verifier->addFile($this->world->fileRows(), $this->scenario->keepsAll());
         }
         if ($this->world->redis !== null) {
             $verifier->addFile($this->world->redis->rows(), ($this->chaos->done['empty-redis'] ?? 0) === 0);

@@ -38,9 +38,14 @@ final class Verifier
      * @param callable(int, int, bool): bool $excuses whether a gap between these times may be told; the last: whether
      *     to a reader that has just come, or that may mean something else
      * @param bool $repeats whether what came before a gap may come again after it
+     * @param bool $forgets whether a gap at the beginning is for all holes in what was published before the reader came:
+     *     each topic keeps its newest events, and those of several topics have holes between them
      */
-    public function __construct(private $excuses, private readonly bool $repeats = false)
-    {
+    public function __construct(
+        private $excuses,
+        private readonly bool $repeats = false,
+        private readonly bool $forgets = false,
+    ) {
         $this->ledger = new Ledger();
         $this->counts = new Counts();
     }
@@ -302,6 +307,7 @@ final class Verifier
         }
         $next = $this->first($connection, $mine);
         $excused = false;
+        $forgotten = $this->forgets && ($connection->items[0] ?? [0, true])[1] === null;
         $from = $this->askedAt($connection);
         foreach ($connection->items as $place => [$time, $entry]) {
             if ($entry === null) {
@@ -324,7 +330,11 @@ final class Verifier
                 }
             }
             if ($rank > $next && !$excused) {
-                $this->lost($name, $connection, array_slice($mine, $next, $rank - $next), $time, "before $entry->key");
+                $missing = array_slice($mine, $next, $rank - $next);
+                if ($forgotten) {
+                    $missing = array_filter($missing, static fn (Entry $one): bool => $one->tried > $connection->opened);
+                }
+                $this->lost($name, $connection, array_values($missing), $time, "before $entry->key");
             }
             $next = $excused && $this->repeats ? $rank + 1 : max($next, $rank + 1);
             $excused = false;
