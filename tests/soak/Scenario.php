@@ -91,7 +91,7 @@ final class Scenario
             new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::DISK_FULL, onDisk: true),
             // So little is kept that most who come back have missed something that is gone; from one hub to the next it
             // must be known as exactly what that is.
-            new self('forgetful', 'nginx-fpm-unix', $fpm + $file, self::FORGOTTEN, ['sse.history_events' => 20], onDisk: true),
+            new self('forgetful', 'nginx-fpm-unix', $fpm + $file, self::FORGOTTEN, ['sse.history_events' => 5], onDisk: true),
             // As sqlite without a full disk: no gap at all. When all of php -S dies, its hub ends in good order, and another
             // begins at once.
             new self('cli-server', 'php-s-workers', $php + $file, self::NEVER, onDisk: true),
