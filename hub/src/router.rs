@@ -389,12 +389,12 @@ impl Router {
 
     /// Ends the streams in good order, and waits for that.
     fn finish(mut self) -> Result<(), HubError> {
-        // First of all, so that the next hub can start while this one still says good-bye.
+        // The next hub can start while this one still says good-bye, but not before it lets go of the history's file.
+        self.desk.close_keeper();
         match socket::try_lock(&self.desk.config.socket) {
             Ok(Some(lock)) => self.door.shut(&lock),
             _ => self.door.leave(),
         }
-        self.desk.close_keeper();
         self.learn_news();
         self.desk.pass_nudges();
         // One that is alone need not wait.

@@ -80,6 +80,8 @@ struct Writer {
     forgot: Instant,
     /// The newest stamp that is in the file, or was found in it.
     newest: Id,
+    /// Whether the history has what was in the file when this began.
+    read: bool,
 }
 
 impl Disk {
@@ -105,14 +107,9 @@ impl Disk {
             due: Forgettings::default(),
             forgot: Instant::now(),
             newest: now,
+            read: false,
         };
-        let restored = match writer.open().and_then(|marks| Ok((marks, writer.events()?))) {
-            Ok((marks, events)) => Some(Restored { marks, events }),
-            Err(error) => {
-                writer.fail(&error);
-                None
-            }
-        };
+        let restored = writer.read().inspect_err(|error| writer.fail(error)).ok();
         let thread = thread::Builder::new().name("sse-history".into()).spawn(move || writer.run())?;
         Ok((Self { jobs, backlog, accepted: Counter::default(), shared, thread }, restored))
     }
@@ -179,6 +176,12 @@ impl Writer {
                     break;
                 }
             }
+            if events.is_empty() && !self.read {
+                match self.ready() {
+                    Ok(()) => self.succeed(),
+                    Err(error) => self.fail(&error),
+                }
+            }
             self.keep(events);
             if self.backlog.done(bytes) {
                 let _ = self.router.wake();
@@ -239,14 +242,30 @@ impl Writer {
             warn!(path = %self.path.display(), "the history's file was moved or removed; a new one is made");
             self.file = None;
         }
-        if self.file.is_none() {
-            let newest = self.open()?.newest;
-            if newest > self.newest {
-                self.newest = newest;
-                let _ = self.news.send(News::Found { newest });
-            }
+        if self.file.is_some() {
+            return Ok(());
+        }
+        if !self.read {
+            let restored = self.read()?;
+            let _ = self.news.send(News::Restored(restored));
+            let _ = self.router.wake();
+            return Ok(());
+        }
+        let newest = self.open()?.newest;
+        if newest > self.newest {
+            self.newest = newest;
+            let _ = self.news.send(News::Found { newest });
         }
         Ok(())
+    }
+
+    /// Opens the file for the first time, and reads what it has.
+    fn read(&mut self) -> Result<Restored, FileError> {
+        let marks = self.open()?;
+        let events = self.events().inspect_err(|_| self.file = None)?;
+        self.newest = self.newest.max(marks.newest);
+        self.read = true;
+        Ok(Restored { marks, events })
     }
 
     fn open(&mut self) -> Result<Marks, FileError> {
@@ -255,11 +274,8 @@ impl Writer {
         Ok(marks)
     }
 
-    fn events(&mut self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
-        let Some(file) = &self.file else { return Ok(Vec::new()) };
-        let events = file.events()?;
-        self.newest = events.last().map_or(self.newest, |(stamp, _)| *stamp);
-        Ok(events)
+    fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
+        self.file.as_ref().map_or_else(|| Ok(Vec::new()), File::events)
     }
 
     fn forget(&mut self) {

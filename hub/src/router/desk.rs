@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
+use crate::history::disk::Restored;
 use crate::history::{self, History};
 use crate::id::{Id, IdClock, now_ms};
 use crate::inbox::Incoming;
@@ -599,6 +600,11 @@ impl Desk {
                 News::Failed { tickets, reason } => {
                     let error = Reply::Error { code: ErrorCode::NotKept, message: &reason };
                     tickets.into_iter().for_each(|ticket| answer(ticket, &error));
+                }
+                News::Restored(Restored { marks, events }) => {
+                    self.clock.pass(marks.newest);
+                    self.history.restore_late(marks, events, Instant::now(), now_ms());
+                    self.forget();
                 }
                 News::Found { newest } => self.clock.pass(newest),
                 News::Loaded(loaded) => self.load(loaded, &mut answer),
