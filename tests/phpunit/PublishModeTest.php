@@ -6,6 +6,7 @@ namespace PhpSse\Tests;
 
 use PhpSse\Tests\Server\Catalogue;
 use PhpSse\Tests\Server\Server;
+use PhpSse\Tests\Support\Proc;
 
 /** What publishing waits for, and what it says when the hub does not answer. */
 final class PublishModeTest extends ServerTestCase
@@ -98,12 +99,6 @@ final class PublishModeTest extends ServerTestCase
     /** @return array{said: list<string>, pushed: bool} */
     private static function whileStopped(Server $server, string $path): array
     {
-        $hub = $server->hub();
-        posix_kill($hub, SIGSTOP);
-        try {
-            return $server->json($path);
-        } finally {
-            posix_kill($hub, SIGCONT);
-        }
+        return Proc::whileStopped($server->hub(), static fn (): array => $server->json($path));
     }
 }
