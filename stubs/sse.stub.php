@@ -143,7 +143,9 @@ function sse_render(): ?array {}
  *                                     json_encode() with slashes and Unicode unescaped. At most `sse.max_event_size` bytes.
  * @param string|null          $event  The event's type, 1 to 255 bytes without line break or NUL. Null: browsers dispatch
  *                                     it as `message`.
- * @param string|null          $id     Your own id, 1 to 255 bytes without line break or NUL. Null: the hub gives one.
+ * @param string|null          $id     Your own id, 1 to 255 bytes without line break or NUL, and not of the shape of the hub's
+ *     own (milliseconds, a hyphen, digits). Give no id twice: a client that comes back with it is told of a gap. Null: the hub
+ *     gives one.
  * @param int|null             $retry  Reconnection time for the clients that get it, in milliseconds, 0 to 86400000.
  * @param string|null          $mode   When it is sent, and what the call waits for; null: as `sse.publish` says.
  *                                     `ack`: at once, and the call returns when the hub holds the event.

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
+use crate::id;
 use crate::topic::{self, TopicError};
 use crate::wire::{self, Delivery};
 
@@ -53,6 +54,11 @@ pub enum EventError {
         /// The value, escaped.
         value: String,
     },
+    /// An id that a reader could not be told from the hub's.
+    #[error(
+        "event id '{0}' has the shape of the hub's own ids; choose another, such as one with a letter, or leave it out"
+    )]
+    LikeOurs(String),
     /// An id or name of no characters.
     #[error("{0} must not be empty; leave it out instead")]
     Empty(&'static str),
@@ -92,6 +98,9 @@ impl NewEvent<'_> {
             topic::check_topic(topic)?;
         }
         self.check_content()?;
+        if let Some(id) = self.id.filter(|id| id::is_like_ours(id)) {
+            return Err(EventError::LikeOurs(id.into()));
+        }
         if self.data.len() > max_size {
             return Err(EventError::TooLarge { size: self.data.len(), limit: max_size });
         }
@@ -323,6 +332,12 @@ mod tests {
         assert_eq!(NewEvent::default().check(10, 2), Err(EventError::NoTopic));
         let many = NewEvent { topics: vec!["t"; 3], ..base.clone() };
         assert_eq!(many.check(10, 2), Err(EventError::TooManyTopics { count: 3, limit: 2 }));
+        for id in ["1763712000000-0", "99999999999999-7"] {
+            assert_eq!(NewEvent { id: Some(id), ..base.clone() }.check(10, 2), Err(EventError::LikeOurs(id.into())));
+        }
+        for id in ["42-1", "1763712000000", "a1763712000000-0"] {
+            assert_eq!(NewEvent { id: Some(id), ..base.clone() }.check(10, 2), Ok(()));
+        }
         assert_eq!(NewEvent { id: Some(""), ..base.clone() }.check(10, 2), Err(EventError::Empty("event id")));
         let limit = "x".repeat(MAX_NAME_LEN);
         assert_eq!(NewEvent { id: Some(&limit), name: Some(&limit), ..base }.check(10, 2), Ok(()));

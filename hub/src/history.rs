@@ -48,8 +48,8 @@ pub(crate) struct History {
     log: VecDeque<Entry>,
     holes: usize,
     topics: HashMap<Box<str>, Topic>,
-    /// Stamps of kept events whose publishers gave them ids.
-    ids: HashMap<Box<str>, Id>,
+    /// Kept events whose publishers gave them ids.
+    ids: HashMap<Box<str>, Named>,
     bytes: usize,
     /// Of all topics that have no kept event any more.
     forgotten: Id,
@@ -97,6 +97,16 @@ struct Entry {
     event: Option<Arc<Event>>,
     /// Topics that keep it.
     users: usize,
+}
+
+/// Kept events with the same id of a publisher's: one, unless it gave that id again.
+#[derive(Debug)]
+struct Named {
+    /// Of the newest.
+    stamp: Id,
+    kept: usize,
+    /// A reader that has this id may have any of them.
+    repeated: bool,
 }
 
 /// What a topic keeps.
@@ -253,7 +263,11 @@ impl History {
             return;
         }
         if event.id() != stamp.to_string() {
-            self.ids.insert(event.id().into(), stamp);
+            let first = || Named { stamp, kept: 0, repeated: false };
+            let named = self.ids.entry(event.id().into()).or_insert_with(first);
+            named.repeated |= named.kept > 0;
+            named.stamp = stamp;
+            named.kept += 1;
         }
         let mut users = 0;
         let mut over = Vec::new();
@@ -309,8 +323,11 @@ impl History {
     /// An event that was kept is no longer.
     fn forget(&mut self, event: &Event, stamp: Id) {
         self.bytes -= cost(event);
-        if self.ids.get(event.id()) == Some(&stamp) {
-            self.ids.remove(event.id());
+        if let Some(named) = self.ids.get_mut(event.id()) {
+            named.kept -= 1;
+            if named.kept == 0 {
+                self.ids.remove(event.id());
+            }
         }
         for name in event.topics() {
             let Some(topic) = self.topics.get_mut(name) else {
@@ -385,10 +402,11 @@ impl History {
         Missed { gap, events }
     }
 
-    /// The stamp of the event with this id, or one between it and the next; `None` if the id is not known.
+    /// The stamp of the event with this id, or one between it and the next; `None` if the id is not known, or not of one
+    /// event only.
     fn stamp(&self, id: &str) -> Option<Id> {
-        if let Some(stamp) = self.ids.get(id) {
-            return Some(*stamp);
+        if let Some(named) = self.ids.get(id) {
+            return (!named.repeated).then_some(named.stamp);
         }
         match Id::parse(id)? {
             // The cursor of a bus that was empty.
@@ -488,6 +506,19 @@ mod tests {
         }
         let gap = history.missed(&["a"], "a\nb", now).gap.expect("a gap");
         assert_eq!(&*gap, b"event: gap\ndata: {\"oldest\":\"1001-0\",\"requested\":\"a\\\\nb\"}\n\n");
+    }
+
+    #[test]
+    fn an_id_that_was_given_twice_is_a_gap_as_long_as_one_of_them_is_kept() {
+        let (mut history, now) = (history(2), Instant::now());
+        let quiet = add(&mut history, 1, &["quiet"], Some("again"), now);
+        let between = add(&mut history, 2, &["busy"], None, now);
+        add(&mut history, 3, &["busy"], Some("again"), now);
+        assert!(missed(&mut history, &["busy"], &quiet, now).0);
+        assert!(!missed(&mut history, &["busy"], &between, now).0);
+        (4..6).for_each(|number| drop(add(&mut history, number, &["busy"], None, now)));
+        add(&mut history, 6, &["busy"], Some("again"), now);
+        assert!(missed(&mut history, &["busy"], &quiet, now).0);
     }
 
     #[test]

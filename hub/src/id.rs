@@ -50,6 +50,15 @@ impl Id {
     }
 }
 
+/// Milliseconds from which on `milliseconds-sequence` is taken for an id that a hub gave: September 2001.
+const SINCE: u64 = 1_000_000_000_000;
+
+/// Whether a publisher's own id can't be told from the hub's.
+#[must_use]
+pub fn is_like_ours(id: &str) -> bool {
+    Id::parse(id).is_some_and(|id| id.ms >= SINCE)
+}
+
 /// Gives ids that only ever grow, also when the system clock is set back.
 #[derive(Debug, Default)]
 pub struct IdClock {
