@@ -158,6 +158,32 @@ final class CrudApiLiveTest extends CrudApiTestCase
         self::assertSame(['reset', 'update 3'], self::awaitChanges($server, $tenant, 2));
     }
 
+    /** @return array<string, array{string}> */
+    public static function handlers(): array
+    {
+        return ['a filter of beforeHandler' => ['before'], 'what afterHandler takes out' => ['after']];
+    }
+
+    /**
+     * Such a rule is known to nobody but the handler: no key of a row that it may have hidden is told.
+     *
+     * @dataProvider handlers
+     */
+    public function testRowsThatASitesOwnHandlerHidesStayHidden(string $api): void
+    {
+        $server = $this->serveCrudApi();
+        $stream = self::live($server, $api, '/posts');
+
+        self::done($server, 'open', 'POST', '/records/posts', ['tenant' => 'two', 'title' => 'new']);
+        self::done($server, 'open', 'PUT', '/records/posts/1', ['title' => 'seen']);
+        self::assertSame(['update 1'], self::awaitChanges($server, $stream, 1));
+        self::done($server, 'open', 'PUT', '/records/posts/2', ['title' => 'unseen']);
+        self::assertSame(['update 1', 'reset'], self::awaitChanges($server, $stream, 2));
+        self::done($server, 'open', 'DELETE', '/records/posts/2');
+        self::assertSame(['update 1', 'reset', 'reset'], self::awaitChanges($server, $stream, 3));
+        self::assertNoComplaint($server);
+    }
+
     /** @return iterable<string, array{string, string}> */
     public static function logins(): iterable
     {
@@ -264,7 +290,8 @@ final class CrudApiLiveTest extends CrudApiTestCase
         $stream = self::live($server, 'open', "/posts$query");
 
         self::done($server, 'open', 'PUT', '/records/posts/1', ['title' => 'b', 'clicks' => 4]);
-        self::done($server, 'open', 'PUT', '/records/posts/2,3', [['title' => 'bb', 'clicks' => 5], ['title' => 'bc', 'clicks' => 6]]);
+        $two = [['title' => 'bb', 'clicks' => 5], ['title' => 'bc', 'clicks' => 6]];
+        self::done($server, 'open', 'PUT', '/records/posts/2,3', $two);
         self::done($server, 'open', 'PUT', '/records/posts/3', ['title' => 'c']);
 
         // Not in its list: as good as gone.
@@ -293,6 +320,31 @@ final class CrudApiLiveTest extends CrudApiTestCase
 
         $server->client->awaitEvents($back, 1);
         self::assertSame([['action' => 'reset', 'table' => 'posts']], self::changes($back));
+    }
+
+    public function testABatchOfAnotherTenantIsToldByNothing(): void
+    {
+        $server = $this->serveCrudApi();
+        $one = self::live($server, 'keys', '/posts', self::ONE);
+        $last = $one->parser->events[0]->id;
+        $one->close();
+
+        self::done($server, 'keys', 'POST', '/records/posts', array_fill(0, 250, ['title' => 'of two']), self::TWO);
+        self::done($server, 'keys', 'PUT', '/records/posts/1', ['title' => 'of one'], self::ONE);
+        $back = $server->client->openOne('/crud/keys.php/sse/records/posts', self::ONE + ['Last-Event-ID' => $last]);
+
+        $server->client->awaitEvents($back, 1);
+        self::assertSame(['update 1'], self::told($back));
+    }
+
+    public function testRecordsThatAreTooLargeForOneEventAreOneReset(): void
+    {
+        $server = $this->serveCrudApi('php-s', ['sse.max_event_size' => '16K']);
+        $stream = self::live($server, 'open', '/posts');
+
+        self::done($server, 'open', 'PUT', '/records/posts/1', ['title' => str_repeat('x', 20_000)]);
+
+        self::assertSame(['reset'], self::awaitChanges($server, $stream, 1));
     }
 
     /** @dataProvider servers */

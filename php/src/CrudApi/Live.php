@@ -12,8 +12,8 @@ use Tqdev\PhpCrudApi\Record\ErrorCode;
 use Tqdev\PhpCrudApi\ResponseFactory;
 
 /**
- * The stream of a table's changes, or a record's, for one client: each time something changes, it asks the API what this
- * client may read of it.
+ * The stream of a table's changes, or a record's, for one client: each time something changes, it asks the API what
+ * this client may read of it.
  */
 final class Live
 {
@@ -38,7 +38,8 @@ final class Live
                 ->withStatus(503)->withHeader('Retry-After', '2');
         }
         $ask = $id === null ? Ask::forTable($this->bridge, $table, []) : Ask::forRecord($this->bridge, $table, $id);
-        // A record's stream tells that it was deleted: so it goes on when there is none any more, but doesn't begin then.
+        // A record's stream tells that it was deleted: so it goes on when there is none any more, but doesn't begin
+        // then.
         if (!$ask->isAllowed() && !($id !== null && sse_render() !== null && $ask->isGone($id))) {
             return $ask->response();
         }
@@ -55,6 +56,8 @@ final class Live
             (new Stream($changes->topics(), $changes->render(...), reauthorize: $this->bridge->reauthorize))
                 ->onlyChanges(false)
                 ->open();
+        } catch (Refused) {
+            // The stream has ended, or the hub asks once more and is refused when the request begins.
         } catch (SseUnavailable $problem) {
             error_log("Sse\\CrudApi: {$problem->getMessage()}");
             http_response_code(503);

@@ -16,4 +16,4 @@ serve([
     'multiTenancy.handler' => fn (string $operation, string $table) =>
         $table === 'posts' && !$operator() ? ['tenant' => $_SESSION['apiKey']] : [],
     'customization.afterHandler' => fn (string $operation, string $table, $response) => $response->withHeader('X-Site', 'own'),
-], reauthorize: 1);
+], reauthorize: 1, handlersHideRows: false);
