@@ -101,6 +101,22 @@ final class CrudApiLiveTest extends CrudApiTestCase
         self::assertSame(0, $server->openStreams());
     }
 
+    public function testARedirectLeadsToTheStreamThere(): void
+    {
+        $server = $this->serveCrudApi();
+
+        $plain = self::call($server, 'https', 'GET', '/records/posts?include=id');
+        $answer = $server->client->request('/crud/https.php/sse/records/posts?include=id');
+
+        self::assertSame(301, $answer->status);
+        // Where that is, is the API's to say.
+        self::assertStringEndsWith('/records/posts?include=id', $plain->headers['location']);
+        self::assertSame(
+            str_replace('/records/', '/sse/records/', $plain->headers['location']),
+            $answer->headers['location'],
+        );
+    }
+
     public function testNoOtherPathOfTheApiIsOpenedByAskingForAStream(): void
     {
         $server = $this->serveCrudApi();

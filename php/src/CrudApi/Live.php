@@ -41,7 +41,7 @@ final class Live
         // A record's stream tells that it was deleted: so it goes on when there is none any more, but doesn't begin
         // then.
         if (!$ask->isAllowed() && !($id !== null && sse_render() !== null && $ask->isGone($id))) {
-            return $ask->response();
+            return self::refusal($ask->response());
         }
         $changes = new Changes($this->bridge, $table, $id, $cursor, $ask);
         // PHP-CRUD-API reads a response's body before it sends its headers, so the stream has to begin after that.
@@ -63,6 +63,16 @@ final class Live
             http_response_code(503);
             header('Retry-After: 2');
         }
+    }
+
+    /** The API's own answer; where it sends the client elsewhere (`sslRedirect`), to the stream there. */
+    private static function refusal(ResponseInterface $answer): ResponseInterface
+    {
+        $location = $answer->getHeaderLine('Location');
+
+        return $location === ''
+            ? $answer
+            : $answer->withHeader('Location', (string) preg_replace('~/records/~', '/sse/records/', $location, 1));
     }
 
     /** An empty response with the headers by which another site's page may read it. */
