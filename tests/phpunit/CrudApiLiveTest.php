@@ -154,6 +154,25 @@ final class CrudApiLiveTest extends CrudApiTestCase
         self::assertSame(['update 1', 'create 3', 'create 4'], self::awaitChanges($server, $operator, 3));
     }
 
+    public function testAWriterWhoIsKeptToFewerRowsTellsThoseWhoAreKeptToMore(): void
+    {
+        $server = $this->serveCrudApi();
+        $junior = ['X-API-Key' => 'junior'];
+        $one = self::live($server, 'keys', '/posts', self::ONE);
+        $two = self::live($server, 'keys', '/posts', self::TWO);
+        $itself = self::live($server, 'keys', '/posts', $junior);
+
+        self::done($server, 'keys', 'DELETE', '/records/posts/1', null, $junior);
+        self::done($server, 'keys', 'PATCH', '/records/posts/3', ['clicks' => 1], $junior);
+        self::assertSame(0, self::done($server, 'keys', 'DELETE', '/records/posts/3', null, $junior));
+        self::done($server, 'keys', 'PUT', '/records/posts/2', ['title' => 'of two'], self::TWO);
+
+        self::assertSame(['delete 1', 'increment 3'], self::awaitChanges($server, $one, 2));
+        // It has clicked it out of its own sight.
+        self::assertSame(['delete 1', 'delete 3'], self::awaitChanges($server, $itself, 2));
+        self::assertSame(['update 2'], self::awaitChanges($server, $two, 1));
+    }
+
     public function testWhatAnOperatorDoesToHiddenRowsIsToldWithoutAKeyOrNotAtAll(): void
     {
         $server = $this->serveCrudApi();
