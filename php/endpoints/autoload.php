@@ -2,8 +2,8 @@
 
 declare(strict_types=1);
 
-// Composer's loader, unless the site has loaded it already: that of the site which has this library in vendor/, or of the
-// folder above the document root, for a library that Composer has only linked to.
+// Composer's loader, unless the site has loaded it already: that of the site which has this library in vendor/, or of
+// the folder above the document root, for a library that Composer has only linked to.
 if (class_exists(Sse\Endpoint\Endpoint::class)) {
     return;
 }

@@ -21,9 +21,9 @@ use Sse\CrudApi\Controller;
  * ]));
  * ```
  *
- * From then on every record that the API creates, updates, deletes or increments is published, when the database has it,
- * to `records.TABLE.ID`; and beside `GET /records/TABLE[/ID]` there is `GET /sse/records/TABLE[/ID]`, a stream of the
- * changes, in which each client gets what that API lets this client read. See README.md.
+ * From then on every record that the API creates, updates, deletes or increments is published, when the database has
+ * it, to `records.TABLE.ID`; and beside `GET /records/TABLE[/ID]` there is `GET /sse/records/TABLE[/ID]`, a stream of
+ * the changes, in which each client gets what that API lets this client read. See README.md.
  */
 final class CrudApi
 {
@@ -31,11 +31,16 @@ final class CrudApi
 
     /**
      * @param array<string, mixed> $settings    Those of PHP-CRUD-API's Config.
-     * @param bool                 $record      Whether what is published has the record, as the client that wrote it may
-     *                                          read it. The streams beside the API don't need it: they read for themselves.
+     * @param bool                 $record      Whether what is published has the record, as the client that wrote it
+     *                                          may read it. The streams beside the API don't need it: they read for
+     *                                          themselves.
      * @param string               $prefix      What topics begin with, 1 to 20 bytes: for two APIs in one hub.
-     * @param int                  $reauthorize Seconds after which a stream without events asks the API again whether its
-     *                                          client may have it; 0: only at events.
+     * @param int                  $reauthorize Seconds after which a stream without events asks the API again whether
+     *                                          its client may have it; 0: only at events.
+     * @param bool                 $handlersHideRows Whether `customization.afterHandler` and the handlers of
+     *                                          `reconnect`, where the settings have any, may keep rows from a client.
+     *                                          A stream can't know then whether its client knew of a row that is gone,
+     *                                          and says `reset`. False, if they don't.
      *
      * @return array<string, mixed> Settings for Config.
      */
@@ -44,8 +49,9 @@ final class CrudApi
         bool $record = false,
         string $prefix = 'records',
         int $reauthorize = 60,
+        bool $handlersHideRows = true,
     ): array {
-        self::$bridge = new Bridge($settings, $record, $prefix, $reauthorize);
+        self::$bridge = new Bridge($settings, $record, $prefix, $reauthorize, $handlersHideRows);
 
         return self::$bridge->settings();
     }

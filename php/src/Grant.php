@@ -44,7 +44,8 @@ final class Grant
      *
      * @return string ASCII letters, digits, `-`, `_` and one dot.
      *
-     * @throws InvalidArgumentException No topics, one that is none, a time or a key that is too short, or the whole too long.
+     * @throws InvalidArgumentException No topics, one that is none, a time or a key that is too short, or the whole
+     * too long.
      */
     public static function sign(
         array $topics,
@@ -58,7 +59,9 @@ final class Grant
             }
         }
         if ($topics === [] || $seconds < 1) {
-            throw new InvalidArgumentException("a grant needs a topic and a time: $seconds s is none, or no topic is given");
+            throw new InvalidArgumentException(
+                "a grant needs a topic and a time: $seconds s is none, or no topic is given",
+            );
         }
         $payload = self::encode(json_encode(
             ['v' => self::VERSION, 't' => array_values($topics), 'e' => time() + $seconds, 'u' => $user],

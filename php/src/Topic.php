@@ -9,15 +9,17 @@ use InvalidArgumentException;
 /**
  * Topics made of values that may be anything, and patterns compared with each other.
  *
- * A segment of a topic has no dot, no `*` and no white space, so a value is percent-encoded: all but ASCII letters, digits,
- * `-` and `_`, as rawurlencode() does, and `.` and `~` too. The empty value is `~`, and one that would be longer than 110
- * bytes is `~` and its SHA-256. No two values have the same segment.
+ * A segment of a topic has no dot, no `*` and no white space, so a value is percent-encoded: all but ASCII letters,
+ * digits,
+ * `-` and `_`, as rawurlencode() does, and `.` and `~` too. The empty value is `~`, and one that would be longer than
+ * 110 bytes is `~` and its SHA-256. No two values have the same segment.
  *
  * ```php
  * Topic::of('users', 'a.b@example.com')     // users.a%2Eb%40example%2Ecom
  * ```
  *
- * In JavaScript: `encodeURIComponent(value).replace(/[!'()*.~]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase())`.
+ * In JavaScript: `encodeURIComponent(value).replace(/[!'()*.~]/g, c => '%' +
+ * c.charCodeAt(0).toString(16).toUpperCase())`.
  */
 final class Topic
 {
@@ -27,7 +29,11 @@ final class Topic
     /** A topic of a name, which may have dots of its own, and values, each of which becomes one segment. */
     public static function of(string $name, string|int ...$values): string
     {
-        return implode('.', [$name, ...array_map(static fn ($value): string => self::segment((string) $value), $values)]);
+        foreach ($values as $value) {
+            $name .= '.' . self::segment((string) $value);
+        }
+
+        return $name;
     }
 
     /** One segment of a topic, for any value. */
@@ -52,7 +58,7 @@ final class Topic
     /** Whether it can be watched: the extension's own rules, which it tells by an exception. */
     public static function isPattern(string $pattern): bool
     {
-        if ($pattern === '' || strlen($pattern) > self::LONGEST || preg_match('/^[^\s\p{Z}\p{Cc}]+$/Du', $pattern) !== 1) {
+        if (strlen($pattern) > self::LONGEST || preg_match('/^[^\s\p{Z}\p{Cc}]+$/Du', $pattern) !== 1) {
             return false;
         }
         $segments = explode('.', $pattern);

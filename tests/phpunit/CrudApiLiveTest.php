@@ -101,6 +101,22 @@ final class CrudApiLiveTest extends CrudApiTestCase
         self::assertSame(0, $server->openStreams());
     }
 
+    public function testARedirectLeadsToTheStreamThere(): void
+    {
+        $server = $this->serveCrudApi();
+
+        $plain = self::call($server, 'https', 'GET', '/records/posts?include=id');
+        $answer = $server->client->request('/crud/https.php/sse/records/posts?include=id');
+
+        self::assertSame(301, $answer->status);
+        // Where that is, is the API's to say.
+        self::assertStringEndsWith('/records/posts?include=id', $plain->headers['location']);
+        self::assertSame(
+            str_replace('/records/', '/sse/records/', $plain->headers['location']),
+            $answer->headers['location'],
+        );
+    }
+
     public function testNoOtherPathOfTheApiIsOpenedByAskingForAStream(): void
     {
         $server = $this->serveCrudApi();
@@ -138,6 +154,25 @@ final class CrudApiLiveTest extends CrudApiTestCase
         self::assertSame(['update 1', 'create 3', 'create 4'], self::awaitChanges($server, $operator, 3));
     }
 
+    public function testAWriterWhoIsKeptToFewerRowsTellsThoseWhoAreKeptToMore(): void
+    {
+        $server = $this->serveCrudApi();
+        $junior = ['X-API-Key' => 'junior'];
+        $one = self::live($server, 'keys', '/posts', self::ONE);
+        $two = self::live($server, 'keys', '/posts', self::TWO);
+        $itself = self::live($server, 'keys', '/posts', $junior);
+
+        self::done($server, 'keys', 'DELETE', '/records/posts/1', null, $junior);
+        self::done($server, 'keys', 'PATCH', '/records/posts/3', ['clicks' => 1], $junior);
+        self::assertSame(0, self::done($server, 'keys', 'DELETE', '/records/posts/3', null, $junior));
+        self::done($server, 'keys', 'PUT', '/records/posts/2', ['title' => 'of two'], self::TWO);
+
+        self::assertSame(['delete 1', 'increment 3'], self::awaitChanges($server, $one, 2));
+        // It has clicked it out of its own sight.
+        self::assertSame(['delete 1', 'delete 3'], self::awaitChanges($server, $itself, 2));
+        self::assertSame(['update 2'], self::awaitChanges($server, $two, 1));
+    }
+
     public function testWhatAnOperatorDoesToHiddenRowsIsToldWithoutAKeyOrNotAtAll(): void
     {
         $server = $this->serveCrudApi();
@@ -156,6 +191,32 @@ final class CrudApiLiveTest extends CrudApiTestCase
         self::assertSame(['reset'], self::awaitChanges($server, $tenant, 1));
         self::done($server, 'keys', 'PUT', '/records/posts/3', ['title' => 'mine'], self::OPERATOR);
         self::assertSame(['reset', 'update 3'], self::awaitChanges($server, $tenant, 2));
+    }
+
+    /** @return array<string, array{string}> */
+    public static function handlers(): array
+    {
+        return ['a filter of beforeHandler' => ['before'], 'what afterHandler takes out' => ['after']];
+    }
+
+    /**
+     * Such a rule is known to nobody but the handler: no key of a row that it may have hidden is told.
+     *
+     * @dataProvider handlers
+     */
+    public function testRowsThatASitesOwnHandlerHidesStayHidden(string $api): void
+    {
+        $server = $this->serveCrudApi();
+        $stream = self::live($server, $api, '/posts');
+
+        self::done($server, 'open', 'POST', '/records/posts', ['tenant' => 'two', 'title' => 'new']);
+        self::done($server, 'open', 'PUT', '/records/posts/1', ['title' => 'seen']);
+        self::assertSame(['update 1'], self::awaitChanges($server, $stream, 1));
+        self::done($server, 'open', 'PUT', '/records/posts/2', ['title' => 'unseen']);
+        self::assertSame(['update 1', 'reset'], self::awaitChanges($server, $stream, 2));
+        self::done($server, 'open', 'DELETE', '/records/posts/2');
+        self::assertSame(['update 1', 'reset', 'reset'], self::awaitChanges($server, $stream, 3));
+        self::assertNoComplaint($server);
     }
 
     /** @return iterable<string, array{string, string}> */
@@ -264,7 +325,8 @@ final class CrudApiLiveTest extends CrudApiTestCase
         $stream = self::live($server, 'open', "/posts$query");
 
         self::done($server, 'open', 'PUT', '/records/posts/1', ['title' => 'b', 'clicks' => 4]);
-        self::done($server, 'open', 'PUT', '/records/posts/2,3', [['title' => 'bb', 'clicks' => 5], ['title' => 'bc', 'clicks' => 6]]);
+        $two = [['title' => 'bb', 'clicks' => 5], ['title' => 'bc', 'clicks' => 6]];
+        self::done($server, 'open', 'PUT', '/records/posts/2,3', $two);
         self::done($server, 'open', 'PUT', '/records/posts/3', ['title' => 'c']);
 
         // Not in its list: as good as gone.
@@ -293,6 +355,31 @@ final class CrudApiLiveTest extends CrudApiTestCase
 
         $server->client->awaitEvents($back, 1);
         self::assertSame([['action' => 'reset', 'table' => 'posts']], self::changes($back));
+    }
+
+    public function testABatchOfAnotherTenantIsToldByNothing(): void
+    {
+        $server = $this->serveCrudApi();
+        $one = self::live($server, 'keys', '/posts', self::ONE);
+        $last = $one->parser->events[0]->id;
+        $one->close();
+
+        self::done($server, 'keys', 'POST', '/records/posts', array_fill(0, 250, ['title' => 'of two']), self::TWO);
+        self::done($server, 'keys', 'PUT', '/records/posts/1', ['title' => 'of one'], self::ONE);
+        $back = $server->client->openOne('/crud/keys.php/sse/records/posts', self::ONE + ['Last-Event-ID' => $last]);
+
+        $server->client->awaitEvents($back, 1);
+        self::assertSame(['update 1'], self::told($back));
+    }
+
+    public function testRecordsThatAreTooLargeForOneEventAreOneReset(): void
+    {
+        $server = $this->serveCrudApi('php-s', ['sse.max_event_size' => '16K']);
+        $stream = self::live($server, 'open', '/posts');
+
+        self::done($server, 'open', 'PUT', '/records/posts/1', ['title' => str_repeat('x', 20_000)]);
+
+        self::assertSame(['reset'], self::awaitChanges($server, $stream, 1));
     }
 
     /** @dataProvider servers */

@@ -15,7 +15,7 @@ use PhpSse\Tests\Server\Server;
  */
 abstract class CrudApiTestCase extends ServerTestCase
 {
-    protected const SERVERS = ['nginx-fpm-unix', 'php-s'];
+    protected const SERVERS = ['nginx-fpm-unix', 'apache-mod-php', 'php-s'];
 
     private static bool $told = false;
 

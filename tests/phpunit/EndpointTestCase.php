@@ -10,7 +10,7 @@ use PhpSse\Tests\Server\Server;
 /** A test with a site that has mounted the library's endpoints, behind real servers. */
 abstract class EndpointTestCase extends ServerTestCase
 {
-    protected const SERVERS = ['nginx-fpm-unix', 'php-s'];
+    protected const SERVERS = ['nginx-fpm-unix', 'apache-mod-php', 'php-s'];
     protected const KEY = 'the key of the grants of this test, 32 bytes at least';
 
     /** @param array<string, string|int> $ini */

@@ -9,7 +9,9 @@ use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\ServerRequestInterface;
 use Tqdev\PhpCrudApi\Api;
 use Tqdev\PhpCrudApi\Config\Config;
+use Tqdev\PhpCrudApi\Database\GenericDB;
 use Tqdev\PhpCrudApi\RequestFactory;
+use Tqdev\PhpCrudApi\RequestUtils;
 use UnexpectedValueException;
 
 /**
@@ -26,27 +28,36 @@ final class Ask
     private ?string $key = null;
     private ?Closure $exists = null;
     private Scope $scope;
+    /** @var array<string, mixed> the filters that were asked for */
+    private array $filters = [];
 
     /** @param list<string>|null $ids null: the one record of the path */
-    private function __construct(private readonly string $path, private readonly ?array $ids)
-    {
+    private function __construct(
+        private readonly Bridge $bridge,
+        private readonly string $table,
+        private readonly string $path,
+        private readonly ?array $ids,
+    ) {
+        $this->scope = Scope::unknown();
     }
 
     /** One record, by `GET /records/TABLE/ID`. */
     public static function forRecord(Bridge $bridge, string $table, string $id): self
     {
-        return (new self('/records/' . rawurlencode($table) . '/' . rawurlencode($id), null))->ask($bridge, $table);
+        $path = '/records/' . rawurlencode($table) . '/' . rawurlencode($id);
+
+        return (new self($bridge, $table, $path, null))->ask();
     }
 
     /**
-     * Some records of a table, by `GET /records/TABLE` with the client's own filters; with no ids any one, to learn whether
-     * the table may be read.
+     * Some records of a table, by `GET /records/TABLE` with the client's own filters; with no ids any one, to learn
+     * whether the table may be read.
      *
      * @param list<string> $ids
      */
     public static function forTable(Bridge $bridge, string $table, array $ids): self
     {
-        return (new self('/records/' . rawurlencode($table), $ids))->ask($bridge, $table);
+        return (new self($bridge, $table, '/records/' . rawurlencode($table), $ids))->ask();
     }
 
     public function response(): ResponseInterface
@@ -102,21 +113,28 @@ final class Ask
     }
 
     /**
-     * @internal The site's rules have let the question through.
+     * @internal The site's rules have let the question through, and this is what they have made of it.
      *
      * @param Closure(string): bool $exists
      */
-    public function reached(string $key, Closure $exists): void
+    public function reached(ServerRequestInterface $request, GenericDB $db, string $key, Closure $exists): void
     {
         $this->key = $key;
         $this->exists = $exists;
+        // A customization.beforeHandler may have added a filter, or asked for another table.
+        $isAsAsked = urldecode($request->getUri()->getPath()) === urldecode($this->path)
+            && self::filters($request) === $this->filters;
+        if ($isAsAsked && !$this->bridge->hasHiddenRules()) {
+            $this->scope = Scope::ofRequest($this->bridge, $this->table, $db);
+        }
     }
 
-    private function ask(Bridge $bridge, string $table): self
+    private function ask(): self
     {
-        $api = Reader::for($this, static fn (): Api => new Api(new Config($bridge->full())));
-        $this->response = $api->handle($this->request());
-        $this->scope = Scope::ofRequest($bridge, $table);
+        $api = Reader::for($this, fn (): Api => new Api(new Config($this->bridge->full())));
+        $request = $this->request();
+        $this->filters = self::filters($request);
+        $this->response = $api->handle($request);
         // A login in the middlewares has opened it; nobody else should wait for it while the stream is open.
         if (session_status() === PHP_SESSION_ACTIVE) {
             session_write_close();
@@ -141,6 +159,16 @@ final class Ask
             ->withMethod('GET')
             ->withUri($uri->withPath($base . $this->path)->withQuery(implode('&', $query)))
             ->withParsedBody(null);
+    }
+
+    /** @return array<string, mixed> */
+    private static function filters(ServerRequestInterface $request): array
+    {
+        return array_filter(
+            RequestUtils::getParams($request),
+            static fn ($name): bool => str_starts_with((string) $name, 'filter'),
+            ARRAY_FILTER_USE_KEY,
+        );
     }
 
     /** @return array<string, mixed> */

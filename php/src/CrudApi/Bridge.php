@@ -22,9 +22,12 @@ final class Bridge
         public readonly bool $record,
         private readonly string $prefix,
         public readonly int $reauthorize,
+        private readonly bool $handlersHideRows,
     ) {
         if (strlen($prefix) > 20 || !Topic::isTopic($prefix)) {
-            throw new InvalidArgumentException("prefix: '$prefix' is not a topic of 1 to 20 bytes, such as 'shop.records'");
+            throw new InvalidArgumentException(
+                "prefix: '$prefix' is not a topic of 1 to 20 bytes, such as 'shop.records'",
+            );
         }
         $this->site = self::withEnvironment($settings);
     }
@@ -36,14 +39,21 @@ final class Bridge
             return $this->full();
         }
 
-        // It has this one route then, and no middleware: who may watch what, an API of its own is asked for each time, with
-        // all that the site has set. So nothing is asked for twice, and no rule meets a path that it doesn't know.
-        $plain = array_filter($this->site, static fn ($key): bool => !str_contains((string) $key, '.'), ARRAY_FILTER_USE_KEY);
+        // It has this one route then, and no middleware: who may watch what, an API of its own is asked for each time,
+        // with all that the site has set. So nothing is asked for twice, and no rule meets a path that it doesn't know.
+        $plain = array_filter(
+            $this->site,
+            static fn ($key): bool => !str_contains((string) $key, '.'),
+            ARRAY_FILTER_USE_KEY,
+        );
 
         // No cache: with a cachePath, the numbers of an API's routes are kept there for all that use it.
-        $only = ['middlewares' => '', 'controllers' => '', 'customControllers' => Controller::class, 'cacheType' => 'NoCache'];
-
-        return $only + $plain;
+        return [
+            'middlewares' => '',
+            'controllers' => '',
+            'customControllers' => Controller::class,
+            'cacheType' => 'NoCache',
+        ] + $plain;
     }
 
     /** @return array<string, mixed> all that the site has, and our controller */
@@ -52,6 +62,14 @@ final class Bridge
         $controllers = array_filter([$this->site['customControllers'] ?? '', Controller::class]);
 
         return ['customControllers' => implode(',', $controllers)] + $this->site;
+    }
+
+    /** Whether handlers of the site may keep rows from a client, by what nobody but they can know. */
+    public function hasHiddenRules(): bool
+    {
+        $handlers = preg_grep('/^(customization\.afterHandler|reconnect\..*Handler)$/D', array_keys($this->site)) ?: [];
+
+        return $this->handlersHideRows && $handlers !== [];
     }
 
     /** The topic of a record, or the pattern of all in a table. */

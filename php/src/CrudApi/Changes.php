@@ -12,12 +12,14 @@ use SseTrigger;
  * Makes what one client is told from what was published: a list of {action, table, id, record}.
  *
  * What it may read is told with the record. Of what it may not read it is told nothing; but of a row that it could read
- * before, that it is gone (`delete`), by its key alone. Where that can't be known, it is told to load anew what it shows
- * (`reset`), without a key.
+ * before, that it is gone (`delete`), by its key alone. Where that can't be known, it is told to load anew what it
+ * shows (`reset`), without a key.
  */
 final class Changes
 {
-    /** More changes at once than this are one `reset`. */
+    /** Records that the API is asked for by one question. */
+    private const AT_ONCE = 100;
+    /** More than this to tell at once are one `reset`. */
     private const MOST = 100;
 
     public function __construct(
@@ -98,35 +100,82 @@ final class Changes
      */
     private function tell(array $events): array
     {
-        $changes = $this->byRecord($events);
         $last = end($events)->id ?: null;
-        if ($changes === null || count($changes) > self::MOST) {
+        $changes = $this->byRecord($events);
+        if ($changes === null) {
             return [$this->reset($last)];
-        }
-        if ($this->id === null) {
-            $ask = Ask::forTable($this->bridge, $this->table, array_map('strval', array_keys($changes)));
-            $readable = $ask->isAllowed() ? $ask->records() : [];
-        } else {
-            $ask = Ask::forRecord($this->bridge, $this->table, $this->id);
-            $readable = array_filter([$this->id => $ask->record()]);
         }
         $told = [];
         $reset = false;
-        foreach ($changes as $id => $changesOfOne) {
-            $latest = end($changesOfOne);
-            $event = ['action' => $latest->action, 'table' => $this->table, 'id' => (string) $id];
-            if (isset($readable[$id])) {
-                $told[] = new SseEvent($event + ['record' => $readable[$id]], id: $latest->eventId);
-                continue;
+        foreach (array_chunk($changes, self::AT_ONCE, true) as $some) {
+            $ask = $this->ask(array_map('strval', array_keys($some)));
+            $readable = $this->id === null ? $ask->records() : array_filter([$this->id => $ask->record()]);
+            foreach ($some as $id => $changesOfOne) {
+                $change = $this->tellOne((string) $id, $changesOfOne, $readable[$id] ?? null, $ask->scope());
+                $told[] = $change;
+                $reset = $reset || $change === null;
             }
-            $could = $this->couldRead($changesOfOne, $ask->scope());
-            if ($could === true) {
-                $told[] = new SseEvent(['action' => 'delete'] + $event, id: $latest->eventId);
-            }
-            $reset = $reset || $could === null;
+        }
+        $told = array_values(array_filter($told));
+        $size = 0;
+        foreach ($told as $event) {
+            $size += strlen((string) json_encode($event->data));
+        }
+        if (count($told) > self::MOST || $size > self::largest()) {
+            return [$this->reset($last)];
         }
 
         return $reset ? [...$told, $this->reset($last)] : $told;
+    }
+
+    /**
+     * @param list<string> $ids
+     *
+     * @throws Refused The client may not have the stream any more.
+     */
+    private function ask(array $ids): Ask
+    {
+        $ask = $this->id === null
+            ? Ask::forTable($this->bridge, $this->table, $ids)
+            : Ask::forRecord($this->bridge, $this->table, $this->id);
+        if (!$ask->isAllowed() && !($this->id !== null && $ask->isGone($this->id))) {
+            throw new Refused("the API answers {$ask->response()->getStatusCode()}");
+        }
+
+        return $ask;
+    }
+
+    /**
+     * What is told of one record: an event, false for nothing, null where it can't be told by its key.
+     *
+     * @param non-empty-list<Change>    $changes
+     * @param array<string, mixed>|null $record
+     */
+    private function tellOne(string $id, array $changes, ?array $record, Scope $reader): SseEvent|false|null
+    {
+        $latest = end($changes);
+        $event = ['action' => $latest->action, 'table' => $this->table, 'id' => $id];
+        if ($record !== null) {
+            // It may be there again.
+            $event['action'] = $latest->action === 'delete' ? 'update' : $latest->action;
+
+            return new SseEvent($event + ['record' => $record], id: $latest->eventId);
+        }
+
+        return match ($this->couldRead($changes, $reader)) {
+            true => new SseEvent(['action' => 'delete'] + $event, id: $latest->eventId),
+            false => false,
+            null => null,
+        };
+    }
+
+    /** Bytes that fit into what a render may send, with room for what is counted otherwise. */
+    private static function largest(): int
+    {
+        $setting = (string) ini_get('sse.max_event_size');
+        $unit = ['k' => 10, 'm' => 20, 'g' => 30][strtolower(substr($setting, -1))] ?? 0;
+
+        return intdiv((int) $setting << $unit, 2);
     }
 
     /**
@@ -167,7 +216,7 @@ final class Changes
         foreach ($changes as $change) {
             $could = match (true) {
                 $change->action === 'create' => false,
-                $change->action === 'delete' || $reader->dependsOn($change->columns) => $reader->includes($change->scope),
+                $change->action === 'delete', $reader->dependsOn($change->columns) => $reader->includes($change->scope),
                 $reader->includes(null) === true => true,
                 default => false,
             };

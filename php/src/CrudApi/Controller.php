@@ -15,8 +15,9 @@ use Tqdev\PhpCrudApi\Middleware\Router\Router;
 use Tqdev\PhpCrudApi\RequestUtils;
 
 /**
- * A custom controller of PHP-CRUD-API: it has the routes of the streams, and adds the publisher to the API, or to one that
- * is asked by {@see Ask} the reader. The routes are the same in both, since the API keeps their numbers in its cache.
+ * A custom controller of PHP-CRUD-API: it has the routes of the streams, and adds the publisher to the API, or to one
+ * that is asked by {@see Ask} the reader. The routes are the same in both, since the API keeps their numbers in its
+ * cache.
  */
 final class Controller
 {

@@ -12,8 +12,8 @@ use Tqdev\PhpCrudApi\Record\ErrorCode;
 use Tqdev\PhpCrudApi\ResponseFactory;
 
 /**
- * The stream of a table's changes, or a record's, for one client: each time something changes, it asks the API what this
- * client may read of it.
+ * The stream of a table's changes, or a record's, for one client: each time something changes, it asks the API what
+ * this client may read of it.
  */
 final class Live
 {
@@ -38,9 +38,10 @@ final class Live
                 ->withStatus(503)->withHeader('Retry-After', '2');
         }
         $ask = $id === null ? Ask::forTable($this->bridge, $table, []) : Ask::forRecord($this->bridge, $table, $id);
-        // A record's stream tells that it was deleted: so it goes on when there is none any more, but doesn't begin then.
+        // A record's stream tells that it was deleted: so it goes on when there is none any more, but doesn't begin
+        // then.
         if (!$ask->isAllowed() && !($id !== null && sse_render() !== null && $ask->isGone($id))) {
-            return $ask->response();
+            return self::refusal($ask->response());
         }
         $changes = new Changes($this->bridge, $table, $id, $cursor, $ask);
         // PHP-CRUD-API reads a response's body before it sends its headers, so the stream has to begin after that.
@@ -55,11 +56,23 @@ final class Live
             (new Stream($changes->topics(), $changes->render(...), reauthorize: $this->bridge->reauthorize))
                 ->onlyChanges(false)
                 ->open();
+        } catch (Refused) {
+            // The stream has ended, or the hub asks once more and is refused when the request begins.
         } catch (SseUnavailable $problem) {
             error_log("Sse\\CrudApi: {$problem->getMessage()}");
             http_response_code(503);
             header('Retry-After: 2');
         }
+    }
+
+    /** The API's own answer; where it sends the client elsewhere (`sslRedirect`), to the stream there. */
+    private static function refusal(ResponseInterface $answer): ResponseInterface
+    {
+        $location = $answer->getHeaderLine('Location');
+
+        return $location === ''
+            ? $answer
+            : $answer->withHeader('Location', (string) preg_replace('~/records/~', '/sse/records/', $location, 1));
     }
 
     /** An empty response with the headers by which another site's page may read it. */

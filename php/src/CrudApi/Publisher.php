@@ -20,9 +20,9 @@ use Tqdev\PhpCrudApi\RequestUtils;
 /**
  * Publishes what the API has written, once the database has it.
  *
- * It is the innermost middleware: what it sees is the request that is carried out, after all rules and handlers of the site,
- * and the answer as it was made. A failed batch answers 424, as nothing of it was done, and a row that the client can't
- * reach counts as 0 rows with the status 200: neither is published.
+ * It is the innermost middleware: what it sees is the request that is carried out, after all rules and handlers of the
+ * site, and the answer as it was made. A failed batch answers 424, as nothing of it was done, and a row that the
+ * client can't reach counts as 0 rows with the status 200: neither is published.
  */
 final class Publisher extends Middleware
 {
@@ -66,7 +66,7 @@ final class Publisher extends Middleware
      */
     private function publishAll(string $table, string $action, array $ids, array $columns, array $results): void
     {
-        $scope = Scope::ofRequest($this->bridge, $table);
+        $scope = Scope::ofRequest($this->bridge, $table, $this->db);
         foreach ($results as $i => $result) {
             if ($action === 'create') {
                 $id = is_scalar($result) ? $this->storedId($table, (string) $result) : null;
@@ -103,7 +103,8 @@ final class Publisher extends Middleware
                 sse_publish($topic, $event);
             }
         } catch (SseException | JsonException $problem) {
-            error_log("Sse\\CrudApi: a change of $topic was made, but could not be published: {$problem->getMessage()}");
+            $why = $problem->getMessage();
+            error_log("Sse\\CrudApi: a change of $topic was made, but could not be published: $why");
         }
     }
 
@@ -137,8 +138,8 @@ final class Publisher extends Middleware
     }
 
     /**
-     * A record's id as a string, in the form that the database has it in: `05`, `5` and, by some collations, `a` and `A`
-     * are ways to say the same, and have to be one topic.
+     * A record's id as a string, in the form that the database has it in: `05`, `5` and, by some collations, `a` and
+     * `A` are ways to say the same, and have to be one topic.
      */
     private function storedId(string $table, string $id): string
     {

@@ -16,8 +16,8 @@ use Tqdev\PhpCrudApi\Record\ErrorCode;
 use Tqdev\PhpCrudApi\RequestUtils;
 
 /**
- * The innermost middleware of an API that is asked: there the site's rules have been applied, so it can keep a list to some
- * records, and see which rows the client is kept to.
+ * The innermost middleware of an API that is asked: there the site's rules have been applied, so it can keep a list to
+ * some records, and see which rows the client is kept to.
  */
 final class Reader extends Middleware
 {
@@ -70,7 +70,7 @@ final class Reader extends Middleware
             // No key, or none that this client may see: its records can't be told apart.
             return $this->responder->error(ErrorCode::PRIMARY_KEY_NOT_FOUND, $table);
         }
-        $this->asked->reached($key, fn (string $id): bool => $this->exists($table, $key, $id));
+        $this->asked->reached($request, $this->db, $key, fn (string $id): bool => $this->exists($table, $key, $id));
         $params = RequestUtils::getParams($request);
         $params['mandatory'][] = "$table.$key";
         $ids = $this->asked->ids();

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Sse\CrudApi;
 
+use Tqdev\PhpCrudApi\Database\GenericDB;
 use Tqdev\PhpCrudApi\Middleware\Communication\VariableStore;
 use Tqdev\PhpCrudApi\Record\Condition\AndCondition;
 use Tqdev\PhpCrudApi\Record\Condition\ColumnCondition;
@@ -15,19 +16,21 @@ use Tqdev\PhpCrudApi\Record\Condition\OrCondition;
 /**
  * Which rows of a table a request is kept to, by `authorization.recordHandler` and `multiTenancy.handler`.
  *
- * A row that is gone can't be asked for any more. Whether a reader may know of it follows from comparing the rows that the
- * reader is kept to with those that the writer was kept to, as the row was one of the writer's. All values are marks
- * ({@see Bridge::mark()}), since this travels in events.
+ * A row that is gone can't be asked for any more. Whether a reader may know of it follows from comparing the rows that
+ * the reader is kept to with those that the writer was kept to, as the row was one of the writer's. All values are
+ * marks ({@see Bridge::mark()}), since this travels in events.
  */
 final class Scope
 {
     /**
+     * @param string                $database In which they are.
      * @param string|null           $rule    The whole condition; null: all rows.
      * @param array<string, string> $equal   Columns that have to have one value, whatever else is asked.
      * @param bool                  $simple  Whether nothing else is asked.
      * @param list<string>|null     $columns All columns that the condition looks at; null: not known.
      */
     private function __construct(
+        private readonly string $database,
         private readonly ?string $rule,
         private readonly array $equal = [],
         private readonly bool $simple = true,
@@ -35,8 +38,14 @@ final class Scope
     ) {
     }
 
+    /** That of a request which is kept to rows by something that is not known. */
+    public static function unknown(): self
+    {
+        return new self('', bin2hex(random_bytes(16)), [], false, null);
+    }
+
     /** That of the request which the API has just let through. */
-    public static function ofRequest(Bridge $bridge, string $table): self
+    public static function ofRequest(Bridge $bridge, string $table, GenericDB $db): self
     {
         $equal = $columns = $texts = [];
         $simple = true;
@@ -55,7 +64,9 @@ final class Scope
         sort($texts);
         $marks = $columns === null ? null : array_map(static fn ($name) => $bridge->mark("column $name"), $columns);
 
-        return new self($texts === [] ? null : $bridge->mark(serialize($texts)), $equal, $simple, $marks);
+        $rule = $texts === [] ? null : $bridge->mark(serialize($texts));
+
+        return new self($bridge->mark("database {$db->getCacheKey()}"), $rule, $equal, $simple, $marks);
     }
 
     /**
@@ -82,10 +93,10 @@ final class Scope
         return $parts;
     }
 
-    /** @return array{rule: ?string, equal: array<string, string>} for an event */
+    /** @return array{database: string, rule: ?string, equal: array<string, string>} for an event */
     public function toArray(): array
     {
-        return ['rule' => $this->rule, 'equal' => $this->equal];
+        return ['database' => $this->database, 'rule' => $this->rule, 'equal' => $this->equal];
     }
 
     /** From an event; null if it has none, as a wake. */
@@ -93,16 +104,21 @@ final class Scope
     {
         $equal = $array['equal'] ?? null;
         $rule = $array['rule'] ?? null;
+        $database = $array['database'] ?? null;
+        $isOne = is_string($database) && is_array($equal) && ($rule === null || is_string($rule));
 
-        return is_array($equal) && ($rule === null || is_string($rule)) ? new self($rule, $equal, false, null) : null;
+        return $isOne ? new self($database, $rule, $equal, false, null) : null;
     }
 
     /**
-     * Whether a reader who is kept to this could read a row that the writer could write: yes, no, or null, where that can't
-     * be told from the conditions.
+     * Whether a reader who is kept to this could read a row that the writer could write: yes, no, or null, where that
+     * can't be told from the conditions.
      */
     public function includes(?self $writer): ?bool
     {
+        if ($writer !== null && $writer->database !== $this->database) {
+            return null;
+        }
         if ($this->rule === null) {
             return true;
         }

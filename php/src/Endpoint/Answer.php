@@ -40,7 +40,8 @@ final class Answer
     public function send(): void
     {
         http_response_code($this->status);
-        foreach ($this->headers + ['Cache-Control' => 'no-store', 'X-Content-Type-Options' => 'nosniff'] as $name => $value) {
+        $headers = $this->headers + ['Cache-Control' => 'no-store', 'X-Content-Type-Options' => 'nosniff'];
+        foreach ($headers as $name => $value) {
             header("$name: $value");
         }
         echo $this->body;

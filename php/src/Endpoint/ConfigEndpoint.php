@@ -23,7 +23,8 @@ use Throwable;
  *
  * `{"SSE_STREAM_URL": "/stream.php", "SSE_PUBLISH_URL": "/publish.php"}`
  *
- * A public value may refer to another public one, `${SSE_BASE}/stream.php`; a reference to any other is left as it is written.
+ * A public value may refer to another public one, `${SSE_BASE}/stream.php`; a reference to any other is left as it is
+ * written.
  */
 final class ConfigEndpoint
 {
@@ -115,7 +116,9 @@ final class ConfigEndpoint
         $root = $this->documentRoot === '' ? false : realpath($this->documentRoot);
         $file = realpath($this->file);
         if ($root !== false && $file !== false && str_starts_with($file, "$root/")) {
-            throw new ConfigProblem('is inside the document root, where anybody may ask for it; move it to a folder above');
+            throw new ConfigProblem(
+                'is inside the document root, where anybody may ask for it; move it to a folder above',
+            );
         }
     }
 }

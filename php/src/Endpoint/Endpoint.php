@@ -21,7 +21,9 @@ final class Endpoint
     /** `stream.php`; see {@see StreamEndpoint}. */
     public static function stream(?Site $site = null): void
     {
-        self::run(static fn (): Answer|Stream => (new StreamEndpoint($site ?? Site::load()))->respond(Request::current()));
+        self::run(
+            static fn (): Answer|Stream => (new StreamEndpoint($site ?? Site::load()))->respond(Request::current()),
+        );
     }
 
     /** `publish.php`; see {@see PublishEndpoint}. */
@@ -51,7 +53,8 @@ final class Endpoint
             Answer::error(503, 'Not available at the moment')->with(['Retry-After' => '2'])->send();
         } catch (Throwable $problem) {
             // What went wrong is for the log: a message may have in it what no page should see.
-            error_log(sprintf('%s: %s in %s:%d', $problem::class, $problem->getMessage(), $problem->getFile(), $problem->getLine()));
+            $place = "{$problem->getFile()}:{$problem->getLine()}";
+            error_log($problem::class . ": {$problem->getMessage()} in $place");
             Answer::error(500, 'Something is wrong on the server; its log says what')->send();
         }
     }

@@ -11,14 +11,14 @@ use SseInvalidArgument;
 use SseUnavailable;
 
 /**
- * `publish.php`: publishes what a page posts, `{"topic": "chat.general", "data": {…}}` as JSON, or a form with the fields
- * `topic` and `data`; `event`, a type, may be there too. It answers `{"id": "…"}`.
+ * `publish.php`: publishes what a page posts, `{"topic": "chat.general", "data": {…}}` as JSON, or a form with the
+ * fields `topic` and `data`; `event`, a type, may be there too. It answers `{"id": "…"}`.
  *
- * A page of another site can make its visitors' browsers post here, with their cookies, and can't be told by the cookies. It
- * is told by where the browser says that the request comes from ({@see Origins}); every browser of the last five years does,
- * and no page can change it. What doesn't say so is no browser, and has no visitor's cookies: with cookies, it is refused.
- * That needs no token in the page and none in the session; a token of your own can be asked for as well
- * ({@see Site::$csrf}).
+ * A page of another site can make its visitors' browsers post here, with their cookies, and can't be told by the
+ * cookies. It is told by where the browser says that the request comes from ({@see Origins}); every browser of the
+ * last five years does, and no page can change it. What doesn't say so is no browser, and has no visitor's cookies:
+ * with cookies, it is refused. That needs no token in the page and none in the session; a token of your own can be
+ * asked for as well ({@see Site::$csrf}).
  */
 final class PublishEndpoint
 {
@@ -61,7 +61,8 @@ final class PublishEndpoint
         if (!Topic::isTopic($topic) || !$policy->allows($topic)) {
             return Answer::error(403, 'This topic may not be published to');
         }
-        if ($event !== null && (preg_match('/^[\w.:-]{1,64}$/D', $event) !== 1 || in_array($event, self::RESERVED, true))) {
+        $isName = $event === null || preg_match('/^[\w.:-]{1,64}$/D', $event) === 1;
+        if (!$isName || in_array($event, self::RESERVED, true)) {
             return Answer::error(422, 'This event type can\'t be used');
         }
         if ($this->site->prepare !== null) {
@@ -103,7 +104,10 @@ final class PublishEndpoint
         }
         $topic = $fields['topic'] ?? null;
         $event = $fields['event'] ?? null;
-        if (!is_array($fields) || !is_string($topic) || !isset($fields['data']) || !($event === null || is_string($event))) {
+        if (!is_array($fields) || !is_string($topic) || !isset($fields['data'])) {
+            return null;
+        }
+        if ($event !== null && !is_string($event)) {
             return null;
         }
 

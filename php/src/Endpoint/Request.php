@@ -36,8 +36,9 @@ final class Request
                 $headers[strtolower(strtr(end($match), '_', '-'))] = $value;
             }
         }
-        // Apache keeps it from scripts unless told otherwise, but passes it on after an internal redirect.
-        $headers['authorization'] ??= (string) ($_SERVER['REDIRECT_HTTP_AUTHORIZATION'] ?? '');
+        // Apache keeps it out of there, but has it in all headers, or after an internal redirect under this name.
+        $headers['authorization'] ??= (string) ($_SERVER['REDIRECT_HTTP_AUTHORIZATION']
+            ?? array_change_key_case(getallheaders())['authorization'] ?? '');
 
         return new self(
             (string) ($_SERVER['REQUEST_METHOD'] ?? 'GET'),

@@ -10,10 +10,11 @@ use Sse\Stream;
 use Sse\Topic;
 
 /**
- * `stream.php`: a stream of the topics that the client asks for, `?topics=news,chat.general`, if it may watch all of them.
+ * `stream.php`: a stream of the topics that the client asks for, `?topics=news,chat.general`, if it may watch all of
+ * them.
  *
- * With {@see Site::$grantKey}, a grant allows its topics too. It is taken from the header `Authorization: Bearer`; or from a
- * cookie, for EventSource, which can't send headers: a POST with that header sets the cookie first.
+ * With {@see Site::$grantKey}, a grant allows its topics too. It is taken from the header `Authorization: Bearer`; or
+ * from a cookie, for EventSource, which can't send headers: a POST with that header sets the cookie first.
  */
 final class StreamEndpoint
 {
@@ -69,7 +70,9 @@ final class StreamEndpoint
             return Answer::error(400, sprintf('%d topics are too many; at most %d are allowed', count($topics), $most));
         }
 
-        return new Stream($topics, null, headers: $this->site->origins->headers($request), reauthorize: $this->seconds());
+        $headers = $this->site->origins->headers($request);
+
+        return new Stream($topics, null, headers: $headers, reauthorize: $this->seconds());
     }
 
     /** @return list<string> */

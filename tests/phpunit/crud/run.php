@@ -2,7 +2,8 @@
 
 declare(strict_types=1);
 
-// A site's api.php: PHP-CRUD-API on the fixture's SQLite file, made live by the two lines, with the middlewares of a test.
+// A site's api.php: PHP-CRUD-API on the fixture's SQLite file, made live by the two lines, with the middlewares of a
+// test.
 
 use Tqdev\PhpCrudApi\Api;
 use Tqdev\PhpCrudApi\Config\Config;
