@@ -43,10 +43,19 @@ struct Sent {
     ticket: Option<Ticket>,
     /// When the tail has read up to here and it was not there, it is lost. `None`: that isn't known yet.
     settled_at: Option<Id>,
+    /// What is known of it, and the [`mark`](Outbox::mark) at which that was learnt.
+    fate: Fate,
+}
+
+/// What is known of an event that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing yet.
+    Open,
     /// Redis has said that it has it.
-    taken: bool,
+    Taken(u64),
     /// The connection broke before Redis has said anything.
-    orphaned: bool,
+    Orphaned(u64),
 }
 
 /// Topics that changed; all, if there are too many.
@@ -89,6 +98,8 @@ struct Inner {
     sent: HashMap<u64, Sent>,
     wakes: Wakes,
     numbers: u64,
+    /// Times that something was learnt of an event that was sent.
+    marks: u64,
     /// Questions for the newest id: the last one asked, and the last one taken.
     asked: u64,
     taken: u64,
@@ -228,8 +239,10 @@ impl Outbox {
     /// Redis has taken an event.
     pub(super) fn taken(&self, number: u64, id: Option<Id>) {
         let mut inner = self.inner();
+        inner.marks += 1;
+        let fate = Fate::Taken(inner.marks);
         if let Some(sent) = inner.sent.get_mut(&number) {
-            sent.taken = true;
+            sent.fate = fate;
             sent.settled_at = id;
         }
     }
@@ -257,8 +270,10 @@ impl Outbox {
     pub(super) fn away(&self, why: &str) -> Vec<Option<Ticket>> {
         let mut inner = self.inner();
         inner.away = Some(why.into());
-        let untaken = inner.sent.values_mut().filter(|sent| !sent.taken);
-        untaken.for_each(|sent| sent.orphaned = true);
+        inner.marks += 1;
+        let fate = Fate::Orphaned(inner.marks);
+        let open = inner.sent.values_mut().filter(|sent| sent.fate == Fate::Open);
+        open.for_each(|sent| sent.fate = fate);
         if self.patient {
             return Vec::new();
         }
@@ -271,9 +286,8 @@ impl Outbox {
     pub(super) fn back(&self, newest: Id) {
         let mut inner = self.inner();
         inner.away = None;
-        for sent in inner.sent.values_mut().filter(|sent| sent.orphaned && sent.settled_at.is_none()) {
-            sent.settled_at = Some(newest);
-        }
+        let orphans = inner.sent.values_mut().filter(|sent| matches!(sent.fate, Fate::Orphaned(_)));
+        orphans.for_each(|sent| sent.settled_at = sent.settled_at.or(Some(newest)));
     }
 
     /// The tail has read an event of this hub; returns who is to be told.
@@ -298,11 +312,16 @@ impl Outbox {
         tickets
     }
 
-    /// The stream is another one, with this as its newest id: when the tail has read it, what is not there is lost.
-    pub(super) fn settle_at(&self, newest: Id) {
-        for sent in self.inner().sent.values_mut().filter(|sent| sent.taken || sent.orphaned) {
-            sent.settled_at = Some(newest);
-        }
+    /// What is known now; to be asked for before the stream is looked at.
+    pub(super) fn mark(&self) -> u64 {
+        self.inner().marks
+    }
+
+    /// The stream is another one, and its newest id was this after that mark: when the tail has read up to there, what was
+    /// sent before and is not there is lost.
+    pub(super) fn settle_at(&self, newest: Id, mark: u64) {
+        let before = |sent: &&mut Sent| matches!(sent.fate, Fate::Taken(at) | Fate::Orphaned(at) if at <= mark);
+        self.inner().sent.values_mut().filter(before).for_each(|sent| sent.settled_at = Some(newest));
     }
 
     /// The tail has read so much; waits while the router is far behind. False if the hub ends.
@@ -370,10 +389,116 @@ impl Inner {
             let Some(publication) = self.waiting.pop_front() else { break };
             bytes += publication.bytes;
             self.bytes -= publication.bytes;
-            let sent = Sent { ticket: publication.ticket, settled_at: None, taken: false, orphaned: false };
+            let sent = Sent { ticket: publication.ticket, settled_at: None, fate: Fate::Open };
             self.sent.insert(publication.number, sent);
             work.publications.push(publication);
         }
         work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_TIME: Duration = Duration::ZERO;
+
+    fn at(ms: u64) -> Id {
+        Id { ms, seq: 0 }
+    }
+
+    fn ticket(peer: usize) -> Option<Ticket> {
+        Some(Ticket { peer, serial: 1, number: 1 })
+    }
+
+    fn publish(outbox: &Outbox, peer: usize) -> Result<(), String> {
+        outbox.publish(&NewEvent { topics: vec!["t"], data: b"x", ..NewEvent::default() }, ticket(peer))
+    }
+
+    /// Publishes for these peers, and takes them out to be sent; gives their numbers.
+    fn sent(outbox: &Outbox, peers: impl IntoIterator<Item = usize>) -> Vec<u64> {
+        peers.into_iter().for_each(|peer| publish(outbox, peer).expect("there is room"));
+        let work = outbox.work(NO_TIME).expect("the hub goes on");
+        work.publications.iter().map(|publication| publication.number).collect()
+    }
+
+    #[test]
+    fn an_event_is_settled_by_the_tail_and_once() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        let numbers = sent(&outbox, 1..=4);
+        outbox.taken(numbers[0], Some(at(1)));
+        assert_eq!(outbox.delivered(numbers[0]), ticket(1));
+        assert_eq!(outbox.delivered(numbers[0]), None);
+        outbox.taken(numbers[1], Some(at(2)));
+        assert_eq!(outbox.refused(numbers[2]), ticket(3));
+        assert!(outbox.reached(at(1)).is_empty());
+        assert_eq!(outbox.reached(at(2)), [ticket(2)], "the tail was there, and the event was not");
+        assert!(outbox.away("gone").is_empty());
+        assert!(outbox.reached(at(9)).is_empty(), "whether it was taken isn't known yet");
+        outbox.back(at(7));
+        assert_eq!(outbox.reached(at(9)), [ticket(4)]);
+    }
+
+    #[test]
+    fn what_was_certainly_not_sent_waits_in_its_place_unless_its_publisher_has_gone() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        for peer in 1..=3 {
+            publish(&outbox, peer).expect("there is room");
+        }
+        let work = outbox.work(NO_TIME).expect("the hub goes on");
+        publish(&outbox, 4).expect("there is room");
+        outbox.abandon(Ticket { number: 9, ..ticket(2).expect("one") });
+        outbox.put_back(work.publications);
+        let again = outbox.work(NO_TIME).expect("the hub goes on").publications;
+        assert_eq!(again.iter().map(|publication| publication.ticket).collect::<Vec<_>>(), [1, 3, 4].map(ticket));
+        assert_eq!(outbox.figures().0, (0, 0));
+    }
+
+    #[test]
+    fn what_was_taken_after_a_look_is_not_lost_by_it() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        let numbers = sent(&outbox, 1..=2);
+        outbox.taken(numbers[0], Some(at(8)));
+        let mark = outbox.mark();
+        outbox.taken(numbers[1], Some(at(9)));
+        outbox.settle_at(at(5), mark);
+        assert_eq!(outbox.reached(at(5)), [ticket(1)]);
+        assert_eq!(outbox.delivered(numbers[1]), ticket(2));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_those_who_are_not_to_wait_are_told() {
+        let outbox = Outbox::new(1, 200, true);
+        assert!(outbox.work(NO_TIME).is_some_and(|work| work.is_empty()));
+        publish(&outbox, 1).expect("there is room");
+        assert!(publish(&outbox, 2).is_err_and(|why| why.contains("Redis is slower than what is published")));
+        outbox.away("gone");
+        assert!(publish(&outbox, 2).is_err_and(|why| why.contains("gone; sse.bus_queue allows 200 bytes")));
+        assert_eq!(outbox.ask(), None);
+        outbox.abandon(ticket(1).expect("one"));
+        publish(&outbox, 2).expect("there is room again");
+        assert_eq!(outbox.close(NO_TIME), (vec![ticket(2)], vec![]));
+        assert!(outbox.work(NO_TIME).is_none() && publish(&outbox, 3).is_err());
+
+        let impatient = Outbox::new(1, 1 << 20, false);
+        publish(&impatient, 1).expect("it was not tried yet");
+        assert_eq!(impatient.away("gone"), [ticket(1)]);
+        assert_eq!(publish(&impatient, 2), Err("Redis can't be reached: gone".into()));
+        impatient.back(at(1));
+        publish(&impatient, 3).expect("Redis is back");
+    }
+
+    #[test]
+    fn wakes_are_merged_and_never_lost() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        ["a", "b", "a"].iter().for_each(|topic| outbox.wake(topic));
+        let first = outbox.work(NO_TIME).expect("the hub goes on").wakes;
+        assert_eq!(first.topics.len(), 2);
+        outbox.wake("c");
+        outbox.wake_again(&first);
+        assert_eq!(outbox.work(NO_TIME).expect("the hub goes on").wakes.topics.len(), 3);
+        (0..=WAKES).for_each(|number| outbox.wake(&number.to_string()));
+        outbox.wake("d");
+        assert_eq!(outbox.work(NO_TIME).expect("the hub goes on").wakes, Wakes { all: true, topics: Vec::new() });
     }
 }
