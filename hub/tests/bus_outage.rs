@@ -248,6 +248,25 @@ fn a_stream_that_was_deleted_or_trimmed_below_what_was_read_is_a_gap() {
 }
 
 #[test]
+fn a_stream_that_was_evicted_is_a_gap() {
+    let redis = Redis::with(&["--maxmemory", "3mb", "--maxmemory-policy", "allkeys-random"]);
+    let hub = hub(&redis);
+    let mut reader = hub.stream(&["t"], Framing::Message);
+    let before = give(&hub, "t", "before");
+    assert_eq!(reader.message(), format!("event {before} t - before"));
+    let mut number = 0;
+    until("the stream is evicted", || {
+        number += 1;
+        let _: String = redis.call(&format!("SET key-{number} {}", "x".repeat(10_000)));
+        redis.call::<i64>("EXISTS sse") == 0
+    });
+    let _: String = redis.call("CONFIG SET maxmemory 0");
+    assert_eq!(reader.message(), GAP);
+    let after = give(&hub, "t", "after");
+    assert_eq!(reader.message(), format!("event {after} t - after"));
+}
+
+#[test]
 fn a_hub_that_was_stopped_catches_up_or_tells_what_was_trimmed_meanwhile() {
     let redis = Redis::new();
     let url = redis.url("maxlen=100");

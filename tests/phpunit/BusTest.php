@@ -71,10 +71,8 @@ final class BusTest extends RenderTestCase
         $this->redis->signal(SIGSTOP);
         $this->awaitState('away', $a, $b);
 
-        $before = microtime(true);
         $error = $this->refused($a, 'too late');
         self::assertSame('SseUnavailable', $error['error']);
-        self::assertLessThan(10.0, microtime(true) - $before);
         $this->trigger($a, 'news');
         Deadline::until(static fn (): bool => $a->stats()['bus']['waiting'] === 0, 10.0, 'nothing waits without a publisher');
 

@@ -15,7 +15,8 @@ final class Redis
     private readonly TempFolder $folder;
     private Process $process;
 
-    public function __construct()
+    /** @param bool $durable whether its data survive kill() */
+    public function __construct(private readonly bool $durable = true)
     {
         $this->folder = new TempFolder();
         $this->port = Port::free();
@@ -26,7 +27,8 @@ final class Redis
     {
         $this->process = new Process(
             ['redis-server', '--port', (string) $this->port, '--bind', '127.0.0.1', '--dir', $this->folder->path,
-                '--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--requirepass', self::PASSWORD],
+                '--save', '', '--appendonly', $this->durable ? 'yes' : 'no', '--appendfsync', 'always',
+                '--requirepass', self::PASSWORD],
             "{$this->folder->path}/redis.out",
             ['LC_ALL' => 'C.UTF-8'],
             $this->folder->path,
