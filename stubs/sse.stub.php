@@ -213,7 +213,7 @@ function sse_cursor(): string {}
  *     (`peers`: of users that may not use this hub; `protocol`: of another version).
  *   - `visitors`: client addresses and users that have streams that are counted now.
  *   - `topics`: topics and patterns that are watched now.
- *   - `published`, `published_bytes`: events that were accepted, and their data. `publish_refused`: those that were not.
+ *   - `published`, `published_bytes`: events that were accepted (with `sse.bus` those of all machines), and their data. `publish_refused`: those that were not.
  *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.
  *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly.

@@ -3,7 +3,7 @@
 //! An event waits, is sent once and only once, and is answered when this hub's own tail has delivered it. What was sent
 //! when the connection broke is settled by the tail: once that has read all there is, the event was in it or isn't known.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,11 +58,20 @@ enum Fate {
     Orphaned(u64),
 }
 
+/// Publishers who are told that their events were not published; `None`: one who doesn't wait.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// Their events were not sent, and will not be.
+    pub(super) unsent: Vec<Option<Ticket>>,
+    /// Of their events it isn't known.
+    pub(super) unknown: Vec<Option<Ticket>>,
+}
+
 /// Topics that changed; all, if there are too many.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wakes {
     pub(super) all: bool,
-    pub(super) topics: Vec<Box<str>>,
+    pub(super) topics: HashSet<Box<str>>,
 }
 
 /// What the publisher is to do next.
@@ -115,10 +124,10 @@ struct Inner {
 impl Wakes {
     fn add(&mut self, topic: &str) {
         if topic == topic::ALL || self.topics.len() >= WAKES {
-            *self = Self { all: true, topics: Vec::new() };
+            *self = Self { all: true, topics: HashSet::new() };
         }
-        if !self.all && !self.topics.iter().any(|known| **known == *topic) {
-            self.topics.push(topic.into());
+        if !self.all && !self.topics.contains(topic) {
+            self.topics.insert(topic.into());
         }
     }
 
@@ -266,8 +275,8 @@ impl Outbox {
         }
     }
 
-    /// The connection has broken, or can't be made; returns the publishers that are told now; `None`: one that doesn't wait.
-    pub(super) fn away(&self, why: &str) -> Vec<Option<Ticket>> {
+    /// The connection has broken, or can't be made; returns who is told now.
+    pub(super) fn away(&self, why: &str) -> Outcome {
         let mut inner = self.inner();
         inner.away = Some(why.into());
         inner.marks += 1;
@@ -275,11 +284,11 @@ impl Outbox {
         let open = inner.sent.values_mut().filter(|sent| sent.fate == Fate::Open);
         open.for_each(|sent| sent.fate = fate);
         if self.patient {
-            return Vec::new();
+            return Outcome::default();
         }
-        inner.bytes = 0;
-        let waiting = mem::take(&mut inner.waiting);
-        waiting.into_iter().map(|publication| publication.ticket).collect()
+        let unsent = inner.take_waiting();
+        let orphaned = |_: &u64, sent: &mut Sent| matches!(sent.fate, Fate::Orphaned(_));
+        Outcome { unsent, unknown: inner.sent.extract_if(orphaned).map(|(_, sent)| sent.ticket).collect() }
     }
 
     /// The connection is there, and the newest id is this: when the tail has read it, what is not there is lost.
@@ -353,8 +362,8 @@ impl Outbox {
     }
 
     /// Waits until all is sent and delivered, but not long, and not for a Redis that is away. From then on nothing is
-    /// sent. Returns those whose events were not sent, and those of whose that isn't known.
-    pub(super) fn close(&self, patience: Duration) -> (Vec<Option<Ticket>>, Vec<Option<Ticket>>) {
+    /// sent.
+    pub(super) fn close(&self, patience: Duration) -> Outcome {
         let deadline = Instant::now() + patience;
         let mut inner = self.inner();
         while inner.away.is_none() && !(inner.waiting.is_empty() && inner.sent.is_empty() && inner.wakes.is_empty()) {
@@ -367,13 +376,17 @@ impl Outbox {
         inner.stopped = true;
         self.work.notify_all();
         self.digested.notify_all();
-        let unsent = mem::take(&mut inner.waiting).into_iter().map(|publication| publication.ticket).collect();
-        let unknown = inner.sent.drain().map(|(_, sent)| sent.ticket).collect();
-        (unsent, unknown)
+        let unsent = inner.take_waiting();
+        Outcome { unsent, unknown: inner.sent.drain().map(|(_, sent)| sent.ticket).collect() }
     }
 }
 
 impl Inner {
+    fn take_waiting(&mut self) -> Vec<Option<Ticket>> {
+        self.bytes = 0;
+        mem::take(&mut self.waiting).into_iter().map(|publication| publication.ticket).collect()
+    }
+
     fn has_work(&self) -> bool {
         !self.waiting.is_empty() || !self.wakes.is_empty() || self.asked > self.taken
     }
@@ -433,7 +446,7 @@ mod tests {
         assert_eq!(outbox.refused(numbers[2]), ticket(3));
         assert!(outbox.reached(at(1)).is_empty());
         assert_eq!(outbox.reached(at(2)), [ticket(2)], "the tail was there, and the event was not");
-        assert!(outbox.away("gone").is_empty());
+        assert_eq!(outbox.away("gone"), Outcome::default());
         assert!(outbox.reached(at(9)).is_empty(), "whether it was taken isn't known yet");
         outbox.back(at(7));
         assert_eq!(outbox.reached(at(9)), [ticket(4)]);
@@ -477,12 +490,13 @@ mod tests {
         assert_eq!(outbox.ask(), None);
         outbox.abandon(ticket(1).expect("one"));
         publish(&outbox, 2).expect("there is room again");
-        assert_eq!(outbox.close(NO_TIME), (vec![ticket(2)], vec![]));
+        assert_eq!(outbox.close(NO_TIME), Outcome { unsent: vec![ticket(2)], unknown: vec![] });
         assert!(outbox.work(NO_TIME).is_none() && publish(&outbox, 3).is_err());
 
         let impatient = Outbox::new(1, 1 << 20, false);
-        publish(&impatient, 1).expect("it was not tried yet");
-        assert_eq!(impatient.away("gone"), [ticket(1)]);
+        sent(&impatient, [1]);
+        publish(&impatient, 2).expect("it was not tried yet");
+        assert_eq!(impatient.away("gone"), Outcome { unsent: vec![ticket(2)], unknown: vec![ticket(1)] });
         assert_eq!(publish(&impatient, 2), Err("Redis can't be reached: gone".into()));
         impatient.back(at(1));
         publish(&impatient, 3).expect("Redis is back");
@@ -499,6 +513,6 @@ mod tests {
         assert_eq!(outbox.work(NO_TIME).expect("the hub goes on").wakes.topics.len(), 3);
         (0..=WAKES).for_each(|number| outbox.wake(&number.to_string()));
         outbox.wake("d");
-        assert_eq!(outbox.work(NO_TIME).expect("the hub goes on").wakes, Wakes { all: true, topics: Vec::new() });
+        assert_eq!(outbox.work(NO_TIME).expect("the hub goes on").wakes, Wakes { all: true, topics: HashSet::new() });
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use redis::{Value, cmd, pipe};
 use tracing::{info, warn};
 
-use super::Context;
 use super::connection::{BusError, Connection, PATIENCE};
 use super::entry::{self, Entry, Origin};
 use super::life::{Life, Look, Verdict};
 use super::pause::Pause;
 use super::state::Link;
+use super::{Context, LOST};
 use crate::event::Event;
 use crate::id::{Id, now_ms};
 use crate::keeper::{Kept, Loaded, News};
@@ -28,10 +28,6 @@ const MANY: usize = 1000;
 
 /// Bytes that such an answer should have, about.
 const PORTION: usize = 2 << 20;
-
-/// What publishers are told whose events were not in the stream.
-const LOST: &str =
-    "the connection to Redis broke, or Redis has lost its data; it is not known whether the event was taken";
 
 struct Tail<'a> {
     context: &'a Context,
