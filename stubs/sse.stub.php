@@ -20,7 +20,8 @@
  * {@see sse_cursor()}) first gets what it has missed, in order and once. If some of that is not kept any more
  * (`sse.history_events`, `sse.history_ttl`, `sse.history_bytes`), or the id is not known (the hub was restarted), it is told
  * before the rest by an event of the type `gap`, without an id, whose data is a JSON object: `requested`, the id asked for,
- * and `oldest`, the id of the oldest event that follows, or null. The page should then load its state anew.
+ * and `oldest`, the id of the oldest event that follows, or null. The page should then load its state anew. With `sse.bus`,
+ * such an event can come at any time, when Redis has lost events or may have; both are null then.
  *
  * With `$render`, the client gets what that callback returns: it runs once at the beginning, and again each time one of the
  * topics wakes (an event was published, or {@see SseTrigger::push()} was called). In between, the stream costs no worker:
@@ -168,7 +169,7 @@ function sse_render(): ?array {}
  *                `commit` your own, or an empty string, as the hub's is not known yet.
  *
  * @throws SseInvalidArgument A topic, the data, name, id, retry or mode breaks a rule; in every mode at once.
- * @throws SseUnavailable     No hub took the event within `sse.timeout`. If the message says that it is not known whether
+ * @throws SseUnavailable     No hub (with `sse.bus`: no Redis) took the event within `sse.timeout`. If the message says that it is not known whether
  *                            it did, the event may still arrive. A request waits for a hub that doesn't answer no longer
  *                            than `sse.timeout` over all its calls: later ones fail at once. With `async`: there is none
  *                            and none can be started, or its socket is full; the event was not sent. With `commit`: never.
@@ -187,7 +188,8 @@ function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?
  * ?><script>new EventSource('stream.php?lastEventId=<?= urlencode($cursor) ?>')</script><?php
  * ```
  *
- * @return string The id; where nothing was published yet, one that is smaller than all to come.
+ * @return string The id; where nothing was published yet, one that is smaller than all to come. Pass it on as it is: with
+ *                `sse.bus` it is Redis's, and while Redis was never reached a word that stands for that.
  *
  * @throws SseUnavailable No hub runs and none can be started, or it does not answer within `sse.timeout`.
  */
@@ -213,13 +215,18 @@ function sse_cursor(): string {}
  *     (`peers`: of users that may not use this hub; `protocol`: of another version).
  *   - `visitors`: client addresses and users that have streams that are counted now.
  *   - `topics`: topics and patterns that are watched now.
- *   - `published`, `published_bytes`: events that were accepted, and their data. `publish_refused`: those that were not.
+ *   - `published`, `published_bytes`: events that were accepted (with `sse.bus` those of all machines), and their data. `publish_refused`: those that were not.
  *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.
  *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly.
  *   - `history`: `events`, `topics` and `bytes` that are kept in memory now; `resumed`: readers that came back with an id,
  *     `gaps`: of those, that were told of one. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
  *     `written`, in how many `commits`, `failures`; `problem`: why the file can't be written now, null if it can.
+ *   - `bus`, with `sse.bus` only: `address` (without the password) and `stream`; `state`: `connecting`, `connected` or `away`,
+ *     `since` when (Unix time), and the `problem`, null if there is none; `outages`; entries `read` from Redis, of them
+ *     `refused` (no events); events of this hub that Redis has taken (`published`) and that it has not, or of which that is not
+ *     known (`failed`); `waiting` and `waiting_bytes`: events that wait to be sent; `gaps`: times that events were lost, or may
+ *     have been; `wakes_sent`, `wakes_received`: messages, of several topics each; `last_id`: the last entry that was read.
  *   - `renders`: `streams` now whose scripts can be run again, renders that are `queued` and `running` now; `done`;
  *     `coalesced`: wakes that another render answered as well; `unchanged`: the same output as before; `failed`, of which
  *     `timed_out`; `denied`: streams that their scripts ended; `refused`: streams left to their workers as `sse.render_bytes`

@@ -31,7 +31,7 @@ use tracing::warn;
 
 use self::address::Address;
 use self::connection::Stop;
-use self::outbox::Outbox;
+use self::outbox::{Outbox, Outcome};
 use self::state::State;
 use crate::config::{Bus as Settings, Config};
 use crate::event::NewEvent;
@@ -45,6 +45,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How long it waits for the threads.
 const JOINING: Duration = Duration::from_secs(1);
+
+/// What publishers are told whose events were not in the stream.
+const LOST: &str =
+    "the connection to Redis broke, or Redis has lost its data; it is not known whether the event was taken";
 
 /// The router's end of the bus.
 #[derive(Debug)]
@@ -137,7 +141,7 @@ impl Bus {
 
     /// Waits a little for what is under way, and ends the threads. The news of it are in the channel when this returns.
     pub(crate) fn close(self) {
-        let (unsent, unknown) = self.context.outbox.close(FAREWELL);
+        let Outcome { unsent, unknown } = self.context.outbox.close(FAREWELL);
         self.context.fail(unsent, "the hub ends, and Redis could not be reached before that; the event was not sent");
         self.context.fail(unknown, "the hub ends; it is not known whether Redis has taken the event");
         self.context.stop.stop();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
+use sse_hub::id::{Id, now_ms};
 use sse_hub::wire::Framing;
 use support::bus::{away, back, cursor, event, give, hub, on, resumed, tried};
 use support::redis::{Door, Redis};
@@ -24,6 +25,9 @@ fn streams_stay_open_and_publishers_wait_while_redis_is_away() {
     let (a, b) = (hub(&redis), hub(&redis));
     let mut readers = [&a, &b].map(|hub| hub.stream(&["t"], Framing::Message));
     let first = give(&a, "t", "1");
+    for reader in &mut readers {
+        assert_eq!(reader.message(), format!("event {first} t - 1"));
+    }
     redis.kill();
     let problem = away(&a)["problem"].take();
     assert!(problem.as_str().is_some_and(|why| !why.is_empty()));
@@ -34,7 +38,6 @@ fn streams_stay_open_and_publishers_wait_while_redis_is_away() {
         waiting.join().expect("published")
     });
     for reader in &mut readers {
-        assert_eq!(reader.message(), format!("event {first} t - 1"));
         // Another process with the same data can't prove that it is all there was.
         assert_eq!(reader.message(), GAP);
         let mut next = reader.message();
@@ -202,6 +205,12 @@ fn a_redis_that_comes_back_empty_is_a_gap() {
     }
 }
 
+/// Ids of a stream that was deleted are given again in the same millisecond only.
+fn later_than(id: &str) {
+    let id = Id::parse(id).expect("an id of Redis");
+    until("the next millisecond", || now_ms() > id.ms);
+}
+
 #[test]
 fn a_stream_that_was_deleted_or_trimmed_below_what_was_read_is_a_gap() {
     let redis = Redis::new();
@@ -210,6 +219,7 @@ fn a_stream_that_was_deleted_or_trimmed_below_what_was_read_is_a_gap() {
         let mut readers = [&a, &b].map(|hub| hub.stream(&["t"], Framing::Message));
         let before = give(&a, "t", "before");
         let _: redis::Value = redis.call(command);
+        later_than(&before);
         let after = give(&b, "t", "after");
         for reader in &mut readers {
             assert_eq!(reader.message(), format!("event {before} t - before"));
@@ -237,6 +247,25 @@ fn a_stream_that_was_deleted_or_trimmed_below_what_was_read_is_a_gap() {
     for reader in [&mut anew, &mut reader] {
         assert_eq!(reader.message(), format!("event {id} t - y"));
     }
+}
+
+#[test]
+fn a_stream_that_was_evicted_is_a_gap() {
+    let redis = Redis::with(&["--maxmemory", "3mb", "--maxmemory-policy", "allkeys-random"]);
+    let hub = hub(&redis);
+    let mut reader = hub.stream(&["t"], Framing::Message);
+    let before = give(&hub, "t", "before");
+    assert_eq!(reader.message(), format!("event {before} t - before"));
+    let mut number = 0;
+    until("the stream is evicted", || {
+        number += 1;
+        let _: String = redis.call(&format!("SET key-{number} {}", "x".repeat(10_000)));
+        redis.call::<i64>("EXISTS sse") == 0
+    });
+    let _: String = redis.call("CONFIG SET maxmemory 0");
+    assert_eq!(reader.message(), GAP);
+    let after = give(&hub, "t", "after");
+    assert_eq!(reader.message(), format!("event {after} t - after"));
 }
 
 #[test]

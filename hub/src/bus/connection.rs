@@ -94,7 +94,7 @@ enum Transport {
     Tls(Box<StreamOwned<ClientConnection, Patient>>),
 }
 
-/// A socket whose reads and writes wait until a point in time.
+/// A socket whose reads and writes wait until a point in time, and longer as long as they get on.
 struct Patient {
     socket: Stream,
     stop: Arc<Stop>,
@@ -258,7 +258,12 @@ impl Patient {
                     wait(self.socket.as_fd(), flags, &self.stop, self.until)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => return other,
+                Ok(done) => {
+                    // A large answer over a slow line takes as long as it takes.
+                    self.until = self.until.max(Instant::now() + PATIENCE);
+                    return Ok(done);
+                }
+                Err(error) => return Err(error),
             }
         }
     }

@@ -104,6 +104,15 @@ impl Look {
 
     /// Whether everything that was read up to `position`, the `ordinal`th entry ever added, is followed by what is there.
     pub(super) fn judge(&self, same_life: bool, position: Id, ordinal: Option<u64>) -> Verdict {
+        if !self.exists {
+            return match (same_life, ordinal) {
+                (true, Some(0)) => Verdict::Whole,
+                // A new stream of the same server has larger ids, but for those of the same millisecond; and the old one
+                // may come back.
+                (true, _) => Verdict::Gap(position),
+                (false, _) => Verdict::Gap(Id::default()),
+            };
+        }
         let gap = Verdict::Gap(self.last.min(position));
         if !same_life || self.last < position {
             return gap;
@@ -169,7 +178,10 @@ mod tests {
 
     #[test]
     fn a_stream_that_has_gone_or_is_another_is_a_gap() {
-        assert_eq!(GONE.judge(true, at(5), Some(5)), Verdict::Gap(at(0)));
+        assert_eq!(GONE.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));
+        assert_eq!(GONE.judge(true, at(5), GONE.ordinal(at(5))), Verdict::Whole, "told already");
+        assert_eq!(GONE.judge(false, at(5), Some(5)), Verdict::Gap(at(0)));
+        assert_eq!(look(1, 1).judge(true, at(0), GONE.ordinal(at(0))), Verdict::Whole, "the first one of a new stream");
         assert_eq!(look(4, 4).judge(true, at(5), Some(5)), Verdict::Gap(at(4)), "a replica that is behind");
         let anew = Look { exists: true, length: 1, first: Some(at(9)), last: at(9), added: Some(1) };
         assert_eq!(anew.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));

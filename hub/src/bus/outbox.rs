@@ -3,7 +3,7 @@
 //! An event waits, is sent once and only once, and is answered when this hub's own tail has delivered it. What was sent
 //! when the connection broke is settled by the tail: once that has read all there is, the event was in it or isn't known.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,17 +43,35 @@ struct Sent {
     ticket: Option<Ticket>,
     /// When the tail has read up to here and it was not there, it is lost. `None`: that isn't known yet.
     settled_at: Option<Id>,
+    /// What is known of it, and the [`mark`](Outbox::mark) at which that was learnt.
+    fate: Fate,
+}
+
+/// What is known of an event that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing yet.
+    Open,
     /// Redis has said that it has it.
-    taken: bool,
+    Taken(u64),
     /// The connection broke before Redis has said anything.
-    orphaned: bool,
+    Orphaned(u64),
+}
+
+/// Publishers who are told that their events were not published; `None`: one who doesn't wait.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// Their events were not sent, and will not be.
+    pub(super) unsent: Vec<Option<Ticket>>,
+    /// Of their events it isn't known.
+    pub(super) unknown: Vec<Option<Ticket>>,
 }
 
 /// Topics that changed; all, if there are too many.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wakes {
     pub(super) all: bool,
-    pub(super) topics: Vec<Box<str>>,
+    pub(super) topics: HashSet<Box<str>>,
 }
 
 /// What the publisher is to do next.
@@ -89,6 +107,8 @@ struct Inner {
     sent: HashMap<u64, Sent>,
     wakes: Wakes,
     numbers: u64,
+    /// Times that something was learnt of an event that was sent.
+    marks: u64,
     /// Questions for the newest id: the last one asked, and the last one taken.
     asked: u64,
     taken: u64,
@@ -104,10 +124,10 @@ struct Inner {
 impl Wakes {
     fn add(&mut self, topic: &str) {
         if topic == topic::ALL || self.topics.len() >= WAKES {
-            *self = Self { all: true, topics: Vec::new() };
+            *self = Self { all: true, topics: HashSet::new() };
         }
-        if !self.all && !self.topics.iter().any(|known| **known == *topic) {
-            self.topics.push(topic.into());
+        if !self.all && !self.topics.contains(topic) {
+            self.topics.insert(topic.into());
         }
     }
 
@@ -228,8 +248,10 @@ impl Outbox {
     /// Redis has taken an event.
     pub(super) fn taken(&self, number: u64, id: Option<Id>) {
         let mut inner = self.inner();
+        inner.marks += 1;
+        let fate = Fate::Taken(inner.marks);
         if let Some(sent) = inner.sent.get_mut(&number) {
-            sent.taken = true;
+            sent.fate = fate;
             sent.settled_at = id;
         }
     }
@@ -253,27 +275,28 @@ impl Outbox {
         }
     }
 
-    /// The connection has broken, or can't be made; returns the publishers that are told now; `None`: one that doesn't wait.
-    pub(super) fn away(&self, why: &str) -> Vec<Option<Ticket>> {
+    /// The connection has broken, or can't be made; returns who is told now.
+    pub(super) fn away(&self, why: &str) -> Outcome {
         let mut inner = self.inner();
         inner.away = Some(why.into());
-        let untaken = inner.sent.values_mut().filter(|sent| !sent.taken);
-        untaken.for_each(|sent| sent.orphaned = true);
+        inner.marks += 1;
+        let fate = Fate::Orphaned(inner.marks);
+        let open = inner.sent.values_mut().filter(|sent| sent.fate == Fate::Open);
+        open.for_each(|sent| sent.fate = fate);
         if self.patient {
-            return Vec::new();
+            return Outcome::default();
         }
-        inner.bytes = 0;
-        let waiting = mem::take(&mut inner.waiting);
-        waiting.into_iter().map(|publication| publication.ticket).collect()
+        let unsent = inner.take_waiting();
+        let orphaned = |_: &u64, sent: &mut Sent| matches!(sent.fate, Fate::Orphaned(_));
+        Outcome { unsent, unknown: inner.sent.extract_if(orphaned).map(|(_, sent)| sent.ticket).collect() }
     }
 
     /// The connection is there, and the newest id is this: when the tail has read it, what is not there is lost.
     pub(super) fn back(&self, newest: Id) {
         let mut inner = self.inner();
         inner.away = None;
-        for sent in inner.sent.values_mut().filter(|sent| sent.orphaned && sent.settled_at.is_none()) {
-            sent.settled_at = Some(newest);
-        }
+        let orphans = inner.sent.values_mut().filter(|sent| matches!(sent.fate, Fate::Orphaned(_)));
+        orphans.for_each(|sent| sent.settled_at = sent.settled_at.or(Some(newest)));
     }
 
     /// The tail has read an event of this hub; returns who is to be told.
@@ -298,11 +321,16 @@ impl Outbox {
         tickets
     }
 
-    /// The stream is another one, with this as its newest id: when the tail has read it, what is not there is lost.
-    pub(super) fn settle_at(&self, newest: Id) {
-        for sent in self.inner().sent.values_mut().filter(|sent| sent.taken || sent.orphaned) {
-            sent.settled_at = Some(newest);
-        }
+    /// What is known now; to be asked for before the stream is looked at.
+    pub(super) fn mark(&self) -> u64 {
+        self.inner().marks
+    }
+
+    /// The stream is another one, and its newest id was this after that mark: when the tail has read up to there, what was
+    /// sent before and is not there is lost.
+    pub(super) fn settle_at(&self, newest: Id, mark: u64) {
+        let before = |sent: &&mut Sent| matches!(sent.fate, Fate::Taken(at) | Fate::Orphaned(at) if at <= mark);
+        self.inner().sent.values_mut().filter(before).for_each(|sent| sent.settled_at = Some(newest));
     }
 
     /// The tail has read so much; waits while the router is far behind. False if the hub ends.
@@ -334,8 +362,8 @@ impl Outbox {
     }
 
     /// Waits until all is sent and delivered, but not long, and not for a Redis that is away. From then on nothing is
-    /// sent. Returns those whose events were not sent, and those of whose that isn't known.
-    pub(super) fn close(&self, patience: Duration) -> (Vec<Option<Ticket>>, Vec<Option<Ticket>>) {
+    /// sent.
+    pub(super) fn close(&self, patience: Duration) -> Outcome {
         let deadline = Instant::now() + patience;
         let mut inner = self.inner();
         while inner.away.is_none() && !(inner.waiting.is_empty() && inner.sent.is_empty() && inner.wakes.is_empty()) {
@@ -348,13 +376,17 @@ impl Outbox {
         inner.stopped = true;
         self.work.notify_all();
         self.digested.notify_all();
-        let unsent = mem::take(&mut inner.waiting).into_iter().map(|publication| publication.ticket).collect();
-        let unknown = inner.sent.drain().map(|(_, sent)| sent.ticket).collect();
-        (unsent, unknown)
+        let unsent = inner.take_waiting();
+        Outcome { unsent, unknown: inner.sent.drain().map(|(_, sent)| sent.ticket).collect() }
     }
 }
 
 impl Inner {
+    fn take_waiting(&mut self) -> Vec<Option<Ticket>> {
+        self.bytes = 0;
+        mem::take(&mut self.waiting).into_iter().map(|publication| publication.ticket).collect()
+    }
+
     fn has_work(&self) -> bool {
         !self.waiting.is_empty() || !self.wakes.is_empty() || self.asked > self.taken
     }
@@ -370,10 +402,117 @@ impl Inner {
             let Some(publication) = self.waiting.pop_front() else { break };
             bytes += publication.bytes;
             self.bytes -= publication.bytes;
-            let sent = Sent { ticket: publication.ticket, settled_at: None, taken: false, orphaned: false };
+            let sent = Sent { ticket: publication.ticket, settled_at: None, fate: Fate::Open };
             self.sent.insert(publication.number, sent);
             work.publications.push(publication);
         }
         work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_TIME: Duration = Duration::ZERO;
+
+    fn at(ms: u64) -> Id {
+        Id { ms, seq: 0 }
+    }
+
+    fn ticket(peer: usize) -> Option<Ticket> {
+        Some(Ticket { peer, serial: 1, number: 1 })
+    }
+
+    fn publish(outbox: &Outbox, peer: usize) -> Result<(), String> {
+        outbox.publish(&NewEvent { topics: vec!["t"], data: b"x", ..NewEvent::default() }, ticket(peer))
+    }
+
+    /// Publishes for these peers, and takes them out to be sent; gives their numbers.
+    fn sent(outbox: &Outbox, peers: impl IntoIterator<Item = usize>) -> Vec<u64> {
+        peers.into_iter().for_each(|peer| publish(outbox, peer).expect("there is room"));
+        let work = outbox.work(NO_TIME).expect("the hub goes on");
+        work.publications.iter().map(|publication| publication.number).collect()
+    }
+
+    #[test]
+    fn an_event_is_settled_by_the_tail_and_once() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        let numbers = sent(&outbox, 1..=4);
+        outbox.taken(numbers[0], Some(at(1)));
+        assert_eq!(outbox.delivered(numbers[0]), ticket(1));
+        assert_eq!(outbox.delivered(numbers[0]), None);
+        outbox.taken(numbers[1], Some(at(2)));
+        assert_eq!(outbox.refused(numbers[2]), ticket(3));
+        assert!(outbox.reached(at(1)).is_empty());
+        assert_eq!(outbox.reached(at(2)), [ticket(2)], "the tail was there, and the event was not");
+        assert_eq!(outbox.away("gone"), Outcome::default());
+        assert!(outbox.reached(at(9)).is_empty(), "whether it was taken isn't known yet");
+        outbox.back(at(7));
+        assert_eq!(outbox.reached(at(9)), [ticket(4)]);
+    }
+
+    #[test]
+    fn what_was_certainly_not_sent_waits_in_its_place_unless_its_publisher_has_gone() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        for peer in 1..=3 {
+            publish(&outbox, peer).expect("there is room");
+        }
+        let work = outbox.work(NO_TIME).expect("the hub goes on");
+        publish(&outbox, 4).expect("there is room");
+        outbox.abandon(Ticket { number: 9, ..ticket(2).expect("one") });
+        outbox.put_back(work.publications);
+        let again = outbox.work(NO_TIME).expect("the hub goes on").publications;
+        assert_eq!(again.iter().map(|publication| publication.ticket).collect::<Vec<_>>(), [1, 3, 4].map(ticket));
+        assert_eq!(outbox.figures().0, (0, 0));
+    }
+
+    #[test]
+    fn what_was_taken_after_a_look_is_not_lost_by_it() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        let numbers = sent(&outbox, 1..=2);
+        outbox.taken(numbers[0], Some(at(8)));
+        let mark = outbox.mark();
+        outbox.taken(numbers[1], Some(at(9)));
+        outbox.settle_at(at(5), mark);
+        assert_eq!(outbox.reached(at(5)), [ticket(1)]);
+        assert_eq!(outbox.delivered(numbers[1]), ticket(2));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_those_who_are_not_to_wait_are_told() {
+        let outbox = Outbox::new(1, 200, true);
+        assert!(outbox.work(NO_TIME).is_some_and(|work| work.is_empty()));
+        publish(&outbox, 1).expect("there is room");
+        assert!(publish(&outbox, 2).is_err_and(|why| why.contains("Redis is slower than what is published")));
+        outbox.away("gone");
+        assert!(publish(&outbox, 2).is_err_and(|why| why.contains("gone; sse.bus_queue allows 200 bytes")));
+        assert_eq!(outbox.ask(), None);
+        outbox.abandon(ticket(1).expect("one"));
+        publish(&outbox, 2).expect("there is room again");
+        assert_eq!(outbox.close(NO_TIME), Outcome { unsent: vec![ticket(2)], unknown: vec![] });
+        assert!(outbox.work(NO_TIME).is_none() && publish(&outbox, 3).is_err());
+
+        let impatient = Outbox::new(1, 1 << 20, false);
+        sent(&impatient, [1]);
+        publish(&impatient, 2).expect("it was not tried yet");
+        assert_eq!(impatient.away("gone"), Outcome { unsent: vec![ticket(2)], unknown: vec![ticket(1)] });
+        assert_eq!(publish(&impatient, 2), Err("Redis can't be reached: gone".into()));
+        impatient.back(at(1));
+        publish(&impatient, 3).expect("Redis is back");
+    }
+
+    #[test]
+    fn wakes_are_merged_and_never_lost() {
+        let outbox = Outbox::new(1, 1 << 20, true);
+        ["a", "b", "a"].iter().for_each(|topic| outbox.wake(topic));
+        let first = outbox.work(NO_TIME).expect("the hub goes on").wakes;
+        assert_eq!(first.topics.len(), 2);
+        outbox.wake("c");
+        outbox.wake_again(&first);
+        assert_eq!(outbox.work(NO_TIME).expect("the hub goes on").wakes.topics.len(), 3);
+        (0..=WAKES).for_each(|number| outbox.wake(&number.to_string()));
+        outbox.wake("d");
+        assert_eq!(outbox.work(NO_TIME).expect("the hub goes on").wakes, Wakes { all: true, topics: HashSet::new() });
     }
 }

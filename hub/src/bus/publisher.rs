@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value, cmd, pipe};
 
-use super::Context;
 use super::connection::{BusError, Connection, PATIENCE};
 use super::entry;
-use super::outbox::{Publication, Wakes, Work};
+use super::outbox::{Outcome, Publication, Wakes, Work};
 use super::pause::Pause;
 use super::state::Link;
+use super::{Context, LOST};
 use crate::id::Id;
 use crate::keeper::News;
 use crate::topic;
@@ -24,8 +24,8 @@ const TOPICS_A_MESSAGE: usize = 64;
 const LATER: [&str; 8] =
     ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "UNBLOCKED"];
 
-/// What became of a publication.
-enum Outcome {
+/// What Redis says to a publication.
+enum Reply {
     Taken(Option<Id>),
     Refused(String),
     Later(String),
@@ -44,8 +44,9 @@ pub(super) fn run(context: &Context) {
             Err(error) => error.to_string(),
         };
         context.state.down(Link::Publisher, &context.address, &why);
-        let tickets = context.outbox.away(&why);
-        context.fail(tickets, &format!("Redis can't be reached: {why}"));
+        let Outcome { unsent, unknown } = context.outbox.away(&why);
+        context.fail(unsent, &format!("Redis can't be reached: {why}"));
+        context.fail(unknown, LOST);
         if context.stop.wait(pause.next()) {
             return;
         }
@@ -95,16 +96,16 @@ fn send(context: &Context, connection: &mut Connection, work: Work, wakes: &Wake
     let mut later = Vec::new();
     let mut why = None;
     for publication in publications {
-        match outcome(connection.answer(Instant::now() + PATIENCE))? {
-            Outcome::Taken(id) => {
+        match reply(connection.answer(Instant::now() + PATIENCE))? {
+            Reply::Taken(id) => {
                 context.state.published.add(1);
                 context.outbox.taken(publication.number, id);
             }
-            Outcome::Refused(reason) => {
+            Reply::Refused(reason) => {
                 let ticket = context.outbox.refused(publication.number);
                 context.fail(vec![ticket], &format!("Redis has refused the event: {reason}"));
             }
-            Outcome::Later(reason) => {
+            Reply::Later(reason) => {
                 later.push(publication);
                 why = Some(reason);
             }
@@ -135,11 +136,11 @@ fn add(context: &Context, commands: &mut Pipeline, publication: &Publication) {
     }
 }
 
-fn outcome(answer: Result<Value, BusError>) -> Result<Outcome, BusError> {
+fn reply(answer: Result<Value, BusError>) -> Result<Reply, BusError> {
     match answer {
-        Ok(id) => Ok(Outcome::Taken(entry::text(&id).and_then(Id::parse))),
-        Err(BusError::Said(reason)) if is_for_later(&reason) => Ok(Outcome::Later(reason)),
-        Err(BusError::Said(reason)) => Ok(Outcome::Refused(reason)),
+        Ok(id) => Ok(Reply::Taken(entry::text(&id).and_then(Id::parse))),
+        Err(BusError::Said(reason)) if is_for_later(&reason) => Ok(Reply::Later(reason)),
+        Err(BusError::Said(reason)) => Ok(Reply::Refused(reason)),
         Err(error) => Err(error),
     }
 }
@@ -162,7 +163,8 @@ fn messages(hub: u64, wakes: &Wakes) -> Vec<String> {
     if wakes.all {
         return vec![from(topic::ALL)];
     }
-    wakes.topics.chunks(TOPICS_A_MESSAGE).map(|topics| from(&topics.join(" "))).collect()
+    let topics: Vec<&str> = wakes.topics.iter().map(AsRef::as_ref).collect();
+    topics.chunks(TOPICS_A_MESSAGE).map(|topics| from(&topics.join(" "))).collect()
 }
 
 #[cfg(test)]
@@ -176,7 +178,10 @@ mod tests {
         wakes.topics = (0..100).map(|number| format!("t{number}").into()).collect();
         let messages_of_many = messages(1, &wakes);
         assert_eq!(messages_of_many.len(), 2);
-        assert!(messages_of_many[1].starts_with("from=0000000000000001 t64 t65 "));
-        assert_eq!(messages(1, &Wakes { all: true, topics: Vec::new() }), ["from=0000000000000001 **"]);
+        assert!(messages_of_many.iter().all(|message| message.starts_with("from=0000000000000001 t")));
+        let words = messages_of_many.iter().flat_map(|message| message.split(' ').skip(1));
+        assert_eq!(words.collect::<std::collections::HashSet<_>>().len(), 100);
+        wakes = Wakes { all: true, ..Wakes::default() };
+        assert_eq!(messages(1, &wakes), ["from=0000000000000001 **"]);
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use redis::{Value, cmd, pipe};
 use tracing::{info, warn};
 
-use super::Context;
 use super::connection::{BusError, Connection, PATIENCE};
 use super::entry::{self, Entry, Origin};
 use super::life::{Life, Look, Verdict};
 use super::pause::Pause;
 use super::state::Link;
+use super::{Context, LOST};
 use crate::event::Event;
 use crate::id::{Id, now_ms};
 use crate::keeper::{Kept, Loaded, News};
@@ -29,10 +29,6 @@ const MANY: usize = 1000;
 /// Bytes that such an answer should have, about.
 const PORTION: usize = 2 << 20;
 
-/// What publishers are told whose events were not in the stream.
-const LOST: &str =
-    "the connection to Redis broke, or Redis has lost its data; it is not known whether the event was taken";
-
 struct Tail<'a> {
     context: &'a Context,
     /// The last entry that was read.
@@ -44,13 +40,22 @@ struct Tail<'a> {
     /// Entries to ask for.
     count: usize,
     checked: Instant,
+    /// What was known of own events before the stream was looked at last.
+    mark: u64,
 }
 
 /// Works until the hub ends.
 pub(super) fn run(context: &Context) {
     let mut pause = Pause::default();
-    let mut tail =
-        Tail { context, position: Id::default(), ordinal: None, life: None, count: FEW, checked: Instant::now() };
+    let mut tail = Tail {
+        context,
+        position: Id::default(),
+        ordinal: None,
+        life: None,
+        count: FEW,
+        checked: Instant::now(),
+        mark: 0,
+    };
     loop {
         let why = match Connection::open(&context.address, &context.stop)
             .and_then(|mut connection| tail.follow(&mut connection, &mut pause))
@@ -68,6 +73,7 @@ pub(super) fn run(context: &Context) {
 impl Tail<'_> {
     /// Reads until the hub ends.
     fn follow(&mut self, connection: &mut Connection, pause: &mut Pause) -> Result<(), BusError> {
+        self.mark = self.context.outbox.mark();
         let life = life(connection)?;
         let look = look(self.context, connection)?;
         match &self.life {
@@ -89,6 +95,7 @@ impl Tail<'_> {
 
     /// Reads what comes next, if anything does, and makes sure that it is next.
     fn read(&mut self, connection: &mut Connection) -> Result<(), BusError> {
+        self.mark = self.context.outbox.mark();
         let stream = &self.context.address.stream;
         let mut commands = pipe();
         let read = commands.cmd("XREAD").arg("COUNT").arg(self.count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
@@ -129,7 +136,7 @@ impl Tail<'_> {
         if !same {
             return Err(BusError::Broken("the server is now another one's replica, or none any more".into()));
         }
-        if look.last == self.position {
+        if look.exists && look.last == self.position {
             if let Verdict::Gap(_) = look.judge(true, self.position, self.ordinal) {
                 self.obey(Verdict::Gap(self.position), &look);
             }
@@ -182,7 +189,7 @@ impl Tail<'_> {
             "events were lost between Redis and this hub, or may have been; its streams are told of a gap"
         );
         context.state.gaps.add(1);
-        context.outbox.settle_at(look.last);
+        context.outbox.settle_at(look.last, self.mark);
         self.position = position;
         self.ordinal = look.ordinal(position);
         context.tell(News::Gap { position });

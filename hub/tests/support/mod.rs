@@ -4,6 +4,7 @@
 //! standard input.
 #![allow(dead_code, reason = "not every test file needs everything")]
 
+use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,6 +29,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const BRIEFLY: Duration = Duration::from_secs(2);
 
 pub mod bus;
+pub mod network;
 pub mod redis;
 
 const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
@@ -90,6 +92,14 @@ pub fn config(settings: &Value) -> Config {
     }
 }
 
+/// A command for a program, in this network namespace if one is given.
+pub fn in_namespace(name: Option<&str>, program: &OsStr) -> Command {
+    let Some(name) = name else { return Command::new(program) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", name]).arg(program);
+    command
+}
+
 /// A hub that runs until it is dropped.
 pub struct Hub {
     child: Child,
@@ -111,7 +121,8 @@ impl Hub {
         let socket = folder.path().join("hub.sock");
         settings["socket"] = json!(socket);
         let listener = UnixListener::bind(&socket).expect("a new socket");
-        let child = Command::new(std::env::current_exe().expect("this test"))
+        let exe = std::env::current_exe().expect("this test");
+        let child = in_namespace(settings["network_namespace"].as_str(), exe.as_os_str())
             .args(["--exact", "support::hub_process", "--ignored", "--nocapture"])
             .env(SETTINGS, settings.to_string())
             .stdin(Stdio::from(OwnedFd::from(listener)))

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,7 +12,7 @@ use redis::{Connection, FromRedisValue, cmd};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::until;
+use super::{in_namespace, until};
 
 /// A Redis server on a free port and a Unix socket.
 pub struct Redis {
@@ -20,6 +20,7 @@ pub struct Redis {
     pub folder: TempDir,
     pub port: u16,
     program: &'static str,
+    namespace: Option<String>,
     options: Vec<String>,
 }
 
@@ -35,11 +36,20 @@ impl Redis {
 
     /// Another program that is the same.
     pub fn of(program: &'static str, options: &[&str]) -> Self {
+        Self::start(program, None, options)
+    }
+
+    /// One in a network namespace, which listens at all its addresses.
+    pub fn in_namespace(name: &str) -> Self {
+        Self::start("redis-server", Some(name.into()), &["--bind", "0.0.0.0", "--protected-mode", "no"])
+    }
+
+    fn start(program: &'static str, namespace: Option<String>, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
-        let child = start(program, folder.path(), port, &options);
-        let redis = Self { child, folder, port, program, options };
+        let child = start(program, namespace.as_deref(), folder.path(), port, &options);
+        let redis = Self { child, folder, port, program, namespace, options };
         redis.ready();
         redis
     }
@@ -97,7 +107,7 @@ impl Redis {
 
     /// Starts it again at the same place.
     pub fn restart(&mut self) {
-        self.child = start(self.program, self.folder.path(), self.port, &self.options);
+        self.child = start(self.program, self.namespace.as_deref(), self.folder.path(), self.port, &self.options);
         self.ready();
     }
 
@@ -127,8 +137,8 @@ impl Drop for Redis {
     }
 }
 
-fn start(program: &str, folder: &Path, port: u16, options: &[String]) -> Child {
-    let mut command = Command::new(program);
+fn start(program: &str, namespace: Option<&str>, folder: &Path, port: u16, options: &[String]) -> Child {
+    let mut command = in_namespace(namespace, program.as_ref());
     command.args(["--save", "", "--dir"]).arg(folder).arg("--port").arg(port.to_string());
     command.arg("--unixsocket").arg(folder.join("redis.sock")).args(["--bind", "127.0.0.1", "--logfile", "redis.log"]);
     command.args(options).stdout(Stdio::null()).stdin(Stdio::null());
