@@ -38,13 +38,13 @@ final class Scenario
     ) {
     }
 
-    /** Whether all that was accepted is still there at the end. */
+    /** Whether all that was accepted is still there at the end, where Redis did not begin empty. */
     public function keepsAll(): bool
     {
         return $this->excuse !== self::FORGOTTEN;
     }
 
-    /** Whether what came before a gap may come again after it, since a reader of unknown place is sent all that is kept. */
+    /** Whether a reader of unknown place is told of a gap and sent all that is kept: old events again, and with holes. */
     public function repeats(): bool
     {
         return in_array($this->excuse, [self::FORGOTTEN, self::REDIS], true);

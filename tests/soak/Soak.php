@@ -91,7 +91,7 @@ final class Soak
         $verifier = new Verifier(
             Excuses::of($this->scenario->excuse, $chaos),
             $this->scenario->repeats(),
-            !$this->scenario->keepsAll(),
+            $this->scenario->onBus,
         );
         $journals = [];
         foreach ([...$this->world->publishers, 'end'] as $name) {
