@@ -88,7 +88,7 @@ final class Scenario
         ];
         $upgrades = ['kill-hub' => 0, 'kill-in-upgrade' => 0, 'upgrade' => 8, 'upgrade-by-signal' => 8];
         $file = ['lock-file' => 2];
-        $redis = ['kill-redis' => 1, 'empty-redis' => 1, 'stop-redis' => 3, 'cut-redis' => 5];
+        $redis = ['kill-redis' => 1, 'empty-redis' => 1, 'stop-redis' => 2, 'cut-redis' => 3];
 
         return array_column([
             // The history is the hub's: what was accepted and not yet delivered dies with it, and so do all older ids. A
