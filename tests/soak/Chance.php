@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PhpSse\Tests\Soak;
 
-/** A process's random choices, the same ones again for the same seed. There is one for each process: PHP has one generator. */
+/** A process's random choices, the same again for the same seed; one for each process, since PHP has one generator. */
 final class Chance
 {
     public function __construct(public readonly int $seed)

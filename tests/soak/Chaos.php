@@ -271,12 +271,33 @@ final class Chaos
 
     private function upgrade(Server $server): bool
     {
-        return $this->passOn('upgrade', $server, fn (int $hub) => $this->world->upgrade(array_search($server, $this->world->servers, true)));
+        $number = array_search($server, $this->world->servers, true);
+
+        return $this->passOn('upgrade', $server, fn () => $this->world->upgrade($number));
     }
 
     private function upgradeBySignal(Server $server): bool
     {
         return $this->passOn('upgrade-by-signal', $server, static fn (int $hub) => posix_kill($hub, SIGHUP));
+    }
+
+    /** Kills the old hub or the new one while the one passes everything on to the other, or about then. */
+    private function killInUpgrade(Server $server): bool
+    {
+        if (!$this->upgradeBySignal($server)) {
+            return false;
+        }
+        $this->chance->pause(0, 0.15);
+        $hub = $this->chance->one($this->hubsOf($server) ?: [0]);
+        if ($hub === 0) {
+            return false;
+        }
+        $begin = Journal::now();
+        $this->write('kill-hub', $hub);
+        posix_kill($hub, SIGKILL);
+        $this->awaitEnd($server, $hub, $begin);
+
+        return true;
     }
 
     /** @param callable(int): mixed $ask */
@@ -323,14 +344,14 @@ final class Chaos
 
     private function hub(Server $server): ?int
     {
-        foreach (Proc::listenersOn($server->socket()) as $pid) {
-            // A worker that is just forking it has the socket for a moment as well.
-            if (Proc::isHub($pid)) {
-                return $pid;
-            }
-        }
+        return $this->hubsOf($server)[0] ?? null;
+    }
 
-        return null;
+    /** @return list<int> two while one passes everything on to the other */
+    private function hubsOf(Server $server): array
+    {
+        // A worker that is just forking one has the socket for a moment as well.
+        return array_values(array_filter(Proc::listenersOn($server->socket()), [Proc::class, 'isHub']));
     }
 
     private function worker(Server $server): ?int

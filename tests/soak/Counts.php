@@ -35,7 +35,9 @@ final class Counts
         $passedOn = $this->passedOn > 0 ? "; $this->passedOn hubs passed on" : '';
         $unanswered = $this->sent + $this->dropped > 0 ? ", $this->sent sent unasked, $this->dropped dropped" : '';
 
-        return "$this->accepted events accepted, " . ($this->threw + $this->tried) . " thrown$unanswered; $this->delivered delivered; "
+        $threw = $this->threw + $this->tried;
+
+        return "$this->accepted events accepted, $threw thrown$unanswered; $this->delivered delivered; "
             . "$this->connections connections, $this->refused refused, $this->resumed resumed, $this->gaps gaps; "
             . 'chaos: ' . ($chaos === '' ? 'none' : $chaos) . $passedOn;
     }

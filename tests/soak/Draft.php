@@ -36,7 +36,8 @@ final class Draft
             default => $chance->whole(20_000, self::LARGEST - 100),
         };
         $piece = $chance->one(["line\nline\n", "ä€😀 ", ': data: id: ', "x\n\n", str_repeat('abcdefgh', 50)]);
-        $data = "$key " . implode(',', $topics) . ' ' . mb_strcut(str_repeat($piece, intdiv($size, strlen($piece)) + 1), 0, $size);
+        $filling = mb_strcut(str_repeat($piece, intdiv($size, strlen($piece)) + 1), 0, $size);
+        $data = "$key " . implode(',', $topics) . " $filling";
         $id = $chance->percent(20) ? "own/$key" : null;
 
         return new self($key, $topics, $data, $chance->percent(15) ? $chance->one(['news', 'x']) : null, $id);

@@ -13,6 +13,9 @@ final class Excuses
     /** Nanoseconds after Redis is there again, until every hub has noticed. */
     private const CONNECTED = 8_000_000_000;
 
+    /** Nanoseconds after the death of a hub, until somebody must have started another. */
+    private const STARTED = 5_000_000_000;
+
     /**
      * @param list<array{int, string, ...}> $chaos the chaos loop's journal
      * @return callable(int, int, bool): bool whether something happened, between when the reader's id was true and when it
@@ -31,6 +34,15 @@ final class Excuses
                 default => null,
             };
         }
+        // Hubs that began while they could not reach Redis know nothing of what was before.
+        $blind = [];
+        foreach ($away as [$begin, $end]) {
+            foreach ($deaths as [$died, $gone]) {
+                if ($gone >= $begin - self::STARTED && $died <= $end) {
+                    $blind[] = [max($died, $begin), $end];
+                }
+            }
+        }
         $any = static function (array $spans, int $from, int $to): bool {
             foreach ($spans as [$begin, $end]) {
                 if ($from <= $end && $begin <= $to) {
@@ -44,7 +56,8 @@ final class Excuses
         return static fn (int $from, int $to, bool $new): bool => match ($excuse) {
             Scenario::HUB_DIED => $any($deaths, $from, $to),
             Scenario::DISK_FULL => $any($deaths, $from, $to) && $any($full, $to, $to),
-            Scenario::REDIS => $any($restarts, $from, $to) || ($new && $any([...$away, ...$restarts], $to, $to)),
+            Scenario::REDIS => $any($restarts, $from, $to) || $any($blind, $to, $to)
+                || ($new && $any([...$away, ...$restarts], $to, $to)),
             Scenario::FORGOTTEN => true,
             Scenario::NEVER => false,
         };

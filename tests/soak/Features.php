@@ -19,10 +19,12 @@ final class Features
 
     public static function ask(): self
     {
-        $code = 'echo json_encode([ini_get("sse.publish") !== false, ini_get("sse.bus") !== false, function_exists("sse_hub_upgrade")]);';
+        $code = 'echo json_encode([ini_get("sse.publish") !== false, ini_get("sse.bus") !== false,'
+            . ' function_exists("sse_hub_upgrade")]);';
         $command = [Php::cli(), '-n', '-d', 'extension=' . Php::extension(), '-r', $code];
+        $answer = (string) shell_exec(implode(' ', array_map('escapeshellarg', $command)));
 
-        return new self(...json_decode((string) shell_exec(implode(' ', array_map('escapeshellarg', $command))), true, 512, JSON_THROW_ON_ERROR));
+        return new self(...json_decode($answer, true, 512, JSON_THROW_ON_ERROR));
     }
 
     /** @return array<string, int> modes of publishing, and how often each */

@@ -49,7 +49,8 @@ final class HttpSource implements Source
         } elseif ($since !== null) {
             $headers[] = "Last-Event-ID: $since";
         }
-        $request = 'GET /soak/stream.php?' . http_build_query($query) . " HTTP/1.1\r\n" . implode("\r\n", $headers) . "\r\n\r\n";
+        $head = ['GET /soak/stream.php?' . http_build_query($query) . ' HTTP/1.1', ...$headers];
+        $request = implode("\r\n", $head) . "\r\n\r\n";
         $this->socket = $this->connect($address);
         if ($this->socket === null || @fwrite($this->socket, $request) !== strlen($request)) {
             $this->close();

@@ -6,7 +6,7 @@ namespace PhpSse\Tests\Soak;
 
 use RuntimeException;
 
-/** Reads like a browser on a bad line: it leaves, stops reading, comes back with the last id it has, and keeps book of all. */
+/** Reads like a browser on a bad line: leaves, stops reading, comes back with the last id it has, and keeps book of all. */
 final class Reader
 {
     /** Ids that it may go back to. */

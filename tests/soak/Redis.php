@@ -101,7 +101,7 @@ final class Redis
             'redis-server',
         );
         Deadline::until(
-            fn (): bool => str_contains((string) shell_exec('redis-cli -s ' . escapeshellarg("$this->folder/redis.sock") . ' PING 2>&1'), 'PONG'),
+            fn (): bool => str_contains((string) shell_exec("redis-cli -s $this->folder/redis.sock PING 2>&1"), 'PONG'),
             20.0,
             'Redis answers',
             fn (): string => $this->process->output(),

@@ -12,11 +12,11 @@ final class Scenario
     /** A gap may be told by a hub that began while the disk was full: SQLite can't even read then. */
     public const DISK_FULL = 'disk-full';
     /**
-     * A gap may be told to everybody when Redis was started anew: what it knew last may be missing. To a reader that comes
-     * it may be told too while its hub can't ask Redis.
+     * A gap may be told to everybody when Redis was started anew: what it knew last may be missing. It may also be told to
+     * a reader that comes while its hub can't ask Redis.
      */
     public const REDIS = 'redis';
-    /** A gap may be told at any time: hardly anything is kept. That it is told where something is missing is what counts. */
+    /** A gap may be told at any time, as hardly anything is kept; but it must be told where something is missing. */
     public const FORGOTTEN = 'forgotten';
     /** No gap at all. */
     public const NEVER = 'never';
@@ -38,13 +38,13 @@ final class Scenario
     ) {
     }
 
-    /** Whether all that was accepted is still there at the end. */
+    /** Whether all that was accepted is still there at the end, where Redis did not begin empty. */
     public function keepsAll(): bool
     {
         return $this->excuse !== self::FORGOTTEN;
     }
 
-    /** Whether what came before a gap may come again after it: all that is kept is sent to a reader whose place is not known. */
+    /** Whether a reader of unknown place is told of a gap and sent all that is kept: old events again, and with holes. */
     public function repeats(): bool
     {
         return in_array($this->excuse, [self::FORGOTTEN, self::REDIS], true);
@@ -75,23 +75,40 @@ final class Scenario
             'stop-nginx' => 2,
             'upgrade' => 2,
             'upgrade-by-signal' => 2,
+            'kill-in-upgrade' => 3,
         ];
-        $php = ['kill-hub' => 3, 'stop-hub' => 3, 'stop-worker' => 2, 'restart-php' => 2, 'upgrade' => 2, 'upgrade-by-signal' => 2];
+        $php = [
+            'kill-hub' => 3,
+            'stop-hub' => 3,
+            'stop-worker' => 2,
+            'restart-php' => 2,
+            'upgrade' => 2,
+            'upgrade-by-signal' => 2,
+            'kill-in-upgrade' => 2,
+        ];
+        $upgrades = ['kill-hub' => 0, 'kill-in-upgrade' => 0, 'upgrade' => 8, 'upgrade-by-signal' => 8];
         $file = ['lock-file' => 2];
-        $redis = ['kill-redis' => 1, 'empty-redis' => 1, 'stop-redis' => 3, 'cut-redis' => 5];
+        $redis = ['kill-redis' => 1, 'empty-redis' => 1, 'stop-redis' => 2, 'cut-redis' => 3];
 
         return array_column([
             // The history is the hub's: what was accepted and not yet delivered dies with it, and so do all older ids. A
             // gap is told to each reader that comes back from before; without a hub's death there is none.
             new self('memory', 'nginx-fpm-unix', $fpm, self::HUB_DIED),
             // No hub dies, but each passes everything on to the next: nothing is lost, although all of it is in memory.
-            new self('upgrade', 'nginx-fpm-unix', ['kill-hub' => 0, 'upgrade' => 8, 'upgrade-by-signal' => 8] + $fpm, self::NEVER),
+            new self('upgrade', 'nginx-fpm-unix', $upgrades + $fpm, self::NEVER),
             // What was accepted is in the file: nothing is lost, whatever dies and whatever happens to the disk. A gap is
             // told by a hub only that had to begin while the disk was full, and until it has read the file.
             new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::DISK_FULL, onDisk: true),
             // So little is kept that most who come back have missed something that is gone; from one hub to the next it
             // must be known as exactly what that is.
-            new self('forgetful', 'nginx-fpm-unix', $fpm + $file, self::FORGOTTEN, ['sse.history_events' => 5], onDisk: true),
+            new self(
+                'forgetful',
+                'nginx-fpm-unix',
+                $fpm + $file,
+                self::FORGOTTEN,
+                ['sse.history_events' => 5],
+                onDisk: true,
+            ),
             // As sqlite without a full disk: no gap at all. When all of php -S dies, its hub ends in good order, and another
             // begins at once.
             new self('cli-server', 'php-s-workers', $php + $file, self::NEVER, onDisk: true),

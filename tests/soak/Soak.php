@@ -29,7 +29,8 @@ final class Soak
     /** Whether nothing was found. */
     public function run(): bool
     {
-        echo "--- {$this->scenario->name}: SEED=$this->seed SCENARIO={$this->scenario->name} SECONDS_EACH=$this->seconds make soak\n";
+        $name = $this->scenario->name;
+        echo "--- $name: SEED=$this->seed SCENARIO=$name SECONDS_EACH=$this->seconds make soak\n";
         $failure = null;
         try {
             $this->live();
@@ -41,7 +42,7 @@ final class Soak
             return $ok = $this->judge($failure);
         } finally {
             if (!$ok && $this->world !== null) {
-                $kept = sys_get_temp_dir() . "/sse-soak-{$this->scenario->name}-$this->seed";
+                $kept = sys_get_temp_dir() . "/sse-soak-$name-$this->seed";
                 $this->world->keep($kept);
                 echo "The journals and logs are in $kept\n";
             }
@@ -68,7 +69,7 @@ final class Soak
         $this->chaos->watch();
         $actions = array_diff_key(
             $this->scenario->actions,
-            $this->features->upgrade ? [] : ['upgrade' => 0, 'upgrade-by-signal' => 0],
+            $this->features->upgrade ? [] : ['upgrade' => 0, 'upgrade-by-signal' => 0, 'kill-in-upgrade' => 0],
             $this->world->disk !== null ? [] : ['fill-disk' => 0],
         );
         $this->chaos->run($actions, $this->seconds);
@@ -90,7 +91,7 @@ final class Soak
         $verifier = new Verifier(
             Excuses::of($this->scenario->excuse, $chaos),
             $this->scenario->repeats(),
-            !$this->scenario->keepsAll(),
+            $this->scenario->onBus,
         );
         $journals = [];
         foreach ([...$this->world->publishers, 'end'] as $name) {
@@ -101,7 +102,8 @@ final class Soak
             $verifier->addFile($this->world->fileRows(), $this->scenario->keepsAll());
         }
         if ($this->world->redis !== null) {
-            $verifier->addFile($this->world->redis->rows(), ($this->chaos->done['empty-redis'] ?? 0) === 0);
+            $complete = ($this->chaos->done['empty-redis'] ?? 0) === 0;
+            $verifier->addFile($this->world->redis->rows(), $complete);
         }
         foreach ($this->world->readers as $name => $about) {
             $journals[$name] = Journal::read($this->world->journalOf($name));
@@ -116,17 +118,24 @@ final class Soak
         if ($verifier->violations === []) {
             return true;
         }
-        $this->show($verifier->violations, $journals + ['chaos' => $chaos, 'upgrades' => Journal::read($this->world->journalOf('upgrades'))]);
+        $upgrades = Journal::read($this->world->journalOf('upgrades'));
+        $this->show($verifier->violations, $journals + ['chaos' => $chaos, 'upgrades' => $upgrades]);
 
         return false;
     }
 
-    /** What no journal of a reader shows. */
+    /**
+     * What no journal of a reader shows.
+     *
+     * @param list<array{int, string, ...}> $chaos
+     * @param array<string, string> $casualties
+     */
     private function lookAround(Verifier $verifier, array $chaos, array $casualties, ?Throwable $failure): void
     {
         $now = Journal::now();
         if ($failure !== null) {
-            $verifier->violate('failure', substr($failure->getMessage(), 0, 1000) . "\n" . $failure->getTraceAsString(), $now, 'soak');
+            $what = substr($failure->getMessage(), 0, 1000) . "\n" . $failure->getTraceAsString();
+            $verifier->violate('failure', $what, $now, 'soak');
         }
         foreach ($casualties as $name => $why) {
             $verifier->violate('failure', "its process failed, $why", $now, $name);

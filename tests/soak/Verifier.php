@@ -37,14 +37,14 @@ final class Verifier
     /**
      * @param callable(int, int, bool): bool $excuses whether a gap between these times may be told; the last: whether
      *     to a reader that has just come, or that may mean something else
-     * @param bool $repeats whether what came before a gap may come again after it
-     * @param bool $forgets whether a gap at the beginning is for all holes in what was published before the reader came:
-     *     each topic keeps its newest events, and those of several topics have holes between them
+     * @param bool $repeats whether a reader of unknown place is told of a gap and sent all that is kept: old events again,
+     *     and with holes, for which that gap is told
+     * @param bool $several whether there are several hubs: one may be behind, and have news that are old elsewhere
      */
     public function __construct(
         private $excuses,
         private readonly bool $repeats = false,
-        private readonly bool $forgets = false,
+        private readonly bool $several = false,
     ) {
         $this->ledger = new Ledger();
         $this->counts = new Counts();
@@ -225,8 +225,10 @@ final class Verifier
         if ($entry->state === Entry::DROPPED) {
             $this->violate('dropped', "$key came, although its request had failed", $time, $name, $key);
         }
-        if ($connection->since === '' && $entry->state === Entry::ACCEPTED && $entry->answered < $connection->begun) {
-            $this->violate('early', "$key was accepted before this reader came, and came without being asked for", $time, $name, $key);
+        $old = $entry->state === Entry::ACCEPTED && $entry->answered < $connection->begun;
+        if ($connection->since === '' && $old && !$this->several) {
+            $what = "$key was accepted before this reader came, and came without being asked for";
+            $this->violate('early', $what, $time, $name, $key);
         }
 
         return $entry;
@@ -307,7 +309,7 @@ final class Verifier
         }
         $next = $this->first($connection, $mine);
         $excused = false;
-        $forgotten = $this->forgets && ($connection->items[0] ?? [0, true])[1] === null;
+        $forgotten = $this->repeats && ($connection->items[0] ?? [0, true])[1] === null;
         $from = $this->askedAt($connection);
         foreach ($connection->items as $place => [$time, $entry]) {
             if ($entry === null) {
