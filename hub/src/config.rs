@@ -54,6 +54,23 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// I/O threads; 0: one a core.
     pub shards: usize,
+    /// Whether this process stays for as long as there is a hub, also when another one has taken over.
+    pub foreground: bool,
+    /// What to run at SIGHUP, to have another hub take over; `None`: nothing is known.
+    pub successor: Option<Program>,
+}
+
+/// A program to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The file.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// What is set in its environment beside this process's own.
+    pub environment: Vec<(String, String)>,
+    /// What it reads from its standard input.
+    pub input: String,
 }
 
 /// Largest value of `sse.max_event_size`, in bytes.

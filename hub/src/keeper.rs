@@ -69,7 +69,7 @@ impl Keeper {
         news: Sender<News>,
         router: Arc<Waker>,
     ) -> io::Result<(Self, History)> {
-        let limits = Limits { events: config.history_events, ttl: config.history_ttl, bytes: config.history_bytes };
+        let limits = Limits::of(config);
         let Some(path) = &config.history_file else {
             return Ok((Self::Memory, History::new(limits, clock.last())));
         };
@@ -81,6 +81,12 @@ impl Keeper {
         let Restored { marks, events } = restored.unwrap_or_else(nothing);
         clock.pass(marks.newest);
         Ok((Self::Disk(disk), History::restore(limits, marks, events, Instant::now(), now_ms())))
+    }
+
+    /// The same as before, of which nothing is to be read: `newest` is the stamp of the last event.
+    pub(crate) fn resume(config: &Config, newest: Id, news: Sender<News>, router: Arc<Waker>) -> io::Result<Self> {
+        let Some(path) = &config.history_file else { return Ok(Self::Memory) };
+        Ok(Self::Disk(Disk::resume(path, config.history_fsync, newest, news, router)?))
     }
 
     /// Whether so much waits to be kept that publishers should wait.

@@ -20,6 +20,8 @@ pub mod udp;
 pub mod upstream;
 pub mod wire;
 
+mod foreground;
+mod handover;
 mod history;
 mod keeper;
 mod log;
@@ -33,4 +35,4 @@ mod stream;
 mod testing;
 mod timer;
 
-pub use run::{HubError, check, run};
+pub use run::{HubError, Succeeded, check, run, take_over};

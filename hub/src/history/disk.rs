@@ -91,21 +91,7 @@ impl Disk {
         news: Sender<News>,
         router: Arc<Waker>,
     ) -> io::Result<(Self, Option<Restored>)> {
-        let (jobs, queue) = crossbeam_channel::unbounded();
-        let (backlog, shared) = (Arc::new(Backlog::default()), Arc::new(Shared::default()));
-        let mut writer = Writer {
-            path: path.into(),
-            sync,
-            file: None,
-            jobs: queue,
-            backlog: Arc::clone(&backlog),
-            shared: Arc::clone(&shared),
-            news,
-            router,
-            due: Forgettings::default(),
-            forgot: Instant::now(),
-            newest: now,
-        };
+        let (mut writer, jobs) = Writer::new(path, sync, now, news, router);
         let restored = match writer.open().and_then(|marks| Ok((marks, writer.events()?))) {
             Ok((marks, events)) => Some(Restored { marks, events }),
             Err(error) => {
@@ -113,8 +99,25 @@ impl Disk {
                 None
             }
         };
+        Ok((Self::run(writer, jobs)?, restored))
+    }
+
+    /// Starts the thread for a file whose events are known up to `newest`; it is opened when it is first needed.
+    pub(crate) fn resume(
+        path: &Path,
+        sync: bool,
+        newest: Id,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<Self> {
+        let (writer, jobs) = Writer::new(path, sync, newest, news, router);
+        Self::run(writer, jobs)
+    }
+
+    fn run(writer: Writer, jobs: Sender<Job>) -> io::Result<Self> {
+        let (backlog, shared) = (Arc::clone(&writer.backlog), Arc::clone(&writer.shared));
         let thread = thread::Builder::new().name("sse-history".into()).spawn(move || writer.run())?;
-        Ok((Self { jobs, backlog, accepted: Counter::default(), shared, thread }, restored))
+        Ok(Self { jobs, backlog, accepted: Counter::default(), shared, thread })
     }
 
     /// Takes an event, to be delivered when it is written; false if nobody writes any more.
@@ -158,6 +161,25 @@ impl Disk {
 }
 
 impl Writer {
+    /// A writer without an open file, and where it takes its jobs from.
+    fn new(path: &Path, sync: bool, newest: Id, news: Sender<News>, router: Arc<Waker>) -> (Self, Sender<Job>) {
+        let (jobs, queue) = crossbeam_channel::unbounded();
+        let writer = Self {
+            path: path.into(),
+            sync,
+            file: None,
+            jobs: queue,
+            backlog: Arc::default(),
+            shared: Arc::default(),
+            news,
+            router,
+            due: Forgettings::default(),
+            forgot: Instant::now(),
+            newest,
+        };
+        (writer, jobs)
+    }
+
     fn run(mut self) {
         loop {
             let first = match self.jobs.recv_timeout(FORGET_INTERVAL) {

@@ -38,10 +38,10 @@ pub(crate) struct Figures {
     pub(crate) timed_out: u64,
     /// Streams ended because their script no longer allowed them.
     pub(crate) denied: u64,
-    took: Option<Histogram<u64>>,
+    pub(super) took: Option<Histogram<u64>>,
     /// The same by [`BOUNDS`], and all of it together.
-    buckets: [u64; BOUNDS.len()],
-    sum: Duration,
+    pub(super) buckets: [u64; BOUNDS.len()],
+    pub(super) sum: Duration,
 }
 
 impl Figures {

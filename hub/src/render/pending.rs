@@ -13,7 +13,7 @@ const LIMIT: usize = 1000;
 
 /// One of them.
 #[derive(Debug, Clone)]
-enum Happened {
+pub(super) enum Happened {
     Event(Arc<Event>),
     Trigger(Arc<Trigger>),
 }
@@ -21,10 +21,10 @@ enum Happened {
 /// Events and triggers in their order, bounded by their number and by the bytes they take on the wire.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    kept: VecDeque<Happened>,
-    bytes: usize,
+    pub(super) kept: VecDeque<Happened>,
+    pub(super) bytes: usize,
     /// The oldest were dropped.
-    missing: bool,
+    pub(super) missing: bool,
 }
 
 impl Pending {
@@ -72,7 +72,7 @@ impl Pending {
 }
 
 impl Happened {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Event(event) => event.message().len(),
             Self::Trigger(_) => 0,

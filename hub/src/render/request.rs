@@ -22,10 +22,10 @@ pub(crate) struct Request {
     /// The Last-Event-ID it came with.
     pub(crate) last_event_id: Option<Box<str>>,
     /// Encoded parameters or headers.
-    fields: Box<[PartId]>,
-    body: Option<Box<[u8]>>,
+    pub(super) fields: Box<[PartId]>,
+    pub(super) body: Option<Box<[u8]>>,
     /// Method and target; `None`: FastCGI, which has them among its parameters.
-    http: Option<Box<(Box<str>, Box<str>)>>,
+    pub(super) http: Option<Box<(Box<str>, Box<str>)>>,
 }
 
 impl Request {

@@ -1,5 +1,7 @@
 //! Where requests are done: ids, limits, counters, and the shards that the work is passed to.
 
+mod handover;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +14,8 @@ use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
-use crate::history::History;
+use crate::handover::{FORMAT, LEAVE, TAKE_OVER};
+use crate::history::{History, Limits};
 use crate::id::{Id, IdClock};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, Kept, News, Ticket};
@@ -43,6 +46,10 @@ pub(crate) struct Desk {
     pub(crate) names: Arc<Names>,
     pub(crate) counts: Counts,
     pub(crate) started: Instant,
+    /// Times that another hub has taken over.
+    pub(crate) upgrades: u64,
+    /// Another hub is to be started afresh once this one has ended.
+    pub(crate) is_asked_to_leave: bool,
     /// Connected PHP processes.
     pub(crate) peers: usize,
     /// The UDP socket, where there is one.
@@ -58,6 +65,8 @@ pub(crate) struct Desk {
     pub(crate) keeper: Keeper,
     /// What it tells.
     news: Receiver<News>,
+    /// Wakes the router when there is news.
+    router: Arc<Waker>,
     /// Events kept for readers that were away.
     pub(crate) history: History,
     /// Id of the newest event; empty before the first.
@@ -104,6 +113,7 @@ impl Desk {
         renders: Renders,
         ends: Receiver<u64>,
         router: Arc<Waker>,
+        resumed: bool,
     ) -> io::Result<Self> {
         let max_streams = match config.max_streams {
             0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
@@ -111,13 +121,20 @@ impl Desk {
         };
         let mut clock = IdClock::new();
         let (sender, news) = crossbeam_channel::unbounded();
-        let (keeper, history) = Keeper::start(&config, &mut clock, sender, router)?;
+        let (keeper, history) = if resumed {
+            // Comes with the other hub's history.
+            (Keeper::Memory, History::new(Limits::of(&config), clock.last()))
+        } else {
+            Keeper::start(&config, &mut clock, sender, Arc::clone(&router))?
+        };
         Ok(Self {
             config,
             shards,
             names,
             counts: Counts::default(),
             started: Instant::now(),
+            upgrades: 0,
+            is_asked_to_leave: false,
             peers: 0,
             udp: None,
             new_owners: Vec::new(),
@@ -126,6 +143,7 @@ impl Desk {
             clock,
             keeper,
             news,
+            router,
             history,
             newest: String::new(),
             nudges: Nudges::default(),
@@ -225,6 +243,9 @@ impl Desk {
                 session.reply(&Reply::Welcome { protocol: PROTOCOL, version: VERSION, pid: std::process::id() });
                 debug!(pid = session.credentials.pid, uid = session.credentials.uid, version, "a peer has come");
             }
+            Request::Hello { magic: magic @ (TAKE_OVER | LEAVE), protocol, version, .. } => {
+                self.greet_successor(session, *magic, *protocol, version);
+            }
             Request::Hello { magic: MAGIC, protocol, version, .. } => {
                 let reason = format!(
                     "this process is php-sse {version} (protocol {protocol}), the hub that runs is php-sse {VERSION} \
@@ -234,6 +255,21 @@ impl Desk {
             }
             _ => self.refuse(session, "the first message was no php-sse greeting"),
         }
+    }
+
+    /// Another hub is to take this one's place, which only this one's own user may ask for.
+    fn greet_successor(&mut self, session: &mut Session, magic: u32, format: u16, version: &str) {
+        let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
+        if uid != own {
+            let reason = format!("this hub belongs to user {own}; user {uid} can't start one that takes over from it");
+            self.refuse(session, &reason);
+            return;
+        }
+        info!(pid = session.credentials.pid, version, format, "another hub asks to take over");
+        session.reply(&Reply::Welcome { protocol: FORMAT, version: VERSION, pid: std::process::id() });
+        // One that reads another format is going to ask this hub to leave.
+        session.takes_over = magic == TAKE_OVER && format == FORMAT;
+        self.is_asked_to_leave |= magic == LEAVE;
     }
 
     /// What a peer sent makes no sense; nothing after it does either.

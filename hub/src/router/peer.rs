@@ -1,5 +1,7 @@
 //! A PHP process that is connected to the hub.
 
+mod handover;
+
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -47,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) waiting: usize,
     /// By which that answer finds it.
     ticket: Ticket,
+    /// It is another hub, which takes over.
+    pub(crate) takes_over: bool,
     outbox: Vec<u8>,
 }
 
@@ -64,7 +68,16 @@ pub(crate) enum Read {
 impl Session {
     /// A peer that has said nothing yet.
     fn new(credentials: Credentials, ticket: Ticket) -> Self {
-        Self { credentials, greeted: false, refused: false, held: Vec::new(), waiting: 0, ticket, outbox: Vec::new() }
+        Self {
+            credentials,
+            greeted: false,
+            refused: false,
+            held: Vec::new(),
+            waiting: 0,
+            ticket,
+            takes_over: false,
+            outbox: Vec::new(),
+        }
     }
 
     /// Makes it wait for an answer that is not known yet.

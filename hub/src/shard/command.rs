@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Event(Arc<Event>),
     /// Tell that a topic changed.
     Trigger(Arc<Trigger>),
+    /// Stand still, whatever happens to the sockets, until told to go on.
+    Pause,
     /// End all streams, and yourself.
     Stop,
 }

@@ -1,0 +1,116 @@
+//! The desk's own part of what is passed from hub to hub.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Counts, Desk};
+use crate::event::Event;
+use crate::handover::state::{CountsState, HubState, ShardCounts};
+use crate::history::{History, Limits};
+use crate::id::Id;
+use crate::keeper::Keeper;
+use crate::run::HubError;
+use crate::shard::handle::ShardHandle;
+use crate::stats::Ended;
+use crate::stream::Stream;
+
+impl Desk {
+    /// What the router has counted, as it is passed on.
+    pub(crate) fn counts_state(&self) -> CountsState {
+        let Counts {
+            attached,
+            published,
+            published_bytes,
+            triggers,
+            triggers_refused,
+            refused_full,
+            refused_descriptors,
+            refused_peers,
+            refused_protocol,
+        } = self.counts;
+        CountsState {
+            attached,
+            published,
+            published_bytes,
+            triggers,
+            triggers_refused,
+            refused_full,
+            refused_descriptors,
+            refused_peers,
+            refused_protocol,
+        }
+    }
+
+    /// What the shards have counted.
+    pub(crate) fn shard_counts(&self) -> ShardCounts<'static> {
+        ShardCounts {
+            opened: self.sum(|stats| stats.opened.get()),
+            ended_held: self.sum(|stats| stats.ended_held.get()),
+            ended: Ended::ALL.iter().map(|why| (why.name(), self.sum(|stats| stats.ended(*why)))).collect(),
+            delivered: self.sum(|stats| stats.delivered.get()),
+            delivered_bytes: self.sum(|stats| stats.delivered_bytes.get()),
+            heartbeats: self.sum(|stats| stats.heartbeats.get()),
+        }
+    }
+
+    /// The stamp given last, and the id of the newest event.
+    pub(crate) fn place(&self) -> (Id, &str) {
+        (self.clock.last(), &self.newest)
+    }
+
+    /// Has all shards do what they were told, and then stand still.
+    pub(crate) fn pause_shards(&mut self) -> Result<(), HubError> {
+        self.shards.iter_mut().try_for_each(ShardHandle::pause)
+    }
+
+    /// Gives a stream that another hub has passed on to its shard.
+    pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>]) -> io::Result<()> {
+        self.shard(stream.id).adopt(stream, patterns)
+    }
+
+    /// Goes on from where another hub has stopped.
+    pub(crate) fn inherit(&mut self, state: &HubState<'_>, events: Vec<(Id, Arc<Event>)>) {
+        let CountsState {
+            attached,
+            published,
+            published_bytes,
+            triggers,
+            triggers_refused,
+            refused_full,
+            refused_descriptors,
+            refused_peers,
+            refused_protocol,
+        } = state.counts;
+        self.counts = Counts {
+            attached,
+            published,
+            published_bytes,
+            triggers,
+            triggers_refused,
+            refused_full,
+            refused_descriptors,
+            refused_peers,
+            refused_protocol,
+        };
+        if let Some(first) = self.shards.first() {
+            first.stats().restore(&state.shards);
+        }
+        self.upgrades = state.upgrades + 1;
+        self.clock.pass(state.clock);
+        state.newest.clone_into(&mut self.newest);
+        let limits = Limits::of(&self.config);
+        let on_disk = self.config.history_file.is_some();
+        self.history = History::inherit(limits, &state.history, events, on_disk);
+        self.renders.inherit(&state.renders);
+    }
+
+    /// Keeps events again after [`close_keeper`](Self::close_keeper), or for the first time after another hub did.
+    pub(crate) fn resume_keeper(&mut self) -> io::Result<()> {
+        let (sender, news) = crossbeam_channel::unbounded();
+        self.keeper = Keeper::resume(&self.config, self.history.newest(), sender, Arc::clone(&self.router))?;
+        self.news = news;
+        self.history.expire(Instant::now());
+        Ok(())
+    }
+}
