@@ -10,7 +10,7 @@ use sse_hub::config::{self, Config, ConfigError, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
-use crate::zend;
+use crate::{successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
 static SETTINGS: IniEntryDefs<30> = IniEntryDefs::new([
@@ -53,6 +53,13 @@ const ALL: IniEntryPermission = IniEntryPermission::All;
 /// Tells PHP about the settings.
 pub fn register(module: i32) {
     IniEntryDef::register(SETTINGS.as_slice(), module);
+}
+
+/// The names of all settings.
+pub fn names() -> impl Iterator<Item = &'static CStr> {
+    let named = SETTINGS.as_slice().iter().filter(|entry| !entry.name.is_null());
+    // SAFETY: each name but the last, which is null, is a C string of the table above.
+    named.map(|entry| unsafe { CStr::from_ptr(entry.name) })
 }
 
 /// Where the hub of this request is, and how its folder is guarded.
@@ -181,6 +188,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
     let idle = small(c"sse.idle_exit", u32::MAX)?;
     let log = zend::ini(c"sse.log");
     let keep = config::history(zend::ini(c"sse.history"))?;
+    let successor = successor::program(&socket);
     Ok(Config {
         socket,
         socket_mode: config::socket_mode(zend::ini(c"sse.socket_mode"))?,
@@ -213,6 +221,8 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         log: if log.is_empty() { None } else { Some(config::absolute("sse.log", log)?) },
         log_level: config::log_level(zend::ini(c"sse.log_level"))?,
         shards: 0,
+        foreground: false,
+        successor,
     })
 }
 

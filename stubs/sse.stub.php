@@ -246,6 +246,29 @@ function sse_metrics(): string {}
 function sse_hub(): void {}
 
 /**
+ * Has a new hub take over from the one that runs, with this PHP's php-sse and its settings as they are now: after an
+ * update, or to change settings of the hub. No stream is closed and no event is lost; for some milliseconds none is
+ * delivered. Where no hub runs, one is started.
+ *
+ * ```php
+ * php -r 'print_r(sse_hub_upgrade());'     // as the user that the hub runs as
+ * ```
+ *
+ * SIGHUP to the hub does the same with the hub's own settings and the sse.so that lies where the hub's came from.
+ *
+ * A hub whose version can't pass its streams on to this one is ended, and a new one started: its clients come back by
+ * themselves. `sse.history` and `sse.socket` can't be changed in this way.
+ *
+ * @return array{pid: int, streams: int, pause_ms: float|null} The new hub's process, the streams that it has, and how many
+ *                                    milliseconds nothing was delivered; null where no hub could be taken over from.
+ *
+ * @throws SseException   It could not take over, and the hub that runs goes on; or a setting can't be used; or this is
+ *                        a thread-safe PHP. It takes 30 seconds at most.
+ * @throws SseUnavailable The socket or its lock can't be used, or it belongs to another user.
+ */
+function sse_hub_upgrade(): array {}
+
+/**
  * Tells that topics changed, without data: a wake. It wakes the streams with a callback (see {@see sse_stream()}) and the
  * {@see SseSubscription}s that watch one of the topics; other streams get nothing.
  *
