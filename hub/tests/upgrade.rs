@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 use sse_hub::framing;
-use sse_hub::wire::{Framing, Reply, Request};
+use sse_hub::wire::{self, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, attach, commit, publish};
 
 /// A payload as it is on a connection.
@@ -148,4 +148,188 @@ fn where_no_hub_runs_one_begins() {
     let mut successor = hub.successor(&json!({}));
     assert_eq!(successor.report(), json!({ "streams": 0, "pause_us": Value::Null }));
     assert_eq!(hub.stats()["pid"], json!(successor.pid()));
+}
+
+/// Answers that nobody has read yet, and requests behind them that wait for that.
+#[test]
+fn peers_get_every_answer_once() {
+    let mut hub = Hub::new();
+    let mut peer = hub.raw();
+    peer.set_nonblocking(true).expect("own socket");
+    support::send(&mut peer, &support::hello());
+    let request = wire::encode(&Request::Stats);
+    let mut bytes = Vec::new();
+    let mut sent = 0;
+    // Until both sockets' buffers are full, perhaps in the middle of a request.
+    loop {
+        match std::io::Write::write(&mut peer, if bytes.is_empty() { &request } else { &bytes }) {
+            Ok(count) => {
+                let whole = if bytes.is_empty() { request.clone() } else { bytes };
+                bytes = whole[count..].to_vec();
+                sent += usize::from(bytes.is_empty());
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && sent > 500 => break,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    hub.upgrade(&json!({}));
+    hub.upgrade(&json!({}));
+    peer.set_nonblocking(false).expect("own socket");
+    assert!(support::answer(&mut peer).starts_with("Welcome"));
+    for _ in 0..sent {
+        assert!(support::answer(&mut peer).starts_with("Stats"));
+    }
+    support::send(&mut peer, &bytes);
+    if !bytes.is_empty() {
+        assert!(support::answer(&mut peer).starts_with("Stats"));
+    }
+    support::send(&mut peer, &wire::encode(&Request::Cursor));
+    assert!(support::answer(&mut peer).starts_with("Cursor"));
+}
+
+/// The connection came with the first half of its request.
+#[test]
+fn half_a_request_and_its_descriptor_are_passed_on() {
+    let mut hub = Hub::new();
+    let mut peer = hub.raw();
+    support::send(&mut peer, &support::hello());
+    assert!(support::answer(&mut peer).starts_with("Welcome"));
+    let (near, far) = UnixStream::pair().expect("a pair");
+    let request = Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None };
+    let bytes = wire::encode(&request);
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let descriptors = [near.as_fd()];
+    assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors)));
+    let half = [std::io::IoSlice::new(&bytes[..5])];
+    let flags = rustix::net::SendFlags::empty();
+    assert_eq!(rustix::net::sendmsg(&peer, &half, &mut ancillary, flags), Ok(5));
+    drop(near);
+    hub.upgrade(&json!({}));
+    support::send(&mut peer, &bytes[5..]);
+    assert_eq!(support::answer(&mut peer), "Attached { stream: 1, rendered: false }");
+    support::send(&mut peer, &wire::encode(&Request::Commit { stream: 1, framing: Framing::Raw }));
+    let mut far = support::patient(far);
+    support::expect(&mut far, b":\n\n");
+}
+
+#[test]
+fn wakes_go_on_and_those_that_came_meanwhile_are_not_lost() {
+    let mut hub = Hub::with(json!({ "udp": "127.0.0.1:0" }));
+    let address = hub.stats()["udp"]["listening"].as_str().expect("it listens").to_string();
+    let mut reader = hub.stream(&["**"], Framing::Message);
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let wake = |topic: &str| sender.send_to(format!("WAKEUP {topic}").as_bytes(), &address).expect("loopback");
+    wake("before");
+    assert_eq!(reader.message(), "trigger before");
+    for round in 0..5 {
+        let mut successor = hub.successor(&json!({}));
+        let mut expected = Vec::new();
+        for nth in 0..200 {
+            wake(&format!("t{round}.n{nth}"));
+            expected.push(format!("trigger t{round}.n{nth}"));
+            std::thread::yield_now();
+        }
+        for expected in expected {
+            assert_eq!(reader.message(), expected);
+        }
+        assert_eq!(successor.report()["streams"], json!(1));
+        hub.replace(successor);
+    }
+    assert_eq!(hub.stats()["udp"]["listening"], json!(address));
+    assert_eq!(hub.stats()["udp"]["wakes"], json!(1001));
+}
+
+#[test]
+fn a_history_on_disk_goes_on_and_so_do_its_publishers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("history.db");
+    let mut hub = Hub::with(json!({ "history_events": 1000, "history_file": file }));
+    let mut reader = hub.stream(&["a"], Framing::Raw);
+    reader.expect(b":\n\n");
+    let mut client = hub.client();
+    let mut nth = 0;
+    let mut published = |client: &mut sse_hub::client::Client, count: usize| {
+        (0..count).for_each(|_| {
+            nth += 1;
+            publish(client, &["a"], &nth.to_string(), "x");
+        });
+    };
+    for _ in 0..5 {
+        published(&mut client, 20);
+        hub.upgrade(&json!({}));
+        published(&mut client, 1);
+    }
+    for nth in 1..=105 {
+        reader.expect(&frame(&nth.to_string(), "x"));
+    }
+    // What the last one has not written, nobody has.
+    hub.signal(rustix::process::Signal::KILL);
+    hub.ended();
+    let mut fresh = hub.successor(&json!({}));
+    assert_eq!(fresh.report()["pause_us"], Value::Null);
+    assert_eq!(hub.stats()["history"]["events"], json!(105));
+}
+
+#[test]
+fn it_ends_with_the_owner_that_another_hub_has_watched() {
+    let mut owner = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep runs");
+    let mut hub = Hub::new();
+    let mut reader = hub.stream(&["a"], Framing::Raw);
+    let mut client = hub.client_of(Some(owner.id()));
+    client.call(&Request::Cursor, None, PATIENCE).expect("answered");
+    hub.upgrade(&json!({}));
+    hub.upgrade(&json!({}));
+    reader.expect(b":\n\n");
+    owner.kill().expect("own child");
+    owner.wait().expect("own child");
+    assert!(hub.ended().success());
+    reader.expect_end();
+    assert!(!hub.socket.exists());
+}
+
+#[test]
+fn heartbeats_go_on_and_settings_change() {
+    let mut hub = Hub::with(json!({ "max_streams": 1 }));
+    let (near, far) = UnixStream::pair().expect("a pair");
+    let mut client = hub.client();
+    let request = Request::Attach { patterns: vec!["a"], heartbeat: 1, retry: 0, last_event_id: None, replay: None };
+    let Ok(Reply::Attached { stream, .. }) = client.call(&request, Some(near.as_fd()), PATIENCE) else {
+        panic!("not attached")
+    };
+    drop(near);
+    commit(&client, stream, Framing::Raw);
+    let refused = attach(&mut client, UnixStream::pair().expect("a pair").0.into(), &["a"], 0);
+    assert!(support::text(refused).contains("sse.max_streams allows no more"));
+    hub.upgrade(&json!({ "max_streams": 2, "socket_mode": 0o660 }));
+    let mut reader = Reader::new(far, stream, client);
+    reader.expect(b":\n\n:\n\n:\n\n");
+    attach(&mut reader.client, UnixStream::pair().expect("a pair").0.into(), &["a"], 0).expect("there is room");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&hub.socket.metadata().expect("it stands").permissions());
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+/// 5,000 streams, more than one message's worth of descriptors, some of them with something to write.
+#[test]
+fn many_streams_are_passed_on() {
+    let mut hub = Hub::new();
+    let mut client = hub.client();
+    let mut readers: Vec<UnixStream> = Vec::new();
+    for nth in 0..5000 {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let stream = attach(&mut client, near.into(), &["all", &format!("t{nth}")], 0).expect("attached");
+        commit(&client, stream, Framing::Raw);
+        readers.push(support::patient(far));
+    }
+    publish(&mut client, &["all"], "1", "x");
+    let report = hub.upgrade(&json!({}));
+    println!("5,000 streams passed on; nothing was delivered for {} µs", report["pause_us"]);
+    publish(&mut client, &["all"], "2", "y");
+    publish(&mut client, &["t4999"], "3", "z");
+    for reader in &mut readers {
+        support::expect(reader, b":\n\nid: 1\ndata: x\n\nid: 2\ndata: y\n\n");
+    }
+    support::expect(&mut readers[4999], b"id: 3\ndata: z\n\n");
+    assert_eq!(report["streams"], json!(5000));
 }

@@ -162,10 +162,15 @@ impl Hub {
         let mut successor = self.successor(changes);
         let report = successor.report();
         assert_eq!(report["error"], Value::Null, "{report}");
+        self.replace(successor);
+        report
+    }
+
+    /// The other hub has taken over, and this one ends.
+    pub fn replace(&mut self, mut successor: Successor) {
         assert!(self.ended().success());
         self.child = successor.child.take().expect("started");
         self.settings = std::mem::take(&mut successor.settings);
-        report
     }
 
     pub fn pid(&self) -> u32 {
@@ -175,6 +180,12 @@ impl Hub {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid() as i32).expect("a process");
         rustix::process::kill_process(pid, signal).expect("the hub's process is there");
+    }
+
+    /// Kills it, wherever it is.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("own child");
+        self.child.wait().expect("own child");
     }
 
     /// Waits for the end that something else has caused.
@@ -257,6 +268,18 @@ pub struct Successor {
 impl Successor {
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("started").id()
+    }
+
+    /// Waits for the end that something else has caused.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.child.as_mut().expect("started").wait().expect("own child")
+    }
+
+    /// Kills it, wherever it is.
+    pub fn kill(&mut self) {
+        let child = self.child.as_mut().expect("started");
+        child.kill().expect("own child");
+        child.wait().expect("own child");
     }
 
     /// What became of it.

@@ -107,6 +107,9 @@ impl Desk {
 
     /// Keeps events again after [`close_keeper`](Self::close_keeper), or for the first time after another hub did.
     pub(crate) fn resume_keeper(&mut self) -> io::Result<()> {
+        if !matches!(self.keeper, Keeper::Memory) {
+            return Ok(());
+        }
         let (sender, news) = crossbeam_channel::unbounded();
         self.keeper = Keeper::resume(&self.config, self.history.newest(), sender, Arc::clone(&self.router))?;
         self.news = news;
