@@ -9,6 +9,7 @@ mod api;
 mod blocking;
 mod commit;
 mod deliveries;
+mod fork;
 mod handoff;
 mod info;
 mod ini;
@@ -22,6 +23,7 @@ mod signatures;
 mod spawn;
 mod successor;
 mod title;
+mod upgrade;
 mod variables;
 mod zend;
 

@@ -1,28 +1,21 @@
 //! Finding the hub, or starting it: one connection a process, made when it is first needed and again after a fork.
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
-use serde_json::json;
-use sse_hub::Succeeded;
 use sse_hub::client::{Client, ClientError};
-use sse_hub::config::{Config, ConfigError};
-use sse_hub::socket::{self, Folder, SocketError, StartLock};
+use sse_hub::config::ConfigError;
+use sse_hub::socket::{self, Folder, SocketError};
 use sse_hub::wire::{Framing, Replay, Reply, Request, Whose};
 use thiserror::Error;
 
 use crate::api::callback::Frames;
 use crate::api::exceptions::Problem;
 use crate::patience::{self, Patience};
-use crate::{ini, signals, title, zend};
+use crate::{fork, ini, zend};
 
 /// Why there is no hub to talk to.
 #[derive(Debug, Error)]
@@ -428,7 +421,7 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
             Err(error) => return Err(error.into()),
         }
         let listener = socket::bind(&lock, path, config.socket_mode, config.socket_group)?;
-        start([listener.into()], "sse-hub", |[listener]| sse_hub::run(config, listener.into()).is_ok())
+        fork::start([listener.into()], "sse-hub", |[listener]| sse_hub::run(config, listener.into()).is_ok())
             .map_err(SpawnError::Fork)?;
         drop(lock);
         Ok(Client::connect(path, owner(), patience.left())?)
@@ -440,204 +433,4 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
 fn is_missing(error: &ClientError) -> bool {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
     matches!(error, ClientError::NotRunning { error, .. } if matches!(error.kind(), NotFound | ConnectionRefused))
-}
-
-/// Forks the hub. It becomes no child of this process, so that the application's own `pcntl_wait()` never meets it.
-#[cfg_attr(php_zts, allow(dead_code))]
-fn start<const N: usize>(
-    descriptors: [OwnedFd; N],
-    name: &str,
-    work: impl FnOnce([OwnedFd; N]) -> bool + std::panic::UnwindSafe,
-) -> std::io::Result<()> {
-    // No handler of PHP may run in the children: signals wait until they have none left.
-    let mask = signals::block_all();
-    // SAFETY: this PHP is not thread-safe, so the process has one thread (of PHP's); the child only calls what is safe
-    // after a fork in that case.
-    match unsafe { libc::fork() } {
-        -1 => {
-            let error = std::io::Error::last_os_error();
-            signals::restore(&mask);
-            Err(error)
-        }
-        0 => {
-            // SAFETY: as above.
-            match unsafe { libc::fork() } {
-                0 => become_hub(descriptors, name, work),
-                // SAFETY: ends this child at once, without PHP's exit handlers.
-                pid => unsafe { libc::_exit(i32::from(pid < 0)) },
-            }
-        }
-        child => {
-            let mut status = 0;
-            // SAFETY: waits for the child made above, which ends at once.
-            while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
-                && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
-            {}
-            signals::restore(&mask);
-            if status == 0 { Ok(()) } else { Err(std::io::Error::other("the second fork failed")) }
-        }
-    }
-}
-
-/// Closes all descriptors from this number on.
-#[cfg_attr(php_zts, allow(dead_code))]
-fn close_from(first: i32) {
-    // SAFETY: the caller has nothing open there that it still needs.
-    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
-        return;
-    }
-    // Before Linux 5.9, or where a filter of system calls doesn't know it.
-    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    for number in numbers.filter(|number| *number >= first).collect::<Vec<_>>() {
-        // SAFETY: as above; the folder's own descriptor is closed already, which this then reports and nothing more.
-        unsafe { libc::close(number) };
-    }
-}
-
-/// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open but these descriptors: a listening
-/// socket kept here would keep the server's port taken.
-#[cfg_attr(php_zts, allow(dead_code))]
-fn become_hub<const N: usize>(
-    descriptors: [OwnedFd; N],
-    name: &str,
-    work: impl FnOnce([OwnedFd; N]) -> bool + std::panic::UnwindSafe,
-) -> ! {
-    /// The first number after the standard streams.
-    const FIRST: i32 = 3;
-    let ended = std::panic::catch_unwind(|| {
-        signals::reset();
-        let after = FIRST + N as i32;
-        let raw = descriptors.map(OwnedFd::into_raw_fd);
-        // SAFETY: plain system calls on numbers; every other descriptor is meant to go. The originals' Rust owners are all
-        // in frames of the parent, which never return here.
-        let kept = unsafe {
-            libc::setsid();
-            libc::umask(0o077);
-            libc::chdir(c"/".as_ptr());
-            // Out of the way first: in a process that has closed its standard streams they have numbers of those.
-            let raw = raw.map(|raw| libc::fcntl(raw, libc::F_DUPFD, after));
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-            for stdio in 0..FIRST {
-                if null != stdio && libc::dup2(null, stdio) < 0 {
-                    libc::close(stdio);
-                }
-            }
-            for (number, raw) in (FIRST..).zip(raw) {
-                if raw < 0 || libc::dup2(raw, number) < 0 {
-                    libc::_exit(1);
-                }
-                libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC);
-            }
-            close_from(after);
-            std::array::from_fn(|nth| OwnedFd::from_raw_fd(FIRST + nth as i32))
-        };
-        title::set(name);
-        work(kept)
-    });
-    // SAFETY: ends the process without PHP's exit handlers, which belong to its parent.
-    unsafe { libc::_exit(i32::from(!matches!(ended, Ok(true)))) }
-}
-
-/// How long a new hub may take to take over.
-const UPGRADE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// A hub that has taken over.
-#[derive(Debug)]
-pub struct Upgraded {
-    /// Its process.
-    pub pid: i64,
-    /// Streams that it has.
-    pub streams: i64,
-    /// Milliseconds for which nothing was delivered; `None`: no hub ran before.
-    pub pause: Option<f64>,
-}
-
-/// Starts a hub that takes over from the one that runs, and waits until it has.
-///
-/// # Errors
-/// `Other` with the reason if it has not; the hub that runs goes on then.
-pub fn upgrade() -> Result<Upgraded, Problem> {
-    #[cfg(php_zts)]
-    return Err(Problem::Other(
-        "sse_hub_upgrade(): a thread-safe PHP can't start a hub; call it with one that is not".into(),
-    ));
-    #[cfg(not(php_zts))]
-    {
-        let (path, folder) = ini::socket()?;
-        socket::check_folder(&path, folder)?;
-        let config = ini::hub_config(path.clone())?;
-        socket::check_may_start(&path)?;
-        sse_hub::check(&config).map_err(SpawnError::Hub)?;
-        let until = Instant::now() + UPGRADE_PATIENCE;
-        // The lock is the new hub's own as well, should this process end meanwhile.
-        let lock = socket::lock(&path, UPGRADE_PATIENCE)?;
-        let held = lock.as_fd().try_clone_to_owned().map_err(SpawnError::Fork)?;
-        let (said, report) = std::io::pipe().map_err(SpawnError::Fork)?;
-        start([report.into(), held], "sse-hub", |[report, lock]| take_over(config, report.into(), lock.into()))
-            .map_err(SpawnError::Fork)?;
-        succeeded(&hear(said.into(), until)?)
-    }
-}
-
-/// What the process of the new hub does.
-#[cfg(not(php_zts))]
-fn take_over(config: Config, report: File, lock: StartLock) -> bool {
-    let report = Arc::new(report);
-    let said = Arc::clone(&report);
-    let say = |mut report: &File, text: &serde_json::Value| {
-        // A parent that does not listen any more needs no word.
-        let _ = writeln!(report, "{text}");
-    };
-    let begun = move |Succeeded { streams, pause }: Succeeded| {
-        let pause = pause.map(|pause| pause.as_secs_f64() * 1000.0);
-        say(&said, &json!({ "pid": std::process::id(), "streams": streams, "pause_ms": pause }));
-    };
-    let result = sse_hub::take_over(config, lock, begun);
-    if let Err(error) = &result {
-        say(&report, &json!({ "error": error.to_string() }));
-    }
-    result.is_ok()
-}
-
-/// The first line that comes, until then.
-#[cfg(not(php_zts))]
-fn hear(from: OwnedFd, until: Instant) -> Result<String, Problem> {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\n") {
-        let left = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).unwrap_or_default();
-        match rustix::event::poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) if left.is_zero() => {
-                let waited = UPGRADE_PATIENCE.as_secs();
-                return Err(Problem::Other(format!(
-                    "the new hub has not taken over within {waited} s; sse_stats()['pid'] tells which one runs, and its \
-                     log why"
-                )));
-            }
-            Ok(0) | Err(Errno::INTR) => continue,
-            Ok(_) => {}
-            Err(error) => return Err(Problem::Other(format!("waiting for the new hub failed: {error}"))),
-        }
-        let mut chunk = [0; 1024];
-        match rustix::io::read(&from, &mut chunk) {
-            Ok(0) => break,
-            Ok(count) => line.extend_from_slice(&chunk[..count]),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(Problem::Other(format!("waiting for the new hub failed: {error}"))),
-        }
-    }
-    Ok(String::from_utf8_lossy(&line).into_owned())
-}
-
-#[cfg(not(php_zts))]
-fn succeeded(line: &str) -> Result<Upgraded, Problem> {
-    let said: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    if let Some(error) = said["error"].as_str() {
-        return Err(Problem::Other(error.into()));
-    }
-    match (said["pid"].as_i64(), said["streams"].as_i64()) {
-        (Some(pid), Some(streams)) => Ok(Upgraded { pid, streams, pause: said["pause_ms"].as_f64() }),
-        _ => Err(Problem::Other("the new hub ended before it could say why; its log may".into())),
-    }
 }

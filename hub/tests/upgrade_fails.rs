@@ -205,7 +205,8 @@ fn peers_of_another_protocol_are_answered_and_closed() {
     support::send(&mut peer, &support::hello());
     for nth in 0..100 {
         let id = format!("p{nth}");
-        let event = Request::Publish { topics: vec!["b"], name: None, id: Some(&id), retry: None, data: b"x" };
+        let event =
+            Request::Publish { topics: vec!["b"], name: None, id: Some(&id), retry: None, data: b"x", answer: true };
         support::send(&mut peer, &wire::encode(&event));
     }
     let mut socket = successor(&scene.hub, PROTOCOL + 1);

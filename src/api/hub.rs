@@ -9,7 +9,7 @@ use sse_hub::config::Config;
 use sse_hub::socket;
 
 use super::exceptions::Problem;
-use crate::spawn::Upgraded;
+use crate::upgrade::{self, Upgraded};
 use crate::{ini, signals, spawn, title, zend};
 
 /// Adds the function to the module.
@@ -32,7 +32,7 @@ pub fn sse_hub() -> PhpResult<()> {
 /// `SseException` if that fails, and the hub that runs goes on.
 #[php_function]
 pub fn sse_hub_upgrade() -> PhpResult<ZBox<ZendHashTable>> {
-    let Upgraded { pid, streams, pause } = spawn::upgrade()?;
+    let Upgraded { pid, streams, pause } = upgrade::upgrade()?;
     let mut result = ZendHashTable::new();
     result.insert("pid", pid)?;
     result.insert("streams", streams)?;

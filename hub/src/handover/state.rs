@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::id::Id;
+use crate::router::desk::Counts;
 use crate::upstream::{fastcgi, http};
 use crate::wire::{Framing, Reason};
 
@@ -66,7 +67,8 @@ pub(crate) struct HubState<'a> {
     /// There is a process in the foreground that stands for it.
     pub(crate) foreground: bool,
     pub(crate) udp: Option<UdpState<'a>>,
-    pub(crate) counts: CountsState,
+    /// What the router has counted.
+    pub(crate) counts: Counts,
     pub(crate) shards: ShardCounts<'a>,
     /// The stamp given last.
     pub(crate) clock: Id,
@@ -75,20 +77,6 @@ pub(crate) struct HubState<'a> {
     pub(crate) history: HistoryState<'a>,
     pub(crate) renders: RendersState,
     pub(crate) had_owners: bool,
-}
-
-/// What the router has counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CountsState {
-    pub(crate) attached: u64,
-    pub(crate) published: u64,
-    pub(crate) published_bytes: u64,
-    pub(crate) triggers: u64,
-    pub(crate) triggers_refused: u64,
-    pub(crate) refused_full: u64,
-    pub(crate) refused_descriptors: u64,
-    pub(crate) refused_peers: u64,
-    pub(crate) refused_protocol: u64,
 }
 
 /// What all shards together have counted.

@@ -10,6 +10,7 @@ use std::{io, mem};
 use crossbeam_channel::Receiver;
 use mio::Waker;
 use rustix::net::SocketType;
+use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use crate::config::Config;
@@ -81,7 +82,7 @@ pub(crate) struct Desk {
 }
 
 /// What the router counts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
     /// Streams that were attached, and with it the last stream's id.
     pub(crate) attached: u64,

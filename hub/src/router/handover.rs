@@ -202,7 +202,7 @@ impl Router {
             upgrades: desk.upgrades,
             foreground: link.is_some(),
             udp: desk.udp.as_ref().map(udp::Receiver::state),
-            counts: desk.counts_state(),
+            counts: desk.counts,
             shards: desk.shard_counts(),
             clock,
             newest,

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Counts, Desk};
+use super::Desk;
 use crate::event::Event;
-use crate::handover::state::{CountsState, HubState, ShardCounts};
+use crate::handover::state::{HubState, ShardCounts};
 use crate::history::{History, Limits};
 use crate::id::Id;
 use crate::keeper::Keeper;
@@ -16,32 +16,6 @@ use crate::stats::Ended;
 use crate::stream::Stream;
 
 impl Desk {
-    /// What the router has counted, as it is passed on.
-    pub(crate) fn counts_state(&self) -> CountsState {
-        let Counts {
-            attached,
-            published,
-            published_bytes,
-            triggers,
-            triggers_refused,
-            refused_full,
-            refused_descriptors,
-            refused_peers,
-            refused_protocol,
-        } = self.counts;
-        CountsState {
-            attached,
-            published,
-            published_bytes,
-            triggers,
-            triggers_refused,
-            refused_full,
-            refused_descriptors,
-            refused_peers,
-            refused_protocol,
-        }
-    }
-
     /// What the shards have counted.
     pub(crate) fn shard_counts(&self) -> ShardCounts<'static> {
         ShardCounts {
@@ -71,28 +45,7 @@ impl Desk {
 
     /// Goes on from where another hub has stopped.
     pub(crate) fn inherit(&mut self, state: &HubState<'_>, events: Vec<(Id, Arc<Event>)>) {
-        let CountsState {
-            attached,
-            published,
-            published_bytes,
-            triggers,
-            triggers_refused,
-            refused_full,
-            refused_descriptors,
-            refused_peers,
-            refused_protocol,
-        } = state.counts;
-        self.counts = Counts {
-            attached,
-            published,
-            published_bytes,
-            triggers,
-            triggers_refused,
-            refused_full,
-            refused_descriptors,
-            refused_peers,
-            refused_protocol,
-        };
+        self.counts = state.counts;
         if let Some(first) = self.shards.first() {
             first.stats().restore(&state.shards);
         }
