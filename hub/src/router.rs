@@ -438,8 +438,12 @@ impl Router {
     /// Lets go of everything, as another hub has it: no socket is shut down or written to. What stays in the foreground
     /// stays until that hub ends.
     fn retire(self, stand_in: Option<StandIn>) -> Result<(), HubError> {
-        let Self { signals, .. } = self;
+        let signals = self.into_signals();
         stand_in.map_or(Ok(()), |stand_in| stand_in.run(signals))
+    }
+
+    fn into_signals(self) -> Signals {
+        self.signals
     }
 }
 

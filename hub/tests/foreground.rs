@@ -48,6 +48,10 @@ fn its_process_ends_the_hub_that_has_taken_over_and_then_itself() {
 #[test]
 fn its_process_fails_when_the_hub_that_has_taken_over_is_killed() {
     let (mut hub, mut successors) = taken_over(2);
+    let mut reader = hub.stream(&["a"], Framing::Raw);
+    reader.expect(b":\n\n");
     successors.pop().expect("the last").kill();
+    // It has kept no descriptor of what it passed on.
+    reader.expect_end();
     assert!(!hub.ended().success());
 }
