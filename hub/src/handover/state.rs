@@ -223,14 +223,24 @@ pub(crate) struct RendersState {
     /// Units that wait for their turn, by key and serial.
     pub(crate) queue: Vec<(u32, u64)>,
     pub(crate) serials: u64,
+    pub(crate) figures: FiguresState,
+}
+
+/// What is counted about renders.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FiguresState {
     pub(crate) done: u64,
     pub(crate) coalesced: u64,
     pub(crate) unchanged: u64,
     pub(crate) failed: u64,
     pub(crate) timed_out: u64,
     pub(crate) denied: u64,
-    /// How long renders took: microseconds and how many.
+    /// How long they took: microseconds and how many.
     pub(crate) took: Vec<(u64, u64)>,
+    /// The same by upper bounds.
+    pub(crate) buckets: Vec<(u64, u64)>,
+    /// All of it together.
+    pub(crate) sum: Duration,
 }
 
 /// Streams that get the same output.

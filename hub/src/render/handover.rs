@@ -28,18 +28,10 @@ use crate::stream::Trigger;
 impl Renders {
     /// What is passed on beside units, servers and runs.
     pub(crate) fn state(&self) -> RendersState {
-        let Figures { done, coalesced, unchanged, failed, timed_out, denied, took } = &self.figures;
-        let took = took.iter().flat_map(|took| took.iter_recorded());
         RendersState {
             queue: self.queue.iter().copied().collect(),
             serials: self.serials,
-            done: *done,
-            coalesced: *coalesced,
-            unchanged: *unchanged,
-            failed: *failed,
-            timed_out: *timed_out,
-            denied: *denied,
-            took: took.map(|value| (value.value_iterated_to(), value.count_since_last_iteration())).collect(),
+            figures: self.figures.state(),
         }
     }
 
@@ -130,19 +122,10 @@ impl Renders {
 
     /// Goes on from what another hub's have counted and queued.
     pub(crate) fn inherit(&mut self, state: &RendersState) {
-        let RendersState { queue, serials, done, coalesced, unchanged, failed, timed_out, denied, took } = state;
+        let RendersState { queue, serials, figures } = state;
         self.queue.extend(queue);
         self.serials = *serials;
-        let figures = &mut self.figures;
-        figures.done = *done;
-        figures.coalesced = *coalesced;
-        figures.unchanged = *unchanged;
-        figures.failed = *failed;
-        figures.timed_out = *timed_out;
-        figures.denied = *denied;
-        if let Some(histogram) = &mut figures.took {
-            took.iter().for_each(|&(value, count)| histogram.saturating_record_n(value, count));
-        }
+        self.figures = Figures::restore(figures);
     }
 
     /// Takes servers that another hub has passed on, before the units that they are of.
