@@ -7,6 +7,7 @@ namespace PhpSse\Tests;
 use PhpSse\Tests\Client\Stream;
 use PhpSse\Tests\Server\Catalogue;
 use PhpSse\Tests\Server\CommandLine;
+use PhpSse\Tests\Server\Crowd;
 use PhpSse\Tests\Server\Port;
 use PhpSse\Tests\Server\Server;
 use PhpSse\Tests\Support\Deadline;
@@ -16,6 +17,7 @@ use PhpSse\Tests\Support\Proc;
 final class UpgradeTest extends ServerTestCase
 {
     private const READERS = 12;
+    private const MANY = 5000;
 
     /** @return array<string, array{string}> */
     public static function servers(): array
@@ -70,6 +72,44 @@ final class UpgradeTest extends ServerTestCase
             [$stats['upgrades'], $stats['streams']['opened'], $stats['streams']['open'], $stats['published']],
         );
         self::assertSame(0, $stats['renders']['failed'], json_encode($stats['renders'], JSON_THROW_ON_ERROR));
+    }
+
+    /** @return array<string, array{string}> */
+    public static function largeServers(): array
+    {
+        return Catalogue::each(['nginx-fpm-unix', 'php-s']);
+    }
+
+    /** @dataProvider largeServers */
+    public function testFiveThousandOpenStreamsArePassedOn(string $name): void
+    {
+        $server = $this->serve($name, [], ['streams' => self::MANY]);
+        $programs = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
+        $crowd = new Crowd($programs, $server, '/stream.php?topics=news', self::MANY);
+        $enough = "{$programs->folder->path}/enough";
+        $publisher = $programs->start('publish-on.php', ['news', $enough, '100000']);
+        $pauses = [];
+
+        for ($nth = 1; $nth <= 5; $nth++) {
+            $said = $server->json('/upgrade.php');
+            self::assertSame(self::MANY, $said['streams']);
+            $pauses[] = round($said['pause_ms'], 1);
+            $published = $server->stats()['published'];
+            Deadline::until(
+                static fn (): bool => $server->stats()['published'] > $published,
+                20.0,
+                'an event is published in this hub',
+            );
+        }
+        touch($enough);
+        self::assertSame(0, $publisher->awaitExit(), $publisher->output());
+        $result = $crowd->finish((int) $publisher->output());
+
+        self::assertSame(
+            ['complete' => self::MANY, 'wrong' => 0, 'ended' => 0],
+            array_diff_key($result, ['longest_ms' => 0]),
+        );
+        fprintf(STDERR, "%s: %d streams; delivery paused for %s ms\n", $name, self::MANY, implode(', ', $pauses));
     }
 
     public function testReadersWhoWereAwayResumeAfterIt(): void

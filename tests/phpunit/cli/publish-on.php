@@ -2,10 +2,10 @@
 
 declare(strict_types=1);
 
-// usage: php publish-on.php TOPIC FILE
-// Publishes 1, 2, 3 … until the file is there, and prints how many that were.
+// usage: php publish-on.php TOPIC FILE [MICROSECONDS]
+// Publishes 1, 2, 3 … so far apart until the file is there, and prints how many that were.
 for ($count = 0; !file_exists($argv[2]); clearstatcache()) {
     sse_publish($argv[1], (string) ++$count);
-    usleep(1000);
+    usleep((int) ($argv[3] ?? 1000));
 }
 echo $count;
