@@ -15,7 +15,7 @@ use sse_hub::socket::{self, StartLock};
 
 use crate::api::exceptions::Problem;
 use crate::spawn::SpawnError;
-use crate::{fork, ini};
+use crate::{fork, ini, spawn};
 
 /// How long a new hub may take to take over.
 const UPGRADE_PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +44,12 @@ pub fn upgrade() -> Result<Upgraded, Problem> {
     {
         let (path, folder) = ini::socket()?;
         socket::check_folder(&path, folder)?;
+        if !ini::spawn()? && !spawn::answers(&path) {
+            let path = path.display();
+            return Err(Problem::Unavailable(format!(
+                "no hub runs at {path}, and sse.spawn is off; start one with: php -r 'sse_hub();'"
+            )));
+        }
         let config = ini::hub_config(path.clone())?;
         socket::check_may_start(&path)?;
         sse_hub::check(&config).map_err(SpawnError::Hub)?;
@@ -54,7 +60,7 @@ pub fn upgrade() -> Result<Upgraded, Problem> {
         let (said, report) = std::io::pipe().map_err(SpawnError::Fork)?;
         fork::start([report.into(), held], "sse-hub", |[report, lock]| take_over(config, report.into(), lock.into()))
             .map_err(SpawnError::Fork)?;
-        succeeded(&hear(said.into(), until)?)
+        succeeded(&hear(&said.into(), until)?)
     }
 }
 
@@ -80,12 +86,12 @@ fn take_over(config: Config, report: File, lock: StartLock) -> bool {
 
 /// The first line that comes, until then.
 #[cfg(not(php_zts))]
-fn hear(from: OwnedFd, until: Instant) -> Result<String, Problem> {
+fn hear(from: &OwnedFd, until: Instant) -> Result<String, Problem> {
     let mut line = Vec::new();
     while !line.ends_with(b"\n") {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).unwrap_or_default();
-        match rustix::event::poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&timeout)) {
+        match rustix::event::poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&timeout)) {
             Ok(0) if left.is_zero() => {
                 let waited = UPGRADE_PATIENCE.as_secs();
                 return Err(Problem::Other(format!(
@@ -98,7 +104,7 @@ fn hear(from: OwnedFd, until: Instant) -> Result<String, Problem> {
             Err(error) => return Err(Problem::Other(format!("waiting for the new hub failed: {error}"))),
         }
         let mut chunk = [0; 1024];
-        match rustix::io::read(&from, &mut chunk) {
+        match rustix::io::read(from, &mut chunk) {
             Ok(0) => break,
             Ok(count) => line.extend_from_slice(&chunk[..count]),
             Err(Errno::INTR) => {}

@@ -9,7 +9,7 @@ use mio::Waker;
 
 use crate::config::Config;
 use crate::event::Event;
-use crate::history::disk::{Disk, Restored};
+use crate::history::disk::{Disk, Restored, Written};
 use crate::history::{History, Limits, Marks};
 use crate::id::{Id, IdClock, now_ms};
 
@@ -84,9 +84,15 @@ impl Keeper {
     }
 
     /// The same as before, of which nothing is to be read: `newest` is the stamp of the last event.
-    pub(crate) fn resume(config: &Config, newest: Id, news: Sender<News>, router: Arc<Waker>) -> io::Result<Self> {
+    pub(crate) fn resume(
+        config: &Config,
+        newest: Id,
+        before: Written,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<Self> {
         let Some(path) = &config.history_file else { return Ok(Self::Memory) };
-        Ok(Self::Disk(Disk::resume(path, config.history_fsync, newest, news, router)?))
+        Ok(Self::Disk(Disk::resume(path, config.history_fsync, newest, before, news, router)?))
     }
 
     /// Whether so much waits to be kept that publishers should wait.

@@ -131,9 +131,11 @@ impl Router {
         };
         let registry = registry.try_clone().map_err(HubError::system("waiting for events"))?;
         let renders = Renders::new(limits, Arc::clone(&names), registry);
-        let waker = Arc::clone(&shared.router);
-        let desk = Desk::new(config, shards, names, descriptors, renders, ends, waker, legacy.is_some());
-        let mut desk = desk.map_err(HubError::system("starting the history"))?;
+        let mut desk = Desk::new(config, shards, names, descriptors, renders, ends, Arc::clone(&shared.router));
+        // Another hub's history comes with everything else.
+        if legacy.is_none() {
+            desk.start_keeper().map_err(HubError::system("starting the history"))?;
+        }
         desk.udp = udp;
         desk.started = started;
         Ok(Self {

@@ -9,12 +9,12 @@ use support::{Hub, Successor, publish};
 
 /// A hub in the foreground, and the last of those that have taken over from it, one after the other.
 fn taken_over(times: usize) -> (Hub, Vec<Successor>) {
-    let hub = Hub::with(json!({ "foreground": true, "idle_exit_ms": 1, "log_level": "off" }));
+    let hub = Hub::with(json!({ "foreground": true }));
     let mut successors = Vec::new();
     let mut reader = hub.stream(&["a"], Framing::Raw);
     reader.expect(b":\n\n");
     for nth in 0..times {
-        let mut successor = hub.successor(&json!({ "foreground": false }));
+        let mut successor = hub.successor(&json!({ "foreground": false, "idle_exit_ms": 1 }));
         let report = successor.report();
         assert_eq!((&report["error"], &report["streams"]), (&Value::Null, &json!(1)));
         assert_eq!(hub.stats()["pid"], json!(successor.pid()));

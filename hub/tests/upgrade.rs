@@ -264,6 +264,8 @@ fn a_history_on_disk_goes_on_and_so_do_its_publishers() {
     for nth in 1..=105 {
         reader.expect(&frame(&nth.to_string(), "x"));
     }
+    let file = &hub.stats()["history"]["file"];
+    assert_eq!((&file["written"], &file["waiting"]), (&json!(105), &json!(0)), "{file}");
     // What the last one has not written, nobody has.
     hub.signal(rustix::process::Signal::KILL);
     hub.ended();

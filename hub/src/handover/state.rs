@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
+use crate::history::disk::Written;
 use crate::id::Id;
 use crate::router::desk::Counts;
 use crate::upstream::{fastcgi, http};
@@ -75,6 +76,8 @@ pub(crate) struct HubState<'a> {
     /// The id of the newest event.
     pub(crate) newest: &'a str,
     pub(crate) history: HistoryState<'a>,
+    /// To the history's file.
+    pub(crate) written: Written,
     pub(crate) renders: RendersState,
     pub(crate) had_owners: bool,
 }

@@ -11,6 +11,7 @@ use std::{io, mem};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use mio::Waker;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -45,6 +46,14 @@ pub(crate) struct Disk {
 pub(crate) struct Restored {
     pub(crate) marks: Marks,
     pub(crate) events: Vec<(Id, Arc<Event>)>,
+}
+
+/// What was counted of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    written: u64,
+    commits: u64,
+    failures: u64,
 }
 
 /// Something to write.
@@ -102,16 +111,24 @@ impl Disk {
         Ok((Self::run(writer, jobs)?, restored))
     }
 
-    /// Starts the thread for a file whose events are known up to `newest`; it is opened when it is first needed.
+    /// Starts the thread for a file whose events are known up to `newest`; it is opened when it is first needed. Counting goes
+    /// on from `before`.
     pub(crate) fn resume(
         path: &Path,
         sync: bool,
         newest: Id,
+        before: Written,
         news: Sender<News>,
         router: Arc<Waker>,
     ) -> io::Result<Self> {
         let (writer, jobs) = Writer::new(path, sync, newest, news, router);
-        Self::run(writer, jobs)
+        let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
+        add(&writer.shared.written, before.written);
+        add(&writer.shared.commits, before.commits);
+        add(&writer.shared.failures, before.failures);
+        let disk = Self::run(writer, jobs)?;
+        add(&disk.accepted, before.written + before.failures);
+        Ok(disk)
     }
 
     fn run(writer: Writer, jobs: Sender<Job>) -> io::Result<Self> {
@@ -140,11 +157,13 @@ impl Disk {
     }
 
     /// Writes what waits, and closes the file. The news of it are in the channel when this returns.
-    pub(crate) fn close(self) {
+    pub(crate) fn close(self) -> Written {
         drop(self.jobs);
         if self.thread.join().is_err() {
             warn!("the history's thread panicked; this is a bug of php-sse");
         }
+        let Shared { written, commits, failures, .. } = &*self.shared;
+        Written { written: written.get(), commits: commits.get(), failures: failures.get() }
     }
 
     /// For `sse_stats()`.

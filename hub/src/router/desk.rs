@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::handover::{FORMAT, LEAVE, TAKE_OVER};
+use crate::history::disk::Written;
 use crate::history::{History, Limits};
 use crate::id::{Id, IdClock};
 use crate::inbox::Incoming;
@@ -64,6 +65,8 @@ pub(crate) struct Desk {
     clock: IdClock,
     /// Where events are kept before they are delivered.
     pub(crate) keeper: Keeper,
+    /// What a keeper that was closed has written.
+    written: Written,
     /// What it tells.
     news: Receiver<News>,
     /// Wakes the router when there is news.
@@ -114,21 +117,14 @@ impl Desk {
         renders: Renders,
         ends: Receiver<u64>,
         router: Arc<Waker>,
-        resumed: bool,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let max_streams = match config.max_streams {
             0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
             limit => limit,
         };
-        let mut clock = IdClock::new();
-        let (sender, news) = crossbeam_channel::unbounded();
-        let (keeper, history) = if resumed {
-            // Comes with the other hub's history.
-            (Keeper::Memory, History::new(Limits::of(&config), clock.last()))
-        } else {
-            Keeper::start(&config, &mut clock, sender, Arc::clone(&router))?
-        };
-        Ok(Self {
+        let clock = IdClock::new();
+        let history = History::new(Limits::of(&config), clock.last());
+        Self {
             config,
             shards,
             names,
@@ -142,8 +138,9 @@ impl Desk {
             renders,
             ends,
             clock,
-            keeper,
-            news,
+            keeper: Keeper::Memory,
+            written: Written::default(),
+            news: crossbeam_channel::never(),
             router,
             history,
             newest: String::new(),
@@ -153,7 +150,15 @@ impl Desk {
             full: Sparingly::default(),
             refused: Sparingly::default(),
             unpublished: Sparingly::default(),
-        })
+        }
+    }
+
+    /// Starts what events are kept by, with what it has kept already.
+    pub(crate) fn start_keeper(&mut self) -> io::Result<()> {
+        let (sender, news) = crossbeam_channel::unbounded();
+        (self.keeper, self.history) = Keeper::start(&self.config, &mut self.clock, sender, Arc::clone(&self.router))?;
+        self.news = news;
+        Ok(())
     }
 
     /// Does a request.
@@ -541,7 +546,7 @@ impl Desk {
     pub(crate) fn close_keeper(&mut self) {
         match mem::replace(&mut self.keeper, Keeper::Memory) {
             Keeper::Memory => {}
-            Keeper::Disk(disk) => disk.close(),
+            Keeper::Disk(disk) => self.written = disk.close(),
         }
     }
 

@@ -207,6 +207,7 @@ impl Router {
             clock,
             newest,
             history: desk.history.state(),
+            written: desk.written(),
             renders: desk.renders.state(),
             had_owners,
         };

@@ -405,8 +405,6 @@ pub fn stats(client: &mut Client) -> Value {
     }
 }
 
-/// Attaches without a heartbeat and with `retry` milliseconds. The test's own descriptor is closed.
-#[allow(clippy::needless_pass_by_value, reason = "the hub's descriptor shall be the only one")]
 /// Reads a request's head, as the server that gets it.
 pub fn http_head(socket: &mut TcpStream) -> String {
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -427,6 +425,8 @@ pub fn metrics(client: &mut Client) -> Vec<String> {
     }
 }
 
+/// Attaches without a heartbeat and with `retry` milliseconds. The test's own descriptor is closed.
+#[allow(clippy::needless_pass_by_value, reason = "the hub's descriptor shall be the only one")]
 pub fn attach(client: &mut Client, socket: OwnedFd, patterns: &[&str], retry: u32) -> Result<u64, ClientError> {
     let request =
         Request::Attach { patterns: patterns.to_vec(), heartbeat: 0, retry, last_event_id: None, replay: None };

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Desk;
 use crate::event::Event;
 use crate::handover::state::{HubState, ShardCounts};
+use crate::history::disk::Written;
 use crate::history::{History, Limits};
 use crate::id::Id;
 use crate::keeper::Keeper;
@@ -26,6 +27,11 @@ impl Desk {
             delivered_bytes: self.sum(|stats| stats.delivered_bytes.get()),
             heartbeats: self.sum(|stats| stats.heartbeats.get()),
         }
+    }
+
+    /// What the keeper has written, once it is closed.
+    pub(crate) fn written(&self) -> Written {
+        self.written
     }
 
     /// The stamp given last, and the id of the newest event.
@@ -49,6 +55,7 @@ impl Desk {
         if let Some(first) = self.shards.first() {
             first.stats().restore(&state.shards);
         }
+        self.written = state.written;
         self.upgrades = state.upgrades + 1;
         self.clock.pass(state.clock);
         state.newest.clone_into(&mut self.newest);
@@ -64,7 +71,8 @@ impl Desk {
             return Ok(());
         }
         let (sender, news) = crossbeam_channel::unbounded();
-        self.keeper = Keeper::resume(&self.config, self.history.newest(), sender, Arc::clone(&self.router))?;
+        self.keeper =
+            Keeper::resume(&self.config, self.history.newest(), self.written, sender, Arc::clone(&self.router))?;
         self.news = news;
         self.history.expire(Instant::now());
         Ok(())
