@@ -23,9 +23,10 @@ test:
 install: build
 	@tools/install build/sse.so
 
-# Opens and closes many more streams than `make test` does, on every server. STREAMS=100000 make soak
+# Opens and closes many more streams than `make test` does, on every server, and publishes many more events. STREAMS=100000 make soak
 soak: build
 	@tools/setup test
+	SSE_SOAK_EVENTS=$${EVENTS:-1000000} cargo test -p sse-hub --locked --test memory many_events -- --nocapture
 	@SSE_SOAK_STREAMS=$${STREAMS:-50000} tools/test servers --group soak
 
 # Everything that reads a peer's bytes, with libFuzzer. SECONDS_EACH=600 make fuzz

@@ -13,7 +13,7 @@ use sse_hub::topic_map::TopicMap;
 use crate::{successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<30> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<35> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -22,10 +22,14 @@ static SETTINGS: IniEntryDefs<30> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.detach", c"auto", PER_DIR),
     IniEntryDef::new(c"sse.heartbeat", c"15", ALL),
     IniEntryDef::new(c"sse.retry", c"2000", ALL),
+    IniEntryDef::new(c"sse.retry_jitter", c"50", ALL),
+    IniEntryDef::new(c"sse.max_lifetime", c"0", ALL),
     IniEntryDef::new(c"sse.timeout", c"2000", ALL),
     IniEntryDef::new(c"sse.publish", c"ack", ALL),
     IniEntryDef::new(c"sse.commit_bytes", c"8M", ALL),
     IniEntryDef::new(c"sse.max_streams", c"0", SYSTEM),
+    IniEntryDef::new(c"sse.max_streams_per_ip", c"0", SYSTEM),
+    IniEntryDef::new(c"sse.max_streams_per_user", c"0", ALL),
     IniEntryDef::new(c"sse.max_topics", c"100", SYSTEM),
     IniEntryDef::new(c"sse.max_event_size", c"1M", SYSTEM),
     IniEntryDef::new(c"sse.stream_buffer", c"4M", SYSTEM),
@@ -37,6 +41,7 @@ static SETTINGS: IniEntryDefs<30> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
     IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
     IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
+    IniEntryDef::new(c"sse.render_bytes", c"64M", SYSTEM),
     IniEntryDef::new(c"sse.render_timeout", c"30", SYSTEM),
     IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),
     IniEntryDef::new(c"sse.log", c"", SYSTEM),
@@ -131,6 +136,37 @@ pub fn retry() -> Result<u32, ConfigError> {
 /// Longest reconnection time, in milliseconds.
 pub const MAX_RETRY: u32 = 86_400_000;
 
+/// How much longer than that some clients wait at most, in percent of it: those that lost their streams together don't all
+/// come back together.
+///
+/// # Errors
+/// Not a number up to 100.
+pub fn retry_jitter() -> Result<u32, ConfigError> {
+    small(c"sse.retry_jitter", 100)
+}
+
+/// Seconds after which the hub ends a stream; 0: never.
+///
+/// # Errors
+/// Not a number of seconds up to a year.
+pub fn max_lifetime() -> Result<u32, ConfigError> {
+    small(c"sse.max_lifetime", MAX_LIFETIME)
+}
+
+/// Longest lifetime, in seconds.
+pub const MAX_LIFETIME: u32 = 31_536_000;
+
+/// Streams that one user may have, where the script names users; 0: any number.
+///
+/// # Errors
+/// Not a number of streams.
+pub fn max_streams_per_user() -> Result<u32, ConfigError> {
+    small(c"sse.max_streams_per_user", MAX_STREAMS)
+}
+
+/// Most streams that any limit may allow.
+pub const MAX_STREAMS: u32 = 10_000_000;
+
 /// Bytes of data that an event may have.
 ///
 /// # Errors
@@ -195,7 +231,8 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         socket_group: config::group(zend::ini(c"sse.socket_group"))?,
         udp: config::udp(zend::ini(c"sse.udp"), key)?,
         udp_key: (!key.is_empty()).then(|| key.as_bytes().to_vec()),
-        max_streams: size(c"sse.max_streams", 0, 10_000_000)?,
+        max_streams: size(c"sse.max_streams", 0, MAX_STREAMS.into())?,
+        max_streams_per_ip: size(c"sse.max_streams_per_ip", 0, MAX_STREAMS.into())?,
         max_topics: max_topics()?,
         max_event_size: max_event_size()?,
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
@@ -210,6 +247,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         )?),
         history_bytes: size(c"sse.history_bytes", 1 << 16, 1 << 40)?,
         render_concurrency: size(c"sse.render_concurrency", 1, 256)?,
+        render_bytes: size(c"sse.render_bytes", 1 << 16, 1 << 40)?,
         render_timeout: Duration::from_secs(config::number(
             "sse.render_timeout",
             zend::ini(c"sse.render_timeout"),

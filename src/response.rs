@@ -97,20 +97,36 @@ pub fn begin(extra: &[String]) -> Result<(), Interrupted> {
     send_headers()
 }
 
-/// Answers that there is no room for another stream: 503, to be tried again later.
+/// An answer in place of a stream.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The response's status.
+    pub status: usize,
+    /// Seconds after which the client may try again.
+    pub retry_after: u32,
+    /// For people who see the response.
+    pub sentence: &'static str,
+}
+
+/// Answers that there is no room for another stream, which may be tried again later.
 ///
 /// # Errors
 /// [`Interrupted`], as for [`begin`].
-pub fn refuse(retry_after: u32) -> Result<(), Interrupted> {
+pub fn refuse(refusal: &Refusal) -> Result<(), Interrupted> {
     close_session()?;
     discard_output()?;
     for header in UNFIT {
         remove_header(header);
     }
-    set_status(503);
+    set_status(refusal.status);
+    set_header("Content-Type: text/plain; charset=utf-8");
     set_header("Cache-Control: no-store");
-    set_header(&format!("Retry-After: {retry_after}"));
-    send_headers()
+    set_header(&format!("Retry-After: {}", refusal.retry_after));
+    send_headers()?;
+    // SAFETY: the engine only reads the bytes.
+    run(|| unsafe {
+        ffi::php_output_write(refusal.sentence.as_ptr().cast(), refusal.sentence.len());
+    })
 }
 
 /// Throws away what user code outputs, so that neither a displayed warning nor a forgotten dump gets into the stream or

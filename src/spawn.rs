@@ -9,7 +9,7 @@ use std::time::Duration;
 use sse_hub::client::{Client, ClientError};
 use sse_hub::config::ConfigError;
 use sse_hub::socket::{self, Folder, SocketError};
-use sse_hub::wire::{Framing, Replay, Reply, Request, Whose};
+use sse_hub::wire::{Attach, Framing, Reply, Request, Whose};
 use thiserror::Error;
 
 use crate::api::callback::Frames;
@@ -296,16 +296,9 @@ pub enum Fate<'a> {
 /// Offers a connection to the hub, which holds it without touching it until [`commit`].
 ///
 /// # Errors
-/// `SpawnError`; `Client(Hub { code: Full, .. })` if there is no room for another stream.
-pub fn attach(
-    patterns: &[&str],
-    heartbeat: u32,
-    retry: u32,
-    last_event_id: Option<&str>,
-    replay: Option<Replay<'_>>,
-    descriptor: BorrowedFd<'_>,
-) -> Result<Held, SpawnError> {
-    let request = Request::Attach { patterns: patterns.to_vec(), heartbeat, retry, last_event_id, replay };
+/// `SpawnError`; `Client(Hub { code: Full | TooMany, .. })` if there is no room for another stream.
+pub fn attach(wanted: Attach<'_>, descriptor: BorrowedFd<'_>) -> Result<Held, SpawnError> {
+    let request = Request::Attach(wanted);
     let ((stream, rendered), generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
         Reply::Attached { stream, rendered } => Ok((stream, rendered)),
         other => Err(ClientError::Protocol(format!("{other:?} to a connection"))),

@@ -48,7 +48,8 @@
  * alive. Cookies that it sets don't reach the client.
  *
  * Where no hand-off is possible (the command line, CGI, mod_php with HTTPS, `sse.detach=off`) or the request can't be sent
- * again (a body of more than 64 KiB, a form with files, a server that does not let the hub connect: PHP's log says which),
+ * again (a body of more than 64 KiB, a form with files, a server that does not let the hub connect, or `sse.render_bytes` is
+ * used up: PHP's log says which),
  * it serves the same stream in this worker, and returns when the client has left or the hub has stopped. The callback then
  * runs in this process each time, so permission is not asked again before the client reconnects.
  *
@@ -56,7 +57,8 @@
  * @param callable|null        $render  `function (array $events): mixed`. It gets what has happened on the topics since its
  *                                      last run, a list of {@see SseEvent}, empty on the first run and when `poll` or
  *                                      `reauthorize` is the reason. Wakes of one topic are told once; where more came than
- *                                      are kept (1,000, or `sse.max_event_size` bytes), the oldest are dropped and the list
+ *                                      are kept (1,000, or `sse.max_event_size` bytes), the oldest are dropped (all of
+ *                                      them, where all callbacks together have more than `sse.render_bytes`) and the list
  *                                      begins with a wake of `**`: anything may have changed. It returns
  *                                      null (nothing is sent), an SseEvent, an array of SseEvents or a generator (each item
  *                                      is an event, nulls are passed over), or any other value, which is one event named by the option `event`: a
@@ -66,7 +68,12 @@
  * @param array<string, mixed> $options For all streams: `heartbeat` (int, seconds of silence after which a comment is sent,
  *                                      0 to 86400, 0: never; default `sse.heartbeat`), `retry` (int, the reconnection time
  *                                      told to the client first, in milliseconds, 0 to 86400000, 0: not told; default
- *                                      `sse.retry`), `detach` (bool, false: serve in this worker; default by
+ *                                      `sse.retry`; each client is told up to `sse.retry_jitter` percent more, at random),
+ *                                      `max_lifetime` (int, seconds, 0 to 31536000, after which the hub ends the stream in
+ *                                      good order, less a random tenth at most, and the client comes back; 0: never; default
+ *                                      `sse.max_lifetime`), `user` (string, 1 to 255 bytes: whose stream it is, the same key in all
+ *                                      scripts; default nobody's), `max_per_user` (int, with `user`: streams that this user may
+ *                                      have, this one included, 0: any number; default `sse.max_streams_per_user`), `detach` (bool, false: serve in this worker; default by
  *                                      `sse.detach`), `headers` (array of name => value, further response headers, in place
  *                                      of those of the same name; default none), `reauthorize` (int, seconds, 0 to 86400:
  *                                      replay the request when it was not replayed for so long, to ask whether the client
@@ -90,7 +97,8 @@
  * @return bool True at once, when the hub has the stream, or in a replay, when it has what was rendered. False, when the
  *              response is complete: the stream was served in this worker and is over, or the request was HEAD (headers
  *              only), or there was no room for another stream (`sse.max_streams`, or the hub's descriptor limit), which the
- *              client was told by 503 with `Retry-After`.
+ *              client was told by 503 with `Retry-After`, or its address or user has as many as it may have
+ *              (`sse.max_streams_per_ip`, `max_per_user`), which it was told by 429.
  *
  * @throws SseInvalidArgument A topic, pattern or option breaks a rule, or what `$render` returned can't be sent; the message
  *                            names the value and the rule.
@@ -197,9 +205,12 @@ function sse_cursor(): string {}
  *   - `streams`: `open` now (subscriptions too); `held` now: offered by a worker that is still sending the headers;
  *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read, `sse.stream_buffer`),
  *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
- *     began), `denied` (its script no longer allowed it), `moved` (its script gave it another `share`).
- *   - `refused`: streams, because of `full` (`sse.max_streams`) or `descriptors` (the limit of open files); PHP processes
+ *     began), `denied` (its script no longer allowed it), `moved` (its script gave it another `share`),
+ *     `lifetime` (its time was over, `max_lifetime`).
+ *   - `refused`: streams, because of `full` (`sse.max_streams`), `per_ip` (`sse.max_streams_per_ip`), `per_user`
+ *     (`max_per_user`) or `descriptors` (the limit of open files); PHP processes
  *     (`peers`: of users that may not use this hub; `protocol`: of another version).
+ *   - `visitors`: client addresses and users that have streams that are counted now.
  *   - `topics`: topics and patterns that are watched now.
  *   - `published`, `published_bytes`: events that were accepted, and their data. `publish_refused`: those that were not.
  *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
@@ -210,7 +221,8 @@ function sse_cursor(): string {}
  *     `written`, in how many `commits`, `failures`; `problem`: why the file can't be written now, null if it can.
  *   - `renders`: `streams` now whose scripts can be run again, renders that are `queued` and `running` now; `done`;
  *     `coalesced`: wakes that another render answered as well; `unchanged`: the same output as before; `failed`, of which
- *     `timed_out`; `denied`: streams that their scripts ended. How long those that were done took: `p50_ms`, `p99_ms`
+ *     `timed_out`; `denied`: streams that their scripts ended; `refused`: streams left to their workers as `sse.render_bytes`
+ *     was used up; `bytes` kept for them now, requests and events. How long those that were done took: `p50_ms`, `p99_ms`
  *     (null before the first), `seconds`: `sum`, and `buckets`, how many took no longer than each bound and longer than
  *     the one before.
  *   - `udp`: the address it is `listening` at, null if at none; datagrams `received`, of them `wakes`, `garbage`,

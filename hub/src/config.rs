@@ -24,6 +24,8 @@ pub struct Config {
     pub udp_key: Option<Vec<u8>>,
     /// Streams held at most; 0: what the descriptor limit allows.
     pub max_streams: usize,
+    /// Streams of one client address at most; 0: any number.
+    pub max_streams_per_ip: usize,
     /// Patterns of one stream at most.
     pub max_topics: usize,
     /// Bytes of data of one event at most.
@@ -42,6 +44,8 @@ pub struct Config {
     pub history_bytes: usize,
     /// Scripts run again for streams at the same time, at most.
     pub render_concurrency: usize,
+    /// Bytes kept for streams whose scripts can be run again: their requests, and what their callbacks are to be told.
+    pub render_bytes: usize,
     /// How long such a run may take.
     pub render_timeout: Duration,
     /// Whether to end with the servers that use it, as a hub does that one of them has started.

@@ -10,6 +10,8 @@
 pub(crate) mod disk;
 mod file;
 mod handover;
+#[cfg(any(test, fuzzing))]
+pub mod trial;
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -214,7 +216,11 @@ impl History {
             users += 1;
             let topic = match self.topics.get_mut(name) {
                 Some(topic) => topic,
-                None => self.topics.entry(name.clone()).or_default(),
+                // It may have kept others once.
+                None => {
+                    let topic = Topic { kept: VecDeque::new(), forgotten: self.forgotten };
+                    self.topics.entry(name.clone()).or_insert(topic)
+                }
             };
             topic.kept.push_back(stamp);
             if topic.kept.len() > self.limits.events {
@@ -348,6 +354,11 @@ impl History {
         patterns.iter().any(of_pattern)
     }
 
+    /// Bytes of all kept events.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> serde_json::Value {
         json!({
@@ -461,6 +472,18 @@ mod tests {
         }
         assert!(history.log.len() < 3 * HOLES, "{} entries", history.log.len());
         assert_eq!(missed(&mut history, &["quiet"], &START.to_string(), now), (false, vec![old]));
+    }
+
+    #[test]
+    fn what_a_topic_has_forgotten_is_told_after_it_has_kept_nothing_for_a_while() {
+        let (mut history, now) = (history(10), Instant::now());
+        let seen = add(&mut history, 1, &["a"], None, now);
+        add(&mut history, 2, &["a"], None, now);
+        let later = now + HOUR * 2;
+        history.expire(later);
+        let newest = add(&mut history, 3, &["a"], None, later);
+        assert_eq!(missed(&mut history, &["a"], &seen, later), (true, vec![newest.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &newest, later), (false, vec![]));
     }
 
     #[test]

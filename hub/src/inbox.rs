@@ -82,7 +82,7 @@ impl Inbox {
         self.arrivals.retain(|arrival| arrival.to > position);
         let request = wire::decode(&self.bytes[start + PREFIX..self.consumed])?;
         let mut incoming = Incoming { request, descriptor: None, truncated: false };
-        if matches!(incoming.request, Request::Attach { .. })
+        if matches!(incoming.request, Request::Attach(_))
             // A descriptor belongs to a message that begins in the bytes it came with.
             && self.arrivals.front().is_some_and(|arrival| arrival.from <= position)
             && let Some(arrival) = self.arrivals.pop_front()
@@ -127,7 +127,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::encode;
+    use crate::wire::{Attach, encode};
     use proptest::prelude::*;
     use std::fs::File;
     use std::os::fd::{AsFd, BorrowedFd};
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn attach() -> Vec<u8> {
-        encode(&Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None })
+        encode(&Request::Attach(Attach { patterns: vec!["a"], ..Default::default() }))
     }
 
     #[test]
@@ -151,14 +151,8 @@ mod tests {
                 seen.push(format!("{:?}", incoming.request));
             }
         }
-        assert_eq!(
-            seen,
-            [
-                "Cursor",
-                r#"Attach { patterns: ["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None }"#,
-                "Stats"
-            ]
-        );
+        let attach = Request::Attach(Attach { patterns: vec!["a"], ..Default::default() });
+        assert_eq!(seen, [Request::Cursor, attach, Request::Stats].map(|request| format!("{request:?}")));
     }
 
     #[test]

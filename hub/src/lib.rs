@@ -12,6 +12,7 @@ pub mod event;
 pub mod framing;
 pub mod id;
 pub mod inbox;
+pub mod random;
 pub mod socket;
 pub mod sys;
 pub mod topic;
@@ -22,7 +23,10 @@ pub mod wire;
 
 mod foreground;
 mod handover;
+#[cfg(not(fuzzing))]
 mod history;
+#[cfg(fuzzing)]
+pub mod history;
 mod keeper;
 mod log;
 mod render;

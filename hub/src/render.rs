@@ -12,9 +12,10 @@
 pub(crate) mod answers;
 pub(crate) mod exchange;
 pub(crate) mod figures;
-mod handover;
+pub(crate) mod handover;
 pub(crate) mod listener;
 pub(crate) mod members;
+pub(crate) mod meter;
 pub(crate) mod pending;
 pub(crate) mod pool;
 pub(crate) mod request;
@@ -35,6 +36,7 @@ use crate::event::Event;
 use crate::render::exchange::Exchange;
 use crate::render::figures::Figures;
 use crate::render::listener::{Address, Listener};
+use crate::render::meter::Meter;
 use crate::render::pool::Pool;
 use crate::render::unit::{State, Unit};
 use crate::router::sparingly::Sparingly;
@@ -57,6 +59,8 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     /// Bytes kept for one callback.
     pub(crate) pending: usize,
+    /// Bytes kept for all streams: their requests, and what their callbacks are to be told.
+    pub(crate) bytes: usize,
 }
 
 /// All streams whose scripts can be run again.
@@ -69,6 +73,8 @@ pub(crate) struct Renders {
     /// Units that share their output, by script, server and key.
     shares: HashMap<(Arc<str>, u32, Box<str>), u32>,
     index: Index,
+    /// What it all takes.
+    meter: Meter,
     pool: Pool,
     scripts: HashSet<Arc<str>>,
     listeners: Vec<Listener>,
@@ -123,13 +129,15 @@ pub(crate) struct Output<'a> {
 impl Renders {
     /// None yet. `names` and `registry` are the router's.
     pub(crate) fn new(limits: Limits, names: Arc<Names>, registry: Registry) -> Self {
+        let meter = Meter::new(limits.bytes);
         Self {
             limits,
             units: Slab::new(),
             by_stream: HashMap::new(),
             shares: HashMap::new(),
             index: Index::new(names),
-            pool: Pool::default(),
+            pool: Pool::new(meter.charge(0)),
+            meter,
             scripts: HashSet::new(),
             listeners: Vec::new(),
             queue: VecDeque::new(),
@@ -151,10 +159,15 @@ impl Renders {
         std::mem::take(&mut self.effects)
     }
 
+    /// Bytes kept for all streams.
+    pub(crate) fn bytes(&self) -> usize {
+        self.meter.used()
+    }
+
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
         let queued = self.queue.len() + self.listeners.iter().map(|listener| listener.parked.len()).sum::<usize>();
-        self.figures.report(self.by_stream.len(), queued, self.exchanges.len())
+        self.figures.report(self.by_stream.len(), queued, self.exchanges.len(), self.meter.used())
     }
 
     /// The server that a connection came from, if requests can be sent there.
@@ -180,8 +193,14 @@ impl Renders {
     /// An event was published.
     pub(crate) fn event(&mut self, event: &Arc<Event>) {
         let limit = self.limits.pending;
-        for unit in self.reached(event.topics().iter().map(AsRef::as_ref)) {
-            self.units[unit as usize].pending.add_event(event, limit);
+        let reached = self.reached(event.topics().iter().map(AsRef::as_ref));
+        // An event that no callback is told of needs no message for one.
+        if reached.is_empty() {
+            return;
+        }
+        let event = self.meter.keep(event, event.message().len());
+        for unit in reached {
+            self.units[unit as usize].pending.add_event(&event, limit, &self.meter);
             self.wake(unit, Reason::Wake);
         }
     }
@@ -193,8 +212,9 @@ impl Renders {
         } else {
             self.reached([trigger.topic()])
         };
+        let trigger = self.meter.keep(trigger, trigger.len());
         for unit in reached {
-            self.units[unit as usize].pending.add_trigger(trigger);
+            self.units[unit as usize].pending.add_trigger(&trigger, &self.meter);
             self.wake(unit, Reason::Wake);
         }
     }

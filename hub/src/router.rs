@@ -6,6 +6,7 @@
 pub(crate) mod desk;
 pub(crate) mod door;
 pub(crate) mod handover;
+pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod nudges;
 pub(crate) mod owners;
@@ -15,6 +16,7 @@ pub(crate) mod signals;
 pub(crate) mod sparingly;
 pub(crate) mod successor;
 pub(crate) mod trust;
+pub(crate) mod visitors;
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +37,7 @@ use crate::render::{self, Renders};
 use crate::router::desk::Desk;
 use crate::router::door::{Door, Knock};
 use crate::router::handover::{Legacy, Passed};
+use crate::router::memory::Memory;
 use crate::router::owners::Owners;
 use crate::router::peer::{Peer, Read};
 use crate::router::signals::Signals;
@@ -59,6 +62,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long to leave waiting connections alone when there is no descriptor for them, not even to say so.
 const DOOR_PAUSE: Duration = Duration::from_secs(1);
+
+/// Clients that shall come back within a second, on average, when the hub has ended.
+const RETURNS_A_SECOND: u32 = 500;
 
 /// Longest greeting, in bytes.
 const MAX_GREETING: usize = 1024;
@@ -89,6 +95,7 @@ pub(crate) struct Router {
     next_check: Instant,
     /// Since when nobody needs this hub.
     idle_since: Option<Instant>,
+    memory: Memory,
     scratch: Box<[u8]>,
 }
 
@@ -128,6 +135,7 @@ impl Router {
             concurrency: config.render_concurrency,
             timeout: config.render_timeout,
             pending: config.max_message(),
+            bytes: config.render_bytes,
         };
         let registry = registry.try_clone().map_err(HubError::system("waiting for events"))?;
         let renders = Renders::new(limits, Arc::clone(&names), registry);
@@ -153,6 +161,7 @@ impl Router {
             link: legacy.and_then(|legacy| legacy.link.take()),
             next_check: Instant::now() + CHECK_INTERVAL,
             idle_since: Some(Instant::now()),
+            memory: Memory::default(),
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
         })
     }
@@ -238,6 +247,7 @@ impl Router {
         self.desk.wake_shards();
         self.answer(answered);
         self.answer(served);
+        self.memory.note(self.desk.kept());
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
@@ -378,6 +388,7 @@ impl Router {
         if now >= self.next_check {
             self.next_check = now + CHECK_INTERVAL;
             self.desk.expire(now);
+            self.memory.settle(self.desk.kept());
             if !self.door.is_still_there() {
                 return Some("its socket file is gone or another one's");
             }
@@ -423,8 +434,11 @@ impl Router {
         self.desk.close_keeper();
         self.learn_news();
         self.desk.pass_nudges();
+        // One that is alone need not wait.
+        let others = u32::try_from(self.desk.streams().saturating_sub(1)).unwrap_or(u32::MAX);
+        let spread = others.saturating_mul(1000 / RETURNS_A_SECOND);
         for shard in &mut self.desk.shards {
-            shard.send(Command::Stop);
+            shard.send(Command::Stop { spread });
             shard.wake();
         }
         for (_, peer) in &mut self.peers {

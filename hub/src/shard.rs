@@ -12,6 +12,7 @@ pub(crate) mod trie;
 
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +41,9 @@ const COMMANDS_A_TURN: usize = 1024;
 
 /// Reads of one client's input before the others get their turn.
 const READS_A_TURN: usize = 4;
+
+/// Seconds that the rest and the end of a response may take when its time is over.
+const PARTING: u32 = 10;
 
 /// How long the ends of responses may take when the hub ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -71,10 +75,12 @@ struct Shard {
     farewell: Option<Instant>,
 }
 
-/// A stream that may need a heartbeat.
+/// A stream that may need a heartbeat, or whose time is over.
 #[derive(Debug, Clone, Copy)]
 struct Due {
     key: u32,
+    /// The second at which it ends; `None`: this is about its heartbeat.
+    ends: Option<NonZeroU32>,
     id: u64,
 }
 
@@ -233,7 +239,7 @@ impl Shard {
                 Command::Event(event) => self.publish(&event),
                 Command::Trigger(trigger) => self.trigger(&trigger),
                 Command::Pause => {}
-                Command::Stop => self.stop(),
+                Command::Stop { spread } => self.stop(spread),
             }
             if self.backlog.done(weight) {
                 // The router will notice by itself if that fails: it looks again from time to time.
@@ -247,8 +253,13 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, socket, patterns, heartbeat, retry, missed, followed } = attach;
-        let key = self.streams.insert(Stream::new(id, socket, heartbeat, retry, followed)) as u32;
+        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, followed, reported } = attach;
+        let mut stream = Stream::new(id, socket, heartbeat, retry);
+        (stream.followed, stream.reported) = (followed, reported);
+        let key = self.streams.insert(stream) as u32;
+        if let Some(ends) = lifetime.map(|lifetime| lifetime.saturating_add(self.now)) {
+            self.wheel.insert(ends.get(), Due { key, ends: Some(ends), id });
+        }
         self.watch(key, &patterns);
         self.known.insert(id, key);
         self.write(key, |stream, _| stream.preload(missed));
@@ -298,7 +309,7 @@ impl Shard {
             return;
         }
         if stream.heartbeat > 0 {
-            self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, id });
+            self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, ends: None, id });
         }
         debug!(stream = id, ?framing, "open");
         self.flush(key);
@@ -353,18 +364,33 @@ impl Shard {
         }
     }
 
-    /// Sends the heartbeats that are due.
+    /// Sends the heartbeats that are due, and ends the streams whose time is over.
     fn beat(&mut self) {
         let mut due = Vec::new();
         self.wheel.advance(self.now, &mut due);
-        for Due { key, id } in due {
+        for due @ Due { key, ends, id } in due {
             let Some(stream) = self.streams.get(key as usize).filter(|stream| stream.id == id) else { continue };
-            let next = stream.active.saturating_add(stream.heartbeat);
-            if next > self.now {
-                self.wheel.insert(next, Due { key, id });
+            if let Some(ends) = ends {
+                if ends.get() > self.now {
+                    self.wheel.insert(ends.get(), due);
+                } else if stream.is_held() {
+                    // Its worker is busy with it: it ends as soon as it can in good order.
+                    self.wheel.insert(self.now.saturating_add(1), due);
+                } else if let Some(why) = stream.closing {
+                    self.end(key, why);
+                } else {
+                    // A client that reads nothing would never get to the end.
+                    self.wheel.insert(self.now.saturating_add(PARTING), due);
+                    self.close(key, Ended::Lifetime);
+                }
                 continue;
             }
-            self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, id });
+            let next = stream.active.saturating_add(stream.heartbeat);
+            if next > self.now {
+                self.wheel.insert(next, due);
+                continue;
+            }
+            self.wheel.insert(self.now.saturating_add(stream.heartbeat), due);
             let stats = Arc::clone(&self.stats);
             self.write(key, |stream, written| {
                 let idle = stream.queued() == 0;
@@ -382,7 +408,7 @@ impl Shard {
         if stream.followed || stream.is_held() {
             self.known.remove(&stream.id);
         }
-        if stream.followed {
+        if stream.reported {
             // A router that is gone needs no word.
             let _ = self.shared.ended.send(stream.id);
             let _ = self.shared.router.wake();
@@ -413,11 +439,16 @@ impl Shard {
         }
     }
 
-    /// Begins to end all responses in good order.
-    fn stop(&mut self) {
+    /// Begins to end all responses in good order. Their clients come back within `spread` milliseconds.
+    fn stop(&mut self, spread: u32) {
         self.farewell = Some(Instant::now() + FAREWELL);
         let all: Vec<u32> = self.streams.iter().map(|(key, _)| key as u32).collect();
         for key in all {
+            if let Some(stream) = self.streams.get_mut(key as usize).filter(|stream| stream.closing.is_none()) {
+                let before = stream.queued();
+                stream.spread_return(spread);
+                self.stats.queued_bytes.add(stream.queued() - before);
+            }
             self.close(key, Ended::Shutdown);
         }
     }

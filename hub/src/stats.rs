@@ -42,6 +42,8 @@ pub(crate) enum Ended {
     Denied,
     /// Its script has given it another `share`.
     Moved,
+    /// Its time is over.
+    Lifetime,
 }
 
 impl Ended {
@@ -55,6 +57,7 @@ impl Ended {
             Self::Aborted => "aborted",
             Self::Denied => "denied",
             Self::Moved => "moved",
+            Self::Lifetime => "lifetime",
         }
     }
 
@@ -64,8 +67,16 @@ impl Ended {
     }
 
     /// All of them.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Client, Self::Slow, Self::Error, Self::Shutdown, Self::Aborted, Self::Denied, Self::Moved];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Client,
+        Self::Slow,
+        Self::Error,
+        Self::Shutdown,
+        Self::Aborted,
+        Self::Denied,
+        Self::Moved,
+        Self::Lifetime,
+    ];
 }
 
 /// What one shard counts. Only its thread writes.

@@ -19,6 +19,7 @@ use pieces::{PIECES, Pieces};
 use crate::event::{Event, opening};
 use crate::framing;
 use crate::history::Missed;
+use crate::random;
 use crate::shard::index::Place;
 use crate::stats::Ended;
 use crate::topic;
@@ -73,8 +74,10 @@ pub(crate) struct Stream {
     pub(crate) heartbeat: u32,
     /// The shard's second at which something was written last.
     pub(crate) active: u32,
-    /// The router has more to say about it, and wants to know when it has ended.
+    /// The router has more to say about it.
     pub(crate) followed: bool,
+    /// The router wants to know when it has ended.
+    pub(crate) reported: bool,
     /// Why it ends once all is written; `None`: it goes on.
     pub(crate) closing: Option<Ended>,
     /// Reconnection time to tell, in milliseconds; 0: none.
@@ -93,14 +96,15 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// A held stream: nothing touches its socket before [`open`](Self::open).
-    pub(crate) fn new(id: u64, socket: OwnedFd, heartbeat: u32, retry: u32, followed: bool) -> Self {
+    pub(crate) fn new(id: u64, socket: OwnedFd, heartbeat: u32, retry: u32) -> Self {
         Self {
             id,
             seen: 0,
             places: Box::default(),
             heartbeat,
             active: 0,
-            followed,
+            followed: false,
+            reported: false,
             closing: None,
             retry,
             framing: None,
@@ -139,7 +143,7 @@ impl Stream {
             self.queue = happened.then_some(Payload::Wake).into_iter().collect();
         } else {
             self.pending = Vec::new();
-            self.queue.push_front(Payload::Opening(opening(self.retry).into_boxed_str()));
+            self.queue.push_front(Payload::Retry(opening(self.retry).into_boxed_str()));
         }
         self.queued = self.queue.iter().map(|payload| payload.framed_len(framing)).sum();
     }
@@ -241,6 +245,17 @@ impl Stream {
         }
         self.enqueue_any(Payload::Heartbeat);
         self.flush(written)
+    }
+
+    /// Tells a client that is about to be sent away when to come back: some time within `spread` milliseconds after its
+    /// reconnection time, so that those that are sent away together don't come back together. One that was told no
+    /// reconnection time is told none now. To be followed by [`push_end`](Self::push_end).
+    pub(crate) fn spread_return(&mut self, spread: u32) {
+        let is_event_stream = !matches!(self.framing, None | Some(Framing::Message | Framing::Wake));
+        if is_event_stream && self.retry > 0 {
+            let retry = self.retry.saturating_add(random::up_to(spread));
+            self.enqueue_any(Payload::Retry(opening(retry).into_boxed_str()));
+        }
     }
 
     /// Writes the end of the response after all that is queued.
@@ -382,7 +397,7 @@ mod tests {
         let (near, far) = UnixStream::pair().expect("a pair");
         socket2::SockRef::from(&near).set_send_buffer_size(1).expect("small");
         far.set_nonblocking(true).expect("own socket");
-        (Stream::new(1, near.into(), 0, 500, false), far)
+        (Stream::new(1, near.into(), 0, 500), far)
     }
 
     fn read(far: &mut UnixStream, most: usize, into: &mut Vec<u8>) {
@@ -483,7 +498,7 @@ mod tests {
                 if number == opened {
                     stream.open(framing);
                     if framing != Framing::Message {
-                        expected.extend(framed(framing, &Payload::Opening("retry: 500\n\n".into())));
+                        expected.extend(framed(framing, &Payload::Retry("retry: 500\n\n".into())));
                     }
                     events.drain(..).for_each(|event| expected.extend(framed(framing, &event)));
                     prop_assert_ne!(stream.flush(&mut written), Push::Broken);

@@ -145,6 +145,16 @@ fn check(status: libc::c_int) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Gives the memory that the allocator keeps free back to the system.
+pub(crate) fn trim_memory() {
+    // Other C libraries give it back by themselves, or not at all.
+    // SAFETY: no pointers are involved; memory in use stays as it is.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,9 @@ const OVERHEAD: usize = 4096;
 /// Bytes of an [`OriginalRequest`], body included, that a stream may have.
 pub const MAX_REQUEST: usize = 192 << 10;
 
+/// Bytes of a user's key, or that of a share.
+pub const MAX_KEY: usize = 255;
+
 /// Longest message with so many bytes of data and so many topics.
 #[must_use]
 pub fn max_message(data: usize, topics: usize) -> usize {
@@ -54,19 +57,7 @@ pub enum Request<'a> {
     },
     /// Hands over a connection, sent along as a descriptor. Until `Commit` the hub queues events for it but neither
     /// writes to it nor reads from it. Answer: `Attached` or `Error`.
-    Attach {
-        /// Checked patterns.
-        #[serde(borrow)]
-        patterns: Vec<&'a str>,
-        /// Seconds of silence after which a comment is sent; 0: never.
-        heartbeat: u32,
-        /// Reconnection time told to the client first, in milliseconds; 0: not told.
-        retry: u32,
-        /// The last event that the reader has; what came after it is sent first.
-        last_event_id: Option<&'a str>,
-        /// How to run the script again for this stream; `None`: never.
-        replay: Option<Replay<'a>>,
-    },
+    Attach(#[serde(borrow)] Attach<'a>),
     /// The worker has sent the response's headers and lets go: the stream may begin. No answer.
     Commit {
         /// As given by `Attached` on this connection.
@@ -151,8 +142,39 @@ impl Request<'_> {
     /// Whether it may be asked of another hub when the one that was asked has ended without an answer: nothing of it is left.
     #[must_use]
     pub fn may_be_repeated(&self) -> bool {
-        matches!(self, Self::Attach { .. } | Self::Cursor | Self::Stats | Self::Metrics)
+        matches!(self, Self::Attach(_) | Self::Cursor | Self::Stats | Self::Metrics)
     }
+}
+
+/// What a stream is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Attach<'a> {
+    /// Checked patterns.
+    #[serde(borrow)]
+    pub patterns: Vec<&'a str>,
+    /// Seconds of silence after which a comment is sent; 0: never.
+    pub heartbeat: u32,
+    /// Reconnection time told to the client first, in milliseconds; 0: not told.
+    pub retry: u32,
+    /// Seconds after which the hub ends it, less a random part; 0: never.
+    pub max_lifetime: u32,
+    /// The last event that the reader has; what came after it is sent first.
+    pub last_event_id: Option<&'a str>,
+    /// The client's `REMOTE_ADDR`; `None`: this process reads it itself.
+    pub address: Option<&'a str>,
+    /// Whose it is, where the script has said so.
+    pub user: Option<User<'a>>,
+    /// How to run the script again for this stream; `None`: never.
+    pub replay: Option<Replay<'a>>,
+}
+
+/// Somebody whose streams are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User<'a> {
+    /// Tells one from another, in all scripts that use this hub; at most [`MAX_KEY`] bytes.
+    pub key: &'a str,
+    /// Streams that this user may have, the new one included; 0: any number.
+    pub limit: u32,
 }
 
 /// Who gets what was rendered.
@@ -346,6 +368,8 @@ pub enum ErrorCode {
     NotKept,
     /// The token is the hub's, but nobody waits for its run any more: its stream has ended, or its time is over.
     Over,
+    /// The client's address, or its user, has as many streams as it may have.
+    TooMany,
 }
 
 /// What a [`Framing::Message`] stream carries.

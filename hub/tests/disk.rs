@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{self, ErrorCode, Framing, Reply, Request};
+use sse_hub::wire::{self, Attach, ErrorCode, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, commit, publish, until};
 use tempfile::TempDir;
 
@@ -52,13 +52,11 @@ impl Disk {
 fn resumed(hub: &Hub, patterns: &[&str], last_event_id: &str) -> Reader {
     let mut client = hub.client();
     let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach {
+    let request = Request::Attach(Attach {
         patterns: patterns.to_vec(),
-        heartbeat: 0,
-        retry: 0,
         last_event_id: Some(last_event_id),
-        replay: None,
-    };
+        ..Default::default()
+    });
     let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
         Ok(Reply::Attached { stream, .. }) => stream,
         other => panic!("not attached: {other:?}"),

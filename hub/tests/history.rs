@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
-use sse_hub::wire::{self, Delivery, Framing, Reply, Request};
+use sse_hub::wire::{self, Attach, Delivery, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, commit, nonzero, publish};
 
 fn hub() -> Hub {
@@ -17,13 +17,11 @@ fn hub() -> Hub {
 fn held(hub: &Hub, patterns: &[&str], last_event_id: &str) -> Reader {
     let mut client = hub.client();
     let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach {
+    let request = Request::Attach(Attach {
         patterns: patterns.to_vec(),
-        heartbeat: 0,
-        retry: 0,
         last_event_id: Some(last_event_id),
-        replay: None,
-    };
+        ..Default::default()
+    });
     let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
         Ok(Reply::Attached { stream, .. }) => stream,
         other => panic!("not attached: {other:?}"),

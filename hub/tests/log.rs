@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_bytes::Bytes;
 use serde_json::{Value, json};
-use sse_hub::wire::{Framing, OriginalRequest, Protocol, Replay, Reply, Request, Whose};
+use sse_hub::wire::{Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request, Whose};
 use support::{Hub, PATIENCE, Reader, commit, publish, read_to_string, trigger, until};
 use tempfile::TempDir;
 
@@ -25,13 +25,8 @@ fn hub(folder: &TempDir, level: &str, mut settings: Value) -> (Hub, std::path::P
 fn resume(hub: &Hub, last_event_id: &str) -> Reader {
     let (near, far) = UnixStream::pair().expect("a pair");
     let mut client = hub.client();
-    let request = Request::Attach {
-        patterns: vec!["a", "b"],
-        heartbeat: 0,
-        retry: 0,
-        last_event_id: Some(last_event_id),
-        replay: None,
-    };
+    let request =
+        Request::Attach(Attach { patterns: vec!["a", "b"], last_event_id: Some(last_event_id), ..Default::default() });
     let Ok(Reply::Attached { stream, .. }) = client.call(&request, Some(near.as_fd()), PATIENCE) else {
         panic!("not attached")
     };
@@ -118,8 +113,7 @@ fn no_level_tells_data_cookies_headers_bodies_or_tokens() {
             last_event_id: None,
         },
     };
-    let request =
-        Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: Some(replay) };
+    let request = Request::Attach(Attach { patterns: vec!["a"], replay: Some(replay), ..Default::default() });
     let Ok(Reply::Attached { stream, .. }) = client.call(&request, Some(near.as_fd()), PATIENCE) else {
         panic!("not attached")
     };

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::{Resource, Rlimit};
 use serde_json::json;
-use sse_hub::wire::{Framing, Reply, Request};
+use sse_hub::wire::{self, Attach, Framing, Reply, Request};
 use support::{Hub, PATIENCE, commit, publish, read_to_string};
 
 /// Memory of the hub's process that is its own, in KiB.
@@ -36,8 +36,7 @@ fn an_idle_stream_costs_little_and_gives_it_back() {
                 let (near, far) = UnixStream::pair().expect("a pair");
                 let own = format!("user.{number}.changes");
                 let patterns = if own_topics { vec![own.as_str(), "news", "chat.*"] } else { vec!["news"] };
-                let request =
-                    Request::Attach { patterns, heartbeat: 15, retry: 2000, last_event_id: None, replay: None };
+                let request = Request::Attach(Attach { patterns, heartbeat: 15, retry: 2000, ..Default::default() });
                 let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
                     Ok(Reply::Attached { stream, .. }) => stream,
                     other => panic!("not attached: {other:?}"),
@@ -56,5 +55,71 @@ fn an_idle_stream_costs_little_and_gives_it_back() {
         assert!(bytes <= 614, "{bytes} bytes a stream ({what})");
         drop(readers);
         hub.until("all have gone", |stats| stats["streams"]["open"] == json!(0));
+    }
+}
+
+/// Memory of the hub's process that is in use, in KiB.
+fn resident(hub: &Hub) -> usize {
+    let status = read_to_string(format!("/proc/{}/status", hub.pid()).as_ref());
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// `SSE_SOAK_EVENTS=1000000` for as many as a busy site has in a day.
+#[test]
+fn many_events_on_many_topics_take_no_more_than_their_bound_and_give_it_back() {
+    const TOPICS: usize = 10_000;
+    const BOUND: usize = 8 << 20;
+    const BATCH: usize = 500;
+    let count: usize = std::env::var("SSE_SOAK_EVENTS").map_or(100_000, |count| count.parse().expect("a number"));
+    let hub = Hub::with(json!({"history_events": 1000, "history_bytes": BOUND, "history_ttl_ms": 5000}));
+    let mut client = hub.client();
+    publish(&mut client, &["first"], "first", "x");
+    // For the second one each event is kept in another form besides.
+    let readers = [Framing::Raw, Framing::Message].map(|framing| hub.stream(&["t.*"], framing));
+    let reading = readers.each_ref().map(|reader| {
+        let mut socket = reader.socket.try_clone().expect("own socket");
+        std::thread::spawn(move || std::io::copy(&mut socket, &mut std::io::sink()).expect("the end"))
+    });
+    let before = resident(&hub);
+
+    let mut socket = hub.raw();
+    support::send(&mut socket, &support::hello());
+    assert!(support::answer(&mut socket).starts_with("Welcome"));
+    let data = "x".repeat(200);
+    for batch in 0..count / BATCH {
+        let topics: Vec<_> = (0..BATCH).map(|nth| format!("t.{}", (batch * BATCH + nth) * 7919 % TOPICS)).collect();
+        let requests = topics.iter().flat_map(|topic| {
+            let topics = vec![topic.as_str()];
+            wire::encode(&Request::Publish {
+                topics,
+                name: None,
+                id: None,
+                retry: None,
+                data: data.as_bytes(),
+                answer: true,
+            })
+        });
+        support::send(&mut socket, &requests.collect::<Vec<u8>>());
+        for _ in 0..BATCH {
+            assert!(support::answer(&mut socket).starts_with("Published"));
+        }
+    }
+    let stats = hub.until("all is delivered", |stats| stats["delivered"] == json!(2 * (count / BATCH * BATCH)));
+    let full = resident(&hub).saturating_sub(before) * 1024;
+    assert!(stats["history"]["bytes"].as_u64() <= Some(BOUND as u64), "{}", stats["history"]);
+    println!("{count} events: {full} bytes, {}", stats["history"]);
+    assert!(full <= 3 * BOUND, "{full} bytes");
+
+    hub.until("all is too old", |stats| stats["history"]["events"] == json!(0));
+    let mut after = 0;
+    support::until("the memory is given back", || {
+        after = resident(&hub).saturating_sub(before) * 1024;
+        after <= BOUND / 2
+    });
+    println!("{count} events: {after} bytes when they were too old");
+    drop(hub);
+    for thread in reading {
+        thread.join().expect("a reader");
     }
 }

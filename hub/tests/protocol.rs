@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use serde_json::json;
 use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{self, ErrorCode, Framing, MAGIC, PROTOCOL, Reply, Request};
+use sse_hub::wire::{self, Attach, ErrorCode, Framing, MAGIC, PROTOCOL, Reply, Request};
 use support::{Hub, PATIENCE, answer, attach, expect_end, hello, publish, send, text};
 
 #[test]
@@ -129,7 +129,7 @@ fn an_attach_is_checked() {
 fn an_attach_needs_a_stream_socket() {
     let hub = Hub::new();
     let mut client = hub.client();
-    let request = Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None };
+    let request = Request::Attach(Attach { patterns: vec!["a"], ..Default::default() });
     assert_eq!(text(client.call(&request, None, PATIENCE)), "no connection came with the request");
     let file = std::fs::File::open("/dev/null").expect("there is one");
     let error = text(client.call(&request, Some(file.as_fd()), PATIENCE));

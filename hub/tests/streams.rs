@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 use serde_json::json;
-use sse_hub::wire::{Framing, Request};
+use sse_hub::wire::{Attach, Framing, Request};
 use support::{Hub, Reader, attach, commit, nonzero, patient, publish, trigger};
 
 const FASTCGI: Framing = Framing::FastCgi { request: 1 };
@@ -30,6 +30,7 @@ fn a_raw_stream_byte_for_byte() {
     publish(&mut publisher, &["a"], "3", "two\nlines");
     reader.expect(b"retry: 2000\n\nid: 1\ndata: one\n\nid: 3\ndata: two\ndata: lines\n\n");
     hub.signal(Signal::TERM);
+    reader.expect(b"retry: 2000\n\n");
     reader.expect_end();
     assert!(hub.ended().success());
 }
@@ -42,7 +43,7 @@ fn a_chunked_stream_byte_for_byte() {
     publish(&mut hub.client(), &["a"], "1", "one");
     reader.expect(b"d\r\nretry: 2000\n\n\r\n11\r\nid: 1\ndata: one\n\n\r\n");
     hub.signal(Signal::TERM);
-    reader.expect(b"0\r\n\r\n");
+    reader.expect(b"d\r\nretry: 2000\n\n\r\n0\r\n\r\n");
     reader.expect_end();
     assert!(hub.ended().success());
 }
@@ -56,6 +57,7 @@ fn a_fastcgi_stream_byte_for_byte() {
     reader.expect(b"\x01\x06\x00\x01\x00\x0d\x00\x00retry: 2000\n\n");
     reader.expect(b"\x01\x06\x00\x01\x00\x11\x00\x00id: 1\ndata: one\n\n");
     hub.signal(Signal::TERM);
+    reader.expect(b"\x01\x06\x00\x01\x00\x0d\x00\x00retry: 2000\n\n");
     reader.expect(b"\x01\x06\x00\x01\x00\x00\x00\x00");
     reader.expect(b"\x01\x03\x00\x01\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00");
     reader.expect_end();
@@ -243,8 +245,7 @@ fn heartbeats_come_in_silence_in_the_streams_framing() {
     let framings = [Framing::Raw, Framing::Chunked, FASTCGI, Framing::Message, Framing::Wake];
     let mut readers = framings.map(|_| {
         let (near, far) = UnixStream::pair().expect("a pair");
-        let request =
-            Request::Attach { patterns: vec!["a"], heartbeat: 1, retry: 0, last_event_id: None, replay: None };
+        let request = Request::Attach(Attach { patterns: vec!["a"], heartbeat: 1, ..Default::default() });
         let fd = std::os::fd::AsFd::as_fd(&near);
         client.call(&request, Some(fd), support::PATIENCE).expect("attached");
         patient(far)

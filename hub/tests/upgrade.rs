@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 use sse_hub::framing;
-use sse_hub::wire::{self, Framing, Reply, Request};
+use sse_hub::wire::{self, Attach, Framing, Reply, Request, User};
 use support::{Hub, PATIENCE, Reader, attach, commit, publish};
 
 /// A payload as it is on a connection.
@@ -121,8 +121,7 @@ fn history_goes_on() {
 fn resumed(hub: &Hub, since: &str) -> String {
     let (near, far) = UnixStream::pair().expect("a pair");
     let mut client = hub.client();
-    let request =
-        Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: Some(since), replay: None };
+    let request = Request::Attach(Attach { patterns: vec!["a"], last_event_id: Some(since), ..Attach::default() });
     let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
         Ok(Reply::Attached { stream, .. }) => stream,
         other => panic!("{other:?}"),
@@ -196,7 +195,7 @@ fn half_a_request_and_its_descriptor_are_passed_on() {
     support::send(&mut peer, &support::hello());
     assert!(support::answer(&mut peer).starts_with("Welcome"));
     let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach { patterns: vec!["a"], heartbeat: 0, retry: 0, last_event_id: None, replay: None };
+    let request = Request::Attach(Attach { patterns: vec!["a"], ..Attach::default() });
     let bytes = wire::encode(&request);
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
@@ -296,7 +295,7 @@ fn heartbeats_go_on_and_settings_change() {
     let mut hub = Hub::with(json!({ "max_streams": 1 }));
     let (near, far) = UnixStream::pair().expect("a pair");
     let mut client = hub.client();
-    let request = Request::Attach { patterns: vec!["a"], heartbeat: 1, retry: 0, last_event_id: None, replay: None };
+    let request = Request::Attach(Attach { patterns: vec!["a"], heartbeat: 1, ..Attach::default() });
     let Ok(Reply::Attached { stream, .. }) = client.call(&request, Some(near.as_fd()), PATIENCE) else {
         panic!("not attached")
     };
@@ -310,6 +309,35 @@ fn heartbeats_go_on_and_settings_change() {
     attach(&mut reader.client, UnixStream::pair().expect("a pair").0.into(), &["a"], 0).expect("there is room");
     let mode = std::os::unix::fs::PermissionsExt::mode(&hub.socket.metadata().expect("it stands").permissions());
     assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn limits_and_lifetimes_go_on() {
+    let mut hub = Hub::with(json!({ "max_streams_per_ip": 1 }));
+    let mut client = hub.client();
+    let mut open = |hub: &Hub, wanted: Attach<'_>| {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        match client.call(&Request::Attach(wanted), Some(near.as_fd()), PATIENCE) {
+            Ok(Reply::Attached { stream, .. }) => {
+                commit(&client, stream, Framing::Chunked);
+                Ok(Reader::new(far, stream, hub.client()))
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let patterns = vec!["a"];
+    let alice = Some(User { key: "alice", limit: 1 });
+    let lasting = Attach { patterns: patterns.clone(), user: alice, ..Attach::default() };
+    let passing = Attach { patterns, address: Some("192.0.2.7"), max_lifetime: 2, ..Attach::default() };
+    let _lasting = open(&hub, lasting.clone()).expect("the first");
+    let mut ending = open(&hub, passing.clone()).expect("the first");
+    hub.upgrade(&json!({}));
+    assert!(open(&hub, lasting).err().expect("one too many").contains("a user has as many"));
+    assert!(open(&hub, passing.clone()).err().expect("one too many").contains("192.0.2.7 has as many"));
+    ending.expect(b"3\r\n:\n\n\r\n0\r\n\r\n");
+    ending.expect_end();
+    open(&hub, passing).expect("there is room again");
 }
 
 /// 5,000 streams, more than one message's worth of descriptors, some of them with something to write.

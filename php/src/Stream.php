@@ -110,6 +110,20 @@ final class Stream
         return $this->with('retry', $milliseconds);
     }
 
+    /** Ends the stream after so many seconds, less a random tenth at most: the client comes back; 0: never. */
+    public function maxLifetime(int $seconds): self
+    {
+        return $this->with('max_lifetime', $seconds);
+    }
+
+    /** Counts the stream as one of this user's, who may have so many; null: as the settings say. */
+    public function user(string $key, ?int $maxStreams = null): self
+    {
+        $stream = $this->with('user', $key);
+
+        return $maxStreams === null ? $stream : $stream->with('max_per_user', $maxStreams);
+    }
+
     /** False: serves the stream in this worker. */
     public function detach(bool $detach): self
     {

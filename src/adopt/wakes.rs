@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use sse_hub::wire::Framing;
+use sse_hub::wire::{Attach, Framing};
 
 use super::tell_once;
 use crate::api::exceptions::Problem;
@@ -79,7 +79,7 @@ impl Wakes {
 
 fn subscribe(topics: &[&str]) -> Result<OwnedFd, Problem> {
     let (ours, theirs) = blocking::pair()?;
-    let held = spawn::attach(topics, 0, 0, None, None, theirs.as_fd())?;
+    let held = spawn::attach(Attach { patterns: topics.to_vec(), ..Attach::default() }, theirs.as_fd())?;
     spawn::commit(&held, Framing::Wake)?;
     Ok(ours)
 }

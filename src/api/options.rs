@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use ext_php_rs::types::{ZendHashTable, Zval};
+use sse_hub::random;
+use sse_hub::wire::{MAX_KEY, User};
 
 use super::arguments::{self, Options};
 use super::exceptions::Problem;
@@ -16,9 +18,6 @@ const MAX_REAUTHORIZE: u32 = 86_400;
 /// Seconds between two runs without a wake.
 const POLL: std::ops::RangeInclusive<f64> = 0.1..=86_400.0;
 
-/// Longest `share` key, in bytes.
-const MAX_SHARE: usize = 255;
-
 /// A checked call's arguments, but the callback.
 #[derive(Debug)]
 pub struct Wanted<'a> {
@@ -30,6 +29,10 @@ pub struct Wanted<'a> {
     pub heartbeat: u32,
     /// Reconnection time told to the client, in milliseconds; 0: not told.
     pub retry: u32,
+    /// Seconds after which the hub ends the stream; 0: never.
+    pub max_lifetime: u32,
+    /// Whose stream it is.
+    pub user: Option<User<'a>>,
     /// Whether the stream may leave the worker.
     pub detach: bool,
     /// Further response headers, as lines.
@@ -65,6 +68,8 @@ impl<'a> Wanted<'a> {
         let mut options = Options::new(FUNCTION, options);
         let heartbeat = options.number("heartbeat", "seconds, 0 for none", ini::MAX_HEARTBEAT)?;
         let retry = options.number("retry", "milliseconds, 0 for none", ini::MAX_RETRY)?;
+        let max_lifetime = options.number("max_lifetime", "seconds, 0 for no end", ini::MAX_LIFETIME)?;
+        let user = user(&mut options)?;
         let detach = options.boolean("detach")?;
         let headers = options.headers("headers")?;
         let reauthorize = options.number("reauthorize", "seconds, 0 for never", MAX_REAUTHORIZE)?;
@@ -81,7 +86,9 @@ impl<'a> Wanted<'a> {
             patterns,
             event,
             heartbeat: heartbeat.map_or_else(ini::heartbeat, Ok)?,
-            retry: retry.map_or_else(ini::retry, Ok)?,
+            retry: spread(retry.map_or_else(ini::retry, Ok)?, ini::retry_jitter()?),
+            max_lifetime: max_lifetime.map_or_else(ini::max_lifetime, Ok)?,
+            user,
             detach: detach.unwrap_or(true) && ini::detach()?,
             headers,
             last_event_id: last_event_id.map(str::to_owned).or_else(of_request).filter(|_| render.is_none()),
@@ -91,6 +98,38 @@ impl<'a> Wanted<'a> {
             reauthorize: Duration::from_secs(reauthorize.unwrap_or(0).into()),
             share,
         })
+    }
+}
+
+/// A reconnection time of one client: longer by a random part of so many percent, so that those that lost their streams
+/// together don't all come back together.
+fn spread(retry: u32, percent: u32) -> u32 {
+    let most = u64::from(retry) * u64::from(percent) / 100;
+    retry + random::up_to(u32::try_from(most).unwrap_or(u32::MAX - retry))
+}
+
+/// Whose streams are counted, and how many there may be.
+fn user<'a>(options: &mut Options<'a>) -> Result<Option<User<'a>>, Problem> {
+    let key = key(options, "user")?;
+    let limit = options.number("max_per_user", "streams, 0 for any number", ini::MAX_STREAMS)?;
+    match key {
+        Some(key) => Ok(Some(User { key, limit: limit.map_or_else(ini::max_streams_per_user, Ok)? })),
+        None if limit.is_some() => {
+            Err(Problem::Argument(format!("{FUNCTION}: option 'max_per_user' needs the option 'user': whose streams?")))
+        }
+        None => Ok(None),
+    }
+}
+
+/// A text that stands for something of the caller's.
+fn key<'a>(options: &mut Options<'a>, name: &'static str) -> Result<Option<&'a str>, Problem> {
+    let key = options.text(name)?;
+    match key.filter(|key| key.len() > MAX_KEY) {
+        Some(long) => Err(Problem::Argument(format!(
+            "{FUNCTION}: option '{name}' must be at most {MAX_KEY} bytes long, {} given; a hash of the key will do",
+            long.len()
+        ))),
+        None => Ok(key),
     }
 }
 
@@ -123,13 +162,7 @@ impl<'a> OfRender<'a> {
                 POLL.end()
             )));
         }
-        let share = options.text("share")?;
-        if let Some(key) = share.filter(|key| key.len() > MAX_SHARE) {
-            return Err(Problem::Argument(format!(
-                "{FUNCTION}: option 'share' must be at most {MAX_SHARE} bytes long, {} given; a hash of the key will do",
-                key.len()
-            )));
-        }
+        let share = key(options, "share")?;
         Ok(Self { event, initial, only_changes, poll, share })
     }
 

@@ -18,12 +18,20 @@ use super::options::Wanted;
 use crate::handoff::{self, Connection, NoHandOff};
 use crate::original::Original;
 use crate::rendering::{self, Rendering, Replay};
-use crate::response::{self, Interrupted};
+use crate::response::{self, Interrupted, Refusal};
 use crate::spawn::{self, Held, SpawnError};
-use crate::{blocking, zend};
+use crate::{blocking, variables, zend};
 
-/// Seconds after which a client that found the hub full may try again.
-const RETRY_AFTER: u32 = 5;
+/// To a client that found the hub full.
+const NO_ROOM: Refusal =
+    Refusal { status: 503, retry_after: 5, sentence: "There is no room for another stream; try again later.\n" };
+
+/// To a client whose address or user has as many streams as allowed.
+const TOO_MANY: Refusal = Refusal {
+    status: 429,
+    retry_after: 5,
+    sentence: "You have too many streams open; close one, or try again later.\n",
+};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -132,11 +140,25 @@ impl Stream<'_> {
     /// # Errors
     /// `SpawnError` if there is no hub, or if it can't send the request again.
     pub fn attach(&self, descriptor: BorrowedFd<'_>, replay: Option<wire::Replay<'_>>) -> Result<Attached, SpawnError> {
-        let Wanted { patterns, heartbeat, retry, last_event_id, .. } = &self.wanted;
-        match spawn::attach(patterns, *heartbeat, *retry, last_event_id.as_deref(), replay, descriptor) {
+        let Wanted { patterns, heartbeat, retry, max_lifetime, user, last_event_id, .. } = &self.wanted;
+        let address = variables::of_server("REMOTE_ADDR");
+        let wanted = wire::Attach {
+            patterns: patterns.clone(),
+            heartbeat: *heartbeat,
+            retry: *retry,
+            max_lifetime: *max_lifetime,
+            last_event_id: last_event_id.as_deref(),
+            address: address.as_deref(),
+            user: *user,
+            replay,
+        };
+        match spawn::attach(wanted, descriptor) {
             Ok(held) => Ok(Attached::Held(held)),
             Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::Full, .. })) => {
-                Ok(Attached::Refused(self.refuse()))
+                Ok(Attached::Refused(self.refuse(&NO_ROOM)))
+            }
+            Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::TooMany, .. })) => {
+                Ok(Attached::Refused(self.refuse(&TOO_MANY)))
             }
             Err(error) => Err(error),
         }
@@ -189,9 +211,9 @@ impl Stream<'_> {
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
 
-    fn refuse(&self) -> Outcome {
+    fn refuse(&self, refusal: &Refusal) -> Outcome {
         // After a hand-off that failed late it is too late for another status.
-        let outcome = if response::begun() { Ok(()) } else { response::refuse(RETRY_AFTER) };
+        let outcome = if response::begun() { Ok(()) } else { response::refuse(refusal) };
         response::silence();
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }

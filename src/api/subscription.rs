@@ -11,7 +11,7 @@ use ext_php_rs::zend::ce;
 use ext_php_rs::{php_class, php_impl};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use sse_hub::wire::Framing;
+use sse_hub::wire::{Attach, Framing};
 
 use super::arguments::{self, Options};
 use super::exceptions::{Problem, settle};
@@ -89,7 +89,8 @@ impl SseSubscription {
         let last_event_id = options.text("last_event_id")?;
         options.finish()?;
         let (ours, theirs) = blocking::pair()?;
-        let held = spawn::attach(&patterns, 0, 0, last_event_id, None, theirs.as_fd())?;
+        let held =
+            spawn::attach(Attach { patterns: patterns.clone(), last_event_id, ..Attach::default() }, theirs.as_fd())?;
         spawn::commit(&held, Framing::Message)?;
         Ok(Self {
             patterns: patterns.into_iter().map(Into::into).collect(),

@@ -17,5 +17,5 @@ echo preg_match('/^Hub => .*\.sock$/m', $text), preg_match('/^Streams of this SA
 ?>
 --EXPECT--
 sse support => enabled
-29 settings, not shown: none
+34 settings, not shown: none
 11

@@ -15,6 +15,7 @@ use super::state::{Part, Wanted};
 use super::{FORMAT, GOT, LEAVE, RECEIVERS_PATIENCE, TAKE_OVER, TAKEN, YOURS};
 use crate::client;
 use crate::config::Config;
+use crate::render::handover::Arrived;
 use crate::router::Router;
 use crate::router::handover::Legacy;
 use crate::run::HubError;
@@ -132,15 +133,12 @@ fn receive(
     let mut router = Router::new(config, listener, descriptors, Some(&mut legacy))?;
     let mut tables = Tables::default();
     let mut kept = Vec::new();
-    let mut units = Vec::new();
+    let mut arrived = Arrived::default();
     let mut bytes = Vec::new();
     loop {
         let sockets = channel.receive(&mut bytes).map_err(failed)?;
         channel.say(GOT).map_err(failed)?;
         let part: Part<'_> = wire::decode(&bytes).map_err(|error| failed(io::Error::other(error)))?;
-        if matches!(part, Part::Runs(_) | Part::End) {
-            router.settle_units(std::mem::take(&mut units));
-        }
         let done = match part {
             Part::Events(events) => tables.add_events(&events),
             Part::Blobs(blobs) => {
@@ -153,16 +151,17 @@ fn receive(
             }),
             Part::Owners(pids) => router.adopt_owners(&pids, sockets),
             Part::Streams(streams) => router.adopt_streams(&streams, sockets, &tables),
+            Part::Visitors(visitors) => router.adopt_visitors(&visitors),
             Part::Peers(peers) => router.adopt_peers(&peers, sockets),
             Part::Servers(servers) => router.adopt_servers(&servers),
-            Part::Units(states) => router.adopt_units(&states, &tables, &mut units),
-            Part::Runs(runs) => router.adopt_runs(&runs, sockets, &tables),
+            Part::Units(states) => router.adopt_units(&states, &tables, &mut arrived),
+            Part::Runs(runs) => router.adopt_runs(&runs, sockets, &tables, &mut arrived),
             Part::End => break,
             Part::Hub(_) | Part::No(_) => Err(wrong("the order of the parts")),
         };
         done.map_err(failed)?;
     }
-    router.inherit(&hub, kept).map_err(failed)?;
+    router.inherit(&hub, kept, &mut arrived).map_err(failed)?;
     Ok(Successor { router, channel, lifeline, stopped: hub.stopped, version: hub.version.into() })
 }
 

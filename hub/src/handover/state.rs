@@ -2,7 +2,7 @@
 //!
 //! Everything here is [`FORMAT`](super::FORMAT): a field more or less is another format.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub(crate) enum Part<'a> {
     Kept(Vec<(Id, u32)>),
     /// Streams. Descriptors: a connection each.
     Streams(#[serde(borrow)] Vec<StreamState<'a>>),
+    /// Streams that are counted, and for whom.
+    Visitors(#[serde(borrow)] Vec<(u64, Vec<VisitorState<'a>>)>),
     /// Connections of PHP processes. Descriptors: of each its own, then those of its arrivals.
     Peers(#[serde(borrow)] Vec<PeerState<'a>>),
     /// Servers that requests are sent to again, numbered in this order.
@@ -155,6 +157,9 @@ pub(crate) struct StreamState<'a> {
     /// Seconds since something was written.
     pub(crate) silent: u32,
     pub(crate) followed: bool,
+    pub(crate) reported: bool,
+    /// Seconds after which its time is over.
+    pub(crate) ends: Option<u32>,
     /// Why it ends once all is written.
     pub(crate) closing: Option<&'a str>,
     pub(crate) retry: u32,
@@ -177,10 +182,17 @@ pub(crate) enum PayloadState<'a> {
     /// The number of a blob.
     Gap(u32),
     Trigger(&'a str),
-    Opening(&'a str),
+    Retry(&'a str),
     Wake,
     Heartbeat,
     End,
+}
+
+/// Somebody whose streams are counted.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum VisitorState<'a> {
+    Address(IpAddr),
+    User(&'a str),
 }
 
 /// A connection of a PHP process.
@@ -238,6 +250,7 @@ pub(crate) struct FiguresState {
     pub(crate) failed: u64,
     pub(crate) timed_out: u64,
     pub(crate) denied: u64,
+    pub(crate) refused: u64,
     /// How long they took: microseconds and how many.
     pub(crate) took: Vec<(u64, u64)>,
     /// The same by upper bounds.

@@ -40,6 +40,8 @@ pub(crate) struct Figures {
     pub(crate) timed_out: u64,
     /// Streams ended because their script no longer allowed them.
     pub(crate) denied: u64,
+    /// Streams left to their workers because too much is kept already.
+    pub(crate) refused: u64,
     took: Option<Histogram<u64>>,
     /// The same by [`BOUNDS`], and all of it together.
     buckets: [u64; BOUNDS.len()],
@@ -58,6 +60,7 @@ impl Figures {
             failed: 0,
             timed_out: 0,
             denied: 0,
+            refused: 0,
             took,
             buckets: [0; BOUNDS.len()],
             sum: Duration::ZERO,
@@ -66,7 +69,7 @@ impl Figures {
 
     /// As they are passed from hub to hub.
     pub(super) fn state(&self) -> FiguresState {
-        let Self { done, coalesced, unchanged, failed, timed_out, denied, took, buckets, sum } = self;
+        let Self { done, coalesced, unchanged, failed, timed_out, denied, refused, took, buckets, sum } = self;
         let took = took.iter().flat_map(|took| took.iter_recorded());
         FiguresState {
             done: *done,
@@ -75,6 +78,7 @@ impl Figures {
             failed: *failed,
             timed_out: *timed_out,
             denied: *denied,
+            refused: *refused,
             took: took.map(|value| (value.value_iterated_to(), value.count_since_last_iteration())).collect(),
             buckets: BOUNDS.iter().zip(buckets).map(|((bound, _), count)| (*bound, *count)).collect(),
             sum: *sum,
@@ -83,7 +87,8 @@ impl Figures {
 
     /// Goes on from those of another hub.
     pub(super) fn restore(state: &FiguresState) -> Self {
-        let FiguresState { done, coalesced, unchanged, failed, timed_out, denied, took: recorded, buckets: known, sum } =
+        let FiguresState { took: recorded, buckets: known, .. } = state;
+        let FiguresState { done, coalesced, unchanged, failed, timed_out, denied, refused, took: _, buckets: _, sum } =
             state;
         let Self { mut took, mut buckets, .. } = Self::new();
         if let Some(histogram) = &mut took {
@@ -99,6 +104,7 @@ impl Figures {
             failed: *failed,
             timed_out: *timed_out,
             denied: *denied,
+            refused: *refused,
             took,
             buckets,
             sum: *sum,
@@ -117,7 +123,7 @@ impl Figures {
     }
 
     /// For `sse_stats()`.
-    pub(crate) fn report(&self, streams: usize, queued: usize, running: usize) -> Value {
+    pub(crate) fn report(&self, streams: usize, queued: usize, running: usize, bytes: usize) -> Value {
         let percentile = |of: f64| {
             let histogram = self.took.as_ref().filter(|histogram| !histogram.is_empty())?;
             #[allow(clippy::cast_precision_loss)]
@@ -135,6 +141,8 @@ impl Figures {
             "failed": self.failed,
             "timed_out": self.timed_out,
             "denied": self.denied,
+            "refused": self.refused,
+            "bytes": bytes,
             "p50_ms": percentile(0.5),
             "p99_ms": percentile(0.99),
             "seconds": { "sum": self.sum.as_secs_f64(), "buckets": buckets },

@@ -1,6 +1,7 @@
 //! Streams whose scripts are run again, as they are passed from hub to hub. Runs under way go on in the new one: their
 //! connections are passed as well.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,10 +12,12 @@ use serde_bytes::Bytes;
 
 use super::exchange::{Exchange, Response, Run};
 use super::listener::{Address, Listener};
+use super::meter::{Meter, Metered};
 use super::pending::{Happened, Pending};
 use super::request::Request;
 use super::unit::{Member, State, Unit};
 use super::{Renders, TokenOf};
+use crate::event::Event;
 use crate::handover::incoming::{Tables, wrong};
 use crate::handover::outgoing::{ITEMS, Outgoing};
 use crate::handover::state::{
@@ -80,7 +83,7 @@ impl Renders {
             last_id,
         } = unit;
         let members = members.iter().map(|Member { stream, request, open }| {
-            let Request { script, remote, last_event_id, fields, body, http } = request;
+            let Request { script, remote, last_event_id, fields, body, http, charge: _ } = request;
             MemberState {
                 stream: *stream,
                 open: *open,
@@ -139,7 +142,7 @@ impl Renders {
         &mut self,
         units: &[UnitState<'_>],
         tables: &Tables,
-        arrived: &mut Vec<(usize, Unit)>,
+        arrived: &mut Arrived,
     ) -> io::Result<()> {
         let now = Instant::now();
         for state in units {
@@ -147,26 +150,36 @@ impl Renders {
                 return Err(wrong("a server"));
             }
             let key = state.key;
-            let mut unit = self.restore_unit(state, tables, now)?;
+            let mut unit = self.restore_unit(state, tables, arrived, now)?;
             let watcher = |nth| Watcher { stream: key, nth };
             unit.places = (0..).zip(&state.patterns).map(|(nth, name)| self.index.insert(name, watcher(nth))).collect();
             self.by_stream.extend(unit.members.iter().map(|member| (member.stream, key)));
             if let (Some(share), Some(member)) = (&unit.share, unit.members.first()) {
                 self.shares.insert((Arc::clone(&member.request.script), unit.listener, share.clone()), key);
             }
-            arrived.push((key as usize, unit));
+            arrived.units.push((key as usize, unit));
         }
         Ok(())
     }
 
     /// Gives all units their places.
-    pub(crate) fn settle(&mut self, arrived: Vec<(usize, Unit)>) {
-        let keys: Vec<_> = arrived.iter().map(|(key, _)| *key as u32).collect();
-        self.units = arrived.into_iter().collect();
+    pub(crate) fn settle(&mut self, arrived: &mut Arrived) {
+        if arrived.units.is_empty() {
+            return;
+        }
+        let units = std::mem::take(&mut arrived.units);
+        let keys: Vec<_> = units.iter().map(|(key, _)| *key as u32).collect();
+        self.units = units.into_iter().collect();
         keys.into_iter().for_each(|key| self.set_timer(key));
     }
 
-    fn restore_unit(&mut self, state: &UnitState<'_>, tables: &Tables, now: Instant) -> io::Result<Unit> {
+    fn restore_unit(
+        &mut self,
+        state: &UnitState<'_>,
+        tables: &Tables,
+        arrived: &mut Arrived,
+        now: Instant,
+    ) -> io::Result<Unit> {
         let mut members = Vec::with_capacity(state.members.len());
         for MemberState { stream, open, script, remote, last_event_id, fields, body, http } in &state.members {
             let pair = |&(one, two): &(&str, &str)| Box::new((one.into(), two.into()));
@@ -178,7 +191,9 @@ impl Renders {
                 last_event_id: last_event_id.map(Into::into),
                 body: body.map(|body| body.to_vec().into()),
                 http: http.as_ref().map(pair),
+                charge: self.meter.charge(0),
             };
+            let request = request.counted();
             members.push(Member { stream: *stream, request, open: *open });
         }
         Ok(Unit {
@@ -190,7 +205,7 @@ impl Renders {
             seen: 0,
             places: Box::default(),
             watched: state.watched,
-            pending: Pending::restore(&state.pending, tables)?,
+            pending: arrived.pending(&state.pending, tables, &self.meter)?,
             due: state.due,
             state: match state.activity {
                 Activity::Resting => State::Resting,
@@ -216,15 +231,18 @@ impl Renders {
         runs: &[RunState<'_>],
         sockets: Vec<OwnedFd>,
         tables: &Tables,
+        arrived: &mut Arrived,
         token_of: TokenOf,
     ) -> io::Result<()> {
+        self.settle(arrived);
         let now = Instant::now();
         for (state, socket) in runs.iter().zip(sockets) {
             if state.unit.is_some_and(|(key, _)| !self.units.contains(key as usize)) {
                 return Err(wrong("the unit of a run"));
             }
             let script = self.script(state.script);
-            let exchange = Exchange::restore(state, script, socket, tables, now)?;
+            let taken = state.taken.as_ref().map(|taken| arrived.pending(taken, tables, &self.meter)).transpose()?;
+            let exchange = Exchange::restore(state, script, taken, socket, now)?;
             let place = self.exchanges.insert(exchange);
             self.exchanges[place].register(token_of(place), &self.registry)?;
             self.unread.push(place);
@@ -272,23 +290,47 @@ impl Listener {
 
 impl Pending {
     fn state(&self, outgoing: &mut Outgoing<'_>) -> PendingState<'_> {
-        let Self { kept, bytes: _, missing } = self;
+        let Self { kept, bytes: _, missing, charge: _ } = self;
         let kept = kept.iter().map(|happened| match happened {
-            Happened::Event(event) => HappenedState::Event(outgoing.event(event)),
+            Happened::Event(event) => HappenedState::Event(outgoing.event(event.value())),
             Happened::Trigger(trigger) => HappenedState::Trigger(trigger.topic()),
         });
         PendingState { kept: kept.collect(), missing: *missing }
     }
+}
 
-    fn restore(state: &PendingState<'_>, tables: &Tables) -> io::Result<Self> {
-        let kept = state.kept.iter().map(|happened| {
-            Ok(match happened {
-                HappenedState::Event(number) => Happened::Event(tables.event(*number)?),
-                HappenedState::Trigger(topic) => Happened::Trigger(Arc::new(Trigger::new(topic))),
-            })
-        });
-        let mut pending = Self { kept: kept.collect::<io::Result<_>>()?, bytes: 0, missing: state.missing };
+/// What has come of another hub's renders.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived {
+    /// Units with their keys, until all have come.
+    units: Vec<(usize, Unit)>,
+    /// What callbacks are to be told, each counted once: events by their numbers, triggers by their topics.
+    events: HashMap<u32, Arc<Metered<Event>>>,
+    triggers: HashMap<Box<str>, Arc<Metered<Trigger>>>,
+}
+
+impl Arrived {
+    fn pending(&mut self, state: &PendingState<'_>, tables: &Tables, meter: &Meter) -> io::Result<Pending> {
+        let mut pending = Pending { missing: state.missing, ..Pending::default() };
+        for happened in &state.kept {
+            pending.kept.push_back(match happened {
+                HappenedState::Event(number) => {
+                    let event = tables.event(*number)?;
+                    let metered = self.events.entry(*number);
+                    let event = metered.or_insert_with(|| meter.keep(&event, event.message().len()));
+                    Happened::Event(Arc::clone(event))
+                }
+                HappenedState::Trigger(topic) => {
+                    let metered = self.triggers.entry((*topic).into()).or_insert_with(|| {
+                        let trigger = Arc::new(Trigger::new(topic));
+                        meter.keep(&trigger, trigger.len())
+                    });
+                    Happened::Trigger(Arc::clone(metered))
+                }
+            });
+        }
         pending.bytes = pending.kept.iter().map(Happened::bytes).sum();
+        pending.count(meter);
         Ok(pending)
     }
 }
@@ -328,8 +370,8 @@ impl Exchange {
     fn restore(
         state: &RunState<'_>,
         script: Arc<str>,
+        taken: Option<Pending>,
         socket: OwnedFd,
-        tables: &Tables,
         now: Instant,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -355,7 +397,7 @@ impl Exchange {
                 deadline: now + state.deadline,
                 reached: state.reached,
                 rendered: state.rendered,
-                taken: state.taken.as_ref().map(|taken| Pending::restore(taken, tables)).transpose()?,
+                taken,
                 reason: state.reason.map(Into::into),
             },
         })

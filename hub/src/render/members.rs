@@ -11,13 +11,47 @@ use super::request::Request;
 use super::unit::{Member, Unit};
 use crate::shard::command::Command;
 use crate::shard::index::Watcher;
-use crate::wire::Replay;
+use crate::wire::{OriginalRequest, Replay};
 
 impl Renders {
+    /// Keeps the request of a stream that is about to be attached.
+    ///
+    /// # Errors
+    /// If there is no room for it, with the reason.
+    pub(crate) fn keep(&mut self, original: &OriginalRequest<'_>) -> Result<Request, String> {
+        let script = self.script(original.script);
+        let request = Request::new(original, script, &mut self.pool, &self.meter);
+        if self.meter.is_over() {
+            self.let_go(request);
+            self.figures.refused += 1;
+            return Err(format!(
+                "what the hub keeps for streams with callbacks takes all of sse.render_bytes ({}); raise it",
+                self.meter.limit()
+            ));
+        }
+        Ok(request)
+    }
+
+    /// The opposite of [`keep`](Self::keep).
+    fn let_go(&mut self, request: Request) {
+        let script = Arc::clone(&request.script);
+        request.release(&mut self.pool);
+        // The set's own, and this one.
+        if Arc::strong_count(&script) == 2 {
+            self.scripts.remove(&script);
+        }
+    }
+
     /// Takes a stream on, held for now. True if it is sent what others of the same key were sent last.
-    pub(crate) fn attach(&mut self, stream: u64, listener: u32, replay: &Replay<'_>, patterns: &[&str]) -> bool {
-        let script = self.script(replay.request.script);
-        let request = Request::new(&replay.request, Arc::clone(&script), &mut self.pool);
+    pub(crate) fn attach(
+        &mut self,
+        stream: u64,
+        listener: u32,
+        request: Request,
+        replay: &Replay<'_>,
+        patterns: &[&str],
+    ) -> bool {
+        let script = Arc::clone(&request.script);
         let member = Member { stream, request, open: false };
         let shared = replay.share.map(|key| (script, listener, Box::<str>::from(key)));
         let known = shared.as_ref().and_then(|share| self.shares.get(share)).copied();
@@ -59,17 +93,13 @@ impl Renders {
         self.disown(stream);
         let unit = &mut self.units[key as usize];
         if let Some(place) = unit.members.iter().position(|member| member.stream == stream) {
-            let script = Arc::clone(&unit.members[place].request.script);
-            unit.members.remove(place).request.release(&mut self.pool);
+            let request = unit.members.remove(place).request;
             if unit.members.is_empty() {
-                self.remove(key, &script);
+                self.remove(key, &request.script);
             } else {
                 self.queue_up(key);
             }
-            // The set's own, and this one.
-            if Arc::strong_count(&script) == 2 {
-                self.scripts.remove(&script);
-            }
+            self.let_go(request);
         }
     }
 

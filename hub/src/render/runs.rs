@@ -1,6 +1,5 @@
 //! Runs of scripts, from the sending of a request to the end of its response, however that comes.
 
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use tracing::{debug, info, warn};
 use super::exchange::{End, Exchange, Run};
 use super::unit::State;
 use super::{Renders, TokenOf};
+use crate::random;
 use crate::shard::command::Command;
 use crate::stats::Ended;
 use crate::wire::Reason;
@@ -202,7 +202,7 @@ impl Renders {
         let stream = run.stream;
         if let Some((key, _)) = run.unit {
             let unit = &mut self.units[key as usize];
-            let wait = unit.failed(now, random());
+            let wait = unit.failed(now, random::number());
             unit.due = Some(Reason::Retry);
             if self.failures.len() > SCRIPTS_IN_LOG {
                 self.failures.clear();
@@ -219,7 +219,7 @@ impl Renders {
         let run = &mut self.exchanges[place].run;
         if let (Some(taken), Some((key, _))) = (run.taken.take(), run.unit) {
             let unit = &mut self.units[key as usize];
-            unit.pending.put_back(taken, self.limits.pending);
+            unit.pending.put_back(taken, self.limits.pending, &self.meter);
             unit.due.get_or_insert(Reason::Retry);
         }
     }
@@ -286,9 +286,4 @@ fn token() -> Box<str> {
         }
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
-}
-
-/// A number that spreads what would happen at once.
-fn random() -> u64 {
-    std::hash::RandomState::new().build_hasher().finish()
 }

@@ -183,6 +183,7 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::meter::Meter;
     use crate::render::pool::Pool;
     use crate::wire::{OriginalRequest, Protocol};
     use serde_bytes::Bytes;
@@ -205,7 +206,9 @@ mod tests {
     }
 
     fn member(stream: u64, open: bool) -> Member {
-        Member { stream, request: Request::new(&original(), "/a.php".into(), &mut Pool::default()), open }
+        let meter = Meter::new(0);
+        let pool = &mut Pool::new(meter.charge(0));
+        Member { stream, request: Request::new(&original(), "/a.php".into(), pool, &meter), open }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod handover;
 
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use crate::id::{Id, IdClock};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, Kept, News, Ticket};
 use crate::log;
+use crate::random;
 use crate::render::{Known, Output, Renders, Replayed};
 use crate::router::Of;
 use crate::router::metrics;
@@ -29,16 +31,23 @@ use crate::router::nudges::Nudges;
 use crate::router::peer::Session;
 use crate::router::report;
 use crate::router::sparingly::Sparingly;
+use crate::router::visitors::{self, TooMany, Visitors};
 use crate::shard::command::{Attach, Command};
 use crate::shard::handle::ShardHandle;
 use crate::shard::names::Names;
 use crate::stats::ShardStats;
 use crate::topic;
 use crate::udp;
-use crate::wire::{ErrorCode, MAGIC, PROTOCOL, Replay, Reply, Request, VERSION, Whose, WireError};
+use crate::wire::{self, ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, Whose, WireError};
 
 /// Descriptors that streams leave for everything else: PHP processes, shards, files.
 const DESCRIPTORS_KEPT: usize = 128;
+
+/// What an idle stream takes, in bytes, about.
+const STREAM: u64 = 256;
+
+/// Of a lifetime, this part is random, so that streams that began together don't end together.
+const LIFETIME_SPREAD: u32 = 10;
 
 /// Everything that requests change.
 #[derive(Debug)]
@@ -60,7 +69,7 @@ pub(crate) struct Desk {
     pub(crate) new_owners: Vec<u32>,
     /// Streams whose scripts can be run again.
     pub(crate) renders: Renders,
-    /// Followed streams that the shards have ended.
+    /// Streams that the shards have ended, of those that they are to report.
     ends: Receiver<u64>,
     clock: IdClock,
     /// Where events are kept before they are delivered.
@@ -79,7 +88,10 @@ pub(crate) struct Desk {
     max_streams: usize,
     /// The limit of descriptors, for messages.
     descriptors: usize,
+    /// Whose streams are counted.
+    pub(crate) visitors: Visitors,
     full: Sparingly,
+    too_many: Sparingly,
     refused: Sparingly,
     unpublished: Sparingly,
 }
@@ -99,6 +111,9 @@ pub(crate) struct Counts {
     pub(crate) triggers_refused: u64,
     /// Streams refused because of sse.max_streams or what stands in its place.
     pub(crate) refused_full: u64,
+    /// Streams refused because of sse.max_streams_per_ip, and because their user has as many as allowed.
+    pub(crate) refused_per_ip: u64,
+    pub(crate) refused_per_user: u64,
     /// Streams or peers refused because there was no descriptor.
     pub(crate) refused_descriptors: u64,
     /// Peers refused because of who they are.
@@ -122,6 +137,7 @@ impl Desk {
             0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
             limit => limit,
         };
+        let visitors = Visitors::new(config.max_streams_per_ip);
         let clock = IdClock::new();
         let history = History::new(Limits::of(&config), clock.last());
         Self {
@@ -147,7 +163,9 @@ impl Desk {
             nudges: Nudges::default(),
             max_streams,
             descriptors,
+            visitors,
             full: Sparingly::default(),
+            too_many: Sparingly::default(),
             refused: Sparingly::default(),
             unpublished: Sparingly::default(),
         }
@@ -170,16 +188,13 @@ impl Desk {
         }
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
-            Request::Attach { patterns, heartbeat, retry, last_event_id, replay } => {
-                let wanted = Wanted { patterns, heartbeat, retry, last_event_id, replay, descriptor, truncated };
-                match self.attach(wanted) {
-                    Ok((stream, rendered)) => {
-                        session.held.push(stream);
-                        session.reply(&Reply::Attached { stream, rendered });
-                    }
-                    Err((code, message)) => session.error(code, &message),
+            Request::Attach(wanted) => match self.attach(wanted, descriptor, truncated) {
+                Ok((stream, rendered)) => {
+                    session.held.push(stream);
+                    session.reply(&Reply::Attached { stream, rendered });
                 }
-            }
+                Err((code, message)) => session.error(code, &message),
+            },
             Request::Commit { stream, framing } => {
                 if taken(&mut session.held, stream) {
                     self.pass_nudges();
@@ -189,7 +204,7 @@ impl Desk {
             }
             Request::Abort { stream } => {
                 if taken(&mut session.held, stream) {
-                    self.shard(stream).send(Command::Abort { stream });
+                    self.abandon(&[stream]);
                 }
             }
             Request::Publish { topics, name, id, retry, data, answer } => {
@@ -309,14 +324,21 @@ impl Desk {
     }
 
     /// Holds a stream; true beside its id if it is sent what others of its `share` were.
-    fn attach(&mut self, wanted: Wanted<'_>) -> Result<(u64, bool), (ErrorCode, String)> {
+    fn attach(
+        &mut self,
+        wanted: wire::Attach<'_>,
+        descriptor: Option<OwnedFd>,
+        truncated: bool,
+    ) -> Result<(u64, bool), (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
-        let Wanted { patterns, heartbeat, retry, last_event_id, replay, descriptor, truncated } = wanted;
+        let wire::Attach { patterns, heartbeat, retry, max_lifetime, last_event_id, address, user, replay } = wanted;
         let patterns = self.checked(patterns)?;
+        visitors::check_user(user).map_err(invalid)?;
         if self.streams() >= self.max_streams as u64 {
             self.counts.refused_full += 1;
             return Err((ErrorCode::Full, self.full()));
         }
+        let party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
         let Some(socket) = descriptor else {
             if !truncated {
                 return Err(invalid("no connection came with the request".into()));
@@ -335,7 +357,8 @@ impl Desk {
                     .renders
                     .listener(socket.as_fd(), replay.request.protocol)
                     .map_err(|why| (ErrorCode::NoReplay, why))?;
-                Some((listener, replay))
+                let request = self.renders.keep(&replay.request).map_err(|why| (ErrorCode::NoReplay, why))?;
+                Some((listener, request, replay))
             }
             None => None,
         };
@@ -343,21 +366,25 @@ impl Desk {
         let id = self.counts.attached;
         self.pass_nudges();
         // A stream with a callback gets what that returns, not the events themselves.
-        let forwarded = if replay.as_ref().is_some_and(|(_, replay)| replay.render) { &[] } else { &patterns[..] };
+        let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
         let watched = forwarded.iter().copied().map(Box::from).collect();
         let followed = replay.is_some();
+        let reported = followed || !party.is_empty();
+        self.visitors.enter(id, party);
+        let lifetime = shortened(max_lifetime);
         // In the same turn as the stream begins to watch: what comes later it gets itself.
         let since = last_event_id.filter(|_| !forwarded.is_empty());
         let missed = since.map(|id| self.history.missed(forwarded, id, Instant::now())).unwrap_or_default();
-        let script = replay.as_ref().map(|(_, replay)| replay.request.script);
+        let script = replay.as_ref().map(|(.., replay)| replay.request.script);
         info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
         if missed.gap.is_some() {
             let oldest = missed.events.first().map(|event| log::shown(event.id()));
             info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
         }
-        let attach = Attach { id, socket, patterns: watched, heartbeat, retry, missed, followed };
+        let attach = Attach { id, socket, patterns: watched, heartbeat, retry, lifetime, missed, followed, reported };
         self.shard(id).send(Command::Attach(attach));
-        let rendered = replay.is_some_and(|(listener, replay)| self.renders.attach(id, listener, &replay, &patterns));
+        let rendered = replay
+            .is_some_and(|(listener, request, replay)| self.renders.attach(id, listener, request, &replay, &patterns));
         self.pass_effects();
         Ok((id, rendered))
     }
@@ -395,10 +422,11 @@ impl Desk {
         if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }
     }
 
-    /// Learns which followed streams have ended.
+    /// Learns which streams have ended, of those that are followed or counted.
     pub(crate) fn learn_ends(&mut self) {
         while let Ok(stream) = self.ends.try_recv() {
             self.renders.ended(stream);
+            self.visitors.leave(stream);
         }
     }
 
@@ -416,6 +444,23 @@ impl Desk {
         for (stream, command) in self.renders.take_effects() {
             self.shard(stream).send(command);
         }
+    }
+
+    fn too_many(&mut self, refused: TooMany) -> (ErrorCode, String) {
+        let message = match refused {
+            TooMany::Address(message) => {
+                self.counts.refused_per_ip += 1;
+                message
+            }
+            TooMany::User(message) => {
+                self.counts.refused_per_user += 1;
+                message
+            }
+        };
+        if let Some(kept_back) = self.too_many.due(Instant::now()) {
+            warn!(reason = message, before = kept_back, "a stream was refused");
+        }
+        (ErrorCode::TooMany, message)
     }
 
     fn full(&mut self) -> String {
@@ -587,9 +632,11 @@ impl Desk {
         }
     }
 
-    /// A peer has gone, and with it the connections it still has: the hub lets them go as well.
+    /// A peer takes back connections that it still has, or has gone with them: the hub lets them go as well.
     pub(crate) fn abandon(&mut self, held: &[u64]) {
         for &stream in held {
+            // A worker that takes one back may offer it once more at once.
+            self.visitors.leave(stream);
             self.shard(stream).send(Command::Abort { stream });
         }
     }
@@ -598,6 +645,12 @@ impl Desk {
     pub(crate) fn streams(&self) -> u64 {
         let ended: u64 = self.shards.iter().map(|shard| shard.stats().ended_all()).sum();
         self.counts.attached.saturating_sub(ended)
+    }
+
+    /// About how many bytes are kept for readers, now or later.
+    pub(crate) fn kept(&self) -> usize {
+        let queued = self.sum(|stats| stats.queued_bytes.get()) + self.streams() * STREAM;
+        self.history.bytes() + self.renders.bytes() + usize::try_from(queued).unwrap_or(usize::MAX)
     }
 
     /// Whether requests should wait because a shard has more to do than it should.
@@ -622,17 +675,6 @@ impl Desk {
     }
 }
 
-/// What an attach asks for.
-struct Wanted<'a> {
-    patterns: Vec<&'a str>,
-    heartbeat: u32,
-    retry: u32,
-    last_event_id: Option<&'a str>,
-    replay: Option<Replay<'a>>,
-    descriptor: Option<OwnedFd>,
-    truncated: bool,
-}
-
 /// Of a token, or of a stream that is not held.
 const OVER: &str = "no such render, or none any more: its stream has ended or its time is over";
 
@@ -643,8 +685,27 @@ fn out_of_descriptors(limit: usize) -> String {
     )
 }
 
+/// A lifetime in seconds, less a random part; `None`: without end.
+fn shortened(lifetime: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(lifetime - random::up_to(lifetime / LIFETIME_SPREAD))
+}
+
 /// Takes a stream out of those that a peer holds; false if it isn't one of them.
 fn taken(held: &mut Vec<u64>, stream: u64) -> bool {
     let place = held.iter().position(|id| *id == stream);
     place.map(|place| held.swap_remove(place)).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn streams_that_began_together_do_not_end_together() {
+        let lifetimes: BTreeSet<u32> = (0..1000).filter_map(|_| shortened(100)).map(NonZeroU32::get).collect();
+        assert_eq!(lifetimes.into_iter().collect::<Vec<_>>(), (90..=100).collect::<Vec<_>>());
+        assert_eq!(shortened(1), NonZeroU32::new(1));
+        assert_eq!(shortened(0), None);
+    }
 }

@@ -17,13 +17,14 @@ use crate::handover::channel::Channel;
 use crate::handover::incoming::{Tables, wrong};
 use crate::handover::outgoing::{ITEMS, Outgoing};
 use crate::handover::state::{
-    HubState, Part, PeerState, RunState, ServerState, StreamState, UdpState, UnitState, Wanted,
+    HubState, Part, PeerState, RunState, ServerState, StreamState, UdpState, UnitState, VisitorState, Wanted,
 };
 use crate::handover::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
 use crate::id::Id;
 use crate::keeper::Ticket;
-use crate::render::unit::Unit;
+use crate::render::handover::Arrived;
 use crate::router::peer::Peer;
+use crate::router::visitors::{Party, Visitor};
 use crate::run::HubError;
 use crate::shard::handle::ShardHandle;
 use crate::stream::Stream;
@@ -227,6 +228,11 @@ impl Router {
         for shard in &desk.shards {
             shard.pass_on(&mut outgoing)?;
         }
+        let visitors: Vec<_> = desk.visitors.state().collect();
+        for group in visitors.chunks(ITEMS) {
+            let group = group.iter().map(|(stream, party)| (*stream, party.iter().map(Visitor::state).collect()));
+            outgoing.part(&Part::Visitors(group.collect()), &[])?;
+        }
         let peers: Vec<&Peer> = self.peers.iter().map(|(_, peer)| peer).collect();
         for group in peers.chunks(PEERS) {
             let mut descriptors = Vec::new();
@@ -260,7 +266,14 @@ impl Router {
         for (state, socket) in streams.iter().zip(sockets) {
             let stream = Stream::restore(state, socket, now, tables)?;
             let patterns: Vec<Box<str>> = state.patterns.iter().map(|&pattern| pattern.into()).collect();
-            self.desk.adopt(stream, &patterns)?;
+            self.desk.adopt(stream, &patterns, state.ends)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn adopt_visitors(&mut self, visitors: &[(u64, Vec<VisitorState<'_>>)]) -> io::Result<()> {
+        for (stream, party) in visitors {
+            self.desk.visitors.enter(*stream, Party::restore(party));
         }
         Ok(())
     }
@@ -289,15 +302,9 @@ impl Router {
         &mut self,
         units: &[UnitState<'_>],
         tables: &Tables,
-        arrived: &mut Vec<(usize, Unit)>,
+        arrived: &mut Arrived,
     ) -> io::Result<()> {
         self.desk.renders.adopt_units(units, tables, arrived)
-    }
-
-    pub(crate) fn settle_units(&mut self, arrived: Vec<(usize, Unit)>) {
-        if !arrived.is_empty() {
-            self.desk.renders.settle(arrived);
-        }
     }
 
     pub(crate) fn adopt_runs(
@@ -305,15 +312,22 @@ impl Router {
         runs: &[RunState<'_>],
         sockets: Vec<OwnedFd>,
         tables: &Tables,
+        arrived: &mut Arrived,
     ) -> io::Result<()> {
         if runs.len() != sockets.len() {
             return Err(wrong("the number of descriptors"));
         }
-        self.desk.renders.adopt_runs(runs, sockets, tables, |place| Of::Exchange(place).into())
+        self.desk.renders.adopt_runs(runs, sockets, tables, arrived, |place| Of::Exchange(place).into())
     }
 
     /// Goes on from where another hub has stopped, once all parts have come.
-    pub(crate) fn inherit(&mut self, hub: &HubState<'_>, events: Vec<(Id, Arc<Event>)>) -> io::Result<()> {
+    pub(crate) fn inherit(
+        &mut self,
+        hub: &HubState<'_>,
+        events: Vec<(Id, Arc<Event>)>,
+        arrived: &mut Arrived,
+    ) -> io::Result<()> {
+        self.desk.renders.settle(arrived);
         self.desk.inherit(hub, events);
         if self.desk.config.follow_owners {
             self.owners.inherit(hub.had_owners);

@@ -52,7 +52,7 @@ impl Kind {
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 52] = [
+static METRICS: [Metric; 54] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, ""),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
@@ -95,6 +95,8 @@ static METRICS: [Metric; 52] = [
     ("/renders/failed", Counter, "renders_failed", None, "Renders that failed"),
     ("/renders/timed_out", Counter, "renders_timed_out", None, "Of those, renders that took too long"),
     ("/renders/denied", Counter, "renders_denied", None, "Streams that their scripts no longer allowed"),
+    ("/renders/refused", Counter, "renders_refused", None, "Streams left to their workers for want of sse.render_bytes"),
+    ("/renders/bytes", Gauge, "render", Some(Unit::Bytes), "Memory of the requests and events that are kept for renders"),
     ("/renders/p50_ms", Nothing, "", None, ""),
     ("/renders/p99_ms", Nothing, "", None, ""),
     ("/renders/seconds", Kind::Histogram, "render_duration", Some(Unit::Seconds), "How long renders took"),

@@ -35,10 +35,13 @@ pub(crate) fn report(desk: &Desk) -> Value {
         },
         "refused": {
             "full": counts.refused_full,
+            "per_ip": counts.refused_per_ip,
+            "per_user": counts.refused_per_user,
             "descriptors": counts.refused_descriptors,
             "peers": counts.refused_peers,
             "protocol": counts.refused_protocol,
         },
+        "visitors": desk.visitors.len(),
         "topics": desk.names.len(),
         "published": counts.published,
         "published_bytes": counts.published_bytes,

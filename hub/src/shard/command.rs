@@ -1,5 +1,6 @@
 //! What the router tells a shard, and how much of that a shard still has to do.
 
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,10 +30,14 @@ pub(crate) struct Attach {
     pub(crate) heartbeat: u32,
     /// Milliseconds; 0: not told.
     pub(crate) retry: u32,
+    /// Seconds after which it ends; `None`: never.
+    pub(crate) lifetime: Option<NonZeroU32>,
     /// What its reader has missed.
     pub(crate) missed: Missed,
-    /// The router has more to say about it while it is open, and wants to know when it has ended.
+    /// The router has more to say about it while it is open.
     pub(crate) followed: bool,
+    /// The router wants to know when it has ended.
+    pub(crate) reported: bool,
 }
 
 /// Something for a shard to do. Shards get the commands in the router's order.
@@ -80,7 +85,10 @@ pub(crate) enum Command {
     /// Stand still, whatever happens to the sockets, until told to go on.
     Pause,
     /// End all streams, and yourself.
-    Stop,
+    Stop {
+        /// Milliseconds over which their clients' return is spread.
+        spread: u32,
+    },
 }
 
 impl Command {

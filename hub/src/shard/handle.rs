@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) names: Arc<Names>,
     /// Wakes the router.
     pub(crate) router: Arc<Waker>,
-    /// Tells the router which followed streams have ended.
+    /// Tells the router which of the streams that it wants to hear of have ended.
     pub(crate) ended: Sender<u64>,
     /// When the hub started: all shards count its seconds.
     pub(crate) started: Instant,
@@ -132,9 +132,9 @@ impl ShardHandle {
     }
 
     /// Gives a stream that another hub has passed on to a shard that stands still.
-    pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>]) -> io::Result<()> {
+    pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         match &mut self.state {
-            State::Still(shard) => shard.adopt(stream, patterns),
+            State::Still(shard) => shard.adopt(stream, patterns, ends),
             _ => Err(io::Error::other("a shard does not stand still")),
         }
     }

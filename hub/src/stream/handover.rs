@@ -12,11 +12,12 @@ use crate::stats::Ended;
 use crate::wire::Framing;
 
 impl Stream {
-    /// As it is passed on; `now` is the shard's second.
+    /// As it is passed on; `now` is the shard's second, and `ends` in how many its time is over.
     pub(crate) fn state<'a>(
         &'a self,
         patterns: Vec<&'a str>,
         now: u32,
+        ends: Option<u32>,
         outgoing: &mut Outgoing<'_>,
     ) -> StreamState<'a> {
         let Self {
@@ -26,6 +27,7 @@ impl Stream {
             heartbeat,
             active,
             followed,
+            reported,
             closing,
             retry,
             framing,
@@ -41,6 +43,8 @@ impl Stream {
             heartbeat: *heartbeat,
             silent: now.saturating_sub(*active),
             followed: *followed,
+            reported: *reported,
+            ends,
             closing: closing.map(Ended::name),
             retry: *retry,
             framing: *framing,
@@ -54,7 +58,8 @@ impl Stream {
     pub(crate) fn restore(state: &StreamState<'_>, socket: OwnedFd, now: u32, tables: &Tables) -> io::Result<Self> {
         let closing = state.closing.map(|name| Ended::named(name).ok_or_else(|| wrong("a reason to end")));
         let queue = state.queue.iter().map(|payload| Payload::restore(payload, tables));
-        let mut stream = Self::new(state.id, socket, state.heartbeat, state.retry, state.followed);
+        let mut stream = Self::new(state.id, socket, state.heartbeat, state.retry);
+        (stream.followed, stream.reported) = (state.followed, state.reported);
         stream.active = now.saturating_sub(state.silent);
         stream.closing = closing.transpose()?;
         stream.framing = state.framing;
@@ -79,7 +84,7 @@ impl Payload {
             Self::Frames(frames) => PayloadState::Frames(outgoing.blob(frames)),
             Self::Gap(gap) => PayloadState::Gap(outgoing.blob(gap)),
             Self::Trigger(trigger) => PayloadState::Trigger(trigger.topic()),
-            Self::Opening(text) => PayloadState::Opening(text),
+            Self::Retry(text) => PayloadState::Retry(text),
             Self::Wake => PayloadState::Wake,
             Self::Heartbeat => PayloadState::Heartbeat,
             Self::End => PayloadState::End,
@@ -92,7 +97,7 @@ impl Payload {
             PayloadState::Frames(number) => Self::Frames(tables.blob(*number)?),
             PayloadState::Gap(number) => Self::Gap(tables.blob(*number)?),
             PayloadState::Trigger(topic) => Self::Trigger(Arc::new(Trigger::new(topic))),
-            PayloadState::Opening(text) => Self::Opening((*text).into()),
+            PayloadState::Retry(text) => Self::Retry((*text).into()),
             PayloadState::Wake => Self::Wake,
             PayloadState::Heartbeat => Self::Heartbeat,
             PayloadState::End => Self::End,

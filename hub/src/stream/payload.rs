@@ -29,6 +29,11 @@ impl Trigger {
         Self { topic: topic.into(), message: message.into_boxed_slice() }
     }
 
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.topic.len() + self.message.len()
+    }
+
     /// The topic; [`ALL`](crate::topic::ALL) for all.
     pub(crate) fn topic(&self) -> &str {
         &self.topic
@@ -46,8 +51,8 @@ pub(crate) enum Payload {
     Gap(Arc<[u8]>),
     /// A changed topic, for a reader of messages.
     Trigger(Arc<Trigger>),
-    /// The first bytes of a stream.
-    Opening(Box<str>),
+    /// The reconnection time: the first bytes of a stream, or the last before its end.
+    Retry(Box<str>),
     /// "Something happened", for a reader that asks for no more.
     Wake,
     /// A sign of life.
@@ -65,7 +70,7 @@ impl Payload {
             (Self::Gap(_), Framing::Message) => ALL_MESSAGE,
             (Self::Frames(frames) | Self::Gap(frames), _) => frames,
             (Self::Trigger(trigger), _) => &trigger.message,
-            (Self::Opening(text), _) => text.as_bytes(),
+            (Self::Retry(text), _) => text.as_bytes(),
             (Self::Wake, _) => WAKE,
             (Self::Heartbeat, Framing::Message) => HEARTBEAT_MESSAGE,
             (Self::Heartbeat, _) => HEARTBEAT,

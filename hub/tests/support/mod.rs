@@ -17,7 +17,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{Map, Value, json};
 use sse_hub::client::{Client, ClientError};
 use sse_hub::config::Config;
-use sse_hub::wire::{self, Delivery, Framing, PREFIX, Reply, Request};
+use sse_hub::wire::{self, Attach, Delivery, Framing, PREFIX, Reply, Request};
 use tempfile::TempDir;
 
 /// Long enough for the slowest machine; nothing that works ever takes so long.
@@ -85,6 +85,7 @@ pub fn config(settings: &Value) -> Config {
         udp: text("udp").map(|address| address.parse().expect("an address")),
         udp_key: text("udp_key").map(|key| key.as_bytes().to_vec()),
         max_streams: number("max_streams", 0) as usize,
+        max_streams_per_ip: number("max_streams_per_ip", 0) as usize,
         max_topics: number("max_topics", 100) as usize,
         max_event_size: number("max_event_size", 2 << 20) as usize,
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
@@ -94,6 +95,7 @@ pub fn config(settings: &Value) -> Config {
         history_ttl: Duration::from_millis(number("history_ttl_ms", 60_000)),
         history_bytes: number("history_bytes", 1 << 20) as usize,
         render_concurrency: number("render_concurrency", 2) as usize,
+        render_bytes: number("render_bytes", 64 << 20) as usize,
         render_timeout: Duration::from_millis(number("render_timeout_ms", 30_000)),
         follow_owners: settings["follow_owners"].as_bool().unwrap_or(true),
         idle_exit: settings["idle_exit_ms"].as_u64().map(Duration::from_millis),
@@ -428,8 +430,7 @@ pub fn metrics(client: &mut Client) -> Vec<String> {
 /// Attaches without a heartbeat and with `retry` milliseconds. The test's own descriptor is closed.
 #[allow(clippy::needless_pass_by_value, reason = "the hub's descriptor shall be the only one")]
 pub fn attach(client: &mut Client, socket: OwnedFd, patterns: &[&str], retry: u32) -> Result<u64, ClientError> {
-    let request =
-        Request::Attach { patterns: patterns.to_vec(), heartbeat: 0, retry, last_event_id: None, replay: None };
+    let request = Request::Attach(Attach { patterns: patterns.to_vec(), retry, ..Default::default() });
     match client.call(&request, Some(socket.as_fd()), PATIENCE)? {
         Reply::Attached { stream, .. } => Ok(stream),
         other => panic!("not attached: {other:?}"),

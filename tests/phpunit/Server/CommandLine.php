@@ -144,6 +144,7 @@ final class CommandLine
         $settings += $this->settings + [
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
+            'sse.retry_jitter' => 0,
             'sse.log_level' => 'info',
             'sse.idle_exit' => 20,
             'display_errors' => 'stderr',

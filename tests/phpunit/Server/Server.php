@@ -256,6 +256,7 @@ abstract class Server
         return [
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
+            'sse.retry_jitter' => 0,
             'sse.log_level' => 'info',
             'session.save_path' => "$folder/sessions",
             'log_errors' => 1,

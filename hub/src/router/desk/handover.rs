@@ -45,8 +45,8 @@ impl Desk {
     }
 
     /// Gives a stream that another hub has passed on to its shard.
-    pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>]) -> io::Result<()> {
-        self.shard(stream.id).adopt(stream, patterns)
+    pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
+        self.shard(stream.id).adopt(stream, patterns, ends)
     }
 
     /// Goes on from where another hub has stopped.

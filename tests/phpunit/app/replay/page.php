@@ -20,12 +20,13 @@ if (isset($_GET['session'])) {
 }
 pass(told($_GET['gate'] ?? 'gate'));
 
-$options = array_intersect_key($_GET, ['event' => 1, 'share' => 1]);
+$options = array_intersect_key($_GET, ['event' => 1, 'share' => 1, 'user' => 1]);
 foreach (['initial', 'only_changes'] as $name) {
     $options += isset($_GET[$name]) ? [$name => (bool) $_GET[$name]] : [];
 }
 $options += isset($_GET['poll']) ? ['poll' => (float) $_GET['poll']] : [];
 $options += isset($_GET['reauthorize']) ? ['reauthorize' => (int) $_GET['reauthorize']] : [];
+$options += array_map('intval', array_intersect_key($_GET, ['max_lifetime' => 1, 'max_per_user' => 1]));
 $callback = callback($_GET['callback'] ?? 'events');
 $counted = $callback === null ? null : static function (array $events) use ($callback): mixed {
     tell($_GET['runs'] ?? 'runs', reason() . ' ' . getmypid());

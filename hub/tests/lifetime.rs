@@ -1,0 +1,118 @@
+//! Streams that the hub ends by itself: their time is over, or the hub's.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use rustix::process::Signal;
+use serde_json::json;
+use sse_hub::wire::{Attach, Framing, Reply, Request};
+use support::{Hub, PATIENCE, Reader, commit, publish};
+
+/// A held stream with a reconnection time of two seconds.
+fn held(hub: &Hub, max_lifetime: u32) -> Reader {
+    let mut client = hub.client();
+    let (near, far) = UnixStream::pair().expect("a pair");
+    let request = Request::Attach(Attach { patterns: vec!["a"], retry: 2000, max_lifetime, ..Default::default() });
+    let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
+        Ok(Reply::Attached { stream, .. }) => stream,
+        other => panic!("not attached: {other:?}"),
+    };
+    Reader::new(far, stream, client)
+}
+
+fn open(hub: &Hub, max_lifetime: u32, framing: Framing) -> Reader {
+    let reader = held(hub, max_lifetime);
+    commit(&reader.client, reader.stream, framing);
+    reader
+}
+
+#[test]
+fn a_stream_ends_in_good_order_when_its_time_is_over_and_one_without_an_end_does_not() {
+    let hub = Hub::new();
+    let mut endless = open(&hub, 0, Framing::Raw);
+    let mut raw = open(&hub, 1, Framing::Raw);
+    let mut chunked = open(&hub, 1, Framing::Chunked);
+    let mut fastcgi = open(&hub, 1, Framing::FastCgi { request: 1 });
+    let mut messages = open(&hub, 1, Framing::Message);
+    raw.expect(b"retry: 2000\n\n");
+    raw.expect_end();
+    chunked.expect(b"d\r\nretry: 2000\n\n\r\n0\r\n\r\n");
+    chunked.expect_end();
+    fastcgi.expect(b"\x01\x06\0\x01\0\x0d\0\0retry: 2000\n\n");
+    fastcgi.expect(b"\x01\x06\0\x01\0\0\0\0\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0");
+    fastcgi.expect_end();
+    messages.expect_end();
+    let stats = hub.until("all but one have ended", |stats| stats["streams"]["open"] == json!(1));
+    assert_eq!(stats["streams"]["closed"]["lifetime"], json!(4));
+    publish(&mut hub.client(), &["a"], "1", "x");
+    endless.expect(b"retry: 2000\n\nid: 1\ndata: x\n\n");
+}
+
+/// The callback's first run may take longer than that.
+#[test]
+fn a_stream_that_is_still_held_when_its_time_is_over_ends_once_it_has_begun() {
+    let hub = Hub::new();
+    let mut late = held(&hub, 1);
+    let mut other = open(&hub, 1, Framing::Raw);
+    other.expect(b"retry: 2000\n\n");
+    other.expect_end();
+    publish(&mut hub.client(), &["a"], "1", "x");
+    commit(&late.client, late.stream, Framing::Raw);
+    late.expect(b"retry: 2000\n\nid: 1\ndata: x\n\n");
+    late.expect_end();
+}
+
+/// It would keep its place for ever.
+#[test]
+fn a_client_that_reads_nothing_is_let_go_all_the_same() {
+    let hub = Hub::new();
+    let mut client = hub.client();
+    let (near, mut far) = UnixStream::pair().expect("a pair");
+    socket2::SockRef::from(&near).set_send_buffer_size(1).expect("small");
+    let request = Request::Attach(Attach { patterns: vec!["a"], max_lifetime: 1, ..Default::default() });
+    let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
+        Ok(Reply::Attached { stream, .. }) => stream,
+        other => panic!("not attached: {other:?}"),
+    };
+    drop(near);
+    commit(&client, stream, Framing::Raw);
+    let data = "x".repeat(1_000_000);
+    publish(&mut client, &["a"], "1", &data);
+    let stats = hub.until("it is closed", |stats| stats["streams"]["open"] == json!(0));
+    assert_eq!((&stats["streams"]["closed"]["lifetime"], &stats["queued_bytes"]), (&json!(1), &json!(0)));
+    let mut got = Vec::new();
+    far.read_to_end(&mut got).expect("the end");
+    assert!(got.starts_with(b":\n\nid: 1\n") && got.len() < data.len(), "{} bytes", got.len());
+}
+
+#[test]
+fn clients_of_a_hub_that_ends_are_told_to_come_back_one_after_the_other() {
+    const COUNT: u32 = 400;
+    let mut hub = Hub::new();
+    let mut readers: Vec<_> = (0..COUNT).map(|_| open(&hub, 0, Framing::Raw)).collect();
+    let mut silent = hub.stream(&["a"], Framing::Raw);
+    let mut messages = open(&hub, 0, Framing::Message);
+    hub.until("all are open", |stats| stats["streams"]["open"] == json!(COUNT + 2));
+    hub.signal(Signal::TERM);
+    silent.expect(b":\n\n");
+    silent.expect_end();
+    messages.expect_end();
+    let mut told = BTreeSet::new();
+    for reader in &mut readers {
+        reader.expect(b"retry: 2000\n\nretry: ");
+        let mut rest = String::new();
+        reader.socket.read_to_string(&mut rest).expect("the end");
+        let retry: u32 = rest.strip_suffix("\n\n").and_then(|digits| digits.parse().ok()).expect("a number");
+        // Two milliseconds for each of the others.
+        assert!((2000..=2000 + 2 * (COUNT + 1)).contains(&retry), "{retry}");
+        told.insert(retry);
+    }
+    // 400 numbers of 803: about 315 different ones, and from all of the range.
+    assert!(told.len() > 200, "{} different ones", told.len());
+    assert!(told.first() < Some(&2100) && told.last() > Some(&2700), "{:?} to {:?}", told.first(), told.last());
+    assert!(hub.ended().success());
+}

@@ -1,0 +1,97 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use PhpSse\Tests\Server\Catalogue;
+
+/** Streams don't live for ever, and clients that lost theirs together don't all come back together. */
+final class LifetimeTest extends RenderTestCase
+{
+    /** @return array<string, array{string}> */
+    public static function servers(): array
+    {
+        return Catalogue::each([...Catalogue::EACH_SAPI, ...Catalogue::BLOCKING]);
+    }
+
+    /** @dataProvider servers */
+    public function testAStreamWhoseTimeIsOverEndsInGoodOrderAndIsResumed(string $name): void
+    {
+        $server = $this->serve($name);
+        $stream = $server->client->openOne('/stream.php?topics=news&max_lifetime=1');
+        [$id] = $server->publish('news', 'one');
+        $this->awaitCleanEnd($server, $stream);
+        self::assertSame(['one'], $stream->data());
+        self::assertSame(1, $server->stats()['streams']['closed']['lifetime']);
+
+        $server->publish('news', 'two');
+        $again = $server->client->openOne('/stream.php?topics=news', ['Last-Event-ID' => $id]);
+
+        self::assertSame(['two'], $server->client->awaitEvents($again, 1));
+    }
+
+    /** @dataProvider servers */
+    public function testSoDoesOneWithACallback(string $name): void
+    {
+        $server = $this->serve($name, ['sse.max_lifetime' => 1]);
+        $stream = $server->client->openOne('/replay/page.php?topics=rows&callback=count');
+
+        $this->awaitCleanEnd($server, $stream);
+
+        self::assertSame(1, $server->stats()['streams']['closed']['lifetime']);
+        self::assertCount(1, $stream->parser->events);
+    }
+
+    public function testTheOptionCountsMoreThanTheSetting(): void
+    {
+        $server = $this->serve('nginx-fpm-unix', ['sse.max_lifetime' => 1]);
+        $endless = $server->client->openOne('/stream.php?topics=news&max_lifetime=0');
+        $this->awaitCleanEnd($server, $server->client->openOne('/stream.php?topics=news'));
+
+        $server->publish('news', 'still here');
+
+        self::assertSame(['still here'], $server->client->awaitEvents($endless, 1));
+    }
+
+    /** @return array<string, array{string, string}> */
+    public static function pages(): array
+    {
+        return [
+            'handed over' => ['nginx-fpm-unix', '/stream.php?topics=news&retry=1000'],
+            'in the worker' => ['nginx-fpm-blocking', '/stream.php?topics=news&retry=1000'],
+            'in the worker, with a callback' => ['nginx-fpm-blocking', '/replay/page.php?topics=news&retry=1000&callback=count'],
+        ];
+    }
+
+    /** @dataProvider pages */
+    public function testEachClientIsToldAnotherReconnectionTime(string $name, string $path): void
+    {
+        $server = $this->serve($name, ['sse.retry_jitter' => 50, 'sse.retry' => 1000], ['pm.max_children' => 22]);
+
+        $streams = $server->client->openMany(20, $path);
+
+        $told = array_map(static fn ($stream): ?int => $stream->parser->retry, $streams);
+        self::assertGreaterThanOrEqual(1000, min($told));
+        self::assertLessThanOrEqual(1500, max($told));
+        self::assertGreaterThan(10, count(array_unique($told)), implode(', ', $told));
+    }
+
+    public function testClientsOfAHubThatEndsAreToldToComeBackOneAfterTheOther(): void
+    {
+        $server = $this->serve('nginx-fpm-unix');
+        $streams = $server->client->openMany(200, '/stream.php?topics=news');
+
+        posix_kill($server->hub(), SIGTERM);
+
+        $server->client->awaitAll($streams, static fn ($stream): bool => $stream->ended, 20.0, 'all streams have ended');
+        $told = array_map(static fn ($stream): ?int => $stream->parser->retry, $streams);
+        self::assertGreaterThanOrEqual(2000, min($told));
+        self::assertLessThanOrEqual(2000 + 2 * 200, max($told));
+        self::assertGreaterThan(2200, max($told));
+        self::assertGreaterThan(100, count(array_unique($told)));
+        foreach ($streams as $stream) {
+            self::assertTrue($stream->response->isComplete(), $stream->summary());
+        }
+    }
+}
