@@ -1,8 +1,11 @@
 //! The extension's part of phpinfo().
 
+use std::ffi::{CStr, c_int};
+
 use ext_php_rs::ffi;
 use ext_php_rs::zend::ModuleEntry;
 use ext_php_rs::{info_table_end, info_table_header, info_table_row, info_table_start};
+use sse_hub::masked_bus_address;
 
 use crate::{ini, zend};
 
@@ -26,4 +29,29 @@ pub extern "C" fn print(module: *mut ModuleEntry) {
     info_table_end!();
     // SAFETY: PHP passes the entry of this module.
     unsafe { ffi::display_ini_entries(module) };
+}
+
+/// ZEND_INI_DISPLAY_ORIG: what the setting was before the script has changed it.
+const DISPLAY_ORIGINAL: c_int = 1;
+
+/// Prints `sse.bus` without its password, where PHP shows settings.
+///
+/// # Safety
+/// `entry` is that of the setting, as the engine passes it.
+pub unsafe extern "C" fn show_bus(entry: *mut ffi::zend_ini_entry, kind: c_int) {
+    // SAFETY: see above; a value that is not set is null, and otherwise a string of the engine.
+    let value = unsafe {
+        let (entry, original) = (&*entry, kind == DISPLAY_ORIGINAL);
+        let value = if original && entry.modified != 0 { entry.orig_value } else { entry.value };
+        value.as_ref().map(|value| CStr::from_ptr(value.val.as_ptr()).to_string_lossy())
+    };
+    let as_text = zend::shows_text();
+    let shown = match value.as_deref() {
+        None | Some("") if as_text => "no value".into(),
+        None | Some("") => "<i>no value</i>".into(),
+        Some(url) if as_text => masked_bus_address(url),
+        Some(url) => masked_bus_address(url).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
+    };
+    // SAFETY: the pointer is valid for the length.
+    unsafe { ffi::php_output_write(shown.as_ptr().cast(), shown.len()) };
 }

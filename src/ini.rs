@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
-use sse_hub::config::{self, Config, ConfigError, Keep, PublishMode};
+use sse_hub::BusAddress;
+use sse_hub::config::{self, Bus, Config, ConfigError, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
-use crate::{successor, zend};
+use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<35> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -40,6 +41,9 @@ static SETTINGS: IniEntryDefs<35> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.history_events", c"1000", SYSTEM),
     IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
     IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
+    IniEntryDef { displayer: Some(info::show_bus), ..IniEntryDef::new(c"sse.bus", c"", SYSTEM) },
+    IniEntryDef::new(c"sse.bus_outage", c"wait", SYSTEM),
+    IniEntryDef::new(c"sse.bus_queue", c"16M", SYSTEM),
     IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
     IniEntryDef::new(c"sse.render_bytes", c"64M", SYSTEM),
     IniEntryDef::new(c"sse.render_timeout", c"30", SYSTEM),
@@ -88,6 +92,16 @@ pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
     let mode = config::socket_mode(zend::ini(c"sse.socket_mode"))?;
     let shared = mode & 0o066 != 0 || !zend::ini(c"sse.socket_group").is_empty();
     Ok((path, if shared { Folder::Shared } else { Folder::Chosen }))
+}
+
+/// The setting that leads to this socket in the namespace of now.
+pub fn without_namespace(socket: &Path) -> PathBuf {
+    let namespace = format!(".{}", zend::ini(c"sse.namespace"));
+    let stem = socket.file_stem().and_then(|stem| stem.to_str()?.strip_suffix(&namespace));
+    match (stem, socket.extension().and_then(|extension| extension.to_str())) {
+        (Some(stem), Some(extension)) if namespace != "." => socket.with_file_name(format!("{stem}.{extension}")),
+        _ => socket.into(),
+    }
 }
 
 /// Longest time that a call may wait for the hub.
@@ -238,6 +252,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
         history_events: if keep == Keep::Off { 0 } else { size(c"sse.history_events", 1, 10_000_000)? },
         history_fsync: config::boolean("sse.history_fsync", zend::ini(c"sse.history_fsync"))?,
+        bus: bus(&keep)?,
         history_file: if let Keep::Sqlite(path) = keep { Some(path) } else { None },
         history_ttl: Duration::from_secs(config::number(
             "sse.history_ttl",
@@ -262,6 +277,15 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         foreground: false,
         successor,
     })
+}
+
+/// Which Redis the hub shares its events by.
+fn bus(keep: &Keep) -> Result<Option<Bus>, ConfigError> {
+    let address = BusAddress::parse(zend::ini(c"sse.bus"), zend::ini(c"sse.namespace"))?;
+    let Some(address) = address else { return Ok(None) };
+    config::bus_history(zend::ini(c"sse.history"), keep)?;
+    let wait = config::bus_outage(zend::ini(c"sse.bus_outage"))?;
+    Ok(Some(Bus { address, wait, queue: size(c"sse.bus_queue", 1 << 16, 1 << 40)? }))
 }
 
 fn small(name: &'static CStr, max: u32) -> Result<u32, ConfigError> {

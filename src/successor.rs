@@ -40,12 +40,12 @@ fn own_file() -> Option<PathBuf> {
 /// The command line for the hub at this socket; `None` where this PHP has none, or a setting can't be written down.
 pub fn program(socket: &Path) -> Option<Program> {
     let extension = EXTENSION.get()?;
+    let base = ini::without_namespace(socket);
     let mut settings = format!("extension={}\ndisplay_errors=stderr\nlog_errors=0\n", quoted(extension.to_str()?)?);
     for name in ini::names() {
         let value = match name.to_bytes() {
-            // Where the hub is, whatever this process's temporary folder and namespace have to do with it.
-            b"sse.socket" => socket.to_str()?,
-            b"sse.namespace" => "",
+            // Where the hub is, whatever this process's temporary folder has to do with it.
+            b"sse.socket" => base.to_str()?,
             _ => zend::ini(name),
         };
         writeln!(settings, "{}={}", name.to_str().ok()?, quoted(value)?).ok()?;

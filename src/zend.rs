@@ -204,6 +204,12 @@ pub fn sapi_globals_mut() -> &'static mut ffi::sapi_globals_struct {
     unsafe { &mut *ffi::ext_php_rs_sapi_globals() }
 }
 
+/// Whether phpinfo() shows plain text here, and no HTML.
+pub fn shows_text() -> bool {
+    // SAFETY: set once when PHP starts.
+    unsafe { (*ffi::ext_php_rs_sapi_module()).phpinfo_as_text != 0 }
+}
+
 /// The value of a setting as text; empty if it is not set.
 pub fn ini(name: &CStr) -> &str {
     let mut exists = false;

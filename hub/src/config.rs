@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
+use crate::bus::address::Address;
 use crate::wire;
 
 /// Everything a hub needs to know when it starts.
@@ -42,6 +43,8 @@ pub struct Config {
     pub history_ttl: Duration,
     /// Bytes of all of them together.
     pub history_bytes: usize,
+    /// What it shares events with hubs on other machines by; `None`: it is alone.
+    pub bus: Option<Bus>,
     /// Scripts run again for streams at the same time, at most.
     pub render_concurrency: usize,
     /// Bytes kept for streams whose scripts can be run again: their requests, and what their callbacks are to be told.
@@ -84,6 +87,16 @@ pub const MAX_EVENT_SIZE: u64 = 64 << 20;
 pub const MAX_TOPICS: u64 = 10_000;
 
 impl Config {
+    /// Where events are kept, in words without anything secret.
+    #[must_use]
+    pub fn kept_in(&self) -> String {
+        match (&self.bus, &self.history_file) {
+            (Some(Bus { address, .. }), _) => format!("{address}, stream {}", address.stream),
+            (None, Some(path)) => format!("sqlite:{}", path.display()),
+            (None, None) => "memory".into(),
+        }
+    }
+
     /// Longest message that a PHP process may send.
     #[must_use]
     pub fn max_message(&self) -> usize {
@@ -244,6 +257,44 @@ pub fn publish(value: &str) -> Result<PublishMode, ConfigError> {
     PublishMode::named(value).ok_or_else(|| ConfigError::new("sse.publish", value, "is not one of: ack, async, commit"))
 }
 
+/// A Redis stream that several hubs deliver the events of.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    /// Where it is.
+    pub address: Address,
+    /// Whether publishers wait while it can't be reached; else they are told at once.
+    pub wait: bool,
+    /// Bytes of events that wait to be sent to it, at most.
+    pub queue: usize,
+}
+
+/// Reads `sse.bus_outage`: whether publishers wait.
+///
+/// # Errors
+/// Neither `wait` nor `fail`.
+pub fn bus_outage(value: &str) -> Result<bool, ConfigError> {
+    match value {
+        "wait" => Ok(true),
+        "fail" => Ok(false),
+        _ => Err(ConfigError::new("sse.bus_outage", value, "is neither wait nor fail")),
+    }
+}
+
+/// Checks that `sse.history` can be had together with `sse.bus`.
+///
+/// # Errors
+/// A history on disk.
+pub fn bus_history(value: &str, keep: &Keep) -> Result<(), ConfigError> {
+    match keep {
+        Keep::Off | Keep::Memory => Ok(()),
+        Keep::Sqlite(_) => Err(ConfigError::new(
+            "sse.history",
+            value,
+            "can't be combined with sse.bus, as Redis keeps the events then; set sse.history to memory",
+        )),
+    }
+}
+
 /// Reads a plain switch, in the words that php.ini knows.
 ///
 /// # Errors
@@ -348,6 +399,10 @@ mod tests {
         assert_eq!(history("sqlite:/var/sse.db"), Ok(Keep::Sqlite("/var/sse.db".into())));
         assert!(text(history("sqlite:sse.db")).contains("is not an absolute path of a file"));
         assert!(text(history("sqlite:/")).contains("is not an absolute path of a file"));
+        assert_eq!((bus_outage("wait"), bus_outage("fail")), (Ok(true), Ok(false)));
+        assert_eq!(text(bus_outage("")), "sse.bus_outage: '' is neither wait nor fail");
+        assert!(bus_history("memory", &Keep::Memory).is_ok());
+        assert!(text(bus_history("sqlite:/a", &Keep::Sqlite("/a".into()))).contains("can't be combined with sse.bus"));
         assert!(text(history("redis")).contains("is neither memory, sqlite:/path nor off"));
     }
 }

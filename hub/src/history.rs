@@ -64,6 +64,8 @@ pub(crate) struct History {
     forgotten: Id,
     /// The stamp of now when it began: what came before is not known.
     began: Id,
+    /// Nothing has ever come before it.
+    whole: bool,
     newest: Id,
     gaps: u64,
     resumed: u64,
@@ -132,6 +134,11 @@ impl Forgettings {
 }
 
 impl History {
+    /// How much it keeps.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Nothing yet; `now` is the stamp of now.
     pub(crate) fn new(limits: Limits, now: Id) -> Self {
         Self {
@@ -143,6 +150,7 @@ impl History {
             bytes: 0,
             forgotten: now,
             began: now,
+            whole: false,
             newest: now,
             gaps: 0,
             resumed: 0,
@@ -179,6 +187,44 @@ impl History {
         history
     }
 
+    /// What a bus has kept.
+    pub(crate) fn load<'a>(
+        limits: Limits,
+        began: Id,
+        whole: bool,
+        newest: Id,
+        events: impl IntoIterator<Item = (Id, &'a Arc<Event>)>,
+        now: Instant,
+        now_ms: u64,
+    ) -> Self {
+        let mut history = Self::new(limits, began);
+        history.whole = whole;
+        for (stamp, event) in events {
+            let age = Duration::from_millis(now_ms.saturating_sub(stamp.ms));
+            history.keep(event, stamp, now.checked_sub(age).unwrap_or(now));
+        }
+        history.newest = history.newest.max(newest);
+        history.expire(now);
+        history
+    }
+
+    /// Events may be missing after the newest one. Who has not got what comes from now on has missed them.
+    pub(crate) fn interrupt(&mut self) {
+        self.newest = self.newest.after();
+        self.forgotten = self.newest;
+        for topic in self.topics.values_mut() {
+            topic.forgotten = self.newest;
+        }
+    }
+
+    /// Whether an event with this id may still come, as far as can be told from the id.
+    pub(crate) fn may_come(&self, id: &str) -> bool {
+        match Id::parse(id) {
+            Some(stamp) => stamp > self.newest && !self.ids.contains_key(id),
+            None => !self.ids.contains_key(id),
+        }
+    }
+
     /// The newest stamp; before the first event, one that is older than any to come.
     pub(crate) fn newest(&self) -> Id {
         self.newest
@@ -199,6 +245,10 @@ impl History {
     /// Keeps an event that came at some time.
     fn keep(&mut self, event: &Arc<Event>, stamp: Id, at: Instant) {
         self.newest = stamp;
+        if self.whole && self.began == Id::default() {
+            // No id between nothing and the first event was ever given.
+            self.began = stamp.before();
+        }
         if self.limits.events == 0 {
             self.forgotten = stamp;
             return;
@@ -332,13 +382,20 @@ impl History {
         let events: Vec<_> = kept.filter(wanted).map(Arc::clone).collect();
         self.resumed += 1;
         self.gaps += u64::from(!complete);
-        let gap = (!complete).then(|| gap(since, events.first().map(|event| event.id())));
+        let gap = (!complete).then(|| gap(Some(since), events.first().map(|event| event.id())));
         Missed { gap, events }
     }
 
     /// The stamp of the event with this id, or one between it and the next; `None` if the id is not known.
     fn stamp(&self, id: &str) -> Option<Id> {
-        self.ids.get(id).copied().or_else(|| Id::parse(id).filter(|id| (self.began..=self.newest).contains(id)))
+        if let Some(stamp) = self.ids.get(id) {
+            return Some(*stamp);
+        }
+        match Id::parse(id)? {
+            // The cursor of a bus that was empty.
+            id if id == Id::default() && self.whole => Some(self.began),
+            id => (self.began..=self.newest).contains(&id).then_some(id),
+        }
     }
 
     /// Whether an event of these patterns that is newer than `since` is not kept any more.
@@ -376,8 +433,8 @@ fn cost(event: &Event) -> usize {
 }
 
 /// The event that tells of a gap. It has no id: the client's place stays what it is.
-fn gap(requested: &str, oldest: Option<&str>) -> Arc<[u8]> {
-    let data = json!({ "requested": topic::printable(requested), "oldest": oldest }).to_string();
+pub(crate) fn gap(requested: Option<&str>, oldest: Option<&str>) -> Arc<[u8]> {
+    let data = json!({ "requested": requested.map(topic::printable), "oldest": oldest }).to_string();
     let event = NewEvent { name: Some("gap"), data: data.as_bytes(), ..NewEvent::default() };
     let mut frame = Vec::new();
     event.write(None, &mut frame);
@@ -492,6 +549,51 @@ mod tests {
         let id = add(&mut history, 1, &["a"], None, now);
         assert_eq!(missed(&mut history, &["a"], &START.to_string(), now), (true, vec![]));
         assert_eq!(missed(&mut history, &["a"], &id, now), (false, vec![]));
+    }
+
+    #[test]
+    fn an_interruption_is_a_gap_for_those_who_have_not_got_what_came_after() {
+        let (mut history, now) = (history(10), Instant::now());
+        let before = add(&mut history, 1, &["a"], None, now);
+        let newest = add(&mut history, 2, &["a"], None, now);
+        history.interrupt();
+        let cursor = history.newest().to_string();
+        assert!(!missed(&mut history, &["a"], &cursor, now).0, "a page that is loaded after it has all");
+        let after = add(&mut history, 3, &["a"], None, now);
+        for id in [&before, &newest] {
+            let (gap, kept) = missed(&mut history, &["a"], id, now);
+            assert!(gap && kept.contains(&after), "{id}");
+        }
+        assert!(missed(&mut history, &["quiet"], &newest, now).0);
+        assert_eq!(missed(&mut history, &["a"], &cursor, now), (false, vec![after.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &after, now), (false, vec![]));
+    }
+
+    #[test]
+    fn what_a_bus_has_kept_begins_where_it_was_read_from() {
+        let now = Instant::now();
+        let new = NewEvent { topics: vec!["a"], data: b"x", ..Default::default() };
+        let stamp = |ms| Id { ms, seq: 0 };
+        let events: Vec<_> = [1000, 1001].map(|ms| (stamp(ms), Arc::new(Event::new(&new, &format!("{ms}-0"))))).into();
+        let limits = Limits { events: 10, ttl: HOUR, bytes: 1 << 20 };
+        let load = |whole, began: Id, newest, count| {
+            let events = events.iter().take(count).map(|(stamp, event)| (*stamp, event));
+            History::load(limits, began, whole, newest, events, now, 1001)
+        };
+        let mut trimmed = load(false, stamp(1000).before(), stamp(1001), 2);
+        assert_eq!(missed(&mut trimmed, &["a"], "1000-0", now), (false, vec!["1001-0".into()]));
+        for unknown in ["0-0", "999-0", "1002-0"] {
+            assert!(missed(&mut trimmed, &["a"], unknown, now).0, "{unknown}");
+        }
+        let mut whole = load(true, stamp(1000).before(), stamp(1001), 2);
+        assert_eq!(missed(&mut whole, &["a"], "0-0", now), (false, vec!["1000-0".into(), "1001-0".into()]));
+        assert!(missed(&mut whole, &["a"], "999-0", now).0, "it can only be of another stream");
+        let mut empty = load(true, Id::default(), Id::default(), 0);
+        assert_eq!(empty.newest().to_string(), "0-0");
+        assert!(!missed(&mut empty, &["a"], "0-0", now).0 && missed(&mut empty, &["a"], "1-0", now).0);
+        add(&mut empty, 1, &["a"], None, now);
+        assert!(!missed(&mut empty, &["a"], "0-0", now).0 && missed(&mut empty, &["a"], "999-0", now).0);
+        assert!(empty.may_come("2000-0") && empty.may_come("own") && !trimmed.may_come("999-0"));
     }
 
     proptest! {

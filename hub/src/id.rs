@@ -21,6 +21,25 @@ impl fmt::Display for Id {
 }
 
 impl Id {
+    /// The smallest id that is larger.
+    #[must_use]
+    pub fn after(self) -> Self {
+        match self.seq.checked_add(1) {
+            Some(seq) => Self { seq, ..self },
+            None => Self { ms: self.ms.saturating_add(1), seq: 0 },
+        }
+    }
+
+    /// The largest id that is smaller; there is none before 0-0.
+    #[must_use]
+    pub fn before(self) -> Self {
+        match (self.ms, self.seq.checked_sub(1)) {
+            (_, Some(seq)) => Self { seq, ..self },
+            (0, None) => self,
+            (ms, None) => Self { ms: ms - 1, seq: u64::MAX },
+        }
+    }
+
     /// Reads `milliseconds-sequence`; `None` for any other text, such as a publisher's own id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -84,6 +103,15 @@ mod tests {
         let mut clock = IdClock::default();
         let ids: Vec<String> = [5, 5, 6, 3, 3, 7].iter().map(|&ms| clock.next_at(ms).to_string()).collect();
         assert_eq!(ids, ["5-0", "5-1", "6-0", "6-1", "6-2", "7-0"]);
+    }
+
+    #[test]
+    fn ids_have_neighbours() {
+        for (id, next) in [("5-0", "5-1"), ("5-18446744073709551615", "6-0"), ("0-0", "0-1")] {
+            let (id, next) = (Id::parse(id).expect("an id"), Id::parse(next).expect("an id"));
+            assert_eq!((id.after(), next.before()), (next, id));
+        }
+        assert_eq!(Id::default().before(), Id::default());
     }
 
     #[test]

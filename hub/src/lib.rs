@@ -21,6 +21,7 @@ pub mod udp;
 pub mod upstream;
 pub mod wire;
 
+mod bus;
 mod foreground;
 mod handover;
 #[cfg(not(fuzzing))]
@@ -39,4 +40,5 @@ mod stream;
 mod testing;
 mod timer;
 
+pub use bus::address::{Address as BusAddress, masked as masked_bus_address};
 pub use run::{HubError, Succeeded, check, run, take_over};

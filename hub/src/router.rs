@@ -10,6 +10,7 @@ pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod nudges;
 pub(crate) mod owners;
+pub(crate) mod parked;
 pub(crate) mod peer;
 pub(crate) mod report;
 pub(crate) mod signals;
@@ -260,10 +261,19 @@ impl Router {
         desk.learn_news(|ticket, reply| {
             // Others may have its place by now.
             let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { return };
-            peer.session.waiting -= 1;
-            peer.session.reply(reply);
+            peer.session.answer(ticket, reply);
             answered.push(ticket.peer);
         });
+        for mut parked in desk.released() {
+            let ticket = parked.ticket;
+            let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { continue };
+            match parked.incoming() {
+                Ok(incoming) => desk.act(&mut peer.session, incoming),
+                Err(error) => desk.malformed(&mut peer.session, &error),
+            }
+            peer.session.answered(ticket);
+            answered.push(ticket.peer);
+        }
         answered.iter().for_each(|&key| self.queue(key));
         answered
     }
@@ -278,7 +288,8 @@ impl Router {
         let udp = self.desk.udp.as_ref().and_then(udp::Receiver::deadline);
         let idle = self.idle_since.zip(self.desk.config.idle_exit).and_then(|(since, limit)| since.checked_add(limit));
         let renders = self.desk.renders.deadline();
-        let next = [udp.filter(|_| !behind), idle, self.door.retry, renders].into_iter().flatten().min();
+        let next =
+            [udp.filter(|_| !behind), idle, self.door.retry, renders, self.desk.deadline()].into_iter().flatten().min();
         let next = next.map_or(self.next_check, |next| next.min(self.next_check));
         Some(next.saturating_duration_since(now))
     }
@@ -302,7 +313,7 @@ impl Router {
                     Ok(credentials) => {
                         let entry = self.peers.vacant_entry();
                         self.serial += 1;
-                        let ticket = Ticket { peer: entry.key(), serial: self.serial };
+                        let ticket = Ticket { peer: entry.key(), serial: self.serial, number: 0 };
                         let peer = Peer::new(socket, credentials, ticket);
                         match peer.register(Of::Peer(entry.key()).into(), self.poll.registry()) {
                             Ok(()) => {
@@ -370,6 +381,9 @@ impl Router {
         let Some(peer) = self.peers.try_remove(key) else { return };
         peer.deregister(self.poll.registry());
         self.desk.abandon(&peer.session.held);
+        if let Some(ticket) = peer.session.waits() {
+            self.desk.abandon_ticket(ticket);
+        }
         self.desk.wake_shards();
         self.desk.peers -= 1;
     }

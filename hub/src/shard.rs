@@ -239,6 +239,7 @@ impl Shard {
                 Command::Event(event) => self.publish(&event),
                 Command::Trigger(trigger) => self.trigger(&trigger),
                 Command::Pause => {}
+                Command::Gap(frame) => self.tell_gap(&frame),
                 Command::Stop { spread } => self.stop(spread),
             }
             if self.backlog.done(weight) {
@@ -354,6 +355,20 @@ impl Shard {
                     reached(key, stream);
                 }
             });
+        }
+        self.bury();
+    }
+
+    /// Events are missing on all streams that get events.
+    fn tell_gap(&mut self, frame: &Arc<[u8]>) {
+        let Self { streams, stats, doomed, now, shared, .. } = self;
+        for (key, stream) in streams.iter_mut() {
+            // Those that end, or get what a callback returns, watch nothing.
+            if !stream.places.is_empty() {
+                let push =
+                    |stream: &mut Stream, written: &mut Written| stream.push_gap(frame, shared.stream_buffer, written);
+                doomed.extend(counted(stream, stats, *now, push).map(|why| (key as u32, why)));
+            }
         }
         self.bury();
     }

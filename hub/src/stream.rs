@@ -197,6 +197,17 @@ impl Stream {
         }
     }
 
+    /// Tells that events are missing, after all that is queued.
+    pub(crate) fn push_gap(&mut self, frame: &Arc<[u8]>, limit: usize, written: &mut Written) -> Push {
+        if self.framing == Some(Framing::Wake) {
+            return self.push_wake(written);
+        }
+        match self.enqueue(Payload::Gap(Arc::clone(frame)), limit) {
+            Push::Queued => self.flush(written),
+            other => other,
+        }
+    }
+
     /// Tells a reader of messages that a topic changed. A reader that is behind gets it once it has caught up, and a
     /// topic that changed several times meanwhile once only.
     pub(crate) fn push_trigger(&mut self, trigger: &Arc<Trigger>, written: &mut Written) -> Push {

@@ -21,6 +21,7 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         stream_buffer: 1 << 20,
         history_file: None,
         history_fsync: false,
+        bus: None,
         history_events: 0,
         history_ttl: std::time::Duration::from_secs(60),
         history_bytes: 1 << 20,

@@ -29,7 +29,7 @@ fn successor(hub: &Hub, protocol: u16) -> UnixStream {
     support::send(&mut socket, &greeting(TAKE_OVER, FORMAT));
     let welcome = answer(&mut socket);
     assert!(welcome.starts_with(&format!("Welcome {{ protocol: {FORMAT}")), "{welcome}");
-    support::send(&mut socket, &wire::encode(&(protocol, None::<&str>)));
+    support::send(&mut socket, &wire::encode(&(protocol, "memory")));
     socket
 }
 
@@ -150,14 +150,17 @@ fn a_history_on_disk_is_written_again_after_a_failure() {
     let mut scene = Scene::new(json!({ "history_events": 10, "history_file": file }));
     scene.goes_on();
     let mut socket = hub_greeted(&scene.hub);
-    support::send(&mut socket, &wire::encode(&(PROTOCOL, Some(file.to_str().expect("UTF-8")))));
+    support::send(&mut socket, &wire::encode(&(PROTOCOL, format!("sqlite:{}", file.display()))));
     part(&mut socket);
     drop(socket);
     scene.goes_on();
     // Another history is not taken over, and the reason is said.
     let mut other = scene.hub.successor(&json!({ "history_file": Value::Null }));
     let reason = other.report()["error"].as_str().expect("refused").to_owned();
-    assert!(reason.contains("sse.history: 'memory' is not what the hub that runs has (sqlite:"), "{reason}");
+    assert!(
+        reason.contains("events are to be kept in memory, and the hub that runs keeps them in sqlite:"),
+        "{reason}"
+    );
     scene.goes_on();
     assert_eq!(scene.hub.stats()["history"]["events"], json!(3));
     scene.ends();

@@ -158,7 +158,7 @@ final class UpgradeTest extends ServerTestCase
         $said = $programs->run('sse_hub_upgrade();', [], ['sse.history' => "sqlite:{$programs->folder->path}/x.db"], [], 255);
 
         self::assertStringContainsString('SseException', $said);
-        self::assertStringContainsString('is not what the hub that runs has (memory)', $said);
+        self::assertStringContainsString('the hub that runs keeps them in memory', $said);
         $server->publish('news', 'still here');
         self::assertSame(['still here'], $server->client->awaitEvents($stream, 1));
         self::assertSame($hub, $server->hub());

@@ -56,8 +56,8 @@ pub(crate) fn take_over(
         leave(&config.socket).map_err(failed)?;
         return Ok(Succession::Nobody);
     }
-    let history = config.history_file.as_deref().map(Path::to_string_lossy);
-    channel.send(&Wanted { protocol: PROTOCOL, history: history.as_deref() }, &[]).map_err(failed)?;
+    let kept = config.kept_in();
+    channel.send(&Wanted { protocol: PROTOCOL, kept: &kept }, &[]).map_err(failed)?;
     receive(channel, config, descriptors, prepare).map(|successor| Succession::Ready(Box::new(successor)))
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
+use crate::bus::Place;
 use crate::history::disk::Written;
 use crate::id::Id;
 use crate::router::desk::Counts;
@@ -19,8 +20,8 @@ use crate::wire::{Framing, Reason};
 pub(crate) struct Wanted<'a> {
     /// Its [`PROTOCOL`](crate::wire::PROTOCOL).
     pub(crate) protocol: u16,
-    /// The file of its history, if it has one.
-    pub(crate) history: Option<&'a str>,
+    /// Where it keeps events.
+    pub(crate) kept: &'a str,
 }
 
 /// A part of what is passed. What it refers to by number has come in a part before it.
@@ -80,6 +81,7 @@ pub(crate) struct HubState<'a> {
     pub(crate) history: HistoryState<'a>,
     /// To the history's file.
     pub(crate) written: Written,
+    pub(crate) bus: BusState,
     pub(crate) renders: RendersState,
     pub(crate) had_owners: bool,
 }
@@ -115,10 +117,20 @@ pub(crate) struct UdpState<'a> {
     pub(crate) dropped: u64,
 }
 
+/// How far the bus was read and delivered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BusState {
+    /// It was read at all.
+    pub(crate) loaded: bool,
+    pub(crate) position: Id,
+    pub(crate) place: Option<Place>,
+}
+
 /// What the history knows beside its events.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HistoryState<'a> {
     pub(crate) began: Id,
+    pub(crate) whole: bool,
     pub(crate) forgotten: Id,
     pub(crate) newest: Id,
     #[serde(borrow)]

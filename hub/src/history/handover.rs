@@ -22,6 +22,7 @@ impl History {
             bytes: _,
             forgotten,
             began,
+            whole,
             newest,
             gaps,
             resumed,
@@ -30,6 +31,7 @@ impl History {
         } = self;
         HistoryState {
             began: *began,
+            whole: *whole,
             forgotten: *forgotten,
             newest: *newest,
             topics: topics.iter().map(|(name, topic)| (&**name, topic.forgotten)).collect(),
@@ -56,14 +58,14 @@ impl History {
         events: Vec<(Id, Arc<Event>)>,
         on_disk: bool,
     ) -> Self {
-        let HistoryState { began, forgotten, newest, topics, gaps, resumed } = state;
+        let HistoryState { began, whole, forgotten, newest, topics, gaps, resumed } = state;
         let topics = topics.iter().map(|&(name, forgotten)| (name.into(), forgotten)).collect();
         let marks = Marks { began: *began, forgotten: *forgotten, topics, newest: *newest };
         let mut history = Self::restore(limits, marks, events, Instant::now(), now_ms());
         if !on_disk {
             history.forgettings = None;
         }
-        (history.gaps, history.resumed) = (*gaps, *resumed);
+        (history.whole, history.gaps, history.resumed) = (*whole, *gaps, *resumed);
         history
     }
 }

@@ -5,7 +5,7 @@ mod handover;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use crossbeam_channel::Receiver;
@@ -14,20 +14,22 @@ use rustix::net::SocketType;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
+use crate::bus::Place;
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::handover::{FORMAT, LEAVE, TAKE_OVER};
 use crate::history::disk::Written;
-use crate::history::{History, Limits};
-use crate::id::{Id, IdClock};
+use crate::history::{self, History, Limits};
+use crate::id::{Id, IdClock, now_ms};
 use crate::inbox::Incoming;
-use crate::keeper::{Keeper, Kept, News, Ticket};
+use crate::keeper::{Keeper, Kept, Loaded, News, Ticket};
 use crate::log;
 use crate::random;
 use crate::render::{Known, Output, Renders, Replayed};
 use crate::router::Of;
 use crate::router::metrics;
 use crate::router::nudges::Nudges;
+use crate::router::parked::{CarPark, Parked};
 use crate::router::peer::Session;
 use crate::router::report;
 use crate::router::sparingly::Sparingly;
@@ -36,6 +38,7 @@ use crate::shard::command::{Attach, Command};
 use crate::shard::handle::ShardHandle;
 use crate::shard::names::Names;
 use crate::stats::ShardStats;
+use crate::stream::Trigger;
 use crate::topic;
 use crate::udp;
 use crate::wire::{self, ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, Whose, WireError};
@@ -48,6 +51,9 @@ const STREAM: u64 = 256;
 
 /// Of a lifetime, this part is random, so that streams that began together don't end together.
 const LIFETIME_SPREAD: u32 = 10;
+
+/// How long requests wait for the bus when the hub has just started, which must be well below `sse.timeout`.
+const BUS_PATIENCE: Duration = Duration::from_millis(800);
 
 /// Everything that requests change.
 #[derive(Debug)]
@@ -74,8 +80,9 @@ pub(crate) struct Desk {
     clock: IdClock,
     /// Where events are kept before they are delivered.
     pub(crate) keeper: Keeper,
-    /// What a keeper that was closed has written.
+    /// What a keeper that was closed has written, and how far it has read.
     written: Written,
+    place: Option<Place>,
     /// What it tells.
     news: Receiver<News>,
     /// Wakes the router when there is news.
@@ -85,6 +92,18 @@ pub(crate) struct Desk {
     /// Id of the newest event; empty before the first.
     newest: String,
     nudges: Nudges,
+    /// Those that have come over the bus.
+    heard: Nudges,
+    /// The bus has been read for the first time.
+    loaded: bool,
+    /// Its wakes are heard.
+    listening: bool,
+    /// Requests wait until then for the bus to be there.
+    gate: Option<Instant>,
+    /// How far the bus was read.
+    position: Id,
+    /// Attaches that wait for it.
+    parked: CarPark,
     max_streams: usize,
     /// The limit of descriptors, for messages.
     descriptors: usize,
@@ -156,11 +175,18 @@ impl Desk {
             clock,
             keeper: Keeper::Memory,
             written: Written::default(),
+            place: None,
             news: crossbeam_channel::never(),
             router,
             history,
             newest: String::new(),
             nudges: Nudges::default(),
+            heard: Nudges::default(),
+            loaded: true,
+            listening: true,
+            gate: None,
+            position: Id::default(),
+            parked: CarPark::default(),
             max_streams,
             descriptors,
             visitors,
@@ -176,11 +202,39 @@ impl Desk {
         let (sender, news) = crossbeam_channel::unbounded();
         (self.keeper, self.history) = Keeper::start(&self.config, &mut self.clock, sender, Arc::clone(&self.router))?;
         self.news = news;
+        if matches!(self.keeper, Keeper::Bus(_)) {
+            (self.loaded, self.listening, self.gate) = (false, false, Some(Instant::now() + BUS_PATIENCE));
+            // Of a bus that was never reached no id is known. This one says so, and is known to this hub alone.
+            self.newest = format!("none-{}", self.clock.last());
+        }
         Ok(())
     }
 
     /// Does a request.
     pub(crate) fn handle(&mut self, session: &mut Session, incoming: Incoming<'_>) {
+        match self.question(session, &incoming.request) {
+            Some(question) => self.parked.add(Parked::new(session.wait(), question, incoming)),
+            None => self.act(session, incoming),
+        }
+    }
+
+    /// What a request has to wait for, if it has to: its reader may have an event that this hub has not read yet.
+    fn question(&self, session: &Session, request: &Request<'_>) -> Option<u64> {
+        match (&self.keeper, request) {
+            (Keeper::Bus(bus), Request::Attach(wire::Attach { last_event_id: Some(id), replay, .. }))
+                if session.greeted
+                    && self.loaded
+                    && !replay.as_ref().is_some_and(|replay| replay.render)
+                    && self.history.may_come(id) =>
+            {
+                bus.ask()
+            }
+            _ => None,
+        }
+    }
+
+    /// Does a request now.
+    pub(crate) fn act(&mut self, session: &mut Session, incoming: Incoming<'_>) {
         let Incoming { request, descriptor, truncated } = incoming;
         if !session.greeted {
             self.greet(session, &request);
@@ -373,7 +427,7 @@ impl Desk {
         self.visitors.enter(id, party);
         let lifetime = shortened(max_lifetime);
         // In the same turn as the stream begins to watch: what comes later it gets itself.
-        let since = last_event_id.filter(|_| !forwarded.is_empty());
+        let since = last_event_id.filter(|id| !forwarded.is_empty() && (self.loaded || *id != self.newest));
         let missed = since.map(|id| self.history.missed(forwarded, id, Instant::now())).unwrap_or_default();
         let script = replay.as_ref().map(|(.., replay)| replay.request.script);
         info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
@@ -494,7 +548,15 @@ impl Desk {
 
     fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>, answer: bool) {
         if let Err(error) = new.check(self.config.max_event_size, self.config.max_topics) {
-            self.refuse_event(session, answer, ErrorCode::Invalid, &error.to_string());
+            let ticket = answer.then(|| session.wait());
+            self.refuse_event(session, ticket, ErrorCode::Invalid, &error.to_string());
+            return;
+        }
+        if let Keeper::Bus(bus) = &self.keeper {
+            let ticket = answer.then(|| session.wait());
+            if let Err(reason) = bus.publish(new, ticket) {
+                self.refuse_event(session, ticket, ErrorCode::NotKept, &format!("sse.bus: {reason}"));
+            }
             return;
         }
         let stamp = self.clock.next_id();
@@ -511,20 +573,21 @@ impl Desk {
                 }
             }
             Keeper::Disk(disk) => {
-                if !disk.keep(stamp, event, answer.then(|| session.wait())) {
-                    session.waiting -= usize::from(answer);
+                let ticket = answer.then(|| session.wait());
+                if !disk.keep(stamp, event, ticket) {
                     let reason = "the thread that writes the history has ended; see the hub's log";
-                    self.refuse_event(session, answer, ErrorCode::NotKept, reason);
+                    self.refuse_event(session, ticket, ErrorCode::NotKept, reason);
                 }
             }
+            Keeper::Bus(_) => {}
         }
     }
 
     /// Tells a publisher that its event was not taken, or the log where it doesn't wait to hear that.
-    fn refuse_event(&mut self, session: &mut Session, answer: bool, code: ErrorCode, reason: &str) {
+    fn refuse_event(&mut self, session: &mut Session, ticket: Option<Ticket>, code: ErrorCode, reason: &str) {
         self.counts.publish_refused += 1;
-        if answer {
-            session.error(code, reason);
+        if let Some(ticket) = ticket {
+            session.answer(ticket, &Reply::Error { code, message: reason });
         } else if let Some(kept_back) = self.unpublished.due(Instant::now()) {
             warn!(reason, before = kept_back, "an event was refused");
         }
@@ -568,7 +631,9 @@ impl Desk {
 
     /// Delivers what was kept meanwhile. `answer` gets what its publishers are told.
     pub(crate) fn learn_news(&mut self, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
-        while let Ok(news) = self.news.try_recv() {
+        // What comes over the bus is not asked for, and can only be kept back here.
+        while !(matches!(self.keeper, Keeper::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind)) {
+            let Ok(news) = self.news.try_recv() else { break };
             match news {
                 News::Kept(events) => {
                     for Kept { stamp, event, ticket } in events {
@@ -583,7 +648,99 @@ impl Desk {
                     tickets.into_iter().for_each(|ticket| answer(ticket, &error));
                 }
                 News::Found { newest } => self.clock.pass(newest),
+                News::Loaded(loaded) => self.load(loaded, &mut answer),
+                News::Read { events, bytes, position } => {
+                    for Kept { stamp, event, ticket } in events {
+                        // Ids of another life of Redis may be smaller; stamps never are.
+                        self.deliver(stamp.max(self.history.newest().after()), &event);
+                        if let Some(ticket) = ticket {
+                            answer(ticket, &Reply::Published { id: event.id() });
+                        }
+                    }
+                    self.position = position;
+                    if let Keeper::Bus(bus) = &self.keeper {
+                        bus.digested(bytes);
+                    }
+                }
+                News::Gap { position } => {
+                    self.position = position;
+                    self.parked.give_up();
+                    self.history.interrupt();
+                    self.newest.clear();
+                    self.tell_gap();
+                }
+                News::Newest { question, id } => self.parked.learn(question, id),
+                News::Wakes(topics) => topics.iter().for_each(|topic| match &**topic {
+                    topic::ALL => self.heard.add_all(),
+                    topic => self.heard.add(topic),
+                }),
+                News::Listening => {
+                    // The first time, nobody was there yet who could have missed anything.
+                    if mem::replace(&mut self.listening, true) || self.gate.is_none() {
+                        self.heard.add_all();
+                    }
+                    self.open_gate();
+                }
             }
+        }
+    }
+
+    /// Takes what the bus has kept before this hub came.
+    fn load(&mut self, loaded: Loaded, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+        let Loaded { began, whole, newest, events } = loaded;
+        let kept = events.iter().map(|kept| (kept.stamp, &kept.event));
+        self.history = History::load(self.history.limits(), began, whole, newest, kept, Instant::now(), now_ms());
+        self.loaded = true;
+        self.position = newest;
+        self.newest = events.last().map(|kept| kept.event.id().into()).unwrap_or_default();
+        for Kept { event, ticket, .. } in &events {
+            if let Some(ticket) = ticket {
+                answer(*ticket, &Reply::Published { id: event.id() });
+            }
+        }
+        // Streams that began before have missed what came meanwhile.
+        if self.gate.is_none() {
+            self.tell_gap();
+        }
+        self.open_gate();
+    }
+
+    /// Requests wait no longer once the bus is loaded and heard.
+    fn open_gate(&mut self) {
+        if self.loaded && self.listening {
+            self.gate = None;
+        }
+    }
+
+    /// Tells all streams that events are missing from here on.
+    fn tell_gap(&mut self) {
+        self.pass_nudges();
+        let gap = history::gap(None, None);
+        for shard in &mut self.shards {
+            shard.send(Command::Gap(Arc::clone(&gap)));
+        }
+        self.renders.trigger(&Arc::new(Trigger::new(topic::ALL)));
+    }
+
+    /// Requests that have waited for the bus long enough, to be done by [`act`](Self::act).
+    pub(crate) fn released(&mut self) -> Vec<Parked> {
+        let now = Instant::now();
+        if self.gate.is_some_and(|deadline| deadline <= now) {
+            self.gate = None;
+        }
+        self.parked.due(self.position, now)
+    }
+
+    /// When something that waits for the bus waits no longer.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.gate.into_iter().chain(self.parked.deadline()).min()
+    }
+
+    /// A publisher has gone.
+    pub(crate) fn abandon_ticket(&mut self, ticket: Ticket) {
+        self.parked.abandon(ticket);
+        if let Keeper::Bus(bus) = &self.keeper {
+            bus.abandon(ticket);
         }
     }
 
@@ -592,6 +749,7 @@ impl Desk {
         match mem::replace(&mut self.keeper, Keeper::Memory) {
             Keeper::Memory => {}
             Keeper::Disk(disk) => self.written = disk.close(),
+            Keeper::Bus(bus) => self.place = bus.close(),
         }
     }
 
@@ -621,14 +779,25 @@ impl Desk {
 
     /// Passes the triggers of this turn on, before anything that came after them.
     pub(crate) fn pass_nudges(&mut self) {
-        if self.nudges.is_empty() {
+        if self.nudges.is_empty() && self.heard.is_empty() {
             return;
         }
-        for trigger in self.nudges.take().map(Arc::new) {
-            self.renders.trigger(&trigger);
-            for shard in &mut self.shards {
-                shard.send(Command::Trigger(Arc::clone(&trigger)));
+        for trigger in self.nudges.take() {
+            if let Keeper::Bus(bus) = &self.keeper {
+                bus.wake(trigger.topic());
             }
+            self.pass(trigger);
+        }
+        for trigger in self.heard.take() {
+            self.pass(trigger);
+        }
+    }
+
+    fn pass(&mut self, trigger: Trigger) {
+        let trigger = Arc::new(trigger);
+        self.renders.trigger(&trigger);
+        for shard in &mut self.shards {
+            shard.send(Command::Trigger(Arc::clone(&trigger)));
         }
     }
 
@@ -655,7 +824,7 @@ impl Desk {
 
     /// Whether requests should wait because a shard has more to do than it should.
     pub(crate) fn is_behind(&self) -> bool {
-        self.keeper.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
+        self.gate.is_some() || self.keeper.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
     }
 
     /// Wakes the shards that got something.

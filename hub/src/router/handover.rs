@@ -34,6 +34,9 @@ use crate::wire::{self, PROTOCOL, VERSION};
 /// How long connections of another protocol have to get the answers to what they have asked.
 const DISMISSAL: Duration = Duration::from_secs(1);
 
+/// How long the new hub waits for Redis to take what was published.
+const DRAINING: Duration = Duration::from_secs(1);
+
 /// Peers of one part: each may have five descriptors.
 const PEERS: usize = ITEMS / 5;
 
@@ -120,14 +123,17 @@ impl Router {
         let mut bytes = Vec::new();
         channel.receive(&mut bytes)?;
         let wanted: Wanted<'_> = wire::decode(&bytes).map_err(io::Error::other)?;
-        let history = self.desk.config.history_file.as_ref().map(|path| path.to_string_lossy());
-        if history.as_deref() != wanted.history {
-            let kept = |path: Option<&str>| path.map_or("memory".into(), |path| format!("sqlite:{path}"));
-            let (own, other) = (kept(history.as_deref()), kept(wanted.history));
+        let kept = self.desk.config.kept_in();
+        if kept != wanted.kept {
             let reason = format!(
-                "sse.history: '{other}' is not what the hub that runs has ({own}), and can't be changed while it runs; \
-                 end the hub, and the next one has it"
+                "sse.history and sse.bus: events are to be kept in {}, and the hub that runs keeps them in {kept}; that can't be \
+                 changed while it runs: end it, and the next one does",
+                wanted.kept
             );
+            channel.send(&Part::No(&reason), &[])?;
+            return Err(io::Error::other(reason));
+        }
+        if let Err(reason) = self.drain() {
             channel.send(&Part::No(&reason), &[])?;
             return Err(io::Error::other(reason));
         }
@@ -148,6 +154,26 @@ impl Router {
         // A new pipe has room for it. Where the other hub has gone, nobody is to be told.
         let _ = rustix::io::write(&last_words, &[if sent.is_ok() { YOURS } else { VOID }]);
         sent.map(|()| foreground.map(|(stand_in, _)| stand_in))
+    }
+
+    /// Waits until nobody waits for Redis any more.
+    fn drain(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + DRAINING;
+        loop {
+            let answered = self.learn_news();
+            self.desk.pass_nudges();
+            self.desk.wake_shards();
+            self.answer(answered);
+            if !self.desk.waits_for_others() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(
+                    "sse.bus: Redis is away or slow, and publishers wait for it; try again once it is there".into()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Does what was begun, and then nothing more: nothing is read, written or delivered until it goes on.
@@ -209,6 +235,7 @@ impl Router {
             newest,
             history: desk.history.state(),
             written: desk.written(),
+            bus: desk.bus_state(),
             renders: desk.renders.state(),
             had_owners,
         };
@@ -283,7 +310,7 @@ impl Router {
         for state in peers {
             let entry = self.peers.vacant_entry();
             self.serial += 1;
-            let (key, ticket) = (entry.key(), Ticket { peer: entry.key(), serial: self.serial });
+            let (key, ticket) = (entry.key(), Ticket { peer: entry.key(), serial: self.serial, number: 0 });
             let peer = Peer::restore(state, ticket, &mut descriptors)?;
             peer.register(Of::Peer(key).into(), self.poll.registry())?;
             entry.insert(peer);

@@ -52,7 +52,7 @@ impl Kind {
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 54] = [
+static METRICS: [Metric; 70] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, ""),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
@@ -86,6 +86,22 @@ static METRICS: [Metric; 54] = [
     ("/history/file/commits", Counter, "history_file_commits", None, "Transactions that they were written in"),
     ("/history/file/failures", Counter, "history_file_failures", None, "Events that could not be written"),
     ("/history/file/problem", Flag, "history_file_problem", None, "Whether the history's file can't be written now"),
+    ("/bus/address", Nothing, "", None, ""),
+    ("/bus/stream", Nothing, "", None, ""),
+    ("/bus/state", Nothing, "", None, ""),
+    ("/bus/since", Nothing, "", None, ""),
+    ("/bus/problem", Flag, "bus_problem", None, "Whether the bus is interrupted now"),
+    ("/bus/outages", Counter, "bus_outages", None, "Times that it was"),
+    ("/bus/read", Counter, "bus_entries_read", None, "Entries read from the bus"),
+    ("/bus/refused", Counter, "bus_entries_refused", None, "Of those, entries that were no events"),
+    ("/bus/published", Counter, "bus_events_published", None, "Events of this hub that Redis has taken"),
+    ("/bus/failed", Counter, "bus_events_failed", None, "Events that it has not, or of which that isn't known"),
+    ("/bus/waiting", Gauge, "bus_events_waiting", None, "Events that wait to be sent to Redis"),
+    ("/bus/waiting_bytes", Gauge, "bus_waiting", Some(Unit::Bytes), "What they take"),
+    ("/bus/gaps", Counter, "bus_gaps", None, "Times that events between Redis and this hub were lost, or may have been"),
+    ("/bus/wakes_sent", Counter, "bus_wakes_sent", None, "Messages of wakes sent to other hubs"),
+    ("/bus/wakes_received", Counter, "bus_wakes_received", None, "Messages of wakes that came from others"),
+    ("/bus/last_id", Nothing, "", None, ""),
     ("/renders/streams", Gauge, "render_streams", None, "Streams whose scripts can be run again"),
     ("/renders/queued", Gauge, "renders_queued", None, "Renders that wait for their turn"),
     ("/renders/running", Gauge, "renders_running", None, "Renders under way"),

@@ -2,6 +2,7 @@
 
 mod handover;
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -47,10 +48,13 @@ pub(crate) struct Session {
     pub(crate) held: Vec<u64>,
     /// Its publications whose answers are not known yet. Requests of other kinds wait for them.
     pub(crate) waiting: usize,
-    /// By which that answer finds it.
+    /// The ticket of the last one.
     ticket: Ticket,
     /// It is another hub, which takes over.
     pub(crate) takes_over: bool,
+    /// The one that is to be answered next, and answers to those after it.
+    due: u64,
+    early: BTreeMap<u64, Vec<u8>>,
     outbox: Vec<u8>,
 }
 
@@ -76,6 +80,8 @@ impl Session {
             waiting: 0,
             ticket,
             takes_over: false,
+            due: ticket.number + 1,
+            early: BTreeMap::new(),
             outbox: Vec::new(),
         }
     }
@@ -83,12 +89,37 @@ impl Session {
     /// Makes it wait for an answer that is not known yet.
     pub(crate) fn wait(&mut self) -> Ticket {
         self.waiting += 1;
+        self.ticket.number += 1;
         self.ticket
+    }
+
+    /// Whether it waits, and by which ticket last.
+    pub(crate) fn waits(&self) -> Option<Ticket> {
+        (self.waiting > 0).then_some(self.ticket)
     }
 
     /// Whether an answer to this ticket is for it.
     pub(crate) fn waits_for(&self, ticket: Ticket) -> bool {
-        self.waiting > 0 && self.ticket == ticket
+        self.waiting > 0 && self.ticket.is_of(ticket)
+    }
+
+    /// Gives the answer to this ticket, after those to the tickets before it.
+    pub(crate) fn answer(&mut self, ticket: Ticket, reply: &Reply<'_>) {
+        self.settle(ticket, wire::encode(reply));
+    }
+
+    /// The request of this ticket, which is the next one, was answered just now.
+    pub(crate) fn answered(&mut self, ticket: Ticket) {
+        self.settle(ticket, Vec::new());
+    }
+
+    fn settle(&mut self, ticket: Ticket, answer: Vec<u8>) {
+        self.waiting -= 1;
+        self.early.insert(ticket.number, answer);
+        while let Some(answer) = self.early.remove(&self.due) {
+            self.outbox.extend_from_slice(&answer);
+            self.due += 1;
+        }
     }
 
     /// Answers its next request.

@@ -19,7 +19,7 @@ pub(crate) fn report(desk: &Desk) -> Value {
         Ended::ALL.iter().map(|why| (why.name().into(), desk.sum(|stats| stats.ended(*why)).into())).collect();
     let no_udp = UdpStats::default();
     let udp = desk.udp.as_ref().map_or(&no_udp, |udp| &udp.stats);
-    json!({
+    let mut report = json!({
         "version": VERSION,
         "pid": std::process::id(),
         "uptime": desk.started.elapsed().as_secs(),
@@ -63,7 +63,11 @@ pub(crate) fn report(desk: &Desk) -> Value {
             "replayed": udp.replayed,
             "dropped": udp.dropped,
         },
-    })
+    });
+    if let Keeper::Bus(bus) = &desk.keeper {
+        report["bus"] = bus.report();
+    }
+    report
 }
 
 /// Bytes of memory that this process has.

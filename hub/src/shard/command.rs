@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Trigger(Arc<Trigger>),
     /// Stand still, whatever happens to the sockets, until told to go on.
     Pause,
+    /// Tell all streams that events are missing, by this event.
+    Gap(Arc<[u8]>),
     /// End all streams, and yourself.
     Stop {
         /// Milliseconds over which their clients' return is spread.

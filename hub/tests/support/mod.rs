@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{Map, Value, json};
+use sse_hub::BusAddress;
 use sse_hub::client::{Client, ClientError};
-use sse_hub::config::Config;
+use sse_hub::config::{Bus, Config};
 use sse_hub::wire::{self, Attach, Delivery, Framing, PREFIX, Reply, Request};
 use tempfile::TempDir;
 
@@ -25,6 +26,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long to wait for a hub that is too busy to accept.
 pub const BRIEFLY: Duration = Duration::from_secs(2);
+
+pub mod bus;
+pub mod redis;
 
 const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
 
@@ -91,6 +95,11 @@ pub fn config(settings: &Value) -> Config {
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
         history_file: text("history_file").map(PathBuf::from),
         history_fsync: settings["history_fsync"].as_bool().unwrap_or(false),
+        bus: text("bus").map(|url| Bus {
+            address: BusAddress::parse(url, "").expect("a Redis URL").expect("not empty"),
+            wait: settings["bus_wait"].as_bool().unwrap_or(true),
+            queue: number("bus_queue", 16 << 20) as usize,
+        }),
         history_events: number("history_events", 0) as usize,
         history_ttl: Duration::from_millis(number("history_ttl_ms", 60_000)),
         history_bytes: number("history_bytes", 1 << 20) as usize,

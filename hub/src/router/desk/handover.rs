@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Desk;
 use crate::event::Event;
-use crate::handover::state::{HubState, ShardCounts};
+use crate::handover::state::{BusState, HubState, ShardCounts};
 use crate::history::disk::Written;
 use crate::history::{History, Limits};
 use crate::id::Id;
@@ -34,6 +34,21 @@ impl Desk {
         self.written
     }
 
+    /// How far the bus was read, once the keeper is closed.
+    pub(crate) fn bus_state(&self) -> BusState {
+        let mut place = self.place.clone().filter(|_| self.loaded);
+        if let Some(place) = place.as_mut().filter(|place| place.position != self.position) {
+            // What counts is what was delivered.
+            (place.position, place.ordinal) = (self.position, None);
+        }
+        BusState { loaded: self.loaded, position: self.position, place }
+    }
+
+    /// Whether somebody waits for what others have to do first: for Redis.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        self.parked.deadline().is_some() || matches!(&self.keeper, Keeper::Bus(bus) if !bus.is_idle())
+    }
+
     /// The stamp given last, and the id of the newest event.
     pub(crate) fn place(&self) -> (Id, &str) {
         (self.clock.last(), &self.newest)
@@ -56,6 +71,12 @@ impl Desk {
             first.stats().restore(&state.shards);
         }
         self.written = state.written;
+        let BusState { loaded, position, place } = &state.bus;
+        (self.position, self.place) = (*position, place.clone());
+        if self.config.bus.is_some() {
+            // Wakes of others are heard again before long, and then everything is woken once.
+            (self.loaded, self.listening) = (*loaded, false);
+        }
         self.upgrades = state.upgrades + 1;
         self.clock.pass(state.clock);
         state.newest.clone_into(&mut self.newest);
@@ -71,8 +92,14 @@ impl Desk {
             return Ok(());
         }
         let (sender, news) = crossbeam_channel::unbounded();
-        self.keeper =
-            Keeper::resume(&self.config, self.history.newest(), self.written, sender, Arc::clone(&self.router))?;
+        self.keeper = Keeper::resume(
+            &self.config,
+            self.history.newest(),
+            self.written,
+            self.place.take(),
+            sender,
+            Arc::clone(&self.router),
+        )?;
         self.news = news;
         self.history.expire(Instant::now());
         Ok(())

@@ -16,7 +16,18 @@ impl Peer {
     /// As it is passed on, with its descriptors. One that waits for an answer is not: the answer would not find it.
     pub(crate) fn state<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> io::Result<PeerState<'a>> {
         let Self { socket, inbox, session, queued: _, stalled: _ } = self;
-        let Session { credentials, greeted, refused, held, waiting, ticket: _, takes_over: _, outbox } = session;
+        let Session {
+            credentials,
+            greeted,
+            refused,
+            held,
+            waiting,
+            ticket: _,
+            due: _,
+            early: _,
+            takes_over: _,
+            outbox,
+        } = session;
         if *waiting > 0 {
             return Err(io::Error::other("a publisher still waits for its answer"));
         }
