@@ -271,7 +271,7 @@ function sse_hub(): void {}
  * SIGHUP to the hub does the same with the hub's own settings and the sse.so that lies where the hub's came from.
  *
  * A hub whose version can't pass its streams on to this one is ended, and a new one started: its clients come back by
- * themselves. `sse.history` and `sse.socket` can't be changed in this way.
+ * themselves. `sse.socket` and where events are kept (`sse.history`, `sse.bus`) can't be changed in this way.
  *
  * @return array{pid: int, streams: int, pause_ms: float|null} The new hub's process, the streams that it has, and how many
  *                                    milliseconds nothing was delivered; null where no hub could be taken over from.

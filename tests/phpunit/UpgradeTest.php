@@ -186,6 +186,26 @@ final class UpgradeTest extends ServerTestCase
         self::assertSame($hub, json_decode($programs->run('stats.php'), true)['pid']);
     }
 
+    public function testTheHubOfANamespaceStaysThat(): void
+    {
+        $programs = $this->commandLine(['sse.namespace' => 'shop']);
+        $programs->run('publish.php', ['news', 'event']);
+        $socket = "{$programs->hubFolder}/hub.shop.sock";
+        for ($nth = 1; $nth <= 2; $nth++) {
+            [$hub] = Proc::listenersOn($socket);
+
+            posix_kill($hub, SIGHUP);
+
+            Deadline::until(
+                static fn (): bool => json_decode($programs->run('stats.php'), true)['upgrades'] === $nth,
+                20.0,
+                "upgrade $nth is done",
+                static fn (): string => $programs->logs(),
+            );
+            self::assertNotSame([$hub], Proc::listenersOn($socket));
+        }
+    }
+
     public function testAForegroundHubStaysTheSameProcess(): void
     {
         $programs = $this->commandLine();
