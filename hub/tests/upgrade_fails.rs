@@ -167,6 +167,19 @@ fn a_history_on_disk_is_written_again_after_a_failure() {
 }
 
 #[test]
+fn a_new_hub_without_room_for_all_descriptors_says_so_and_changes_nothing() {
+    let mut scene = Scene::new(json!({}));
+    let others: Vec<Reader> = (0..300).map(|_| scene.hub.stream(&["b"], Framing::Raw)).collect();
+    let mut small = scene.hub.successor(&json!({ "descriptors": 200 }));
+    let reason = small.report()["error"].as_str().expect("refused").to_owned();
+    assert!(reason.contains("no descriptor is left for a stream"), "{reason}");
+    assert_eq!(scene.hub.stats()["streams"]["open"], json!(301));
+    drop(others);
+    scene.goes_on();
+    scene.ends();
+}
+
+#[test]
 fn a_signal_to_end_comes_before_a_new_hub() {
     let mut scene = Scene::new(json!({}));
     let mut socket = successor(&scene.hub, PROTOCOL);
