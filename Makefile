@@ -23,11 +23,15 @@ test:
 install: build
 	@tools/install build/sse.so
 
-# Opens and closes many more streams than `make test` does, on every server, and publishes many more events. STREAMS=100000 make soak
+# Kills, stops, fills and cuts what it can while many publish and read, and proves that nothing got lost, doubled or out of
+# order; then opens many more streams and publishes many more events than `make test` does. SECONDS_EACH=3600 make soak
+# What a run prints repeats it: SEED=1 SCENARIO=sqlite SECONDS_EACH=300 make soak
 soak: build
 	@tools/setup test
-	SSE_SOAK_EVENTS=$${EVENTS:-1000000} cargo test -p sse-hub --locked --test memory many_events -- --nocapture
-	@SSE_SOAK_STREAMS=$${STREAMS:-50000} tools/test servers --group soak
+	@SECONDS_EACH=$${SECONDS_EACH:-300} tools/test soak
+	@[ -n "$$SCENARIO" ] || SSE_SOAK_EVENTS=$${EVENTS:-1000000} \
+		cargo test -p sse-hub --locked --test memory many_events -- --nocapture
+	@[ -n "$$SCENARIO" ] || SSE_SOAK_STREAMS=$${STREAMS:-50000} tools/test servers --group soak
 
 # Everything that reads a peer's bytes, with libFuzzer. SECONDS_EACH=600 make fuzz
 fuzz:

@@ -225,6 +225,14 @@ impl History {
         }
     }
 
+    /// What a file has kept that could not be read at first. Nothing was added since.
+    pub(crate) fn restore_late(&mut self, mut marks: Marks, events: Vec<(Id, Arc<Event>)>, now: Instant, now_ms: u64) {
+        // Ids that were given out meanwhile stay known.
+        marks.newest = marks.newest.max(self.newest);
+        let late = Self::restore(self.limits, marks, events, now, now_ms);
+        *self = Self { gaps: self.gaps, resumed: self.resumed, ..late };
+    }
+
     /// The newest stamp; before the first event, one that is older than any to come.
     pub(crate) fn newest(&self) -> Id {
         self.newest

@@ -82,6 +82,8 @@ pub(crate) enum News {
     Wakes(Vec<Box<str>>),
     /// From here on such wakes are heard; what came before may not have been.
     Listening,
+    /// What is in a file that could not be read when the hub began. Nothing could be published until now.
+    Restored(Restored),
     /// There is an event that is newer than the clock.
     Found {
         /// Its stamp.

@@ -246,12 +246,13 @@ impl Router {
         }
         self.desk.pass_nudges();
         self.desk.wake_shards();
-        self.answer(answered);
-        self.answer(served);
-        self.memory.note(self.desk.kept());
+        // Before the answers, after which an owner may end at any time.
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
+        self.answer(answered);
+        self.answer(served);
+        self.memory.note(self.desk.kept());
     }
 
     /// Delivers the events that are kept now; returns the peers that are owed the answer.
@@ -440,12 +441,12 @@ impl Router {
 
     /// Ends the streams in good order, and waits for that.
     fn finish(mut self) -> Result<(), HubError> {
-        // First of all, so that the next hub can start while this one still says good-bye.
+        // The next hub can start while this one still says good-bye, but not before it lets go of the history's file.
+        self.desk.close_keeper();
         match socket::try_lock(&self.desk.config.socket) {
             Ok(Some(lock)) => self.door.shut(&lock),
             _ => self.door.leave(),
         }
-        self.desk.close_keeper();
         self.learn_news();
         self.desk.pass_nudges();
         // One that is alone need not wait.

@@ -344,6 +344,55 @@ fn a_file_of_another_hub_program_or_version_is_left_alone() {
     assert_eq!(disk.count(), 1);
 }
 
+/// A hub that ends may still have it, or the disk is full when the next one begins.
+#[test]
+fn a_file_that_can_not_be_read_at_first_is_read_as_soon_as_it_can() {
+    let disk = Disk::new();
+    let mut hub = disk.hub(json!({}));
+    let first = try_publish(&mut hub.client(), "a", "one").expect("published");
+    let second = try_publish(&mut hub.client(), "a", "two").expect("published");
+    hub.signal(Signal::KILL);
+    hub.ended();
+    let lock = std::fs::File::create(disk.0.path().join("sse.db.lock")).expect("a file");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    let hub = disk.hub(json!({}));
+    let mut client = hub.client();
+    assert!(try_publish(&mut client, "a", "never").expect_err("in use").contains("is in use by another hub"));
+    resumed(&hub, &["a"], &first).expect(b":\n\nevent: gap\n");
+    let cursor = match hub.client().call(&Request::Cursor, None, PATIENCE) {
+        Ok(Reply::Cursor { id }) => id.to_owned(),
+        other => panic!("no cursor: {other:?}"),
+    };
+
+    drop(lock);
+    hub.until("the file is read", |stats| stats["history"]["events"] == json!(2));
+
+    resumed(&hub, &["a"], &first).expect(format!(":\n\nid: {second}\ndata: two\n\n").as_bytes());
+    let mut reader = resumed(&hub, &["a"], &cursor);
+    let third = try_publish(&mut client, "a", "three").expect("published");
+    reader.expect(format!(":\n\nid: {third}\ndata: three\n\n").as_bytes());
+    assert_eq!(disk.count(), 3);
+}
+
+#[test]
+fn a_hub_that_begins_while_another_program_locks_the_file_reads_it_all_the_same() {
+    let disk = Disk::new();
+    let mut hub = disk.hub(json!({}));
+    let first = try_publish(&mut hub.client(), "a", "one").expect("published");
+    let second = try_publish(&mut hub.client(), "a", "two").expect("published");
+    let other = disk.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    hub.signal(Signal::KILL);
+    hub.ended();
+
+    let hub = disk.hub(json!({}));
+
+    resumed(&hub, &["a"], &first).expect(format!(":\n\nid: {second}\ndata: two\n\n").as_bytes());
+    assert!(try_publish(&mut hub.client(), "a", "never").expect_err("locked").ends_with("keeps it locked"));
+    other.execute_batch("COMMIT").expect("no lock");
+    until_published(&mut hub.client(), "a", "three");
+}
+
 #[test]
 fn it_can_be_read_while_it_is_used_and_a_hub_that_ends_leaves_one_file() {
     let disk = Disk::new();

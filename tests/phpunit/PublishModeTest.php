@@ -6,6 +6,7 @@ namespace PhpSse\Tests;
 
 use PhpSse\Tests\Server\Catalogue;
 use PhpSse\Tests\Server\Server;
+use PhpSse\Tests\Support\Proc;
 
 /** What publishing waits for, and what it says when the hub does not answer. */
 final class PublishModeTest extends ServerTestCase
@@ -24,8 +25,8 @@ final class PublishModeTest extends ServerTestCase
 
         $answer = self::whileStopped($server, '/hub-away.php?calls=4&mode=ack');
 
-        self::assertSame('SseUnavailable: the hub did not answer within 300ms (sse.timeout); it is not known whether it '
-            . 'took the request, which may still be done', $answer['said'][0]);
+        self::assertMatchesRegularExpression('/^SseUnavailable: the hub did not answer within \d+ms \(sse\.timeout\); it is '
+            . 'not known whether it took the request, which may still be done$/', $answer['said'][0]);
         foreach (array_slice($answer['said'], 1) as $said) {
             self::assertMatchesRegularExpression('/^SseUnavailable: the hub did not answer within 1ms .*; earlier calls '
                 . 'of this request have waited for the hub already$/', $said);
@@ -98,12 +99,6 @@ final class PublishModeTest extends ServerTestCase
     /** @return array{said: list<string>, pushed: bool} */
     private static function whileStopped(Server $server, string $path): array
     {
-        $hub = $server->hub();
-        posix_kill($hub, SIGSTOP);
-        try {
-            return $server->json($path);
-        } finally {
-            posix_kill($hub, SIGCONT);
-        }
+        return Proc::whileStopped($server->hub(), static fn (): array => $server->json($path));
     }
 }

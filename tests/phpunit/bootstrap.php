@@ -3,11 +3,18 @@
 declare(strict_types=1);
 
 spl_autoload_register(static function (string $class): void {
-    $prefix = 'PhpSse\\Tests\\';
-    if (str_starts_with($class, $prefix)) {
-        $file = __DIR__ . '/' . str_replace('\\', '/', substr($class, strlen($prefix))) . '.php';
-        if (is_file($file)) {
+    // The tests, and the library for those of its parts that need no server.
+    $folders = [
+        'PhpSse\\Tests\\Soak\\' => dirname(__DIR__) . '/soak',
+        'PhpSse\\Tests\\' => __DIR__,
+        'Sse\\' => dirname(__DIR__, 2) . '/php/src',
+    ];
+    foreach ($folders as $prefix => $folder) {
+        $file = $folder . '/' . str_replace('\\', '/', substr($class, strlen($prefix))) . '.php';
+        if (str_starts_with($class, $prefix) && is_file($file)) {
             require $file;
+
+            return;
         }
     }
 });

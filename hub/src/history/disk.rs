@@ -38,7 +38,7 @@ pub(crate) struct Disk {
     backlog: Arc<Backlog>,
     accepted: Counter,
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<bool>,
 }
 
 /// What the file had when it was opened.
@@ -54,6 +54,8 @@ pub(crate) struct Written {
     written: u64,
     commits: u64,
     failures: u64,
+    /// The file was read.
+    read: bool,
 }
 
 /// Something to write.
@@ -89,6 +91,8 @@ struct Writer {
     forgot: Instant,
     /// The newest stamp that is in the file, or was found in it.
     newest: Id,
+    /// Whether the history has what was in the file when this began.
+    read: bool,
 }
 
 impl Disk {
@@ -101,13 +105,7 @@ impl Disk {
         router: Arc<Waker>,
     ) -> io::Result<(Self, Option<Restored>)> {
         let (mut writer, jobs) = Writer::new(path, sync, now, news, router);
-        let restored = match writer.open().and_then(|marks| Ok((marks, writer.events()?))) {
-            Ok((marks, events)) => Some(Restored { marks, events }),
-            Err(error) => {
-                writer.fail(&error);
-                None
-            }
-        };
+        let restored = writer.read().inspect_err(|error| writer.fail(error)).ok();
         Ok((Self::run(writer, jobs)?, restored))
     }
 
@@ -121,7 +119,8 @@ impl Disk {
         news: Sender<News>,
         router: Arc<Waker>,
     ) -> io::Result<Self> {
-        let (writer, jobs) = Writer::new(path, sync, newest, news, router);
+        let (mut writer, jobs) = Writer::new(path, sync, newest, news, router);
+        writer.read = before.read;
         let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
         add(&writer.shared.written, before.written);
         add(&writer.shared.commits, before.commits);
@@ -159,11 +158,12 @@ impl Disk {
     /// Writes what waits, and closes the file. The news of it are in the channel when this returns.
     pub(crate) fn close(self) -> Written {
         drop(self.jobs);
-        if self.thread.join().is_err() {
+        let read = self.thread.join().unwrap_or_else(|_| {
             warn!("the history's thread panicked; this is a bug of php-sse");
-        }
+            false
+        });
         let Shared { written, commits, failures, .. } = &*self.shared;
-        Written { written: written.get(), commits: commits.get(), failures: failures.get() }
+        Written { written: written.get(), commits: commits.get(), failures: failures.get(), read }
     }
 
     /// For `sse_stats()`.
@@ -195,11 +195,13 @@ impl Writer {
             due: Forgettings::default(),
             forgot: Instant::now(),
             newest,
+            read: false,
         };
         (writer, jobs)
     }
 
-    fn run(mut self) {
+    /// Works until the router has gone, or needs it no more; whether the file was read by then.
+    fn run(mut self) -> bool {
         loop {
             let first = match self.jobs.recv_timeout(FORGET_INTERVAL) {
                 Ok(job) => Some(job),
@@ -220,6 +222,12 @@ impl Writer {
                     break;
                 }
             }
+            if events.is_empty() && !self.read {
+                match self.ready() {
+                    Ok(()) => self.succeed(),
+                    Err(error) => self.fail(&error),
+                }
+            }
             self.keep(events);
             if self.backlog.done(bytes) {
                 let _ = self.router.wake();
@@ -235,6 +243,7 @@ impl Writer {
         {
             warn!(%error, "closing the history's file failed");
         }
+        self.read
     }
 
     fn keep(&mut self, events: Vec<Kept>) {
@@ -280,14 +289,30 @@ impl Writer {
             warn!(path = %self.path.display(), "the history's file was moved or removed; a new one is made");
             self.file = None;
         }
-        if self.file.is_none() {
-            let newest = self.open()?.newest;
-            if newest > self.newest {
-                self.newest = newest;
-                let _ = self.news.send(News::Found { newest });
-            }
+        if self.file.is_some() {
+            return Ok(());
+        }
+        if !self.read {
+            let restored = self.read()?;
+            let _ = self.news.send(News::Restored(restored));
+            let _ = self.router.wake();
+            return Ok(());
+        }
+        let newest = self.open()?.newest;
+        if newest > self.newest {
+            self.newest = newest;
+            let _ = self.news.send(News::Found { newest });
         }
         Ok(())
+    }
+
+    /// Opens the file for the first time, and reads what it has.
+    fn read(&mut self) -> Result<Restored, FileError> {
+        let marks = self.open()?;
+        let events = self.events().inspect_err(|_| self.file = None)?;
+        self.newest = self.newest.max(marks.newest);
+        self.read = true;
+        Ok(Restored { marks, events })
     }
 
     fn open(&mut self) -> Result<Marks, FileError> {
@@ -296,11 +321,8 @@ impl Writer {
         Ok(marks)
     }
 
-    fn events(&mut self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
-        let Some(file) = &self.file else { return Ok(Vec::new()) };
-        let events = file.events()?;
-        self.newest = events.last().map_or(self.newest, |(stamp, _)| *stamp);
-        Ok(events)
+    fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
+        self.file.as_ref().map_or_else(|| Ok(Vec::new()), File::events)
     }
 
     fn forget(&mut self) {

@@ -242,8 +242,10 @@ fn prepare(connection: &mut Connection, sync: bool, now: Id) -> rusqlite::Result
         }
         _ => return Ok(Some("is a database of another program; choose another path".into())),
     }
-    // Before the first table; in an older file it changes nothing.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    if tables == 0 {
+        // Before the first table. In a file that has some it changes nothing, and yet waits for another program's lock.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", if sync { "FULL" } else { "NORMAL" })?;
     connection.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))?;

@@ -18,7 +18,7 @@ use crate::bus::Place;
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::handover::{FORMAT, LEAVE, TAKE_OVER};
-use crate::history::disk::Written;
+use crate::history::disk::{Restored, Written};
 use crate::history::{self, History, Limits};
 use crate::id::{Id, IdClock, now_ms};
 use crate::inbox::Incoming;
@@ -646,6 +646,11 @@ impl Desk {
                 News::Failed { tickets, reason } => {
                     let error = Reply::Error { code: ErrorCode::NotKept, message: &reason };
                     tickets.into_iter().for_each(|ticket| answer(ticket, &error));
+                }
+                News::Restored(Restored { marks, events }) => {
+                    self.clock.pass(marks.newest);
+                    self.history.restore_late(marks, events, Instant::now(), now_ms());
+                    self.forget();
                 }
                 News::Found { newest } => self.clock.pass(newest),
                 News::Loaded(loaded) => self.load(loaded, &mut answer),

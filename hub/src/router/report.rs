@@ -72,9 +72,10 @@ pub(crate) fn report(desk: &Desk) -> Value {
 
 /// Bytes of memory that this process has.
 fn resident() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let number: u64 = kilobytes.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(number << 10)
 }
 
 fn history(desk: &Desk) -> Value {

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace PhpSse\Tests\Server;
 
+use PhpSse\Tests\Support\Deadline;
 use PhpSse\Tests\Support\Proc;
 
 /** PHP's built-in server. Option 'workers' => 2: PHP_CLI_SERVER_WORKERS. */
@@ -45,6 +46,18 @@ final class CliServer extends Server
     {
         $this->end($this->php);
         $this->forget($this->php);
+    }
+
+    /** Kills all of its processes at once, and starts others on the same port. */
+    public function restartPhp(): void
+    {
+        $processes = $this->workers();
+        array_map(static fn (int $pid): bool => posix_kill($pid, SIGKILL), $processes);
+        foreach ($processes as $pid) {
+            Deadline::until(static fn (): bool => !Proc::isAlive($pid), 5.0, "php -S's process $pid has ended");
+        }
+        $this->forget($this->php);
+        $this->startPhp();
     }
 
     /** Interrupts all of its processes, as ^C does: the first one waits for the others. */

@@ -4,6 +4,9 @@ declare(strict_types=1);
 
 namespace PhpSse\Tests\Server;
 
+use PhpSse\Tests\Support\Deadline;
+use PhpSse\Tests\Support\Proc;
+
 /**
  * nginx and php-fpm.
  *
@@ -13,6 +16,9 @@ namespace PhpSse\Tests\Server;
  */
 final class NginxFpm extends FpmServer
 {
+    private string $file;
+    private Process $nginx;
+
     /** Option 'streams' => 5000: so many of them at once; each is two connections of nginx. */
     private function connections(int $times = 1): int
     {
@@ -27,7 +33,7 @@ final class NginxFpm extends FpmServer
         // One kept connection at most: each idle one holds a worker, and there are but two.
         $keepalive = $keep === 'on' ? 'keepalive 1;' : '';
         $bind = isset($this->options['bind']) ? "fastcgi_bind {$this->options['bind']};" : '';
-        $file = $this->folder->file('nginx.conf', <<<CONF
+        $this->file = $this->folder->file('nginx.conf', <<<CONF
             $user
             daemon off;
             worker_processes 1;
@@ -66,7 +72,31 @@ final class NginxFpm extends FpmServer
                 }
             }
             CONF);
-        $this->run('nginx', ['nginx', '-p', $path, '-c', $file, '-e', "$path/log/nginx-error.log"]);
+        $this->startNginx();
+    }
+
+    /** @return list<int> nginx's processes, the master first */
+    public function nginx(): array
+    {
+        return [$this->nginx->pid, ...Proc::children($this->nginx->pid)];
+    }
+
+    /** Kills all of nginx at once, and starts another on the same port. */
+    public function restartNginx(): void
+    {
+        $processes = $this->nginx();
+        array_map(static fn (int $pid): bool => posix_kill($pid, SIGKILL), $processes);
+        foreach ($processes as $pid) {
+            Deadline::until(static fn (): bool => !Proc::isAlive($pid), 5.0, "nginx's process $pid has ended");
+        }
+        $this->forget($this->nginx);
+        $this->startNginx();
+    }
+
+    private function startNginx(): void
+    {
+        $path = $this->folder->path;
+        $this->nginx = $this->run('nginx', ['nginx', '-p', $path, '-c', $this->file, '-e', "$path/log/nginx-error.log"]);
     }
 
     private function parameters(string $script): string

@@ -12,6 +12,32 @@ final class Proc
         return !in_array(self::stat($pid)[0] ?? 'X', ['Z', 'X'], true);
     }
 
+    /**
+     * Runs something while a process is stopped. The signal alone is not enough: a busy machine takes a while to stop all of
+     * its threads.
+     *
+     * @template T
+     * @param callable(): T $action
+     * @return T
+     */
+    public static function whileStopped(int $pid, callable $action): mixed
+    {
+        posix_kill($pid, SIGSTOP);
+        try {
+            $threads = static fn (): array => array_map(
+                static fn (string $file): string => preg_match('/\) (\S)/', (string) file_get_contents($file), $state)
+                    ? $state[1]
+                    : '?',
+                glob("/proc/$pid/task/*/stat") ?: [],
+            );
+            Deadline::until(static fn (): bool => array_unique($threads()) === ['T'], 10.0, "process $pid is stopped");
+
+            return $action();
+        } finally {
+            posix_kill($pid, SIGCONT);
+        }
+    }
+
     /** @return list<int> the living direct children */
     public static function children(int $pid): array
     {

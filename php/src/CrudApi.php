@@ -1,0 +1,60 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Sse;
+
+use LogicException;
+use Sse\CrudApi\Bridge;
+use Sse\CrudApi\Controller;
+
+/**
+ * Makes a PHP-CRUD-API live, by two lines in its configuration: the autoloader, and this around its settings.
+ *
+ * ```php
+ * require __DIR__ . '/../vendor/autoload.php';
+ *
+ * $config = new Config(\Sse\CrudApi::live([
+ *     'database' => 'shop',
+ *     'middlewares' => 'cors,dbAuth,authorization',
+ *     ...
+ * ]));
+ * ```
+ *
+ * From then on every record that the API creates, updates, deletes or increments is published, when the database has it,
+ * to `records.TABLE.ID`; and beside `GET /records/TABLE[/ID]` there is `GET /sse/records/TABLE[/ID]`, a stream of the
+ * changes, in which each client gets what that API lets this client read. See README.md.
+ */
+final class CrudApi
+{
+    private static ?Bridge $bridge = null;
+
+    /**
+     * @param array<string, mixed> $settings    Those of PHP-CRUD-API's Config.
+     * @param bool                 $record      Whether what is published has the record, as the client that wrote it may
+     *                                          read it. The streams beside the API don't need it: they read for themselves.
+     * @param string               $prefix      What topics begin with, 1 to 20 bytes: for two APIs in one hub.
+     * @param int                  $reauthorize Seconds after which a stream without events asks the API again whether its
+     *                                          client may have it; 0: only at events.
+     *
+     * @return array<string, mixed> Settings for Config.
+     */
+    public static function live(
+        array $settings,
+        bool $record = false,
+        string $prefix = 'records',
+        int $reauthorize = 60,
+    ): array {
+        self::$bridge = new Bridge($settings, $record, $prefix, $reauthorize);
+
+        return self::$bridge->settings();
+    }
+
+    /** @internal What live() was called with, for the controllers that PHP-CRUD-API makes by their name alone. */
+    public static function bridge(): Bridge
+    {
+        return self::$bridge ?? throw new LogicException(
+            Controller::class . ' needs Sse\CrudApi::live() around the settings of PHP-CRUD-API',
+        );
+    }
+}

@@ -1,0 +1,102 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Sse;
+
+use InvalidArgumentException;
+
+/**
+ * Topics made of values that may be anything, and patterns compared with each other.
+ *
+ * A segment of a topic has no dot, no `*` and no white space, so a value is percent-encoded: all but ASCII letters, digits,
+ * `-` and `_`, as rawurlencode() does, and `.` and `~` too. The empty value is `~`, and one that would be longer than 110
+ * bytes is `~` and its SHA-256. No two values have the same segment.
+ *
+ * ```php
+ * Topic::of('users', 'a.b@example.com')     // users.a%2Eb%40example%2Ecom
+ * ```
+ *
+ * In JavaScript: `encodeURIComponent(value).replace(/[!'()*.~]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase())`.
+ */
+final class Topic
+{
+    private const LONGEST_SEGMENT = 110;
+    private const LONGEST = 255;
+
+    /** A topic of a name, which may have dots of its own, and values, each of which becomes one segment. */
+    public static function of(string $name, string|int ...$values): string
+    {
+        return implode('.', [$name, ...array_map(static fn ($value): string => self::segment((string) $value), $values)]);
+    }
+
+    /** One segment of a topic, for any value. */
+    public static function segment(string $value): string
+    {
+        if ($value === '') {
+            return '~';
+        }
+        $segment = strtr(rawurlencode($value), ['.' => '%2E', '~' => '%7E']);
+
+        return strlen($segment) <= self::LONGEST_SEGMENT ? $segment : '~' . hash('sha256', $value);
+    }
+
+    /** The value of a segment; null if it was too long to be kept in it, or is no segment of {@see segment()}. */
+    public static function value(string $segment): ?string
+    {
+        $value = $segment === '~' ? '' : rawurldecode($segment);
+
+        return self::segment($value) === $segment ? $value : null;
+    }
+
+    /** Whether it can be watched: the extension's own rules, which it tells by an exception. */
+    public static function isPattern(string $pattern): bool
+    {
+        if ($pattern === '' || strlen($pattern) > self::LONGEST || preg_match('/^[^\s\p{Z}\p{Cc}]+$/Du', $pattern) !== 1) {
+            return false;
+        }
+        $segments = explode('.', $pattern);
+        foreach ($segments as $i => $segment) {
+            $wild = str_contains($segment, '*');
+            if ($segment === '' || ($wild && $segment !== '*' && !($segment === '**' && $i === count($segments) - 1))) {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /** Whether it can be published to. */
+    public static function isTopic(string $topic): bool
+    {
+        return !str_contains($topic, '*') && self::isPattern($topic);
+    }
+
+    /**
+     * Whether every topic that `$asked` watches is watched by `$allowed` as well.
+     *
+     * `a.*` covers `a.b` and `a.*`, but not `a.**`; `a.**` covers all three.
+     *
+     * @throws InvalidArgumentException One of them is no pattern.
+     */
+    public static function covers(string $allowed, string $asked): bool
+    {
+        foreach ([$allowed, $asked] as $pattern) {
+            if (!self::isPattern($pattern)) {
+                throw new InvalidArgumentException("'$pattern' is not a topic or a pattern of topics");
+            }
+        }
+        $asked = explode('.', $asked);
+        foreach (explode('.', $allowed) as $i => $segment) {
+            $found = $asked[$i] ?? null;
+            if ($segment === '**') {
+                return $found !== null;
+            }
+            if ($found === null || $found === '**' || ($segment !== '*' && $segment !== $found)) {
+                return false;
+            }
+        }
+
+        return count($asked) === $i + 1;
+    }
+}

@@ -1,0 +1,19 @@
+<?php
+
+declare(strict_types=1);
+
+// Two tenants by API key, and an operator who sees all; rules of every kind.
+require __DIR__ . '/run.php';
+$operator = fn (): bool => ($_SESSION['apiKey'] ?? '') === 'operator';
+serve([
+    'middlewares' => 'cors,apiKeyAuth,authorization,multiTenancy,customization',
+    'cors.allowedOrigins' => 'https://app.example',
+    'apiKeyAuth.keys' => 'one,two,operator',
+    'authorization.tableHandler' => fn (string $operation, string $table) => $table !== 'audits' || $operator(),
+    'authorization.columnHandler' => fn (string $operation, string $table, string $column) => $column !== 'secret',
+    'authorization.recordHandler' => fn (string $operation, string $table) =>
+        $table === 'articles' && !$operator() ? 'filter=published,eq,1' : '',
+    'multiTenancy.handler' => fn (string $operation, string $table) =>
+        $table === 'posts' && !$operator() ? ['tenant' => $_SESSION['apiKey']] : [],
+    'customization.afterHandler' => fn (string $operation, string $table, $response) => $response->withHeader('X-Site', 'own'),
+], reauthorize: 1);
