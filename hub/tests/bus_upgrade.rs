@@ -10,7 +10,7 @@ use serde_json::json;
 use sse_hub::wire::Framing;
 use support::bus::{back, cursor, event, give, hub, on, resumed};
 use support::redis::Redis;
-use support::{PATIENCE, publish};
+use support::{PATIENCE, publish, until};
 
 #[test]
 fn nothing_is_lost_or_doubled_while_others_publish() {
@@ -18,6 +18,7 @@ fn nothing_is_lost_or_doubled_while_others_publish() {
     let much = json!({ "history_events": 100_000, "history_bytes": 64 << 20 });
     let (mut a, b) = (on(&redis.url(""), much), hub(&redis));
     let first = give(&b, "t", "first");
+    until("the other hub has it as well", || cursor(&a) == first);
     let mut readers = [a.stream(&["t"], Framing::Raw), b.stream(&["t"], Framing::Raw)];
     let enough = AtomicBool::new(false);
     let count = thread::scope(|scope| {
