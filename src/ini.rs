@@ -11,7 +11,7 @@ use sse_hub::config::{self, Bus, Config, ConfigError, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
-use crate::{info, zend};
+use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
 static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
@@ -64,6 +64,13 @@ pub fn register(module: i32) {
     IniEntryDef::register(SETTINGS.as_slice(), module);
 }
 
+/// The names of all settings.
+pub fn names() -> impl Iterator<Item = &'static CStr> {
+    let named = SETTINGS.as_slice().iter().filter(|entry| !entry.name.is_null());
+    // SAFETY: each name but the last, which is null, is a C string of the table above.
+    named.map(|entry| unsafe { CStr::from_ptr(entry.name) })
+}
+
 /// Where the hub of this request is, and how its folder is guarded.
 ///
 /// # Errors
@@ -85,6 +92,16 @@ pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
     let mode = config::socket_mode(zend::ini(c"sse.socket_mode"))?;
     let shared = mode & 0o066 != 0 || !zend::ini(c"sse.socket_group").is_empty();
     Ok((path, if shared { Folder::Shared } else { Folder::Chosen }))
+}
+
+/// The setting that leads to this socket in the namespace of now.
+pub fn without_namespace(socket: &Path) -> PathBuf {
+    let namespace = format!(".{}", zend::ini(c"sse.namespace"));
+    let stem = socket.file_stem().and_then(|stem| stem.to_str()?.strip_suffix(&namespace));
+    match (stem, socket.extension().and_then(|extension| extension.to_str())) {
+        (Some(stem), Some(extension)) if namespace != "." => socket.with_file_name(format!("{stem}.{extension}")),
+        _ => socket.into(),
+    }
 }
 
 /// Longest time that a call may wait for the hub.
@@ -221,6 +238,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
     let idle = small(c"sse.idle_exit", u32::MAX)?;
     let log = zend::ini(c"sse.log");
     let keep = config::history(zend::ini(c"sse.history"))?;
+    let successor = successor::program(&socket);
     Ok(Config {
         socket,
         socket_mode: config::socket_mode(zend::ini(c"sse.socket_mode"))?,
@@ -256,6 +274,8 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         log: if log.is_empty() { None } else { Some(config::absolute("sse.log", log)?) },
         log_level: config::log_level(zend::ini(c"sse.log_level"))?,
         shards: 0,
+        foreground: false,
+        successor,
     })
 }
 

@@ -9,6 +9,7 @@ mod api;
 mod blocking;
 mod commit;
 mod deliveries;
+mod fork;
 mod handoff;
 mod info;
 mod ini;
@@ -20,7 +21,9 @@ mod response;
 mod signals;
 mod signatures;
 mod spawn;
+mod successor;
 mod title;
+mod upgrade;
 mod variables;
 mod zend;
 
@@ -29,6 +32,7 @@ use ext_php_rs::prelude::*;
 /// Runs when the module starts, before any server forks.
 fn startup(_type: i32, module: i32) -> i32 {
     spawn::remember_process();
+    successor::remember_extension();
     ini::register(module);
     let registered = api::exceptions::register().and_then(|()| api::event::register());
     i32::from(registered.is_err())

@@ -1,14 +1,13 @@
 //! Finding the hub, or starting it: one connection a process, made when it is first needed and again after a fork.
 
 use std::cell::RefCell;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sse_hub::client::{Client, ClientError};
-use sse_hub::config::{Config, ConfigError};
+use sse_hub::config::ConfigError;
 use sse_hub::socket::{self, Folder, SocketError};
 use sse_hub::wire::{Attach, Framing, Reply, Request, Whose};
 use thiserror::Error;
@@ -16,7 +15,7 @@ use thiserror::Error;
 use crate::api::callback::Frames;
 use crate::api::exceptions::Problem;
 use crate::patience::{self, Patience};
-use crate::{ini, signals, title, zend};
+use crate::{fork, ini, zend};
 
 /// Why there is no hub to talk to.
 #[derive(Debug, Error)]
@@ -415,7 +414,8 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
             Err(error) => return Err(error.into()),
         }
         let listener = socket::bind(&lock, path, config.socket_mode, config.socket_group)?;
-        start(config, listener).map_err(SpawnError::Fork)?;
+        fork::start([listener.into()], "sse-hub", |[listener]| sse_hub::run(config, listener.into()).is_ok())
+            .map_err(SpawnError::Fork)?;
         drop(lock);
         Ok(Client::connect(path, owner(), patience.left())?)
     }
@@ -426,91 +426,4 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
 fn is_missing(error: &ClientError) -> bool {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
     matches!(error, ClientError::NotRunning { error, .. } if matches!(error.kind(), NotFound | ConnectionRefused))
-}
-
-/// Forks the hub. It becomes no child of this process, so that the application's own `pcntl_wait()` never meets it.
-#[cfg_attr(php_zts, allow(dead_code))]
-fn start(config: Config, listener: UnixListener) -> std::io::Result<()> {
-    // No handler of PHP may run in the children: signals wait until they have none left.
-    let mask = signals::block_all();
-    // SAFETY: this PHP is not thread-safe, so the process has one thread (of PHP's); the child only calls what is safe
-    // after a fork in that case.
-    match unsafe { libc::fork() } {
-        -1 => {
-            let error = std::io::Error::last_os_error();
-            signals::restore(&mask);
-            Err(error)
-        }
-        0 => {
-            // SAFETY: as above.
-            match unsafe { libc::fork() } {
-                0 => become_hub(config, listener),
-                // SAFETY: ends this child at once, without PHP's exit handlers.
-                pid => unsafe { libc::_exit(i32::from(pid < 0)) },
-            }
-        }
-        child => {
-            let mut status = 0;
-            // SAFETY: waits for the child made above, which ends at once.
-            while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
-                && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
-            {}
-            signals::restore(&mask);
-            if status == 0 { Ok(()) } else { Err(std::io::Error::other("the second fork failed")) }
-        }
-    }
-}
-
-/// Closes all descriptors from this number on.
-#[cfg_attr(php_zts, allow(dead_code))]
-fn close_from(first: i32) {
-    // SAFETY: the caller has nothing open there that it still needs.
-    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
-        return;
-    }
-    // Before Linux 5.9, or where a filter of system calls doesn't know it.
-    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    for number in numbers.filter(|number| *number >= first).collect::<Vec<_>>() {
-        // SAFETY: as above; the folder's own descriptor is closed already, which this then reports and nothing more.
-        unsafe { libc::close(number) };
-    }
-}
-
-/// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open: a listening socket kept here
-/// would keep the server's port taken.
-#[cfg_attr(php_zts, allow(dead_code))]
-fn become_hub(config: Config, listener: UnixListener) -> ! {
-    const LISTENER: i32 = 3;
-    let ended = std::panic::catch_unwind(|| {
-        signals::reset();
-        let listener = OwnedFd::from(listener);
-        let raw = listener.as_raw_fd();
-        std::mem::forget(listener);
-        // SAFETY: plain system calls on numbers; every descriptor but the listener is meant to go. The originals' Rust
-        // owners are all in frames of the parent, which never return here.
-        let listener = unsafe {
-            libc::setsid();
-            libc::umask(0o077);
-            libc::chdir(c"/".as_ptr());
-            // Out of the way first: in a process that has closed its standard streams it has one of their numbers.
-            let raw = libc::fcntl(raw, libc::F_DUPFD, LISTENER + 1);
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-            for stdio in 0..LISTENER {
-                if null != stdio && libc::dup2(null, stdio) < 0 {
-                    libc::close(stdio);
-                }
-            }
-            if raw < 0 || libc::dup2(raw, LISTENER) < 0 {
-                libc::_exit(1);
-            }
-            close_from(LISTENER + 1);
-            libc::fcntl(LISTENER, libc::F_SETFD, libc::FD_CLOEXEC);
-            UnixListener::from_raw_fd(LISTENER)
-        };
-        title::set("sse-hub");
-        sse_hub::run(config, listener)
-    });
-    // SAFETY: ends the process without PHP's exit handlers, which belong to its parent.
-    unsafe { libc::_exit(i32::from(!matches!(ended, Ok(Ok(()))))) }
 }

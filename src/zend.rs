@@ -28,6 +28,9 @@ unsafe extern "C" {
     /// `Zend/zend_exceptions.h`, the same in 8.1–8.6: whether an exception is what `exit` leaves a script by.
     fn zend_is_unwind_exit(exception: *const ffi::zend_object) -> bool;
 
+    /// `Zend/zend_constants.h`, the same in 8.1–8.6: a constant's value, which belongs to the engine; null if there is none.
+    fn zend_get_constant_str(name: *const c_char, length: usize) -> *const Zval;
+
     /// `ext/spl/spl_exceptions.h`, the same since 5.3: set when SPL starts, which is before any shared extension.
     pub static spl_ce_RuntimeException: *mut ffi::zend_class_entry;
 }
@@ -214,6 +217,13 @@ pub fn ini(name: &CStr) -> &str {
     // until the setting is changed, which can't happen while this extension's code holds the reference.
     let value = unsafe { ffi::zend_ini_string_ex(name.as_ptr().cast_mut(), name.count_bytes(), 0, &raw mut exists) };
     text(value).unwrap_or("")
+}
+
+/// A constant of PHP as text.
+pub fn constant(name: &str) -> Option<String> {
+    // SAFETY: the name is valid for its length; the value lives as long as the engine, and is copied here.
+    let value = unsafe { zend_get_constant_str(name.as_ptr().cast(), name.len()).as_ref() }?;
+    value.string().or_else(|| value.long().map(|number| number.to_string()))
 }
 
 /// A C string that the engine owns, if there is one and it is UTF-8.

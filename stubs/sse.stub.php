@@ -196,15 +196,16 @@ function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?
 function sse_cursor(): string {}
 
 /**
- * The hub's figures: what there is now, and counters since it started.
+ * The hub's figures: what there is now, and counters since it started. A hub that has taken over from another one
+ * (sse_hub_upgrade()) goes on with that one's.
  *
  * ```php
  * echo sse_stats()['streams']['open'];
  * ```
  *
  * @return array<string, mixed> By name. More may be added; those that are there stay what they are.
- *   - `version`, `pid`: the hub's. `uptime`: seconds since it started. `resident_bytes`: memory of its process. `shards`: its
- *     threads that hold streams. `peers`: PHP processes that are connected now.
+ *   - `version`, `pid`: the hub's. `uptime`: seconds since it started. `upgrades`: times that another hub has taken over
+ *     since then. `resident_bytes`: memory of its process. `shards`: its threads that hold streams. `peers`: PHP processes that are connected now.
  *   - `streams`: `open` now (subscriptions too); `held` now: offered by a worker that is still sending the headers;
  *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read, `sse.stream_buffer`),
  *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
@@ -259,12 +260,36 @@ function sse_metrics(): string {}
 
 /**
  * Runs the hub in the foreground, for systemd and containers: `php -r 'sse_hub();'`. It logs to standard error unless
- * `sse.log` is set, and returns when SIGTERM or SIGINT ends it, all streams closed cleanly.
+ * `sse.log` is set, and returns when SIGTERM or SIGINT ends it, all streams closed cleanly. After SIGHUP, or
+ * sse_hub_upgrade(), another process is the hub; this one stays, and passes signals on to it.
  *
  * @throws SseException   Not on the command line; or a hub already runs at `sse.socket`; or a setting can't be used.
  * @throws SseUnavailable It can't listen at `sse.socket`.
  */
 function sse_hub(): void {}
+
+/**
+ * Has a new hub take over from the one that runs, with this PHP's php-sse and its settings as they are now: after an
+ * update, or to change settings of the hub. No stream is closed and no event is lost; for some milliseconds none is
+ * delivered. Where no hub runs, one is started (not with `sse.spawn=off`).
+ *
+ * ```php
+ * php -r 'print_r(sse_hub_upgrade());'     // as the user that the hub runs as
+ * ```
+ *
+ * SIGHUP to the hub does the same with the hub's own settings and the sse.so that lies where the hub's came from.
+ *
+ * A hub whose version can't pass its streams on to this one is ended, and a new one started: its clients come back by
+ * themselves. `sse.socket` and where events are kept (`sse.history`, `sse.bus`) can't be changed in this way.
+ *
+ * @return array{pid: int, streams: int, pause_ms: float|null} The new hub's process, the streams that it has, and how many
+ *                                    milliseconds nothing was delivered; null where no hub could be taken over from.
+ *
+ * @throws SseException   It could not take over, and the hub that runs goes on; or a setting can't be used; or this is
+ *                        a thread-safe PHP. It takes 30 seconds at most.
+ * @throws SseUnavailable The socket or its lock can't be used, or it belongs to another user.
+ */
+function sse_hub_upgrade(): array {}
 
 /**
  * Tells that topics changed, without data: a wake. It wakes the streams with a callback (see {@see sse_stream()}) and the

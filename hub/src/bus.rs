@@ -20,7 +20,7 @@ mod tail;
 mod wakes;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ use self::address::Address;
 use self::connection::Stop;
 use self::outbox::{Outbox, Outcome};
 use self::state::State;
+pub(crate) use self::tail::Place;
 use crate::config::{Bus as Settings, Config};
 use crate::event::NewEvent;
 use crate::history::Limits;
@@ -71,16 +72,19 @@ struct Context {
     limits: entry::Limits,
     /// How much is loaded at first.
     history: Limits,
+    /// How far the stream was read.
+    place: Mutex<Option<Place>>,
     refused: Mutex<Sparingly>,
     complaints: Mutex<Sparingly>,
 }
 
 impl Bus {
-    /// Starts the threads. The caller has blocked all signals, which they inherit.
+    /// Starts the threads; the stream is read on from `place`, if it was read before. The caller has blocked all signals, which they inherit.
     pub(crate) fn start(
         settings: &Settings,
         config: &Config,
         history: Limits,
+        place: Option<Place>,
         news: Sender<News>,
         router: Arc<Waker>,
     ) -> io::Result<Self> {
@@ -93,6 +97,7 @@ impl Bus {
             router,
             limits: entry::Limits { event_size: config.max_event_size, topics: config.max_topics },
             history,
+            place: Mutex::new(place),
             refused: Mutex::default(),
             complaints: Mutex::default(),
         });
@@ -139,8 +144,13 @@ impl Bus {
         self.context.outbox.digested(bytes);
     }
 
+    /// Whether Redis has all that was to be sent, and this hub has got it back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.context.outbox.is_idle()
+    }
+
     /// Waits a little for what is under way, and ends the threads. The news of it are in the channel when this returns.
-    pub(crate) fn close(self) {
+    pub(crate) fn close(self) -> Option<Place> {
         let Outcome { unsent, unknown } = self.context.outbox.close(FAREWELL);
         self.context.fail(unsent, "the hub ends, and Redis could not be reached before that; the event was not sent");
         self.context.fail(unknown, "the hub ends; it is not known whether Redis has taken the event");
@@ -150,6 +160,7 @@ impl Bus {
         if let Err(crossbeam_channel::RecvTimeoutError::Timeout) = self.threads.recv_deadline(deadline) {
             warn!("a thread of the bus is still busy while the hub ends");
         }
+        self.context.place().clone()
     }
 
     /// For `sse_stats()`.
@@ -170,6 +181,10 @@ fn identity() -> u64 {
 }
 
 impl Context {
+    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells the router. One that has gone needs no news.
     fn tell(&self, news: News) {
         let _ = self.news.send(news);

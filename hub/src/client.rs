@@ -309,7 +309,7 @@ fn lost(error: Errno) -> ClientError {
 }
 
 /// The other end must be this user, root, or whoever owns the folder that the administrator chose.
-fn trust(socket: &OwnedFd, path: &Path) -> Result<(), ClientError> {
+pub(crate) fn trust(socket: &OwnedFd, path: &Path) -> Result<(), ClientError> {
     let uid = rustix::net::sockopt::socket_peercred(socket).map_err(io::Error::from)?.uid.as_raw();
     let own = rustix::process::geteuid().as_raw();
     if uid == own || uid == 0 {

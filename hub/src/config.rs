@@ -61,6 +61,23 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// I/O threads; 0: one a core.
     pub shards: usize,
+    /// Whether this process stays for as long as there is a hub, also when another one has taken over.
+    pub foreground: bool,
+    /// What to run at SIGHUP, to have another hub take over; `None`: nothing is known.
+    pub successor: Option<Program>,
+}
+
+/// A program to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The file.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// What is set in its environment beside this process's own.
+    pub environment: Vec<(String, String)>,
+    /// What it reads from its standard input.
+    pub input: String,
 }
 
 /// Largest value of `sse.max_event_size`, in bytes.
@@ -70,6 +87,16 @@ pub const MAX_EVENT_SIZE: u64 = 64 << 20;
 pub const MAX_TOPICS: u64 = 10_000;
 
 impl Config {
+    /// Where events are kept, in words without anything secret.
+    #[must_use]
+    pub fn kept_in(&self) -> String {
+        match (&self.bus, &self.history_file) {
+            (Some(Bus { address, .. }), _) => format!("{address}, stream {}", address.stream),
+            (None, Some(path)) => format!("sqlite:{}", path.display()),
+            (None, None) => "memory".into(),
+        }
+    }
+
     /// Longest message that a PHP process may send.
     #[must_use]
     pub fn max_message(&self) -> usize {

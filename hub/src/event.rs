@@ -2,6 +2,8 @@
 //!
 //! The format is that of the HTML standard, "Server-sent events", 9.2.5 "Parsing an event stream".
 
+mod handover;
+
 use std::ops::Range;
 use std::sync::OnceLock;
 

@@ -9,6 +9,7 @@
 
 pub(crate) mod disk;
 mod file;
+mod handover;
 #[cfg(any(test, fuzzing))]
 pub mod trial;
 
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::id::Id;
 use crate::topic;
@@ -38,6 +40,13 @@ pub(crate) struct Limits {
     pub(crate) ttl: Duration,
     /// Bytes of all events together.
     pub(crate) bytes: usize,
+}
+
+impl Limits {
+    /// What the settings say.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { events: config.history_events, ttl: config.history_ttl, bytes: config.history_bytes }
+    }
 }
 
 /// The kept events.

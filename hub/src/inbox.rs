@@ -3,6 +3,8 @@
 //! It knows no sockets, so that any row of bytes can be tried on it. It keeps no more than what really came of one
 //! message, and refuses a message by its length before the message is there.
 
+mod handover;
+
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 

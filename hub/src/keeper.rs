@@ -7,10 +7,10 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 use mio::Waker;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Place};
 use crate::config::Config;
 use crate::event::Event;
-use crate::history::disk::{Disk, Restored};
+use crate::history::disk::{Disk, Restored, Written};
 use crate::history::{History, Limits, Marks};
 use crate::id::{Id, IdClock, now_ms};
 
@@ -123,9 +123,9 @@ impl Keeper {
         news: Sender<News>,
         router: Arc<Waker>,
     ) -> io::Result<(Self, History)> {
-        let limits = Limits { events: config.history_events, ttl: config.history_ttl, bytes: config.history_bytes };
+        let limits = Limits::of(config);
         if let Some(bus) = &config.bus {
-            let bus = Bus::start(bus, config, limits, news, router)?;
+            let bus = Bus::start(bus, config, limits, None, news, router)?;
             return Ok((Self::Bus(bus), History::new(limits, clock.last())));
         }
         let Some(path) = &config.history_file else {
@@ -139,6 +139,23 @@ impl Keeper {
         let Restored { marks, events } = restored.unwrap_or_else(nothing);
         clock.pass(marks.newest);
         Ok((Self::Disk(disk), History::restore(limits, marks, events, Instant::now(), now_ms())))
+    }
+
+    /// The same as before, of which nothing is to be read again: `newest` is the stamp of the last event of a file, and `place`
+    /// how far a bus was read.
+    pub(crate) fn resume(
+        config: &Config,
+        newest: Id,
+        before: Written,
+        place: Option<Place>,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<Self> {
+        if let Some(bus) = &config.bus {
+            return Ok(Self::Bus(Bus::start(bus, config, Limits::of(config), place, news, router)?));
+        }
+        let Some(path) = &config.history_file else { return Ok(Self::Memory) };
+        Ok(Self::Disk(Disk::resume(path, config.history_fsync, newest, before, news, router)?))
     }
 
     /// Whether so much waits to be kept that publishers should wait.

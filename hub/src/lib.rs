@@ -22,6 +22,8 @@ pub mod upstream;
 pub mod wire;
 
 mod bus;
+mod foreground;
+mod handover;
 #[cfg(not(fuzzing))]
 mod history;
 #[cfg(fuzzing)]
@@ -39,4 +41,4 @@ mod testing;
 mod timer;
 
 pub use bus::address::{Address as BusAddress, masked as masked_bus_address};
-pub use run::{HubError, check, run};
+pub use run::{HubError, Succeeded, check, run, take_over};

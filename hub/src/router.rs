@@ -5,6 +5,7 @@
 
 pub(crate) mod desk;
 pub(crate) mod door;
+pub(crate) mod handover;
 pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod nudges;
@@ -14,6 +15,7 @@ pub(crate) mod peer;
 pub(crate) mod report;
 pub(crate) mod signals;
 pub(crate) mod sparingly;
+pub(crate) mod successor;
 pub(crate) mod trust;
 pub(crate) mod visitors;
 
@@ -29,15 +31,18 @@ use slab::Slab;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
+use crate::foreground::{Link, StandIn};
 use crate::id::now_ms;
 use crate::keeper::Ticket;
 use crate::render::{self, Renders};
 use crate::router::desk::Desk;
 use crate::router::door::{Door, Knock};
+use crate::router::handover::{Legacy, Passed};
 use crate::router::memory::Memory;
 use crate::router::owners::Owners;
 use crate::router::peer::{Peer, Read};
 use crate::router::signals::Signals;
+use crate::router::successor::Starter;
 use crate::run::HubError;
 use crate::shard::command::Command;
 use crate::shard::handle::{ShardHandle, Shared};
@@ -82,6 +87,11 @@ pub(crate) struct Router {
     serial: u64,
     signals: Signals,
     signalled: bool,
+    /// A peer that is another hub, which takes over.
+    successor: Option<usize>,
+    starter: Starter,
+    /// To the process in the foreground, after another hub than this one was that.
+    link: Option<Link>,
     /// When the socket file is looked at next.
     next_check: Instant,
     /// Since when nobody needs this hub.
@@ -91,8 +101,13 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Sets everything up and starts the shards. The caller has blocked all signals.
-    pub(crate) fn new(config: Config, listener: UnixListener, descriptors: usize) -> Result<Self, HubError> {
+    /// Sets everything up, as another hub has left it if one has. The caller has blocked all signals.
+    pub(crate) fn new(
+        config: Config,
+        listener: UnixListener,
+        descriptors: usize,
+        mut legacy: Option<&mut Legacy<'_>>,
+    ) -> Result<Self, HubError> {
         let poll = Poll::new().map_err(HubError::system("waiting for events"))?;
         let registry = poll.registry();
         let door = Door::new(listener, &config.socket).map_err(HubError::system("listening"))?;
@@ -102,14 +117,21 @@ impl Router {
         let names = Arc::new(Names::default());
         let (ended, ends) = crossbeam_channel::unbounded();
         let router = Arc::new(waker);
-        let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router, ended };
+        let started = legacy.as_ref().map_or_else(Instant::now, |legacy| legacy.started);
+        let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router, ended, started };
         let count = match config.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let shards = (0..count).map(|number| ShardHandle::start(number, shared.clone())).collect::<Result<_, _>>();
+        let shards = (0..count).map(|number| ShardHandle::new(number, shared.clone())).collect::<Result<_, _>>();
         let shards = shards.map_err(HubError::system("starting a shard"))?;
-        let udp = config.udp.and_then(|address| listen_for_wakes(address, config.udp_key.as_deref(), registry));
+        let udp = match legacy.as_mut().and_then(|legacy| legacy.udp(&config)) {
+            Some(udp) => {
+                let udp = udp.and_then(|udp| udp.register(UDP, registry).map(|()| udp));
+                Some(udp.map_err(HubError::system("listening for wakes"))?)
+            }
+            None => config.udp.and_then(|address| listen_for_wakes(address, config.udp_key.as_deref(), registry)),
+        };
         let limits = render::Limits {
             concurrency: config.render_concurrency,
             timeout: config.render_timeout,
@@ -118,9 +140,13 @@ impl Router {
         };
         let registry = registry.try_clone().map_err(HubError::system("waiting for events"))?;
         let renders = Renders::new(limits, Arc::clone(&names), registry);
-        let desk = Desk::new(config, shards, names, descriptors, renders, ends, Arc::clone(&shared.router));
-        let mut desk = desk.map_err(HubError::system("starting the history"))?;
+        let mut desk = Desk::new(config, shards, names, descriptors, renders, ends, Arc::clone(&shared.router));
+        // Another hub's history comes with everything else.
+        if legacy.is_none() {
+            desk.start_keeper().map_err(HubError::system("starting the history"))?;
+        }
         desk.udp = udp;
+        desk.started = started;
         Ok(Self {
             poll,
             door,
@@ -131,6 +157,9 @@ impl Router {
             serial: 0,
             signals,
             signalled: false,
+            successor: None,
+            starter: Starter::default(),
+            link: legacy.and_then(|legacy| legacy.link.take()),
             next_check: Instant::now() + CHECK_INTERVAL,
             idle_since: Some(Instant::now()),
             memory: Memory::default(),
@@ -138,9 +167,15 @@ impl Router {
         })
     }
 
-    /// Works until there is a reason to end, and ends in good order.
-    pub(crate) fn run(mut self) -> Result<(), HubError> {
+    /// Works until there is a reason to end, and ends in good order. `begun` is told how many streams there are, once they
+    /// are served.
+    pub(crate) fn run(mut self, begun: impl FnOnce(u64)) -> Result<(), HubError> {
+        self.start_shards()?;
+        if let Some(link) = &self.link {
+            link.announce();
+        }
         info!(socket = %self.desk.config.socket.display(), shards = self.desk.shards.len(), "the hub has started");
+        begun(self.desk.streams());
         let mut events = Events::with_capacity(256);
         let result = loop {
             match self.poll.poll(&mut events, self.timeout()) {
@@ -159,7 +194,12 @@ impl Router {
                             udp.ready = true;
                         }
                     }
-                    SIGNALS => self.signalled |= self.signals.any(),
+                    SIGNALS => {
+                        self.signalled |= self.signals.any();
+                        if self.signals.hangup() {
+                            self.starter.start(self.desk.config.successor.as_ref());
+                        }
+                    }
                     WAKER => {}
                     Token(token) => match Of::token(token) {
                         Of::Peer(key) => {
@@ -175,6 +215,11 @@ impl Router {
             }
             self.answer(writable);
             self.turn(&exchanges);
+            if let Some(key) = self.successor.take()
+                && let Passed::Yes(stand_in) = self.hand_over(key)?
+            {
+                return self.retire(stand_in);
+            }
             if let Some(reason) = self.reason_to_end() {
                 info!(reason, "the hub ends");
                 break Ok(());
@@ -302,7 +347,11 @@ impl Router {
         for &key in &served {
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.queued = false;
-                match serve_peer(peer, &mut self.desk, &mut self.scratch) {
+                let served = serve_peer(peer, &mut self.desk, &mut self.scratch);
+                if peer.session.takes_over {
+                    self.successor.get_or_insert(key);
+                }
+                match served {
                     Served::All => {}
                     Served::Some => self.queue(key),
                     Served::Gone => {
@@ -343,6 +392,9 @@ impl Router {
     fn reason_to_end(&mut self) -> Option<&'static str> {
         if self.signalled {
             return Some("a signal asked for it");
+        }
+        if self.desk.is_asked_to_leave {
+            return Some("another hub is to be started in its place");
         }
         if self.owners.all_ended() {
             return Some("all its owners have ended");
@@ -408,7 +460,21 @@ impl Router {
             peer.flush();
         }
         let ends: Vec<_> = self.desk.shards.drain(..).map(ShardHandle::join).collect();
+        if let Some(link) = &self.link {
+            link.part();
+        }
         ends.into_iter().collect()
+    }
+
+    /// Lets go of everything, as another hub has it: no socket is shut down or written to. What stays in the foreground
+    /// stays until that hub ends.
+    fn retire(self, stand_in: Option<StandIn>) -> Result<(), HubError> {
+        let signals = self.into_signals();
+        stand_in.map_or(Ok(()), |stand_in| stand_in.run(signals))
+    }
+
+    fn into_signals(self) -> Signals {
+        self.signals
     }
 }
 

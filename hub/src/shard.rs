@@ -5,6 +5,7 @@
 
 pub(crate) mod command;
 pub(crate) mod handle;
+mod handover;
 pub(crate) mod index;
 pub(crate) mod names;
 pub(crate) mod trie;
@@ -91,7 +92,7 @@ impl Shard {
         stats: Arc<ShardStats>,
         shared: Shared,
     ) -> Self {
-        Self {
+        let mut shard = Self {
             poll,
             commands,
             backlog,
@@ -100,7 +101,7 @@ impl Shard {
             index: Index::new(Arc::clone(&shared.names)),
             known: HashMap::new(),
             wheel: Wheel::new(),
-            started: Instant::now(),
+            started: shared.started,
             now: 0,
             fan_out: 0,
             unread: Vec::new(),
@@ -108,18 +109,26 @@ impl Shard {
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
             farewell: None,
             shared,
-        }
+        };
+        shard.now = shard.second();
+        shard.wheel.advance(shard.now, &mut Vec::new());
+        shard
     }
 
-    /// Works until the router says stop, or is gone.
-    fn run(mut self) -> io::Result<()> {
+    /// Seconds since the hub's start.
+    fn second(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Works until the router says stop, or is gone; gives the shard back if it is only to pause.
+    fn run(mut self: Box<Self>) -> io::Result<Option<Box<Self>>> {
         let mut events = Events::with_capacity(1024);
         loop {
             match self.poll.poll(&mut events, self.timeout()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            self.now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
+            self.now = self.second();
             // Sockets before commands: a place that a new stream takes in this turn must not get an old one's readiness.
             for (key, id) in std::mem::take(&mut self.unread) {
                 if self.streams.get(key as usize).is_some_and(|stream| stream.id == id) {
@@ -132,11 +141,13 @@ impl Shard {
                 }
             }
             events.clear();
-            self.obey();
+            if self.obey() {
+                return Ok(Some(self));
+            }
             self.beat();
             if self.farewell.is_some_and(|deadline| self.streams.is_empty() || Instant::now() >= deadline) {
                 self.end_all();
-                return Ok(());
+                return Ok(None);
             }
         }
     }
@@ -194,10 +205,12 @@ impl Shard {
         }
     }
 
-    fn obey(&mut self) {
+    /// Does what the router has asked for; true if it is to pause.
+    fn obey(&mut self) -> bool {
         for _ in 0..COMMANDS_A_TURN {
             let Ok(command) = self.commands.try_recv() else { break };
             let weight = command.weight();
+            let pause = matches!(command, Command::Pause);
             match command {
                 Command::Attach(attach) => self.attach(attach),
                 Command::Commit { stream, framing } => self.commit(stream, framing),
@@ -225,6 +238,7 @@ impl Shard {
                 }
                 Command::Event(event) => self.publish(&event),
                 Command::Trigger(trigger) => self.trigger(&trigger),
+                Command::Pause => {}
                 Command::Gap(frame) => self.tell_gap(&frame),
                 Command::Stop { spread } => self.stop(spread),
             }
@@ -232,7 +246,11 @@ impl Shard {
                 // The router will notice by itself if that fails: it looks again from time to time.
                 let _ = self.shared.router.wake();
             }
+            if pause {
+                return true;
+            }
         }
+        false
     }
 
     fn attach(&mut self, attach: Attach) {

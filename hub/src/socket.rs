@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -163,7 +164,20 @@ pub fn check_may_start(socket: &Path) -> Result<(), SocketError> {
 /// Held by whoever starts or ends the hub of a socket; released when dropped.
 #[derive(Debug)]
 pub struct StartLock {
-    _file: File,
+    file: File,
+}
+
+impl From<OwnedFd> for StartLock {
+    /// The lock of a process that has taken it and passes it on.
+    fn from(file: OwnedFd) -> Self {
+        Self { file: file.into() }
+    }
+}
+
+impl AsFd for StartLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 /// The lock file of a socket.
@@ -183,7 +197,7 @@ pub fn try_lock(socket: &Path) -> Result<Option<StartLock>, SocketError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed("opening", &path))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(StartLock { _file: file.into() })),
+        Ok(()) => Ok(Some(StartLock { file: file.into() })),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(failed("locking", &path)(error)),
     }
@@ -224,14 +238,26 @@ pub fn bind(_lock: &StartLock, path: &Path, mode: u32, group: Option<u32>) -> Re
         // The file gets the mode of the socket: nobody else can connect before the intended mode is set below.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
-        if let Some(group) = group {
-            rustix::fs::chown(path, None, Some(rustix::process::Gid::from_raw(group)))?;
-        }
-        rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
+        allow(path, mode, group)?;
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(socket)
     };
     listen().map(Into::into).map_err(failed("listening at", path))
+}
+
+/// Gives a socket file the permissions that the settings name.
+///
+/// # Errors
+/// `Io`.
+pub fn set_access(path: &Path, mode: u32, group: Option<u32>) -> Result<(), SocketError> {
+    allow(path, mode, group).map_err(failed("changing the permissions of", path))
+}
+
+fn allow(path: &Path, mode: u32, group: Option<u32>) -> Result<(), Errno> {
+    if let Some(group) = group {
+        rustix::fs::chown(path, None, Some(rustix::process::Gid::from_raw(group)))?;
+    }
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode))
 }
 
 #[cfg(test)]

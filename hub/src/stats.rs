@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::handover::state::ShardCounts;
+
 /// A number that one thread changes and any thread may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -59,6 +61,11 @@ impl Ended {
         }
     }
 
+    /// The one with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.name() == name)
+    }
+
     /// All of them.
     pub(crate) const ALL: [Self; 8] = [
         Self::Client,
@@ -94,6 +101,20 @@ impl ShardStats {
     /// Counts the end of a stream.
     pub(crate) fn end(&self, why: Ended) {
         self.ended[why as usize].add(1);
+    }
+
+    /// Goes on from what other shards have counted.
+    pub(crate) fn restore(&self, counts: &ShardCounts<'_>) {
+        let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
+        add(&self.opened, counts.opened);
+        add(&self.ended_held, counts.ended_held);
+        add(&self.delivered, counts.delivered);
+        add(&self.delivered_bytes, counts.delivered_bytes);
+        add(&self.heartbeats, counts.heartbeats);
+        for &(name, count) in &counts.ended {
+            // One that this version does not know is still one.
+            add(&self.ended[Ended::named(name).unwrap_or(Ended::Error) as usize], count);
+        }
     }
 
     /// Streams that ended for this reason.

@@ -1,5 +1,6 @@
 //! One client's open response: its socket, and what still has to be written to it.
 
+mod handover;
 mod payload;
 mod pieces;
 

@@ -33,5 +33,7 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         log: None,
         log_level: LevelFilter::OFF,
         shards: 1,
+        foreground: false,
+        successor: None,
     }
 }

@@ -44,6 +44,11 @@ impl<T> Wheel<T> {
         self.len -= found.len() - before;
     }
 
+    /// All entries, in any order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().flatten()
+    }
+
     /// The second at which there is something to look at; `None` when there is nothing at all.
     pub(crate) fn next_due(&self) -> Option<u32> {
         if self.len == 0 {

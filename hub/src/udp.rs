@@ -25,6 +25,7 @@
 //! woken once.
 
 mod gate;
+mod handover;
 
 use std::io;
 use std::net::SocketAddr;

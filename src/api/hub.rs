@@ -1,17 +1,20 @@
 //! `sse_hub()`: the hub in the foreground.
 
+use ext_php_rs::boxed::ZBox;
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
+use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::config::Config;
 use sse_hub::socket;
 
 use super::exceptions::Problem;
+use crate::upgrade::{self, Upgraded};
 use crate::{ini, signals, spawn, title, zend};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
-    module.function(wrap_function!(sse_hub))
+    module.function(wrap_function!(sse_hub)).function(wrap_function!(sse_hub_upgrade))
 }
 
 /// Runs the hub until it is told to end. See stubs/sse.stub.php.
@@ -21,6 +24,20 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 #[php_function]
 pub fn sse_hub() -> PhpResult<()> {
     Ok(run()?)
+}
+
+/// Has a new hub take over from the one that runs. See stubs/sse.stub.php.
+///
+/// # Errors
+/// `SseException` if that fails, and the hub that runs goes on.
+#[php_function]
+pub fn sse_hub_upgrade() -> PhpResult<ZBox<ZendHashTable>> {
+    let Upgraded { pid, streams, pause } = upgrade::upgrade()?;
+    let mut result = ZendHashTable::new();
+    result.insert("pid", pid)?;
+    result.insert("streams", streams)?;
+    result.insert("pause_ms", pause)?;
+    Ok(result)
 }
 
 fn run() -> Result<(), Problem> {
@@ -33,7 +50,7 @@ fn run() -> Result<(), Problem> {
     }
     // Whoever started it in the foreground decides when it ends.
     let (path, folder) = ini::socket()?;
-    let config = Config { follow_owners: false, idle_exit: None, ..ini::hub_config(path.clone())? };
+    let config = Config { follow_owners: false, idle_exit: None, foreground: true, ..ini::hub_config(path.clone())? };
     socket::check_folder(&path, folder)?;
     let lock = socket::lock(&path, ini::timeout()?)?;
     if spawn::answers(&path) {
@@ -45,6 +62,6 @@ fn run() -> Result<(), Problem> {
     let listener = socket::bind(&lock, &path, config.socket_mode, config.socket_group)?;
     drop(lock);
     title::set("sse-hub");
-    signals::with_default(&[libc::SIGTERM, libc::SIGINT], || sse_hub::run(config, listener))
+    signals::with_default(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP], || sse_hub::run(config, listener))
         .map_err(|error| Problem::Other(error.to_string()))
 }

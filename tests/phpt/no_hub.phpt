@@ -8,7 +8,7 @@ sse.spawn=off
 --FILE--
 <?php
 foreach ([fn () => sse_publish('a', 'x'), fn () => sse_cursor(), fn () => sse_stats(), fn () => sse_metrics(), fn () => sse_stream('a'),
-    fn () => new SseSubscription('a')] as $call) {
+    fn () => new SseSubscription('a'), fn () => sse_hub_upgrade()] as $call) {
     try {
         $call();
         echo "done\n";
@@ -25,4 +25,5 @@ no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
+no hub runs at %s.sock, and sse.spawn is off; start one with: php -r 'sse_hub();'
 bool(false)

@@ -6,17 +6,18 @@
 //! many as those that were read and those that are there.
 
 use redis::Value;
+use serde::{Deserialize, Serialize};
 
 use super::connection::BusError;
 use super::entry::{id, text};
 use crate::id::Id;
 
 /// Tells one life of a server's data from another; `None` where the server doesn't say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Life(Option<(String, Role)>);
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Life(Option<(String, Role)>);
 
 /// What a server is to others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Role {
     Master,
     /// Of the master that this number stands for.

@@ -361,6 +361,12 @@ impl Outbox {
         ((inner.waiting.len(), inner.bytes), inner.position)
     }
 
+    /// Whether all is sent and delivered.
+    pub(super) fn is_idle(&self) -> bool {
+        let inner = self.inner();
+        inner.waiting.is_empty() && inner.sent.is_empty() && inner.wakes.is_empty()
+    }
+
     /// Waits until all is sent and delivered, but not long, and not for a Redis that is away. From then on nothing is
     /// sent.
     pub(super) fn close(&self, patience: Duration) -> Outcome {

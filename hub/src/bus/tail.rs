@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Value, cmd, pipe};
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::connection::{BusError, Connection, PATIENCE};
@@ -28,6 +29,16 @@ const MANY: usize = 1000;
 
 /// Bytes that such an answer should have, about.
 const PORTION: usize = 2 << 20;
+
+/// How far the stream was read, and of which server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The last entry.
+    pub(crate) position: Id,
+    /// The how-manieth ever added it is, if that is known.
+    pub(crate) ordinal: Option<u64>,
+    life: Life,
+}
 
 struct Tail<'a> {
     context: &'a Context,
@@ -56,6 +67,9 @@ pub(super) fn run(context: &Context) {
         checked: Instant::now(),
         mark: 0,
     };
+    if let Some(Place { position, ordinal, life }) = context.place().clone() {
+        (tail.position, tail.ordinal, tail.life) = (position, ordinal, Some(life));
+    }
     loop {
         let why = match Connection::open(&context.address, &context.stop)
             .and_then(|mut connection| tail.follow(&mut connection, &mut pause))
@@ -196,6 +210,10 @@ impl Tail<'_> {
     }
 
     fn reached(&self) {
+        if let Some(life) = &self.life {
+            let (position, ordinal) = (self.position, self.ordinal);
+            *self.context.place() = Some(Place { position, ordinal, life: life.clone() });
+        }
         let tickets = self.context.outbox.reached(self.position);
         self.context.fail(tickets, LOST);
     }

@@ -11,6 +11,7 @@ use std::{io, mem};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use mio::Waker;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -37,7 +38,7 @@ pub(crate) struct Disk {
     backlog: Arc<Backlog>,
     accepted: Counter,
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<bool>,
 }
 
 /// What the file had when it was opened.
@@ -45,6 +46,16 @@ pub(crate) struct Disk {
 pub(crate) struct Restored {
     pub(crate) marks: Marks,
     pub(crate) events: Vec<(Id, Arc<Event>)>,
+}
+
+/// What was counted of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    written: u64,
+    commits: u64,
+    failures: u64,
+    /// The file was read.
+    read: bool,
 }
 
 /// Something to write.
@@ -93,25 +104,36 @@ impl Disk {
         news: Sender<News>,
         router: Arc<Waker>,
     ) -> io::Result<(Self, Option<Restored>)> {
-        let (jobs, queue) = crossbeam_channel::unbounded();
-        let (backlog, shared) = (Arc::new(Backlog::default()), Arc::new(Shared::default()));
-        let mut writer = Writer {
-            path: path.into(),
-            sync,
-            file: None,
-            jobs: queue,
-            backlog: Arc::clone(&backlog),
-            shared: Arc::clone(&shared),
-            news,
-            router,
-            due: Forgettings::default(),
-            forgot: Instant::now(),
-            newest: now,
-            read: false,
-        };
+        let (mut writer, jobs) = Writer::new(path, sync, now, news, router);
         let restored = writer.read().inspect_err(|error| writer.fail(error)).ok();
+        Ok((Self::run(writer, jobs)?, restored))
+    }
+
+    /// Starts the thread for a file whose events are known up to `newest`; it is opened when it is first needed. Counting goes
+    /// on from `before`.
+    pub(crate) fn resume(
+        path: &Path,
+        sync: bool,
+        newest: Id,
+        before: Written,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<Self> {
+        let (mut writer, jobs) = Writer::new(path, sync, newest, news, router);
+        writer.read = before.read;
+        let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
+        add(&writer.shared.written, before.written);
+        add(&writer.shared.commits, before.commits);
+        add(&writer.shared.failures, before.failures);
+        let disk = Self::run(writer, jobs)?;
+        add(&disk.accepted, before.written + before.failures);
+        Ok(disk)
+    }
+
+    fn run(writer: Writer, jobs: Sender<Job>) -> io::Result<Self> {
+        let (backlog, shared) = (Arc::clone(&writer.backlog), Arc::clone(&writer.shared));
         let thread = thread::Builder::new().name("sse-history".into()).spawn(move || writer.run())?;
-        Ok((Self { jobs, backlog, accepted: Counter::default(), shared, thread }, restored))
+        Ok(Self { jobs, backlog, accepted: Counter::default(), shared, thread })
     }
 
     /// Takes an event, to be delivered when it is written; false if nobody writes any more.
@@ -134,11 +156,14 @@ impl Disk {
     }
 
     /// Writes what waits, and closes the file. The news of it are in the channel when this returns.
-    pub(crate) fn close(self) {
+    pub(crate) fn close(self) -> Written {
         drop(self.jobs);
-        if self.thread.join().is_err() {
+        let read = self.thread.join().unwrap_or_else(|_| {
             warn!("the history's thread panicked; this is a bug of php-sse");
-        }
+            false
+        });
+        let Shared { written, commits, failures, .. } = &*self.shared;
+        Written { written: written.get(), commits: commits.get(), failures: failures.get(), read }
     }
 
     /// For `sse_stats()`.
@@ -155,7 +180,28 @@ impl Disk {
 }
 
 impl Writer {
-    fn run(mut self) {
+    /// A writer without an open file, and where it takes its jobs from.
+    fn new(path: &Path, sync: bool, newest: Id, news: Sender<News>, router: Arc<Waker>) -> (Self, Sender<Job>) {
+        let (jobs, queue) = crossbeam_channel::unbounded();
+        let writer = Self {
+            path: path.into(),
+            sync,
+            file: None,
+            jobs: queue,
+            backlog: Arc::default(),
+            shared: Arc::default(),
+            news,
+            router,
+            due: Forgettings::default(),
+            forgot: Instant::now(),
+            newest,
+            read: false,
+        };
+        (writer, jobs)
+    }
+
+    /// Works until the router has gone, or needs it no more; whether the file was read by then.
+    fn run(mut self) -> bool {
         loop {
             let first = match self.jobs.recv_timeout(FORGET_INTERVAL) {
                 Ok(job) => Some(job),
@@ -197,6 +243,7 @@ impl Writer {
         {
             warn!(%error, "closing the history's file failed");
         }
+        self.read
     }
 
     fn keep(&mut self, events: Vec<Kept>) {

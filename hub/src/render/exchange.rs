@@ -18,12 +18,12 @@ const READS_A_TURN: usize = 8;
 /// One connection to a server, for one run of a script.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    socket: OwnedFd,
-    out: Vec<u8>,
-    sent: usize,
-    response: Response,
+    pub(super) socket: OwnedFd,
+    pub(super) out: Vec<u8>,
+    pub(super) sent: usize,
+    pub(super) response: Response,
     /// Any byte of a response has come.
-    heard: bool,
+    pub(super) heard: bool,
     /// What it is for.
     pub(crate) run: Run,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Run {
 
 /// A response of either protocol.
 #[derive(Debug)]
-enum Response {
+pub(super) enum Response {
     FastCgi(fastcgi::Response),
     Http(http::Response),
 }

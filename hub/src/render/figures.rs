@@ -5,6 +5,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
+use crate::handover::state::FiguresState;
+
 /// Longest time that is told apart, in microseconds.
 const LONGEST: u64 = 600_000_000;
 
@@ -62,6 +64,50 @@ impl Figures {
             took,
             buckets: [0; BOUNDS.len()],
             sum: Duration::ZERO,
+        }
+    }
+
+    /// As they are passed from hub to hub.
+    pub(super) fn state(&self) -> FiguresState {
+        let Self { done, coalesced, unchanged, failed, timed_out, denied, refused, took, buckets, sum } = self;
+        let took = took.iter().flat_map(|took| took.iter_recorded());
+        FiguresState {
+            done: *done,
+            coalesced: *coalesced,
+            unchanged: *unchanged,
+            failed: *failed,
+            timed_out: *timed_out,
+            denied: *denied,
+            refused: *refused,
+            took: took.map(|value| (value.value_iterated_to(), value.count_since_last_iteration())).collect(),
+            buckets: BOUNDS.iter().zip(buckets).map(|((bound, _), count)| (*bound, *count)).collect(),
+            sum: *sum,
+        }
+    }
+
+    /// Goes on from those of another hub.
+    pub(super) fn restore(state: &FiguresState) -> Self {
+        let FiguresState { took: recorded, buckets: known, .. } = state;
+        let FiguresState { done, coalesced, unchanged, failed, timed_out, denied, refused, took: _, buckets: _, sum } =
+            state;
+        let Self { mut took, mut buckets, .. } = Self::new();
+        if let Some(histogram) = &mut took {
+            recorded.iter().for_each(|&(value, count)| histogram.saturating_record_n(value, count));
+        }
+        for (bound, count) in known {
+            buckets[BOUNDS.partition_point(|(own, _)| own < bound)] += count;
+        }
+        Self {
+            done: *done,
+            coalesced: *coalesced,
+            unchanged: *unchanged,
+            failed: *failed,
+            timed_out: *timed_out,
+            denied: *denied,
+            refused: *refused,
+            took,
+            buckets,
+            sum: *sum,
         }
     }
 

@@ -76,16 +76,16 @@ pub(crate) struct Listener {
     /// A replayed request has reached a script there.
     pub(crate) proved: bool,
     /// Somebody listens there, seen from here.
-    probed: bool,
+    pub(super) probed: bool,
     /// Times in a row that it closed a connection without a word.
-    silences: u32,
+    pub(super) silences: u32,
     /// Streams that are to be rendered when its pause is over.
     pub(crate) parked: Vec<(u32, u64)>,
     /// Not to be tried before.
-    paused: Option<Instant>,
-    pauses: usize,
+    pub(super) paused: Option<Instant>,
+    pub(super) pauses: usize,
     /// Why it can't be used, and until when that is believed.
-    refused: Option<(Instant, String)>,
+    pub(super) refused: Option<(Instant, String)>,
 }
 
 impl Listener {

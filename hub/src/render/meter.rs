@@ -73,6 +73,13 @@ impl Drop for Charge {
     }
 }
 
+impl<T> Metered<T> {
+    /// What is counted.
+    pub(crate) fn value(&self) -> &Arc<T> {
+        &self.value
+    }
+}
+
 impl<T> Deref for Metered<T> {
     type Target = T;
 

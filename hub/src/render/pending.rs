@@ -14,7 +14,7 @@ const LIMIT: usize = 1000;
 
 /// One of them.
 #[derive(Debug, Clone)]
-enum Happened {
+pub(super) enum Happened {
     Event(Arc<Metered<Event>>),
     Trigger(Arc<Metered<Trigger>>),
 }
@@ -23,12 +23,12 @@ enum Happened {
 /// for all callbacks together.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    kept: VecDeque<Happened>,
-    bytes: usize,
+    pub(super) kept: VecDeque<Happened>,
+    pub(super) bytes: usize,
     /// The oldest were dropped.
-    missing: bool,
+    pub(super) missing: bool,
     /// Of the list itself.
-    charge: Option<Charge>,
+    pub(super) charge: Option<Charge>,
 }
 
 impl Pending {
@@ -71,7 +71,7 @@ impl Pending {
     }
 
     /// Counts what it takes. Where too much is kept for all together, nothing is kept here but that anything may have changed.
-    fn count(&mut self, meter: &Meter) {
+    pub(super) fn count(&mut self, meter: &Meter) {
         let own = self.kept.capacity() * size_of::<Happened>();
         self.charge.get_or_insert_with(|| meter.charge(0)).set(own);
         if meter.is_over() {
@@ -87,7 +87,7 @@ impl Pending {
 }
 
 impl Happened {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Event(event) => event.message().len(),
             Self::Trigger(_) => 0,

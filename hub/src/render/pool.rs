@@ -62,6 +62,11 @@ impl Pool {
         }
     }
 
+    /// The bytes of a part, shared.
+    pub(crate) fn shared(&self, id: PartId) -> &Arc<[u8]> {
+        &self.parts[id.0 as usize].bytes
+    }
+
     /// The bytes of a part.
     pub(crate) fn bytes(&self, id: PartId) -> &[u8] {
         &self.parts[id.0 as usize].bytes

@@ -23,11 +23,11 @@ pub(crate) struct Request {
     /// The Last-Event-ID it came with.
     pub(crate) last_event_id: Option<Box<str>>,
     /// Encoded parameters or headers.
-    fields: Box<[PartId]>,
-    body: Option<Box<[u8]>>,
+    pub(super) fields: Box<[PartId]>,
+    pub(super) body: Option<Box<[u8]>>,
     /// Method and target; `None`: FastCGI, which has them among its parameters.
-    http: Option<Box<(Box<str>, Box<str>)>>,
-    _charge: Charge,
+    pub(super) http: Option<Box<(Box<str>, Box<str>)>>,
+    pub(super) charge: Charge,
 }
 
 impl Request {
@@ -47,22 +47,26 @@ impl Request {
             }
             pool.take(&part)
         });
-        let fields: Box<[PartId]> = fields.collect();
-        let texts = [original.last_event_id.unwrap_or_default(), original.remote.0, original.remote.1];
-        let line = match original.protocol {
-            Protocol::FastCgi => 0,
-            Protocol::Http { method, target } => method.len() + target.len(),
-        };
-        let own = size_of::<Self>() + size_of_val(&*fields) + original.body.len() + line;
         Self {
-            _charge: meter.charge(own + texts.iter().map(|text| text.len()).sum::<usize>()),
             script,
             remote,
             last_event_id: original.last_event_id.map(Into::into),
-            fields,
+            fields: fields.collect(),
             body: (!original.body.is_empty()).then(|| original.body.to_vec().into_boxed_slice()),
             http,
+            charge: meter.charge(0),
         }
+        .counted()
+    }
+
+    /// Counts what it takes, but its shared parts.
+    pub(super) fn counted(mut self) -> Self {
+        let Self { script: _, remote, last_event_id, fields, body, http, charge } = &mut self;
+        let pairs = [remote, http].into_iter().flatten().map(|pair| pair.0.len() + pair.1.len());
+        let texts = pairs.sum::<usize>() + last_event_id.as_ref().map_or(0, |id| id.len());
+        let body = body.as_ref().map_or(0, |body| body.len());
+        charge.set(size_of::<Self>() + size_of_val(&**fields) + body + texts);
+        self
     }
 
     /// Gives the shared parts back.

@@ -47,12 +47,12 @@ pub(crate) struct Unit {
     /// The earliest entry in the timers.
     pub(crate) timer: Option<Instant>,
     /// When it was last rendered, or its first stream opened.
-    last_run: Option<Instant>,
-    only_changes: bool,
-    poll: Option<Duration>,
-    reauthorize: Option<Duration>,
+    pub(super) last_run: Option<Instant>,
+    pub(super) only_changes: bool,
+    pub(super) poll: Option<Duration>,
+    pub(super) reauthorize: Option<Duration>,
     /// Of what was sent last.
-    sent: Option<u64>,
+    pub(super) sent: Option<u64>,
     /// What was sent last, for streams that join.
     pub(crate) output: Option<Arc<[u8]>>,
     /// The last id that was sent.

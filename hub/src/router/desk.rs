@@ -1,5 +1,7 @@
 //! Where requests are done: ids, limits, counters, and the shards that the work is passed to.
 
+mod handover;
+
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -9,12 +11,15 @@ use std::{io, mem};
 use crossbeam_channel::Receiver;
 use mio::Waker;
 use rustix::net::SocketType;
+use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
+use crate::bus::Place;
 use crate::config::Config;
 use crate::event::{Event, NewEvent};
-use crate::history::disk::Restored;
-use crate::history::{self, History};
+use crate::handover::{FORMAT, LEAVE, TAKE_OVER};
+use crate::history::disk::{Restored, Written};
+use crate::history::{self, History, Limits};
 use crate::id::{Id, IdClock, now_ms};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, Kept, Loaded, News, Ticket};
@@ -58,6 +63,10 @@ pub(crate) struct Desk {
     pub(crate) names: Arc<Names>,
     pub(crate) counts: Counts,
     pub(crate) started: Instant,
+    /// Times that another hub has taken over.
+    pub(crate) upgrades: u64,
+    /// Another hub is to be started afresh once this one has ended.
+    pub(crate) is_asked_to_leave: bool,
     /// Connected PHP processes.
     pub(crate) peers: usize,
     /// The UDP socket, where there is one.
@@ -71,8 +80,13 @@ pub(crate) struct Desk {
     clock: IdClock,
     /// Where events are kept before they are delivered.
     pub(crate) keeper: Keeper,
+    /// What a keeper that was closed has written, and how far it has read.
+    written: Written,
+    place: Option<Place>,
     /// What it tells.
     news: Receiver<News>,
+    /// Wakes the router when there is news.
+    router: Arc<Waker>,
     /// Events kept for readers that were away.
     pub(crate) history: History,
     /// Id of the newest event; empty before the first.
@@ -102,7 +116,7 @@ pub(crate) struct Desk {
 }
 
 /// What the router counts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
     /// Streams that were attached, and with it the last stream's id.
     pub(crate) attached: u64,
@@ -137,39 +151,40 @@ impl Desk {
         renders: Renders,
         ends: Receiver<u64>,
         router: Arc<Waker>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let max_streams = match config.max_streams {
             0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
             limit => limit,
         };
         let visitors = Visitors::new(config.max_streams_per_ip);
-        let mut clock = IdClock::new();
-        let (sender, news) = crossbeam_channel::unbounded();
-        let (keeper, history) = Keeper::start(&config, &mut clock, sender, router)?;
-        let on_bus = matches!(keeper, Keeper::Bus(_));
-        // Of a bus that was never reached no id is known. This one says so, and is known to this hub alone.
-        let newest = if on_bus { format!("none-{}", clock.last()) } else { String::new() };
-        Ok(Self {
+        let clock = IdClock::new();
+        let history = History::new(Limits::of(&config), clock.last());
+        Self {
             config,
             shards,
             names,
             counts: Counts::default(),
             started: Instant::now(),
+            upgrades: 0,
+            is_asked_to_leave: false,
             peers: 0,
             udp: None,
             new_owners: Vec::new(),
             renders,
             ends,
             clock,
-            keeper,
-            news,
+            keeper: Keeper::Memory,
+            written: Written::default(),
+            place: None,
+            news: crossbeam_channel::never(),
+            router,
             history,
-            newest,
+            newest: String::new(),
             nudges: Nudges::default(),
             heard: Nudges::default(),
-            loaded: !on_bus,
-            listening: !on_bus,
-            gate: on_bus.then(|| Instant::now() + BUS_PATIENCE),
+            loaded: true,
+            listening: true,
+            gate: None,
             position: Id::default(),
             parked: CarPark::default(),
             max_streams,
@@ -179,7 +194,20 @@ impl Desk {
             too_many: Sparingly::default(),
             refused: Sparingly::default(),
             unpublished: Sparingly::default(),
-        })
+        }
+    }
+
+    /// Starts what events are kept by, with what it has kept already.
+    pub(crate) fn start_keeper(&mut self) -> io::Result<()> {
+        let (sender, news) = crossbeam_channel::unbounded();
+        (self.keeper, self.history) = Keeper::start(&self.config, &mut self.clock, sender, Arc::clone(&self.router))?;
+        self.news = news;
+        if matches!(self.keeper, Keeper::Bus(_)) {
+            (self.loaded, self.listening, self.gate) = (false, false, Some(Instant::now() + BUS_PATIENCE));
+            // Of a bus that was never reached no id is known. This one says so, and is known to this hub alone.
+            self.newest = format!("none-{}", self.clock.last());
+        }
+        Ok(())
     }
 
     /// Does a request.
@@ -290,6 +318,9 @@ impl Desk {
                 session.reply(&Reply::Welcome { protocol: PROTOCOL, version: VERSION, pid: std::process::id() });
                 debug!(pid = session.credentials.pid, uid = session.credentials.uid, version, "a peer has come");
             }
+            Request::Hello { magic: magic @ (TAKE_OVER | LEAVE), protocol, version, .. } => {
+                self.greet_successor(session, *magic, *protocol, version);
+            }
             Request::Hello { magic: MAGIC, protocol, version, .. } => {
                 let reason = format!(
                     "this process is php-sse {version} (protocol {protocol}), the hub that runs is php-sse {VERSION} \
@@ -299,6 +330,21 @@ impl Desk {
             }
             _ => self.refuse(session, "the first message was no php-sse greeting"),
         }
+    }
+
+    /// Another hub is to take this one's place, which only this one's own user may ask for.
+    fn greet_successor(&mut self, session: &mut Session, magic: u32, format: u16, version: &str) {
+        let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
+        if uid != own {
+            let reason = format!("this hub belongs to user {own}; user {uid} can't start one that takes over from it");
+            self.refuse(session, &reason);
+            return;
+        }
+        info!(pid = session.credentials.pid, version, format, "another hub asks to take over");
+        session.reply(&Reply::Welcome { protocol: FORMAT, version: VERSION, pid: std::process::id() });
+        // One that reads another format is going to ask this hub to leave.
+        session.takes_over = magic == TAKE_OVER && format == FORMAT;
+        self.is_asked_to_leave |= magic == LEAVE;
     }
 
     /// What a peer sent makes no sense; nothing after it does either.
@@ -707,8 +753,8 @@ impl Desk {
     pub(crate) fn close_keeper(&mut self) {
         match mem::replace(&mut self.keeper, Keeper::Memory) {
             Keeper::Memory => {}
-            Keeper::Disk(disk) => disk.close(),
-            Keeper::Bus(bus) => bus.close(),
+            Keeper::Disk(disk) => self.written = disk.close(),
+            Keeper::Bus(bus) => self.place = bus.close(),
         }
     }
 

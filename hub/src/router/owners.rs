@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -36,6 +36,23 @@ impl Owners {
                 warn!(owner = pid, %error, "an owner can't be watched; the hub will not end with it");
             }
         }
+    }
+
+    /// As they are passed to another hub: whether there have been any, and those that live.
+    pub(crate) fn state(&self) -> (bool, impl Iterator<Item = (u32, BorrowedFd<'_>)>) {
+        (self.had_any, self.by_pid.iter().map(|(pid, pidfd)| (*pid, pidfd.as_fd())))
+    }
+
+    /// Watches a process that another hub has watched.
+    pub(crate) fn adopt(&mut self, pid: u32, pidfd: OwnedFd, token: Token, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut SourceFd(&pidfd.as_raw_fd()), token, Interest::READABLE)?;
+        self.by_pid.insert(pid, pidfd);
+        Ok(())
+    }
+
+    /// Whether there have been any in another hub.
+    pub(crate) fn inherit(&mut self, had_any: bool) {
+        self.had_any = had_any;
     }
 
     /// A watched process has ended.

@@ -1,5 +1,7 @@
 //! A PHP process that is connected to the hub.
 
+mod handover;
+
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -48,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) waiting: usize,
     /// The ticket of the last one.
     ticket: Ticket,
+    /// It is another hub, which takes over.
+    pub(crate) takes_over: bool,
     /// The one that is to be answered next, and answers to those after it.
     due: u64,
     early: BTreeMap<u64, Vec<u8>>,
@@ -75,6 +79,7 @@ impl Session {
             held: Vec::new(),
             waiting: 0,
             ticket,
+            takes_over: false,
             due: ticket.number + 1,
             early: BTreeMap::new(),
             outbox: Vec::new(),

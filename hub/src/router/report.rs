@@ -24,6 +24,7 @@ pub(crate) fn report(desk: &Desk) -> Value {
         "pid": std::process::id(),
         "uptime": desk.started.elapsed().as_secs(),
         "resident_bytes": resident().unwrap_or_default(),
+        "upgrades": desk.upgrades,
         "shards": desk.shards.len(),
         "peers": desk.peers,
         "streams": {

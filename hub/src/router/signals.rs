@@ -1,4 +1,4 @@
-//! The signals that end the hub.
+//! The signals that end the hub, or have another one take over.
 
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -7,32 +7,49 @@ use std::os::unix::net::UnixStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level;
 
-/// A socket that becomes readable at SIGTERM or SIGINT, as long as this lives.
+/// Sockets that become readable at these signals, as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    socket: UnixStream,
+    end: UnixStream,
+    hangup: UnixStream,
     ids: Vec<SigId>,
 }
 
 impl Signals {
     /// Takes the signals over.
     pub(crate) fn watch(token: Token, registry: &Registry) -> io::Result<Self> {
-        let (socket, writer) = UnixStream::pair()?;
-        socket.set_nonblocking(true)?;
-        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
-        let mut signals = Self { socket, ids: Vec::new() };
-        for signal in [SIGTERM, SIGINT] {
+        let (end, end_writer) = UnixStream::pair()?;
+        let (hangup, hangup_writer) = UnixStream::pair()?;
+        let mut signals = Self { end, hangup, ids: Vec::new() };
+        for socket in [&signals.end, &signals.hangup] {
+            socket.set_nonblocking(true)?;
+            registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        }
+        for (signal, writer) in [(SIGTERM, &end_writer), (SIGINT, &end_writer), (SIGHUP, &hangup_writer)] {
             signals.ids.push(low_level::pipe::register(signal, writer.try_clone()?)?);
         }
         Ok(signals)
     }
 
-    /// Whether one has come since the last time.
+    /// Watches them with another poll.
+    pub(crate) fn move_to(&self, token: Token, registry: &Registry) -> io::Result<()> {
+        for socket in [&self.end, &self.hangup] {
+            registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Whether SIGTERM or SIGINT has come since the last time.
     pub(crate) fn any(&mut self) -> bool {
-        matches!(self.socket.read(&mut [0; 16]), Ok(1..))
+        matches!(self.end.read(&mut [0; 16]), Ok(1..))
+    }
+
+    /// Whether SIGHUP has come since the last time.
+    pub(crate) fn hangup(&mut self) -> bool {
+        matches!(self.hangup.read(&mut [0; 16]), Ok(1..))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::handover::state::VisitorState;
 use crate::wire::{MAX_KEY, User};
 
 /// Bits of an IPv6 address that are one client: providers give at least so much to each.
@@ -11,7 +12,7 @@ const IPV6_PREFIX: u32 = 64;
 
 /// Somebody whose streams are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Visitor {
+pub(crate) enum Visitor {
     Address(IpAddr),
     User(Box<str>),
 }
@@ -39,7 +40,29 @@ pub(crate) enum TooMany {
 #[derive(Debug, Default)]
 pub(crate) struct Party(Vec<Visitor>);
 
+impl Visitor {
+    /// As it is passed to another hub.
+    pub(crate) fn state(&self) -> VisitorState<'_> {
+        match self {
+            Self::Address(address) => VisitorState::Address(*address),
+            Self::User(key) => VisitorState::User(key),
+        }
+    }
+
+    fn restore(state: &VisitorState<'_>) -> Self {
+        match state {
+            VisitorState::Address(address) => Self::Address(*address),
+            VisitorState::User(key) => Self::User((*key).into()),
+        }
+    }
+}
+
 impl Party {
+    /// As they were passed on by another hub.
+    pub(crate) fn restore(party: &[VisitorState<'_>]) -> Self {
+        Self(party.iter().map(Visitor::restore).collect())
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -107,6 +130,11 @@ impl Visitors {
             // Memory of the busiest hour shouldn't stay for ever.
             (self.streams, self.counts) = (HashMap::new(), HashMap::new());
         }
+    }
+
+    /// The streams that are counted, and for whom.
+    pub(crate) fn state(&self) -> impl Iterator<Item = (u64, &[Visitor])> {
+        self.streams.iter().map(|(stream, party)| (*stream, &party[..]))
     }
 
     /// How many addresses and users have streams that are counted.

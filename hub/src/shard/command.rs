@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Event(Arc<Event>),
     /// Tell that a topic changed.
     Trigger(Arc<Trigger>),
+    /// Stand still, whatever happens to the sockets, until told to go on.
+    Pause,
     /// Tell all streams that events are missing, by this event.
     Gap(Arc<[u8]>),
     /// End all streams, and yourself.

@@ -98,6 +98,11 @@ impl Index {
         entry.watchers.get(place.position as usize).copied()
     }
 
+    /// The pattern of a place.
+    pub(crate) fn pattern(&self, place: Place) -> &str {
+        &self.entries[place.entry as usize].pattern
+    }
+
     /// Calls `found` for every watcher of the topic; a stream that watches it by several patterns is found several times.
     pub(crate) fn each(&self, topic: &str, mut found: impl FnMut(u32)) {
         let mut all = |entry: usize| {

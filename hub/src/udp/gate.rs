@@ -77,6 +77,19 @@ impl Gate {
         Verdict::Wake(topics)
     }
 
+    /// The codes that were used, each with the time until which it has to be remembered.
+    pub(crate) fn used(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.order.iter().map(|(until, code)| (*until, &code[..]))
+    }
+
+    /// Remembers a code that was used elsewhere; `None` if it is none.
+    pub(crate) fn use_up(&mut self, until: u64, code: &[u8]) -> Option<()> {
+        let code = Code::try_from(code).ok()?;
+        self.seen.insert(code);
+        self.order.push_back((until, code));
+        Some(())
+    }
+
     /// False if it is remembered already.
     fn remember(&mut self, code: Code, time: u64, now: u64) -> bool {
         if self.seen.contains(&code) {

@@ -2,6 +2,8 @@
 //!
 //! "FastCGI Specification", version 1: a record is a header of 8 bytes, its content, and padding.
 
+use serde::{Deserialize, Serialize};
+
 use super::head::Head;
 
 /// The one request on a connection.
@@ -55,7 +57,7 @@ fn record(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
 }
 
 /// Reads a response: its status, and where it ends. Everything else is passed over.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Response {
     head: Head,
     header: [u8; HEADER],

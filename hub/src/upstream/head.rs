@@ -1,10 +1,12 @@
 //! The head of a response: everything before its first blank line.
 
+use serde::{Deserialize, Serialize};
+
 /// Longest head that is kept; what a longer one says is not known then.
 const LIMIT: usize = 64 << 10;
 
 /// What has come of a head.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
     complete: bool,

@@ -1,5 +1,7 @@
 //! HTTP/1.1 as a client, for servers that have PHP in themselves: the bytes of a request, and the status of a response.
 
+use serde::{Deserialize, Serialize};
+
 use super::head::{self, Head};
 
 /// Appends one header line.
@@ -25,7 +27,7 @@ pub fn request(method: &str, target: &str, fields: &[u8], body: &[u8]) -> Vec<u8
 }
 
 /// Reads the status of a response. Everything else is passed over.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Response {
     head: Head,
 }

@@ -51,9 +51,33 @@ fn hub_process() {
         let limit = Rlimit { current: Some(limit / 2), maximum: Some(limit) };
         rustix::process::setrlimit(Resource::Nofile, limit).expect("lower than before");
     }
+    if let Some(report) = settings["report"].as_str() {
+        take_over(&settings, report);
+        return;
+    }
     // SAFETY: the parent has made the listening socket this process's standard input, and nothing else here uses it.
     let listener = unsafe { UnixListener::from(OwnedFd::from_raw_fd(0)) };
     sse_hub::run(config(&settings), listener).expect("the hub runs");
+}
+
+/// Takes over from the hub that runs, and writes what came of it into a file.
+fn take_over(settings: &Value, report: &str) {
+    let config = config(settings);
+    let lock = sse_hub::socket::lock(&config.socket, PATIENCE).expect("free in the end");
+    let path = PathBuf::from(report);
+    let write = move |json: Value| {
+        let unfinished = path.with_extension("part");
+        std::fs::write(&unfinished, json.to_string()).expect("a folder of the test's own");
+        std::fs::rename(&unfinished, &path).expect("a folder of the test's own");
+    };
+    let said = write.clone();
+    let result = sse_hub::take_over(config, lock, move |succeeded| {
+        let pause = succeeded.pause.map(|pause| u64::try_from(pause.as_micros()).expect("short"));
+        write(json!({ "streams": succeeded.streams, "pause_us": pause }));
+    });
+    if let Err(error) = result {
+        said(json!({ "error": error.to_string() }));
+    }
 }
 
 /// A configuration from the settings of a test; what they leave out is as small or as quiet as it can be.
@@ -89,6 +113,8 @@ pub fn config(settings: &Value) -> Config {
         log: text("log").map(PathBuf::from),
         log_level: text("log_level").unwrap_or("off").parse().expect("a level"),
         shards: number("shards", 2) as usize,
+        foreground: settings["foreground"].as_bool().unwrap_or(false),
+        successor: None,
     }
 }
 
@@ -103,6 +129,7 @@ pub fn in_namespace(name: Option<&str>, program: &OsStr) -> Command {
 /// A hub that runs until it is dropped.
 pub struct Hub {
     child: Child,
+    settings: Value,
     pub folder: TempDir,
     pub socket: PathBuf,
 }
@@ -129,7 +156,43 @@ impl Hub {
             .stdout(Stdio::null())
             .spawn()
             .expect("this test runs");
-        Self { child, folder, socket }
+        Self { child, settings, folder, socket }
+    }
+
+    /// Starts another hub, with some other settings, to take over from this one.
+    pub fn successor(&self, changes: &Value) -> Successor {
+        let mut settings = self.settings.clone();
+        let count = std::fs::read_dir(self.folder.path()).expect("own folder").count();
+        let report =
+            self.folder.path().join(format!("report-{}-{count}", settings["report"].as_str().unwrap_or("").len()));
+        settings["report"] = json!(report);
+        for (name, value) in changes.as_object().into_iter().flatten() {
+            settings[name] = value.clone();
+        }
+        let child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "support::hub_process", "--ignored", "--nocapture"])
+            .env(SETTINGS, settings.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("this test runs");
+        Successor { child: Some(child), settings, report }
+    }
+
+    /// Has another hub, with some other settings, take over from this one, which then ends.
+    pub fn upgrade(&mut self, changes: &Value) -> Value {
+        let mut successor = self.successor(changes);
+        let report = successor.report();
+        assert_eq!(report["error"], Value::Null, "{report}");
+        self.replace(successor);
+        report
+    }
+
+    /// The other hub has taken over, and this one ends.
+    pub fn replace(&mut self, mut successor: Successor) {
+        assert!(self.ended().success());
+        self.child = successor.child.take().expect("started");
+        self.settings = std::mem::take(&mut successor.settings);
     }
 
     pub fn pid(&self) -> u32 {
@@ -139,6 +202,12 @@ impl Hub {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid() as i32).expect("a process");
         rustix::process::kill_process(pid, signal).expect("the hub's process is there");
+    }
+
+    /// Kills it, wherever it is.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("own child");
+        self.child.wait().expect("own child");
     }
 
     /// Waits for the end that something else has caused.
@@ -208,6 +277,53 @@ impl Hub {
         let far = TcpStream::from(far);
         far.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         (far, client)
+    }
+}
+
+/// A hub that is to take over.
+pub struct Successor {
+    child: Option<Child>,
+    settings: Value,
+    report: PathBuf,
+}
+
+impl Successor {
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("started").id()
+    }
+
+    /// Waits for the end that something else has caused.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.child.as_mut().expect("started").wait().expect("own child")
+    }
+
+    /// Kills it, wherever it is.
+    pub fn kill(&mut self) {
+        let child = self.child.as_mut().expect("started");
+        child.kill().expect("own child");
+        child.wait().expect("own child");
+    }
+
+    /// What became of it.
+    pub fn report(&mut self) -> Value {
+        let mut ended = false;
+        until("the other hub has said what became of it", || {
+            ended = self.child.as_mut().expect("started").try_wait().expect("own child").is_some();
+            ended || self.report.exists()
+        });
+        match read_to_string(&self.report).as_str() {
+            "" => json!({ "error": "ended without a word" }),
+            text => serde_json::from_str(text).expect("JSON"),
+        }
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -19,6 +19,12 @@ final class NginxFpm extends FpmServer
     private string $file;
     private Process $nginx;
 
+    /** Option 'streams' => 5000: so many of them at once; each is two connections of nginx. */
+    private function connections(int $times = 1): int
+    {
+        return $times * max(4096, 2 * (int) ($this->options['streams'] ?? 0) + 1000);
+    }
+
     protected function launchFrontEnd(): void
     {
         $path = $this->folder->path;
@@ -31,10 +37,10 @@ final class NginxFpm extends FpmServer
             $user
             daemon off;
             worker_processes 1;
-            worker_rlimit_nofile 8192;
+            worker_rlimit_nofile {$this->connections(2)};
             pid $path/nginx.pid;
             error_log $path/log/nginx-error.log warn;
-            events { worker_connections 4096; }
+            events { worker_connections {$this->connections()}; }
             http {
                 client_max_body_size 16m;
                 access_log $path/log/nginx-access.log;

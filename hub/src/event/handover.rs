@@ -1,0 +1,47 @@
+//! Events, as they are passed from hub to hub.
+
+use std::sync::OnceLock;
+
+use serde_bytes::Bytes;
+
+use super::{Data, Event};
+use crate::handover::state::{DataState, EventState};
+
+impl Event {
+    /// As it is passed on.
+    pub(crate) fn state(&self) -> EventState<'_> {
+        let Self { id, topics, name, retry, frame, data, message: _ } = self;
+        EventState {
+            id,
+            topics: topics.iter().map(AsRef::as_ref).collect(),
+            name: name.as_deref(),
+            retry: *retry,
+            frame: Bytes::new(frame),
+            data: match data {
+                Data::InFrame(range) => DataState::InFrame(range.start as u64, range.end as u64),
+                Data::Beside(data) => DataState::Beside(Bytes::new(data)),
+            },
+        }
+    }
+
+    /// The same event in another hub; `None` if it can't be one.
+    pub(crate) fn restore(state: &EventState<'_>) -> Option<Self> {
+        let data = match state.data {
+            DataState::InFrame(from, to) => {
+                let range = usize::try_from(from).ok()?..usize::try_from(to).ok()?;
+                state.frame.get(range.clone())?;
+                Data::InFrame(range)
+            }
+            DataState::Beside(data) => Data::Beside(data.to_vec().into()),
+        };
+        Some(Self {
+            id: state.id.into(),
+            topics: state.topics.iter().map(|&topic| topic.into()).collect(),
+            name: state.name.map(Into::into),
+            retry: state.retry,
+            frame: state.frame.to_vec().into(),
+            data,
+            message: OnceLock::new(),
+        })
+    }
+}

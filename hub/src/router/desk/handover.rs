@@ -1,0 +1,107 @@
+//! The desk's own part of what is passed from hub to hub.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Desk;
+use crate::event::Event;
+use crate::handover::state::{BusState, HubState, ShardCounts};
+use crate::history::disk::Written;
+use crate::history::{History, Limits};
+use crate::id::Id;
+use crate::keeper::Keeper;
+use crate::run::HubError;
+use crate::shard::handle::ShardHandle;
+use crate::stats::Ended;
+use crate::stream::Stream;
+
+impl Desk {
+    /// What the shards have counted.
+    pub(crate) fn shard_counts(&self) -> ShardCounts<'static> {
+        ShardCounts {
+            opened: self.sum(|stats| stats.opened.get()),
+            ended_held: self.sum(|stats| stats.ended_held.get()),
+            ended: Ended::ALL.iter().map(|why| (why.name(), self.sum(|stats| stats.ended(*why)))).collect(),
+            delivered: self.sum(|stats| stats.delivered.get()),
+            delivered_bytes: self.sum(|stats| stats.delivered_bytes.get()),
+            heartbeats: self.sum(|stats| stats.heartbeats.get()),
+        }
+    }
+
+    /// What the keeper has written, once it is closed.
+    pub(crate) fn written(&self) -> Written {
+        self.written
+    }
+
+    /// How far the bus was read, once the keeper is closed.
+    pub(crate) fn bus_state(&self) -> BusState {
+        let mut place = self.place.clone().filter(|_| self.loaded);
+        if let Some(place) = place.as_mut().filter(|place| place.position != self.position) {
+            // What counts is what was delivered.
+            (place.position, place.ordinal) = (self.position, None);
+        }
+        BusState { loaded: self.loaded, position: self.position, place }
+    }
+
+    /// Whether somebody waits for what others have to do first: for Redis.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        self.parked.deadline().is_some() || matches!(&self.keeper, Keeper::Bus(bus) if !bus.is_idle())
+    }
+
+    /// The stamp given last, and the id of the newest event.
+    pub(crate) fn place(&self) -> (Id, &str) {
+        (self.clock.last(), &self.newest)
+    }
+
+    /// Has all shards do what they were told, and then stand still.
+    pub(crate) fn pause_shards(&mut self) -> Result<(), HubError> {
+        self.shards.iter_mut().try_for_each(ShardHandle::pause)
+    }
+
+    /// Gives a stream that another hub has passed on to its shard.
+    pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
+        self.shard(stream.id).adopt(stream, patterns, ends)
+    }
+
+    /// Goes on from where another hub has stopped.
+    pub(crate) fn inherit(&mut self, state: &HubState<'_>, events: Vec<(Id, Arc<Event>)>) {
+        self.counts = state.counts;
+        if let Some(first) = self.shards.first() {
+            first.stats().restore(&state.shards);
+        }
+        self.written = state.written;
+        let BusState { loaded, position, place } = &state.bus;
+        (self.position, self.place) = (*position, place.clone());
+        if self.config.bus.is_some() {
+            // Wakes of others are heard again before long, and then everything is woken once.
+            (self.loaded, self.listening) = (*loaded, false);
+        }
+        self.upgrades = state.upgrades + 1;
+        self.clock.pass(state.clock);
+        state.newest.clone_into(&mut self.newest);
+        let limits = Limits::of(&self.config);
+        let on_disk = self.config.history_file.is_some();
+        self.history = History::inherit(limits, &state.history, events, on_disk);
+        self.renders.inherit(&state.renders);
+    }
+
+    /// Keeps events again after [`close_keeper`](Self::close_keeper), or for the first time after another hub did.
+    pub(crate) fn resume_keeper(&mut self) -> io::Result<()> {
+        if !matches!(self.keeper, Keeper::Memory) {
+            return Ok(());
+        }
+        let (sender, news) = crossbeam_channel::unbounded();
+        self.keeper = Keeper::resume(
+            &self.config,
+            self.history.newest(),
+            self.written,
+            self.place.take(),
+            sender,
+            Arc::clone(&self.router),
+        )?;
+        self.news = news;
+        self.history.expire(Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! A shard that stands still, and its streams on their way to another hub.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, AsRawFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
+use super::{Due, PARTING, Shard};
+use crate::handover::outgoing::{ITEMS, Outgoing};
+use crate::handover::state::Part;
+use crate::shard::index::Place;
+use crate::stream::Stream;
+
+impl Shard {
+    /// Passes all its streams on. They stay what they are here.
+    pub(super) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
+        let now = self.second();
+        // Only the timer knows.
+        let ends: HashMap<u64, u32> =
+            self.wheel.entries().filter_map(|due| Some((due.id, due.ends?.get().saturating_sub(now)))).collect();
+        let streams: Vec<&Stream> = self.streams.iter().map(|(_, stream)| stream).collect();
+        for group in streams.chunks(ITEMS) {
+            let states = group.iter().map(|stream| {
+                let patterns = stream.places.iter().map(|&place: &Place| self.index.pattern(place));
+                stream.state(patterns.collect(), now, ends.get(&stream.id).copied(), outgoing)
+            });
+            let part = Part::Streams(states.collect());
+            let sockets: Vec<_> = group.iter().map(|stream| stream.socket()).collect();
+            outgoing.part(&part, &sockets)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a stream that another hub has passed on. Nothing is read or written before this shard's thread runs.
+    pub(super) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
+        let Stream { id, heartbeat, active, followed, .. } = stream;
+        let (held, queued, closing) = (stream.is_held(), stream.queued(), stream.closing.is_some());
+        let key = self.streams.insert(stream) as u32;
+        self.watch(key, patterns);
+        self.stats.queued_bytes.add(queued);
+        if held || followed {
+            self.known.insert(id, key);
+        }
+        if let Some(left) = ends {
+            let second = self.now.saturating_add(left);
+            // One that has begun to end gets the whole time for that once more.
+            let due = if closing { self.now.saturating_add(PARTING) } else { second };
+            self.wheel.insert(due, Due { key, ends: NonZeroU32::new(second.max(1)), id });
+        }
+        if held {
+            return Ok(());
+        }
+        if heartbeat > 0 {
+            self.wheel.insert(active.saturating_add(heartbeat), Due { key, ends: None, id });
+        }
+        let socket = self.streams[key as usize].socket().as_fd().as_raw_fd();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut SourceFd(&socket), Token(key as usize), interest)
+    }
+}

@@ -1,0 +1,106 @@
+//! Streams, as they are passed from hub to hub.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::{Payload, Stream, Trigger};
+use crate::handover::incoming::{Tables, wrong};
+use crate::handover::outgoing::Outgoing;
+use crate::handover::state::{PayloadState, StreamState};
+use crate::stats::Ended;
+use crate::wire::Framing;
+
+impl Stream {
+    /// As it is passed on; `now` is the shard's second, and `ends` in how many its time is over.
+    pub(crate) fn state<'a>(
+        &'a self,
+        patterns: Vec<&'a str>,
+        now: u32,
+        ends: Option<u32>,
+        outgoing: &mut Outgoing<'_>,
+    ) -> StreamState<'a> {
+        let Self {
+            id,
+            seen: _,
+            places: _,
+            heartbeat,
+            active,
+            followed,
+            reported,
+            closing,
+            retry,
+            framing,
+            socket: _,
+            queued: _,
+            offset,
+            queue,
+            pending,
+        } = self;
+        StreamState {
+            id: *id,
+            patterns,
+            heartbeat: *heartbeat,
+            silent: now.saturating_sub(*active),
+            followed: *followed,
+            reported: *reported,
+            ends,
+            closing: closing.map(Ended::name),
+            retry: *retry,
+            framing: *framing,
+            offset: *offset as u64,
+            queue: queue.iter().map(|payload| payload.state(outgoing)).collect(),
+            pending: pending.iter().map(|trigger| trigger.topic()).collect(),
+        }
+    }
+
+    /// The same stream in another hub. It watches nothing yet.
+    pub(crate) fn restore(state: &StreamState<'_>, socket: OwnedFd, now: u32, tables: &Tables) -> io::Result<Self> {
+        let closing = state.closing.map(|name| Ended::named(name).ok_or_else(|| wrong("a reason to end")));
+        let queue = state.queue.iter().map(|payload| Payload::restore(payload, tables));
+        let mut stream = Self::new(state.id, socket, state.heartbeat, state.retry);
+        (stream.followed, stream.reported) = (state.followed, state.reported);
+        stream.active = now.saturating_sub(state.silent);
+        stream.closing = closing.transpose()?;
+        stream.framing = state.framing;
+        stream.queue = queue.collect::<io::Result<_>>()?;
+        stream.pending = state.pending.iter().map(|topic| Arc::new(Trigger::new(topic))).collect();
+        let framing = state.framing.unwrap_or(Framing::Raw);
+        let framed: usize = stream.queue.iter().map(|payload| payload.framed_len(framing)).sum();
+        let first = stream.queue.front().map_or(0, |first| first.framed_len(framing));
+        stream.offset = usize::try_from(state.offset).map_err(io::Error::other)?;
+        if stream.offset > first {
+            return Err(wrong("the offset of a stream"));
+        }
+        stream.queued = framed - stream.offset;
+        Ok(stream)
+    }
+}
+
+impl Payload {
+    fn state(&self, outgoing: &mut Outgoing<'_>) -> PayloadState<'_> {
+        match self {
+            Self::Event(event) => PayloadState::Event(outgoing.event(event)),
+            Self::Frames(frames) => PayloadState::Frames(outgoing.blob(frames)),
+            Self::Gap(gap) => PayloadState::Gap(outgoing.blob(gap)),
+            Self::Trigger(trigger) => PayloadState::Trigger(trigger.topic()),
+            Self::Retry(text) => PayloadState::Retry(text),
+            Self::Wake => PayloadState::Wake,
+            Self::Heartbeat => PayloadState::Heartbeat,
+            Self::End => PayloadState::End,
+        }
+    }
+
+    fn restore(state: &PayloadState<'_>, tables: &Tables) -> io::Result<Self> {
+        Ok(match state {
+            PayloadState::Event(number) => Self::Event(tables.event(*number)?),
+            PayloadState::Frames(number) => Self::Frames(tables.blob(*number)?),
+            PayloadState::Gap(number) => Self::Gap(tables.blob(*number)?),
+            PayloadState::Trigger(topic) => Self::Trigger(Arc::new(Trigger::new(topic))),
+            PayloadState::Retry(text) => Self::Retry((*text).into()),
+            PayloadState::Wake => Self::Wake,
+            PayloadState::Heartbeat => Self::Heartbeat,
+            PayloadState::End => Self::End,
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! The UDP socket, as it is passed from hub to hub: with the datagrams that wait in it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use serde_bytes::Bytes;
+use socket2::Socket;
+
+use super::{Gate, Receiver, UdpStats};
+use crate::handover::incoming::wrong;
+use crate::handover::state::UdpState;
+
+impl Receiver {
+    /// As it is passed on; its socket goes beside it.
+    pub(crate) fn state(&self) -> UdpState<'_> {
+        let Self { socket: _, address, gate, drops_seen, drop_wake, drop_woken: _, ready: _, stats } = self;
+        let UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped } = *stats;
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        UdpState {
+            address: *address,
+            drops_seen: *drops_seen,
+            drop_wake: drop_wake.map(left),
+            seen: gate.used().map(|(until, code)| (until, Bytes::new(code))).collect(),
+            received,
+            wakes,
+            garbage,
+            unauthenticated,
+            replayed,
+            dropped,
+        }
+    }
+
+    /// Its socket.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The same in another hub, with its own key.
+    pub(crate) fn inherit(state: &UdpState<'_>, socket: OwnedFd, key: Option<&[u8]>) -> io::Result<Self> {
+        let mut gate = Gate::new(key);
+        for (until, code) in &state.seen {
+            gate.use_up(*until, code).ok_or_else(|| wrong("a code"))?;
+        }
+        let UdpState {
+            address,
+            drops_seen,
+            drop_wake,
+            received,
+            wakes,
+            garbage,
+            unauthenticated,
+            replayed,
+            dropped,
+            ..
+        } = *state;
+        Ok(Self {
+            socket: Socket::from(socket),
+            address,
+            gate,
+            drops_seen,
+            drop_wake: drop_wake.map(|left| Instant::now() + left),
+            drop_woken: None,
+            ready: true,
+            stats: UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped },
+        })
+    }
+}

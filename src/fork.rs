@@ -1,0 +1,101 @@
+//! The hub's own process.
+#![cfg_attr(php_zts, allow(dead_code))]
+
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+
+use crate::{signals, title};
+
+/// Forks the hub, which keeps these descriptors and does this work. It becomes no child of this process, so that the
+/// application's own `pcntl_wait()` never meets it.
+pub fn start<const N: usize>(
+    descriptors: [OwnedFd; N],
+    name: &str,
+    work: impl FnOnce([OwnedFd; N]) -> bool + std::panic::UnwindSafe,
+) -> std::io::Result<()> {
+    // No handler of PHP may run in the children: signals wait until they have none left.
+    let mask = signals::block_all();
+    // SAFETY: this PHP is not thread-safe, so the process has one thread (of PHP's); the child only calls what is safe
+    // after a fork in that case.
+    match unsafe { libc::fork() } {
+        -1 => {
+            let error = std::io::Error::last_os_error();
+            signals::restore(&mask);
+            Err(error)
+        }
+        0 => {
+            // SAFETY: as above.
+            match unsafe { libc::fork() } {
+                0 => become_hub(descriptors, name, work),
+                // SAFETY: ends this child at once, without PHP's exit handlers.
+                pid => unsafe { libc::_exit(i32::from(pid < 0)) },
+            }
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: waits for the child made above, which ends at once.
+            while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
+                && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
+            {}
+            signals::restore(&mask);
+            if status == 0 { Ok(()) } else { Err(std::io::Error::other("the second fork failed")) }
+        }
+    }
+}
+
+/// Closes all descriptors from this number on.
+fn close_from(first: i32) {
+    // SAFETY: the caller has nothing open there that it still needs.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
+        return;
+    }
+    // Before Linux 5.9, or where a filter of system calls doesn't know it.
+    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    for number in numbers.filter(|number| *number >= first).collect::<Vec<_>>() {
+        // SAFETY: as above; the folder's own descriptor is closed already, which this then reports and nothing more.
+        unsafe { libc::close(number) };
+    }
+}
+
+/// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open but these descriptors: a listening
+/// socket kept here would keep the server's port taken.
+fn become_hub<const N: usize>(
+    descriptors: [OwnedFd; N],
+    name: &str,
+    work: impl FnOnce([OwnedFd; N]) -> bool + std::panic::UnwindSafe,
+) -> ! {
+    /// The first number after the standard streams.
+    const FIRST: i32 = 3;
+    let ended = std::panic::catch_unwind(|| {
+        signals::reset();
+        let after = FIRST + N as i32;
+        let raw = descriptors.map(OwnedFd::into_raw_fd);
+        // SAFETY: plain system calls on numbers; every other descriptor is meant to go. The originals' Rust owners are all
+        // in frames of the parent, which never return here.
+        let kept = unsafe {
+            libc::setsid();
+            libc::umask(0o077);
+            libc::chdir(c"/".as_ptr());
+            // Out of the way first: in a process that has closed its standard streams they have numbers of those.
+            let raw = raw.map(|raw| libc::fcntl(raw, libc::F_DUPFD, after));
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            for stdio in 0..FIRST {
+                if null != stdio && libc::dup2(null, stdio) < 0 {
+                    libc::close(stdio);
+                }
+            }
+            for (number, raw) in (FIRST..).zip(raw) {
+                if raw < 0 || libc::dup2(raw, number) < 0 {
+                    libc::_exit(1);
+                }
+                libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC);
+            }
+            close_from(after);
+            std::array::from_fn(|nth| OwnedFd::from_raw_fd(FIRST + nth as i32))
+        };
+        title::set(name);
+        work(kept)
+    });
+    // SAFETY: ends the process without PHP's exit handlers, which belong to its parent.
+    unsafe { libc::_exit(i32::from(!matches!(ended, Ok(true)))) }
+}

@@ -1,0 +1,91 @@
+//! The command line by which a hub has another one take over from it, with the extension that lies on the disk by then.
+//!
+//! It must not depend on anything that may have changed, and its settings are in no list of processes: they are its
+//! php.ini, which it reads from its standard input.
+
+use std::ffi::{CStr, CString};
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use sse_hub::config::Program;
+
+use crate::{ini, zend};
+
+/// Where this extension was loaded from.
+static EXTENSION: OnceLock<PathBuf> = OnceLock::new();
+
+/// Remembers that. Called when the module starts: a relative path is one from where the process was then.
+pub fn remember_extension() {
+    if let Some(path) = own_file().and_then(|path| std::path::absolute(path).ok()) {
+        EXTENSION.get_or_init(|| path);
+    }
+}
+
+/// The file that this code is in, under the name by which it was loaded.
+fn own_file() -> Option<PathBuf> {
+    // SAFETY: all zeros are valid for this C structure; it is read only after the call has filled it.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    let own = remember_extension as *const libc::c_void;
+    // SAFETY: the address is one of this library's; the name stays for as long as that is loaded.
+    unsafe {
+        if libc::dladdr(own, &raw mut found) == 0 || found.dli_fname.is_null() {
+            return None;
+        }
+        Some(std::ffi::OsStr::from_bytes(CStr::from_ptr(found.dli_fname).to_bytes()).into())
+    }
+}
+
+/// The command line for the hub at this socket; `None` where this PHP has none, or a setting can't be written down.
+pub fn program(socket: &Path) -> Option<Program> {
+    let extension = EXTENSION.get()?;
+    let base = ini::without_namespace(socket);
+    let mut settings = format!("extension={}\ndisplay_errors=stderr\nlog_errors=0\n", quoted(extension.to_str()?)?);
+    for name in ini::names() {
+        let value = match name.to_bytes() {
+            // Where the hub is, whatever this process's temporary folder has to do with it.
+            b"sse.socket" => base.to_str()?,
+            _ => zend::ini(name),
+        };
+        writeln!(settings, "{}={}", name.to_str().ok()?, quoted(value)?).ok()?;
+    }
+    Some(Program {
+        path: command_line()?,
+        arguments: ["-c", "/dev/stdin", "-r", "sse_hub_upgrade();"].map(Into::into).into(),
+        environment: vec![("PHP_INI_SCAN_DIR".into(), String::new())],
+        input: settings,
+    })
+}
+
+/// PHP's own command line: this process's program if it is that, else the one that was installed with it.
+fn command_line() -> Option<PathBuf> {
+    let sapi = zend::sapi_name();
+    if sapi == c"cli" || sapi == c"cli-server" {
+        let binary = PathBuf::from(zend::constant("PHP_BINARY")?);
+        return is_executable(&binary).then_some(binary);
+    }
+    let folder = PathBuf::from(zend::constant("PHP_BINDIR")?);
+    let version = format!("php{}.{}", zend::constant("PHP_MAJOR_VERSION")?, zend::constant("PHP_MINOR_VERSION")?);
+    // Debian has several versions beside each other; the plain name is any of them.
+    [folder.join(version), folder.join("php")].into_iter().find(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    let Ok(name) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: the name is NUL-terminated.
+    !path.is_dir() && unsafe { libc::access(name.as_ptr(), libc::X_OK) } == 0
+}
+
+/// A value as it is written in php.ini.
+fn quoted(value: &str) -> Option<String> {
+    if value.contains(|c: char| c.is_control()) {
+        return None;
+    }
+    if !value.contains('\'') {
+        // Nothing is special between these, but there has to be something.
+        return Some(if value.is_empty() { String::new() } else { format!("'{value}'") });
+    }
+    let plain = !value.contains("${");
+    plain.then(|| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
+}

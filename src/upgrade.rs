@@ -1,0 +1,127 @@
+//! Starting a hub that takes over from the one that runs.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use serde_json::json;
+use sse_hub::Succeeded;
+use sse_hub::config::Config;
+use sse_hub::socket::{self, StartLock};
+
+use crate::api::exceptions::Problem;
+use crate::spawn::SpawnError;
+use crate::{fork, ini, spawn};
+
+/// How long a new hub may take to take over.
+const UPGRADE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A hub that has taken over.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// Its process.
+    pub pid: i64,
+    /// Streams that it has.
+    pub streams: i64,
+    /// Milliseconds for which nothing was delivered; `None`: no hub ran before.
+    pub pause: Option<f64>,
+}
+
+/// Starts a hub that takes over from the one that runs, and waits until it has.
+///
+/// # Errors
+/// `Other` with the reason if it has not; the hub that runs goes on then.
+pub fn upgrade() -> Result<Upgraded, Problem> {
+    #[cfg(php_zts)]
+    return Err(Problem::Other(
+        "sse_hub_upgrade(): a thread-safe PHP can't start a hub; call it with one that is not".into(),
+    ));
+    #[cfg(not(php_zts))]
+    {
+        let (path, folder) = ini::socket()?;
+        socket::check_folder(&path, folder)?;
+        if !ini::spawn()? && !spawn::answers(&path) {
+            let path = path.display();
+            return Err(Problem::Unavailable(format!(
+                "no hub runs at {path}, and sse.spawn is off; start one with: php -r 'sse_hub();'"
+            )));
+        }
+        let config = ini::hub_config(path.clone())?;
+        socket::check_may_start(&path)?;
+        sse_hub::check(&config).map_err(SpawnError::Hub)?;
+        let until = Instant::now() + UPGRADE_PATIENCE;
+        // The lock is the new hub's own as well, should this process end meanwhile.
+        let lock = socket::lock(&path, UPGRADE_PATIENCE)?;
+        let held = lock.as_fd().try_clone_to_owned().map_err(SpawnError::Fork)?;
+        let (said, report) = std::io::pipe().map_err(SpawnError::Fork)?;
+        fork::start([report.into(), held], "sse-hub", |[report, lock]| take_over(config, report.into(), lock.into()))
+            .map_err(SpawnError::Fork)?;
+        succeeded(&hear(&said.into(), until)?)
+    }
+}
+
+/// What the process of the new hub does.
+#[cfg(not(php_zts))]
+fn take_over(config: Config, report: File, lock: StartLock) -> bool {
+    let report = Arc::new(report);
+    let said = Arc::clone(&report);
+    let say = |mut report: &File, text: &serde_json::Value| {
+        // A parent that does not listen any more needs no word.
+        let _ = writeln!(report, "{text}");
+    };
+    let begun = move |Succeeded { streams, pause }: Succeeded| {
+        let pause = pause.map(|pause| pause.as_secs_f64() * 1000.0);
+        say(&said, &json!({ "pid": std::process::id(), "streams": streams, "pause_ms": pause }));
+    };
+    let result = sse_hub::take_over(config, lock, begun);
+    if let Err(error) = &result {
+        say(&report, &json!({ "error": error.to_string() }));
+    }
+    result.is_ok()
+}
+
+/// The first line that comes, until then.
+#[cfg(not(php_zts))]
+fn hear(from: &OwnedFd, until: Instant) -> Result<String, Problem> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).unwrap_or_default();
+        match rustix::event::poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) if left.is_zero() => {
+                let waited = UPGRADE_PATIENCE.as_secs();
+                return Err(Problem::Other(format!(
+                    "the new hub has not taken over within {waited} s; sse_stats()['pid'] tells which one runs, and its \
+                     log why"
+                )));
+            }
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(Problem::Other(format!("waiting for the new hub failed: {error}"))),
+        }
+        let mut chunk = [0; 1024];
+        match rustix::io::read(from, &mut chunk) {
+            Ok(0) => break,
+            Ok(count) => line.extend_from_slice(&chunk[..count]),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(Problem::Other(format!("waiting for the new hub failed: {error}"))),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+#[cfg(not(php_zts))]
+fn succeeded(line: &str) -> Result<Upgraded, Problem> {
+    let said: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    if let Some(error) = said["error"].as_str() {
+        return Err(Problem::Other(error.into()));
+    }
+    match (said["pid"].as_i64(), said["streams"].as_i64()) {
+        (Some(pid), Some(streams)) => Ok(Upgraded { pid, streams, pause: said["pause_ms"].as_f64() }),
+        _ => Err(Problem::Other("the new hub ended before it could say why; its log may".into())),
+    }
+}
