@@ -1,0 +1,27 @@
+/** What comes in, whether by the tab's own connection or by another tab's, and who gets it. */
+import type { EventFrame, Received } from './frame.js';
+import type { Subscriber } from './subscription.js';
+/** Events may be missing: the page should load its state anew. */
+export interface Gap {
+    /** The id that was to be gone on from. */
+    readonly requested: string;
+    /** The oldest event that follows; null if there is none. */
+    readonly oldest: string | null;
+}
+export declare class Inbox {
+    #private;
+    readonly subscribers: Set<Subscriber>;
+    constructor(position: string | null, gap: (gap: Gap) => void, message: (frame: EventFrame) => void);
+    get position(): string | null;
+    /** What all subscriptions watch, without what another pattern covers. */
+    get topics(): string[];
+    /** This tab goes on from here. */
+    resume(place: string): void;
+    /** A stream of these topics is open. */
+    opened(link: string, topics: readonly string[]): void;
+    /** A stream that has been open for some time is at this place. */
+    joined(link: string, topics: readonly string[], place: string | null): void;
+    received(received: Received): void;
+}
+/** All patterns, once each, but those that another one covers. */
+export declare function union(patterns: readonly string[]): string[];
