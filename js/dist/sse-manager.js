@@ -173,6 +173,7 @@ var Connection = class {
     if (topics.length === 0) {
       this.close();
       this.#accepted = [];
+      this.#lastId = this.#needed = null;
       return;
     }
     const behind = from !== null && this.#isBehind(from);
@@ -747,6 +748,16 @@ var Inbox = class {
   get topics() {
     return union([...this.subscribers].map(({ pattern }) => pattern));
   }
+  /** Ends a subscription; true if it was one. After the last one, nothing is needed from anywhere. */
+  remove(subscriber) {
+    const removed = this.subscribers.delete(subscriber);
+    if (this.subscribers.size === 0) this.#position = null;
+    return removed;
+  }
+  /** Whether anything is needed from where it is. */
+  get hasBegun() {
+    return [...this.subscribers].some(({ began }) => began);
+  }
   /** This tab goes on from here. */
   resume(place) {
     this.#advance(place);
@@ -807,6 +818,7 @@ ${hash(data)}`;
   }
   /** The place that was asked for may have been another tab's, and before what this one has. */
   #tellGap(frame) {
+    if (!this.hasBegun) return;
     const { requested, oldest } = parseGap(frame.data);
     if (this.#position !== null && oldest !== null) {
       const ahead = compare(this.#position, requested);
@@ -1340,7 +1352,7 @@ var SSEManager = class {
     this.#change();
     const end = () => {
       subscriber.end();
-      if (this.#inbox.subscribers.delete(subscriber)) this.#change();
+      if (this.#inbox.remove(subscriber)) this.#change();
     };
     const iterator = () => ({
       next: () => subscriber.next(),
@@ -1397,7 +1409,7 @@ var SSEManager = class {
   /** Says what this tab watches. */
   #want() {
     const topics = this.#inbox.topics;
-    const from = [...this.#inbox.subscribers].some(({ began }) => began) ? this.#inbox.position : null;
+    const from = this.#inbox.hasBegun ? this.#inbox.position : null;
     if (this.#state === "idle" && topics.length > 0) this.#state = "connecting";
     const word = { say: "want", tab: this.#id, topics, from };
     if (this.leads) this.#wanted(word);

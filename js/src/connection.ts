@@ -116,7 +116,9 @@ export class Connection {
     this.#wanted = topics
     if (topics.length === 0) {
       this.close()
+      // Nobody needs what comes meanwhile.
       this.#accepted = []
+      this.#lastId = this.#needed = null
       return
     }
     const behind = from !== null && this.#isBehind(from)

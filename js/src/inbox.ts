@@ -40,6 +40,18 @@ export class Inbox {
     return union([...this.subscribers].map(({ pattern }) => pattern))
   }
 
+  /** Ends a subscription; true if it was one. After the last one, nothing is needed from anywhere. */
+  remove(subscriber: Subscriber): boolean {
+    const removed = this.subscribers.delete(subscriber)
+    if (this.subscribers.size === 0) this.#position = null
+    return removed
+  }
+
+  /** Whether anything is needed from where it is. */
+  get hasBegun(): boolean {
+    return [...this.subscribers].some(({ began }) => began)
+  }
+
   /** This tab goes on from here. */
   resume(place: string): void {
     this.#advance(place)
@@ -105,6 +117,7 @@ export class Inbox {
 
   /** The place that was asked for may have been another tab's, and before what this one has. */
   #tellGap(frame: EventFrame): void {
+    if (!this.hasBegun) return
     const { requested, oldest } = parseGap(frame.data)
     if (this.#position !== null && oldest !== null) {
       const ahead = compare(this.#position, requested)

@@ -156,7 +156,7 @@ export class SSEManager {
     this.#change()
     const end = () => {
       subscriber.end()
-      if (this.#inbox.subscribers.delete(subscriber)) this.#change()
+      if (this.#inbox.remove(subscriber)) this.#change()
     }
     const iterator = (): AsyncIterator<SSEMessage<Data>> => ({
       next: () => subscriber.next() as Promise<IteratorResult<SSEMessage<Data>>>,
@@ -220,7 +220,7 @@ export class SSEManager {
   #want(): void {
     const topics = this.#inbox.topics
     // Once it has begun, this tab needs everything from where it is.
-    const from = [...this.#inbox.subscribers].some(({ began }) => began) ? this.#inbox.position : null
+    const from = this.#inbox.hasBegun ? this.#inbox.position : null
     if (this.#state === 'idle' && topics.length > 0) this.#state = 'connecting'
     const word: Word = { say: 'want', tab: this.#id, topics, from }
     if (this.leads) this.#wanted(word)

@@ -86,8 +86,9 @@ describe('tabs of one browser', () => {
     assert.deepEqual(await Promise.all(pages.map(leads)), [true, ...Array(7).fill(false)])
   })
 
-  for (const [how, end] of [
+  for (const [how, end, id = () => undefined] of [
     ['is closed', (page) => page.close()],
+    ["is closed, while events have publishers' ids", (page) => page.close(), (n) => `row-${n}`],
     ['goes to another page', (page) => page.goto('about:blank')],
     ['crashes', async (page) => {
       const gone = page.waitForEvent('crash')
@@ -102,7 +103,7 @@ describe('tabs of one browser', () => {
       let published = 0
       const publishing = (async () => {
         for (const n of numbers(1, total)) {
-          await server.publish({ topic: 'news', data: n })
+          await server.publish({ topic: 'news', data: n, id: id(n) })
           published = n
         }
       })()

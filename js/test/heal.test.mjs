@@ -78,6 +78,29 @@ describe('the server goes away', () => {
     assert.deepEqual(gaps[0], { requested: id, oldest: null })
   })
 
+  test('while nothing is subscribed: what is subscribed later begins then, and misses nothing', async (t) => {
+    const server = await Server.start()
+    t.after(() => server.stop())
+    const manager = managers(t)({ url: server.streamUrl })
+    const gaps = []
+    manager.on('gap', (gap) => gaps.push(gap))
+    const before = collect(manager, 'd')
+    await within('the stream', before.subscription.ready)
+    await server.publish({ topic: 'd', data: 1 })
+    await until('it has come', () => before.length === 1)
+    before.subscription()
+    await server.untilStreams(0)
+    await server.kill()
+    await server.run()
+    await server.publish({ topic: 'd', data: 2 })
+    const after = collect(manager, 'd')
+    await within('the stream', after.subscription.ready)
+    await server.publish({ topic: 'd', data: 3 })
+    await until('it has come', () => after.length > 0)
+
+    assert.deepEqual([[...before], [...after], gaps], [[1], [3], []])
+  })
+
   test('heartbeats keep a silent stream alive', async (t) => {
     const server = await Server.start()
     t.after(() => server.stop())

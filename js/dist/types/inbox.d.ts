@@ -15,6 +15,10 @@ export declare class Inbox {
     get position(): string | null;
     /** What all subscriptions watch, without what another pattern covers. */
     get topics(): string[];
+    /** Ends a subscription; true if it was one. After the last one, nothing is needed from anywhere. */
+    remove(subscriber: Subscriber): boolean;
+    /** Whether anything is needed from where it is. */
+    get hasBegun(): boolean;
     /** This tab goes on from here. */
     resume(place: string): void;
     /** A stream of these topics is open. */
