@@ -290,6 +290,28 @@ describe('the page', () => {
     await server.untilStreams(1)
   })
 
+  test('has its stream replaced only when it is known where that is', async (t) => {
+    let first
+    const answer = (response) => {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      response.flushHeaders()
+      first ??= response
+    }
+    const faults = await Faults.start(answer)
+    t.after(() => faults.stop())
+    const environment = page()
+    const manager = managers(t)({ url: faults.url, environment })
+    manager.subscribe('a')
+    await next(manager, 'open')
+    environment.window.dispatchEvent(new Event('offline'))
+    environment.window.dispatchEvent(new Event('online'))
+    const id = '1763712000000-0'
+    first.write(`cursor: ${id}\n\nid: ${id}\nreached: ${id}\n\n`)
+    await until('another was asked for', () => faults.requests.length === 2)
+
+    assert.equal(faults.requests[1].url.searchParams.get('lastEventId'), id)
+  })
+
   test('wakes from sleep: a stream that was silent for too long is opened again at once', async (t) => {
     const faults = await Faults.start(stream(), stream())
     t.after(() => faults.stop())
