@@ -279,7 +279,7 @@ var Connection = class {
     this.#next = null;
     this.#accepted = link.topics;
     this.#lastId = link.from;
-    this.#listener.opened(link.name, link.topics);
+    this.#listener.opened(link.name, link.topics, link.from);
     if (!this.#over && !allCovered(this.#wanted, link.topics)) this.#connect();
   }
   #received(link, frame) {
@@ -732,6 +732,8 @@ var Inbox = class {
   subscribers = /* @__PURE__ */ new Set();
   /** The newest place up to which this tab has everything. */
   #position;
+  /** The stream that this tab reads: one that began, or was joined, where the tab was. */
+  #reads = null;
   /** Events by publishers' own ids, and the stream that brought each. */
   #remembered = /* @__PURE__ */ new Map();
   #gap;
@@ -762,23 +764,43 @@ var Inbox = class {
   resume(place) {
     this.#advance(place);
   }
-  /** A stream of these topics is open. */
-  opened(link, topics) {
+  /**
+   * A stream of these topics is open, and begins at this place. False if that is too late for this tab: it doesn't read the
+   * stream then, as it would take what it has missed for what it has had.
+   */
+  opened(link, topics, from) {
+    this.#reads = this.#isIn(from) ? link : null;
+    if (this.#reads === null) return false;
     for (const subscriber of this.subscribers) {
       if (allCovered([subscriber.pattern], topics)) subscriber.opened(link);
     }
+    return true;
   }
-  /** A stream that has been open for some time is at this place. */
-  joined(link, topics, place) {
-    this.#position ??= place;
+  /** A stream that has been open for some time is at `place`, and everything up to `now` has come by it or another. */
+  joined(link, topics, place, now) {
+    if (this.#reads !== link && !this.#isIn(place)) return false;
+    this.#reads = link;
+    this.#position ??= now;
     for (const subscriber of this.subscribers) {
       if (!allCovered([subscriber.pattern], topics)) continue;
       subscriber.opened(link);
-      subscriber.begin(place);
+      subscriber.begin(now);
     }
+    return true;
+  }
+  /** This tab hears nothing any more, until it joins again. */
+  left() {
+    this.#reads = null;
+  }
+  /** Whether this tab misses nothing by a stream that goes on from this place. */
+  #isIn(place) {
+    if (place === null || this.#position === null) return true;
+    const order = compare(place, this.#position);
+    return order === null || order <= 0;
   }
   received(received) {
     const { frame, link, ordered } = received;
+    if (link !== this.#reads) return;
     if (frame.kind === "cursor") {
       if (this.#position === null) this.#position = frame.id;
       for (const subscriber of this.subscribers) subscriber.cursor(frame.id, link);
@@ -1280,7 +1302,6 @@ var SSEManager = class {
   #rollCall;
   #lookAfter;
   #answer;
-  #link = null;
   constructor(config) {
     check(config);
     this.#config = config;
@@ -1312,7 +1333,7 @@ var SSEManager = class {
         environment: this.#environment
       },
       {
-        opened: (link, topics) => this.#tell({ say: "opened", link, topics }),
+        opened: (link, topics, from) => this.#tell({ say: "opened", link, topics, from }),
         received: (received) => this.#tell({ say: "received", received }),
         reconnecting: (failure, delay2) => this.#tell({ say: "reconnecting", failure, delay: delay2 }),
         refused: (topics, failure) => this.#tell({ say: "refused", topics, failure }),
@@ -1495,15 +1516,16 @@ var SSEManager = class {
       state: this.#state,
       link,
       topics: this.#connection.topics,
-      place: this.#connection.link?.ordered ? this.#inbox.position : null
+      place: this.#connection.lastId,
+      now: this.#connection.link?.ordered ? this.#inbox.position : null
     };
     this.#tabs?.say(word);
   }
   /** How it is with the tab that has the connection. */
-  #learn({ state, link, topics, place }) {
+  #learn({ state, link, topics, place, now }) {
     if (link !== null) {
-      this.#inbox.joined(link, topics, place);
-      if (allCovered(this.#inbox.topics, topics)) this.#opened(link, topics);
+      const reads = this.#inbox.joined(link, topics, place, now);
+      if (reads && allCovered(this.#inbox.topics, topics)) this.#opened(topics);
     } else if (state === "reconnecting" || state === "connecting") {
       this.#state = state;
     }
@@ -1517,8 +1539,8 @@ var SSEManager = class {
   #apply(news) {
     switch (news.say) {
       case "opened":
-        this.#inbox.opened(news.link, news.topics);
-        this.#opened(news.link, news.topics);
+        if (this.#inbox.opened(news.link, news.topics, news.from)) this.#opened(news.topics);
+        else this.#want();
         break;
       case "received":
         this.#inbox.received(news.received);
@@ -1543,11 +1565,10 @@ var SSEManager = class {
         this.#emitter.emit("closed", { failure: news.failure });
     }
   }
-  #opened(name, topics) {
+  #opened(topics) {
     const wasOpen = this.#state === "open";
     this.#state = "open";
-    this.#link = { name, topics };
-    if (!wasOpen) this.#emitter.emit("open", { topics: this.#link.topics });
+    if (!wasOpen) this.#emitter.emit("open", { topics });
   }
   #watchPage() {
     const save = () => this.#memory?.save(this.#inbox.position, this.#inbox.topics);
@@ -1576,6 +1597,7 @@ var SSEManager = class {
     this.#answer.stop();
     this.#joined = false;
     this.#wants.clear();
+    this.#inbox.left();
     this.#connection.close();
     this.#tabs?.leave();
     if (this.#state !== "closed") this.#state = "idle";

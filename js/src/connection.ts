@@ -34,8 +34,8 @@ export interface ConnectionConfig {
 
 /** Whom it tells. */
 export interface ConnectionListener {
-  /** A stream of these topics has become the one that is read. */
-  opened(link: string, topics: readonly string[]): void
+  /** A stream of these topics, from this place on, has become the one that is read. */
+  opened(link: string, topics: readonly string[], from: string | null): void
   received(received: Received): void
   /** The stream broke, or could not be opened; the next attempt is in so many milliseconds. */
   reconnecting(failure: Failure, delay: number): void
@@ -235,7 +235,7 @@ export class Connection {
     this.#accepted = link.topics
     // Until the stream has caught up with the one before, what is known to be complete is what it began with.
     this.#lastId = link.from
-    this.#listener.opened(link.name, link.topics)
+    this.#listener.opened(link.name, link.topics, link.from)
     // The topics may have changed meanwhile.
     if (!this.#over && !allCovered(this.#wanted, link.topics)) this.#connect()
   }

@@ -20,6 +20,8 @@ export class Inbox {
   readonly subscribers = new Set<Subscriber>()
   /** The newest place up to which this tab has everything. */
   #position: string | null
+  /** The stream that this tab reads: one that began, or was joined, where the tab was. */
+  #reads: string | null = null
   /** Events by publishers' own ids, and the stream that brought each. */
   readonly #remembered = new Map<string, string>()
   readonly #gap: (gap: Gap) => void
@@ -57,26 +59,47 @@ export class Inbox {
     this.#advance(place)
   }
 
-  /** A stream of these topics is open. */
-  opened(link: string, topics: readonly string[]): void {
+  /**
+   * A stream of these topics is open, and begins at this place. False if that is too late for this tab: it doesn't read the
+   * stream then, as it would take what it has missed for what it has had.
+   */
+  opened(link: string, topics: readonly string[], from: string | null): boolean {
+    this.#reads = this.#isIn(from) ? link : null
+    if (this.#reads === null) return false
     for (const subscriber of this.subscribers) {
       if (allCovered([subscriber.pattern], topics)) subscriber.opened(link)
     }
+    return true
   }
 
-  /** A stream that has been open for some time is at this place. */
-  joined(link: string, topics: readonly string[], place: string | null): void {
-    // A tab that was somewhere still has to get there.
-    this.#position ??= place
+  /** A stream that has been open for some time is at `place`, and everything up to `now` has come by it or another. */
+  joined(link: string, topics: readonly string[], place: string | null, now: string | null): boolean {
+    if (this.#reads !== link && !this.#isIn(place)) return false
+    this.#reads = link
+    this.#position ??= now
     for (const subscriber of this.subscribers) {
       if (!allCovered([subscriber.pattern], topics)) continue
       subscriber.opened(link)
-      subscriber.begin(place)
+      subscriber.begin(now)
     }
+    return true
+  }
+
+  /** This tab hears nothing any more, until it joins again. */
+  left(): void {
+    this.#reads = null
+  }
+
+  /** Whether this tab misses nothing by a stream that goes on from this place. */
+  #isIn(place: string | null): boolean {
+    if (place === null || this.#position === null) return true
+    const order = compare(place, this.#position)
+    return order === null || order <= 0
   }
 
   received(received: Received): void {
     const { frame, link, ordered } = received
+    if (link !== this.#reads) return
     if (frame.kind === 'cursor') {
       if (this.#position === null) this.#position = frame.id
       for (const subscriber of this.subscribers) subscriber.cursor(frame.id, link)

@@ -69,7 +69,6 @@ export class SSEManager {
   readonly #rollCall: Timer
   readonly #lookAfter: Timer
   readonly #answer: Timer
-  #link: { name: string; topics: readonly string[] } | null = null
 
   constructor(config: SSEManagerConfig) {
     check(config)
@@ -108,7 +107,7 @@ export class SSEManager {
         environment: this.#environment,
       },
       {
-        opened: (link, topics) => this.#tell({ say: 'opened', link, topics }),
+        opened: (link, topics, from) => this.#tell({ say: 'opened', link, topics, from }),
         received: (received) => this.#tell({ say: 'received', received }),
         reconnecting: (failure, delay) => this.#tell({ say: 'reconnecting', failure, delay }),
         refused: (topics, failure) => this.#tell({ say: 'refused', topics, failure }),
@@ -315,16 +314,17 @@ export class SSEManager {
       state: this.#state,
       link,
       topics: this.#connection.topics,
-      place: this.#connection.link?.ordered ? this.#inbox.position : null,
+      place: this.#connection.lastId,
+      now: this.#connection.link?.ordered ? this.#inbox.position : null,
     }
     this.#tabs?.say(word)
   }
 
   /** How it is with the tab that has the connection. */
-  #learn({ state, link, topics, place }: Extract<Word, { say: 'state' }>): void {
+  #learn({ state, link, topics, place, now }: Extract<Word, { say: 'state' }>): void {
     if (link !== null) {
-      this.#inbox.joined(link, topics, place)
-      if (allCovered(this.#inbox.topics, topics)) this.#opened(link, topics)
+      const reads = this.#inbox.joined(link, topics, place, now)
+      if (reads && allCovered(this.#inbox.topics, topics)) this.#opened(topics)
     } else if (state === 'reconnecting' || state === 'connecting') {
       this.#state = state
     }
@@ -340,8 +340,9 @@ export class SSEManager {
   #apply(news: News): void {
     switch (news.say) {
       case 'opened':
-        this.#inbox.opened(news.link, news.topics)
-        this.#opened(news.link, news.topics)
+        // Too late for this tab: the connection must go on from an older place.
+        if (this.#inbox.opened(news.link, news.topics, news.from)) this.#opened(news.topics)
+        else this.#want()
         break
       case 'received':
         this.#inbox.received(news.received)
@@ -367,11 +368,10 @@ export class SSEManager {
     }
   }
 
-  #opened(name: string, topics: readonly string[]): void {
+  #opened(topics: readonly string[]): void {
     const wasOpen = this.#state === 'open'
     this.#state = 'open'
-    this.#link = { name, topics }
-    if (!wasOpen) this.#emitter.emit('open', { topics: this.#link.topics })
+    if (!wasOpen) this.#emitter.emit('open', { topics })
   }
 
   #watchPage(): () => void {
@@ -402,6 +402,7 @@ export class SSEManager {
     this.#answer.stop()
     this.#joined = false
     this.#wants.clear()
+    this.#inbox.left()
     this.#connection.close()
     this.#tabs?.leave()
     if (this.#state !== 'closed') this.#state = 'idle'

@@ -27,13 +27,16 @@ export type Word =
       readonly state: string
       readonly link: string | null
       readonly topics: readonly string[]
+      /** Everything after this comes yet. */
       readonly place: string | null
+      /** The newest that has come. */
+      readonly now: string | null
     }
   | News
 
 /** What the connection tells; the same for the tab that has it and all others. */
 export type News =
-  | { readonly say: 'opened'; readonly link: string; readonly topics: readonly string[] }
+  | { readonly say: 'opened'; readonly link: string; readonly topics: readonly string[]; readonly from: string | null }
   | { readonly say: 'received'; readonly received: Received }
   | { readonly say: 'reconnecting'; readonly failure: Failure; readonly delay: number }
   | { readonly say: 'refused'; readonly topics: readonly string[]; readonly failure: Failure }

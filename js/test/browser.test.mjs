@@ -135,6 +135,20 @@ describe('tabs of one browser', () => {
     await server.untilStreams(1)
   })
 
+  test('another one is frozen while events come: it gets them when it thaws', async (t) => {
+    const context = await user(t)
+    const [leader, other] = [await tab(context, ['news']), await tab(context, ['news'])]
+    await other.evaluate(() => document.dispatchEvent(new Event('freeze')))
+    await server.publish({ topic: 'news', data: 1 })
+    await untilGot(leader, 1)
+    await other.evaluate(() => document.dispatchEvent(new Event('resume')))
+    await untilGot(other, 1)
+    await server.publish({ topic: 'news', data: 2 })
+    for (const page of [leader, other]) await untilGot(page, 2)
+
+    for (const page of [leader, other]) assert.deepEqual(await data(page), [1, 2])
+  })
+
   test('the one with the connection answers no more: a tab that can be seen takes it, and it follows later', async (t) => {
     const context = await user(t)
     const [leader, other] = [await tab(context, ['news']), await tab(context, ['news'])]
@@ -170,6 +184,41 @@ describe('tabs of one browser', () => {
 
     assert.deepEqual(await data(page), ['since', 'now'])
     await server.untilStreams(1)
+  })
+
+  test('five that are opened at once while events come: each gets all since its page was made, once and in order', async (t) => {
+    const context = await user(t)
+    const total = 200
+    let open = false
+    const publishing = (async () => {
+      for (const n of numbers(1, total)) {
+        // The last ones when all are there, so that there is something to wait for.
+        if (n === total) await until('all tabs are open', () => open)
+        await server.publish({ topic: 'busy', data: n })
+      }
+    })()
+    const pages = await Promise.all(numbers(1, 5).map(async () => {
+      const page = await context.newPage()
+      const [before] = await server.publish({ topic: 'mark', data: 0 })
+      await page.goto(`${server.url}/test/app/page.php`)
+      const cursor = await page.evaluate(() => page.cursor)
+      await begin(page, ['busy'], { lastEventId: cursor })
+      return { page, before, cursor }
+    }))
+    open = true
+    await publishing
+    for (const { page } of pages) await until('the last has come', async () => (await data(page)).at(-1) === total)
+
+    for (const { page, before, cursor } of pages) {
+      const all = await data(page)
+      assert.ok(cursor >= before)
+      assert.deepEqual(all, numbers(all[0], total))
+      // Read again from its cursor by a client that shares nothing.
+      const alone = await tab(await user(t), ['busy'], { lastEventId: cursor, session: undefined })
+      await until('the last has come', async () => (await data(alone)).at(-1) === total)
+      assert.deepEqual(await data(alone), all)
+    }
+    await server.untilStreams(6)
   })
 
   test('a topic that one is refused changes nothing for the others', async (t) => {

@@ -1,7 +1,7 @@
 // The built files are part of the repository, so that nobody needs npm to use them: they must be those of the sources.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -22,6 +22,31 @@ test('dist/ is what the sources build', (t) => {
   for (const file of files(fresh)) {
     const same = readFileSync(join(committed, file), 'utf8') === readFileSync(join(fresh, file), 'utf8')
     assert.ok(same, `dist/${file} is not current: npm run build`)
+  }
+})
+
+test('the types can be used as they are', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sse-js-types-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const use = `
+    import { SSEManager, type SSEMessage } from '${root}dist/sse-manager.js'
+    const live = new SSEManager({ url: '/stream.php', session: 'a', headers: async () => ({ Authorization: 'b' }) })
+    const stop: () => void = live.subscribe<{ text: string }>('chat.*', ({ topic, data }) => [topic.length, data.text.length])
+    live.on('gap', ({ requested, oldest }) => [requested.length, oldest?.length])
+    live.on('closed', ({ failure }) => failure?.status?.toFixed())
+    for await (const event of live.subscribe<number>('n')) { const one: SSEMessage<number> = event; one.data.toFixed(); break }
+    // @ts-expect-error there is no such event
+    live.on('opened', stop)
+    // @ts-expect-error there is no such option
+    new SSEManager({ url: '/', sesion: 'a' })
+  `
+  writeFileSync(join(folder, 'use.ts'), use)
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const options = ['--ignoreConfig', '--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler']
+  try {
+    execFileSync(process.execPath, [tsc, ...options, '--types', '', join(folder, 'use.ts')])
+  } catch (error) {
+    assert.fail(String(error.stdout))
   }
 })
 

@@ -27,8 +27,8 @@ export interface ConnectionConfig {
 }
 /** Whom it tells. */
 export interface ConnectionListener {
-    /** A stream of these topics has become the one that is read. */
-    opened(link: string, topics: readonly string[]): void;
+    /** A stream of these topics, from this place on, has become the one that is read. */
+    opened(link: string, topics: readonly string[], from: string | null): void;
     received(received: Received): void;
     /** The stream broke, or could not be opened; the next attempt is in so many milliseconds. */
     reconnecting(failure: Failure, delay: number): void;

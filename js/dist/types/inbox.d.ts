@@ -21,10 +21,15 @@ export declare class Inbox {
     get hasBegun(): boolean;
     /** This tab goes on from here. */
     resume(place: string): void;
-    /** A stream of these topics is open. */
-    opened(link: string, topics: readonly string[]): void;
-    /** A stream that has been open for some time is at this place. */
-    joined(link: string, topics: readonly string[], place: string | null): void;
+    /**
+     * A stream of these topics is open, and begins at this place. False if that is too late for this tab: it doesn't read the
+     * stream then, as it would take what it has missed for what it has had.
+     */
+    opened(link: string, topics: readonly string[], from: string | null): boolean;
+    /** A stream that has been open for some time is at `place`, and everything up to `now` has come by it or another. */
+    joined(link: string, topics: readonly string[], place: string | null, now: string | null): boolean;
+    /** This tab hears nothing any more, until it joins again. */
+    left(): void;
     received(received: Received): void;
 }
 /** All patterns, once each, but those that another one covers. */
