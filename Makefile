@@ -43,4 +43,4 @@ valgrind: build
 	@tools/test valgrind
 
 clean:
-	rm -rf build "$(TARGET)" tests/node/node_modules .phpunit.result.cache
+	rm -rf build "$(TARGET)" tests/node/node_modules js/node_modules .phpunit.result.cache

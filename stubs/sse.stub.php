@@ -79,7 +79,14 @@
  *                                      of those of the same name; default none), `reauthorize` (int, seconds, 0 to 86400:
  *                                      replay the request when it was not replayed for so long, to ask whether the client
  *                                      may still have the stream; default 0, never), `last_event_id` (string: the last event that the
- *                                      client has, without a callback; default the header, or the parameter).
+ *                                      client has, without a callback; default the header, or the parameter), `topics_as`
+ *                                      (string, without a callback: tells the client the topics of each event, of those that
+ *                                      the stream watches, so that it can share one stream among many topics. `field`: by a
+ *                                      line `topic: NAME` for each, which clients that don't know it ignore. `envelope`: the
+ *                                      data is a JSON object, `{"topics": [NAME], "event": TYPE or null, "data": TEXT}`, for
+ *                                      the browser's EventSource. The stream also begins with the id of the newest event of
+ *                                      all, `cursor`, and tells by `reached` when all up to that has been sent, after which
+ *                                      the client can go on from there, even if it has got no event; default null: not told).
  *                                      With a callback: `event` (string, the name of events that are returned as mere
  *                                      values; default none, which browsers dispatch as `message`), `initial` (bool, false:
  *                                      no run at the beginning; default true), `only_changes` (bool, false: output that is

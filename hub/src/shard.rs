@@ -28,10 +28,10 @@ use crate::shard::command::{Attach, Backlog, Command};
 use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
 use crate::stats::{Ended, ShardStats};
-use crate::stream::{Input, Push, Stream, Trigger, Written};
+use crate::stream::{Input, Push, Stream, Trigger, Written, told};
 use crate::timer::Wheel;
 use crate::topic;
-use crate::wire::Framing;
+use crate::wire::{Framing, TopicsAs};
 
 /// The token of the waker; streams have their place in the slab.
 const WAKER: Token = Token(usize::MAX);
@@ -219,6 +219,7 @@ impl Shard {
                         self.end(key, Ended::Aborted);
                     }
                 }
+                Command::TellTopics { stream, topics_as, cursor } => self.tell_topics(stream, topics_as, &cursor),
                 Command::Frames { stream, frames } => {
                     if let Some(&key) = self.known.get(&stream) {
                         let limit = self.shared.stream_buffer;
@@ -264,6 +265,17 @@ impl Shard {
         self.watch(key, &patterns);
         self.known.insert(id, key);
         self.write(key, |stream, _| stream.preload(missed));
+    }
+
+    fn tell_topics(&mut self, id: u64, topics_as: TopicsAs, cursor: &str) {
+        let Self { known, streams, index, stats, now, .. } = self;
+        let Some(stream) = known.get(&id).and_then(|&key| streams.get_mut(key as usize)) else { return };
+        counted(stream, stats, *now, |stream, _| {
+            let places = std::mem::take(&mut stream.places);
+            let push = stream.tell_topics(topics_as, cursor, |topic| index.is_watched(&places, topic));
+            stream.places = places;
+            push
+        });
     }
 
     fn watch(&mut self, key: u32, patterns: &[Box<str>]) {
@@ -319,6 +331,8 @@ impl Shard {
     fn publish(&mut self, event: &Arc<Event>) {
         self.fan_out += 1;
         let Self { index, streams, stats, doomed, fan_out, now, shared, .. } = self;
+        // An event of one topic is the same for all that tell it.
+        let mut of_one_topic: [Option<Arc<[u8]>>; 2] = [None, None];
         for topic in event.topics() {
             index.each(topic, |key| {
                 let Some(stream) = streams.get_mut(key as usize) else { return };
@@ -326,8 +340,15 @@ impl Shard {
                     return;
                 }
                 stream.seen = *fan_out;
-                let push = |stream: &mut Stream, written: &mut Written| {
-                    stream.push_event(event, shared.stream_buffer, written)
+                let frames = stream.topics_as.map(|topics_as| {
+                    if event.topics().len() > 1 {
+                        return told(event, topics_as, |topic| index.is_watched(&stream.places, topic));
+                    }
+                    Arc::clone(of_one_topic[topics_as as usize].get_or_insert_with(|| told(event, topics_as, |_| true)))
+                });
+                let push = |stream: &mut Stream, written: &mut Written| match &frames {
+                    Some(frames) => stream.push_frames(frames, shared.stream_buffer, written),
+                    None => stream.push_event(event, shared.stream_buffer, written),
                 };
                 doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
             });

@@ -3,6 +3,7 @@
 mod handover;
 mod payload;
 mod pieces;
+mod topics;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -15,6 +16,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 pub(crate) use payload::{Payload, Trigger};
 use pieces::{PIECES, Pieces};
+pub(crate) use topics::told;
 
 use crate::event::{Event, opening};
 use crate::framing;
@@ -23,7 +25,7 @@ use crate::random;
 use crate::shard::index::Place;
 use crate::stats::Ended;
 use crate::topic;
-use crate::wire::Framing;
+use crate::wire::{Framing, TopicsAs};
 
 /// Different topics kept for a reader that is behind, before they become "all".
 const PENDING_TRIGGERS: usize = 64;
@@ -80,6 +82,8 @@ pub(crate) struct Stream {
     pub(crate) reported: bool,
     /// Why it ends once all is written; `None`: it goes on.
     pub(crate) closing: Option<Ended>,
+    /// How it tells the topics of its events; `None`: not at all.
+    pub(crate) topics_as: Option<TopicsAs>,
     /// Reconnection time to tell, in milliseconds; 0: none.
     retry: u32,
     /// `None` while held: the worker still writes to the connection.
@@ -106,6 +110,7 @@ impl Stream {
             followed: false,
             reported: false,
             closing: None,
+            topics_as: None,
             retry,
             framing: None,
             socket,
@@ -156,6 +161,25 @@ impl Stream {
         for event in missed.events {
             self.enqueue_any(Payload::Event(event));
         }
+        Push::Queued
+    }
+
+    /// From now on it tells the topics of its events, those that are queued included. Before these the client is told
+    /// `cursor`, the id of the newest event of all, and after them that it has reached it: from there it can go on even if
+    /// no event of its own topics ever comes.
+    pub(crate) fn tell_topics(&mut self, topics_as: TopicsAs, cursor: &str, watches: impl Fn(&str) -> bool) -> Push {
+        self.topics_as = Some(topics_as);
+        let queue = mem::take(&mut self.queue);
+        self.queued = 0;
+        // Neither of the two counts as an event.
+        self.enqueue_any(Payload::Gap(topics::cursor(topics_as, cursor)));
+        for payload in queue {
+            self.enqueue_any(match payload {
+                Payload::Event(event) => Payload::Frames(told(&event, topics_as, &watches)),
+                other => other,
+            });
+        }
+        self.enqueue_any(Payload::Gap(topics::reached(topics_as, cursor)));
         Push::Queued
     }
 

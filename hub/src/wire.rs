@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::topic;
 
 /// Version of everything but the greeting.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// Begins every greeting ("SSEH").
 pub const MAGIC: u32 = 0x5353_4548;
@@ -164,6 +164,8 @@ pub struct Attach<'a> {
     pub address: Option<&'a str>,
     /// Whose it is, where the script has said so.
     pub user: Option<User<'a>>,
+    /// How the client is told the topics of its events; `None`: not at all.
+    pub topics_as: Option<TopicsAs>,
     /// How to run the script again for this stream; `None`: never.
     pub replay: Option<Replay<'a>>,
 }
@@ -279,6 +281,15 @@ pub enum Framing {
     /// One byte, whatever happened and however often: a PHP process that only wants to be woken. What comes while the
     /// last byte can't be sent yet is told by one more.
     Wake,
+}
+
+/// How a stream tells its client the topics of its events, of which an event stream itself knows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TopicsAs {
+    /// By a line `topic: NAME` for each. "Otherwise: The field is ignored", so that every client can read the stream.
+    Field,
+    /// By a JSON object in place of the data, for clients that see nothing else (the browser's own EventSource).
+    Envelope,
 }
 
 /// From the hub to the extension.

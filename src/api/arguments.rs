@@ -120,6 +120,26 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// One of two words, or null for neither.
+    ///
+    /// # Errors
+    /// `Argument` for anything else.
+    pub fn choice<T>(&mut self, name: &'static str, words: [(&str, T); 2]) -> Result<Option<T>, Problem> {
+        let Some(value) = self.take(name).filter(|value| !value.is_null()) else { return Ok(None) };
+        let expected = format!("'{}' or '{}', or null for neither", words[0].0, words[1].0);
+        match words.into_iter().find(|(word, _)| text(value) == Some(word)) {
+            Some((_, meaning)) => Ok(Some(meaning)),
+            None => match text(value) {
+                Some(other) => Err(Problem::Argument(format!(
+                    "{}: option '{name}' must be {expected}, '{}' given",
+                    self.function,
+                    other.escape_debug()
+                ))),
+                None => self.wrong(name, &expected, value),
+            },
+        }
+    }
+
     /// True or false.
     ///
     /// # Errors

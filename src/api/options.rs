@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ext_php_rs::types::{ZendHashTable, Zval};
 use sse_hub::random;
-use sse_hub::wire::{MAX_KEY, User};
+use sse_hub::wire::{MAX_KEY, TopicsAs, User};
 
 use super::arguments::{self, Options};
 use super::exceptions::Problem;
@@ -39,6 +39,8 @@ pub struct Wanted<'a> {
     pub headers: Vec<String>,
     /// The last event that the client has, without a callback.
     pub last_event_id: Option<String>,
+    /// How the client is told the topics of events; `None`: not at all.
+    pub topics_as: Option<TopicsAs>,
     /// Whether the callback runs at once.
     pub initial: bool,
     /// Whether output that is the same as what was sent last is held back.
@@ -74,11 +76,17 @@ impl<'a> Wanted<'a> {
         let headers = options.headers("headers")?;
         let reauthorize = options.number("reauthorize", "seconds, 0 for never", MAX_REAUTHORIZE)?;
         let last_event_id = options.text("last_event_id")?;
+        let topics_as = options.choice("topics_as", [("field", TopicsAs::Field), ("envelope", TopicsAs::Envelope)])?;
         let of_render = OfRender::new(&mut options)?;
         options.finish()?;
         if let (None, Some(name)) = (render, of_render.given()) {
             return Err(Problem::Argument(format!(
                 "{FUNCTION}: option '{name}' is for streams with a $render, and there is none"
+            )));
+        }
+        if render.is_some() && topics_as.is_some() {
+            return Err(Problem::Argument(format!(
+                "{FUNCTION}: option 'topics_as' is for streams without a $render: what that returns has no topic"
             )));
         }
         let OfRender { event, initial, only_changes, poll, share } = of_render;
@@ -92,6 +100,7 @@ impl<'a> Wanted<'a> {
             detach: detach.unwrap_or(true) && ini::detach()?,
             headers,
             last_event_id: last_event_id.map(str::to_owned).or_else(of_request).filter(|_| render.is_none()),
+            topics_as,
             initial: initial.unwrap_or(true),
             only_changes: only_changes.unwrap_or(true),
             poll: poll.map_or(Duration::ZERO, Duration::from_secs_f64),

@@ -140,7 +140,7 @@ impl Stream<'_> {
     /// # Errors
     /// `SpawnError` if there is no hub, or if it can't send the request again.
     pub fn attach(&self, descriptor: BorrowedFd<'_>, replay: Option<wire::Replay<'_>>) -> Result<Attached, SpawnError> {
-        let Wanted { patterns, heartbeat, retry, max_lifetime, user, last_event_id, .. } = &self.wanted;
+        let Wanted { patterns, heartbeat, retry, max_lifetime, user, topics_as, last_event_id, .. } = &self.wanted;
         let address = variables::of_server("REMOTE_ADDR");
         let wanted = wire::Attach {
             patterns: patterns.clone(),
@@ -150,6 +150,7 @@ impl Stream<'_> {
             last_event_id: last_event_id.as_deref(),
             address: address.as_deref(),
             user: *user,
+            topics_as: *topics_as,
             replay,
         };
         match spawn::attach(wanted, descriptor) {

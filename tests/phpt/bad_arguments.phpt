@@ -55,6 +55,9 @@ attempt(fn () => sse_stream('a', options: ['user' => str_repeat('k', 256)]));
 attempt(fn () => sse_stream('a', options: ['user' => 'alice', 'max_per_user' => 1.5]));
 attempt(fn () => sse_stream('a', options: ['max_per_user' => 3]));
 attempt(fn () => sse_stream('a', options: ['poll' => 1]));
+attempt(fn () => sse_stream('a', options: ['topics_as' => 'fields']));
+attempt(fn () => sse_stream('a', options: ['topics_as' => 5]));
+attempt(fn () => sse_stream('a', fn () => 1, ['topics_as' => 'field']));
 attempt(fn () => sse_stream('a', fn () => 1, ['poll' => 0.01]));
 attempt(fn () => sse_stream('a', fn () => 1, ['poll' => '1']));
 attempt(fn () => sse_stream('a', fn () => 1, ['share' => '']));
@@ -104,7 +107,7 @@ TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, array 
 SseInvalidArgument: sse_stream(): option 'headers' must be an array of name => value, such as ['X-A' => 'b']; a list was given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given
-SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, max_lifetime, user, max_per_user, detach, headers, reauthorize, last_event_id, event, initial, only_changes, poll, share
+SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, max_lifetime, user, max_per_user, detach, headers, reauthorize, last_event_id, topics_as, event, initial, only_changes, poll, share
 SseInvalidArgument: sse_stream(): option 'detach' must be a bool, string given
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A\r\nSet-Cookie' is not a header name with a one-line string value
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A' is not a header name with a one-line string value
@@ -116,6 +119,9 @@ SseInvalidArgument: sse_stream(): option 'user' must be at most 255 bytes long, 
 SseInvalidArgument: sse_stream(): option 'max_per_user' must be an int from 0 to 10000000 (streams, 0 for any number), float given
 SseInvalidArgument: sse_stream(): option 'max_per_user' needs the option 'user': whose streams?
 SseInvalidArgument: sse_stream(): option 'poll' is for streams with a $render, and there is none
+SseInvalidArgument: sse_stream(): option 'topics_as' must be 'field' or 'envelope', or null for neither, 'fields' given
+SseInvalidArgument: sse_stream(): option 'topics_as' must be 'field' or 'envelope', or null for neither, 5 given
+SseInvalidArgument: sse_stream(): option 'topics_as' is for streams without a $render: what that returns has no topic
 SseInvalidArgument: sse_stream(): option 'poll' must be from 0.1 to 86400 seconds, 0.01 given; null for none
 SseInvalidArgument: sse_stream(): option 'poll' must be a number of seconds from 0, string given
 SseInvalidArgument: sse_stream(): option 'share' must be a string of UTF-8 that is not empty, string given

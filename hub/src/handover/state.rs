@@ -13,7 +13,7 @@ use crate::history::disk::Written;
 use crate::id::Id;
 use crate::router::desk::Counts;
 use crate::upstream::{fastcgi, http};
-use crate::wire::{Framing, Reason};
+use crate::wire::{Framing, Reason, TopicsAs};
 
 /// What the new hub says when the formats match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +174,7 @@ pub(crate) struct StreamState<'a> {
     pub(crate) ends: Option<u32>,
     /// Why it ends once all is written.
     pub(crate) closing: Option<&'a str>,
+    pub(crate) topics_as: Option<TopicsAs>,
     pub(crate) retry: u32,
     /// `None`: held.
     pub(crate) framing: Option<Framing>,

@@ -385,7 +385,8 @@ impl Desk {
         truncated: bool,
     ) -> Result<(u64, bool), (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
-        let wire::Attach { patterns, heartbeat, retry, max_lifetime, last_event_id, address, user, replay } = wanted;
+        let wire::Attach { patterns, heartbeat, retry, max_lifetime, last_event_id, address, user, topics_as, replay } =
+            wanted;
         let patterns = self.checked(patterns)?;
         visitors::check_user(user).map_err(invalid)?;
         if self.streams() >= self.max_streams as u64 {
@@ -437,6 +438,11 @@ impl Desk {
         }
         let attach = Attach { id, socket, patterns: watched, heartbeat, retry, lifetime, missed, followed, reported };
         self.shard(id).send(Command::Attach(attach));
+        if let Some(topics_as) = topics_as {
+            // The hub's own id, whatever the publisher's is: it has an order, and is not forgotten with the event.
+            let cursor = self.history.newest().to_string().into();
+            self.shard(id).send(Command::TellTopics { stream: id, topics_as, cursor });
+        }
         let rendered = replay
             .is_some_and(|(listener, request, replay)| self.renders.attach(id, listener, request, &replay, &patterns));
         self.pass_effects();

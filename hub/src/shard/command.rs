@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::history::Missed;
 use crate::stats::Ended;
 use crate::stream::Trigger;
-use crate::wire::Framing;
+use crate::wire::{Framing, TopicsAs};
 
 /// Bytes of commands that may wait in one shard before the router takes no more requests.
 const HIGH: usize = 32 << 20;
@@ -56,6 +56,15 @@ pub(crate) enum Command {
     Abort {
         /// Which.
         stream: u64,
+    },
+    /// Let a held stream tell the topics of its events.
+    TellTopics {
+        /// Which.
+        stream: u64,
+        /// How.
+        topics_as: TopicsAs,
+        /// The id of the newest event.
+        cursor: Box<str>,
     },
     /// Send complete events to one stream, held or followed.
     Frames {

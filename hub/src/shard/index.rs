@@ -103,6 +103,11 @@ impl Index {
         &self.entries[place.entry as usize].pattern
     }
 
+    /// Whether the stream with these places watches the topic.
+    pub(crate) fn is_watched(&self, places: &[Place], topic: &str) -> bool {
+        places.iter().any(|place| topic::matches(&self.entries[place.entry as usize].pattern, topic))
+    }
+
     /// Calls `found` for every watcher of the topic; a stream that watches it by several patterns is found several times.
     pub(crate) fn each(&self, topic: &str, mut found: impl FnMut(u32)) {
         let mut all = |entry: usize| {

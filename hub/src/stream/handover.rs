@@ -29,6 +29,7 @@ impl Stream {
             followed,
             reported,
             closing,
+            topics_as,
             retry,
             framing,
             socket: _,
@@ -46,6 +47,7 @@ impl Stream {
             reported: *reported,
             ends,
             closing: closing.map(Ended::name),
+            topics_as: *topics_as,
             retry: *retry,
             framing: *framing,
             offset: *offset as u64,
@@ -62,6 +64,7 @@ impl Stream {
         (stream.followed, stream.reported) = (state.followed, state.reported);
         stream.active = now.saturating_sub(state.silent);
         stream.closing = closing.transpose()?;
+        stream.topics_as = state.topics_as;
         stream.framing = state.framing;
         stream.queue = queue.collect::<io::Result<_>>()?;
         stream.pending = state.pending.iter().map(|topic| Arc::new(Trigger::new(topic))).collect();

@@ -1,0 +1,86 @@
+//! The topics of events, told to clients that watch many by one stream.
+//!
+//! Of an event's topics a client is told those that its stream watches, and no other.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::event::Event;
+use crate::wire::TopicsAs;
+
+/// An event with those of its topics for which `watches` is true.
+pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) -> bool) -> Arc<[u8]> {
+    let mut topics = event.topics().iter().map(AsRef::as_ref).filter(|topic| watches(topic));
+    match topics_as {
+        TopicsAs::Field => {
+            let mut frame = Vec::with_capacity(event.frame().len() + 64);
+            for topic in topics {
+                frame.extend_from_slice(format!("topic: {topic}\n").as_bytes());
+            }
+            frame.extend_from_slice(event.frame());
+            frame.into()
+        }
+        TopicsAs::Envelope => {
+            let data = String::from_utf8_lossy(event.data());
+            let topics: Vec<&str> = topics.by_ref().collect();
+            let envelope = json!({ "topics": topics, "event": event.name(), "data": data });
+            let retry = event.retry().map_or_else(String::new, |retry| format!("retry: {retry}\n"));
+            format!("id: {}\n{retry}data: {envelope}\n\n", event.id()).into_bytes().into()
+        }
+    }
+}
+
+/// What a stream begins with: the id of the newest event of all.
+pub(super) fn cursor(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
+    match topics_as {
+        TopicsAs::Field => format!("cursor: {id}\n\n"),
+        TopicsAs::Envelope => format!("data: {}\n\n", json!({ "cursor": id })),
+    }
+    .into_bytes()
+    .into()
+}
+
+/// What follows on all that came before that event: "id" alone sets the last event ID, and dispatches nothing.
+pub(super) fn reached(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
+    match topics_as {
+        TopicsAs::Field => format!("id: {id}\nreached: {id}\n\n"),
+        TopicsAs::Envelope => format!("id: {id}\ndata: {}\n\n", json!({ "reached": id })),
+    }
+    .into_bytes()
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::NewEvent;
+
+    fn text(topics_as: TopicsAs, new: &NewEvent<'_>) -> String {
+        let frame = told(&Event::new(new, "7-0"), topics_as, |topic| topic != "secret");
+        String::from_utf8(frame.to_vec()).expect("frames are UTF-8")
+    }
+
+    #[test]
+    fn topics_that_are_watched_are_told_and_no_other() {
+        let new = NewEvent { topics: vec!["a", "secret", "b.c"], name: Some("n"), data: b"x\ny", ..Default::default() };
+        assert_eq!(text(TopicsAs::Field, &new), "topic: a\ntopic: b.c\nid: 7-0\nevent: n\ndata: x\ndata: y\n\n");
+        assert_eq!(
+            text(TopicsAs::Envelope, &new),
+            "id: 7-0\ndata: {\"data\":\"x\\ny\",\"event\":\"n\",\"topics\":[\"a\",\"b.c\"]}\n\n"
+        );
+    }
+
+    /// A line end of any kind within an envelope would end its line, and a publisher could write lines of its own.
+    #[test]
+    fn an_envelope_is_one_line_whatever_the_data() {
+        let data = "\r\n\rid: 1\n\n\u{2028}\0\"\\";
+        let new = NewEvent { topics: vec!["a"], retry: Some(5), data: data.as_bytes(), ..Default::default() };
+        let frame = text(TopicsAs::Envelope, &new);
+        let line = frame.strip_prefix("id: 7-0\nretry: 5\ndata: ").and_then(|rest| rest.strip_suffix("\n\n"));
+        let line = line.expect("three lines");
+        assert!(!line.contains(['\r', '\n', '\0']));
+        let envelope: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(envelope, json!({ "topics": ["a"], "event": null, "data": data }));
+    }
+}

@@ -1,0 +1,9 @@
+/** Typed events. */
+export declare class Emitter<Events extends object> {
+    #private;
+    /** Calls the listener each time; what it returns takes it off again. */
+    on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void;
+    emit<Name extends keyof Events>(name: Name, event: Events[Name]): void;
+}
+/** What a handler throws is its page's, and must not end the stream for the others: it is reported as uncaught. */
+export declare function guarded(run: () => void): void;

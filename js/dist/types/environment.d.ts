@@ -1,0 +1,54 @@
+/** What the client needs of its surroundings. Browsers have all of it; tests and other runtimes give their own. */
+/** The part of a window or document that is listened to. */
+export interface Listenable {
+    addEventListener(type: string, listener: (event: Event) => void): void;
+    removeEventListener(type: string, listener: (event: Event) => void): void;
+}
+/** A document, as far as it is looked at. */
+export interface Visible extends Listenable {
+    readonly visibilityState: string;
+}
+/** The part of `navigator.locks` that is used. */
+export interface Locks {
+    request(name: string, options: {
+        ifAvailable?: boolean;
+        steal?: boolean;
+        signal?: AbortSignal;
+    }, held: (lock: unknown) => Promise<void> | void): Promise<unknown>;
+}
+/** The part of a BroadcastChannel that is used. */
+export interface Channel {
+    postMessage(message: unknown): void;
+    close(): void;
+    onmessage: ((event: {
+        data: unknown;
+    }) => void) | null;
+}
+/** The part of sessionStorage that is used. */
+export interface Store {
+    getItem(key: string): string | null;
+    setItem(key: string, value: string): void;
+    removeItem(key: string): void;
+}
+/** Everything, each part of which may be missing but `fetch` or `EventSource`, and the timers. */
+export interface Environment {
+    readonly fetch: typeof fetch | null;
+    readonly EventSource: (new (url: string, init?: {
+        withCredentials?: boolean;
+    }) => EventSource) | null;
+    readonly setTimeout: (run: () => void, milliseconds: number) => unknown;
+    readonly clearTimeout: (timer: never) => void;
+    /** Milliseconds of a clock that goes on while the machine sleeps. */
+    readonly now: () => number;
+    /** From 0 to 1. */
+    readonly random: () => number;
+    /** The page's address, which relative URLs begin at. */
+    readonly base: string | null;
+    readonly window: Listenable | null;
+    readonly document: Visible | null;
+    readonly locks: Locks | null;
+    readonly BroadcastChannel: (new (name: string) => Channel) | null;
+    readonly storage: Store | null;
+}
+/** What this runtime has. */
+export declare function surroundings(): Environment;

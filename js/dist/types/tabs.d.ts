@@ -1,0 +1,91 @@
+/**
+ * The tabs of a browser that share one connection: which of them has it, and what they tell each other.
+ *
+ * A Web Lock elects the one: "the lock will be … released when the agent terminates", so that another one gets it as soon as
+ * the tab is closed, crashes or is thrown away. A BroadcastChannel carries what they say, in order.
+ */
+import type { Environment } from './environment.js';
+import type { Failure } from './failure.js';
+import type { Received } from './frame.js';
+/** What one tab tells all others. */
+export type Word = 
+/** I watch these topics; with a place, I need everything after it. */
+{
+    readonly say: 'want';
+    readonly tab: string;
+    readonly topics: readonly string[];
+    readonly from: string | null;
+}
+/** I am gone. */
+ | {
+    readonly say: 'bye';
+    readonly tab: string;
+}
+/** Is anybody leading? */
+ | {
+    readonly say: 'ping';
+}
+/** Try again now. */
+ | {
+    readonly say: 'again';
+}
+/** I lead from now on, and don't know yet what you watch. */
+ | {
+    readonly say: 'hello';
+}
+/** I lead, and this is how it is. */
+ | {
+    readonly say: 'state';
+    readonly state: string;
+    readonly link: string | null;
+    readonly topics: readonly string[];
+    /** Everything after this comes yet. */
+    readonly place: string | null;
+    /** The newest that has come. */
+    readonly now: string | null;
+} | News;
+/** What the connection tells; the same for the tab that has it and all others. */
+export type News = {
+    readonly say: 'opened';
+    readonly link: string;
+    readonly topics: readonly string[];
+    readonly from: string | null;
+} | {
+    readonly say: 'received';
+    readonly received: Received;
+} | {
+    readonly say: 'reconnecting';
+    readonly failure: Failure;
+    readonly delay: number;
+} | {
+    readonly say: 'refused';
+    readonly topics: readonly string[];
+    readonly failure: Failure;
+} | {
+    readonly say: 'closed';
+    readonly failure: Failure;
+};
+/** Whom it tells. */
+export interface TabsListener {
+    /** This tab can be heard by the others. */
+    joined(): void;
+    /** This tab has the connection from now on; with `alone`, no other tab waited for it. */
+    lead(alone: boolean): void;
+    /** Another tab has taken it. */
+    follow(): void;
+    heard(word: Word): void;
+}
+export declare class Tabs {
+    #private;
+    /** Null where this runtime can't share. */
+    static among(name: string, id: string, environment: Environment, listener: TabsListener): Tabs | null;
+    private constructor();
+    get leads(): boolean;
+    join(): void;
+    /** Takes the connection from a tab that doesn't answer: it may be frozen. */
+    steal(): void;
+    leave(): void;
+    say(word: Word): void;
+    /** Calls `gone` when that tab has ended, however it did. */
+    outlive(tab: string, gone: () => void): void;
+}

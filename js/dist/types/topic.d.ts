@@ -1,0 +1,15 @@
+/**
+ * Topics and patterns, as php-sse has them: segments joined by dots; in a pattern `*` stands for one segment and `**`,
+ * as the last segment, for one or more.
+ */
+/** Whether a pattern matches a topic. */
+export declare function matches(pattern: string, topic: string): boolean;
+/** Whether everything that `narrow` matches is matched by `wide` too. */
+export declare function covers(wide: string, narrow: string): boolean;
+/** Whether each of `patterns` is covered by one of `by`. */
+export declare function allCovered(patterns: Iterable<string>, by: readonly string[]): boolean;
+/**
+ * Throws where php-sse would refuse the pattern: the server's answer to it would be final, for all topics of the page.
+ * A comma joins topics in the URL.
+ */
+export declare function checkPattern(pattern: string): void;
