@@ -139,11 +139,15 @@ final class Verifier
                     break;
                 case 'gap':
                     $connection->gaps[count($connection->items)] = $line[2] ?? '';
-                    $connection->items[] = [$time, null];
                     if ($this->repeats) {
-                        $this->chains[] = $chain;
-                        [$had, $seen, $chain] = [[], [], []];
+                        [$had, $seen] = [[], []];
                     }
+                    if ($this->repeats && $connection->items === []) {
+                        // What comes now may be older. On a stream under way it is not.
+                        $this->chains[] = $chain;
+                        $chain = [];
+                    }
+                    $connection->items[] = [$time, null];
                     break;
                 case 'went-on':
                     $connection->wentOn = $time;
