@@ -21,7 +21,13 @@ final class Control
 
     public function publishes(): bool
     {
-        return $this->isCalled() && !self::isThere("$this->folder/stop");
+        return $this->isCalled() && !$this->isOver();
+    }
+
+    /** Whether readers may do what they like, or have to stay for the end. */
+    public function isOver(): bool
+    {
+        return self::isThere("$this->folder/stop");
     }
 
     /** @param list<string> $markers keys of the events that end it all, one for each topic */

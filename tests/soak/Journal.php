@@ -13,7 +13,7 @@ use RuntimeException;
  * Publishers write `try KEY TOPICS ID NAME HASH MODE` before an attempt, and after it `ok KEY ID` (accepted, with this id),
  * `threw KEY CLASS MESSAGE`, `sent KEY` (mode async or commit: not known) or `dropped KEY` (mode commit: must not arrive).
  * Readers write `connect SINCE HOW`, `open`, `event ID KEY HASH`, `gap DATA`, `closed WHY`, `stalled`, `went-on`, `page ID`,
- * `back ID`, `afresh`, `finished`. The chaos loop writes what it did, and `hub-gone HUB BEGIN` for each end of a hub.
+ * `back ID`, `afresh`, `calm`, `finished`. The chaos loop writes what it did, and `hub-gone HUB BEGIN` for each end of a hub.
  */
 final class Journal
 {

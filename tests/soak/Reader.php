@@ -15,6 +15,7 @@ final class Reader
     /** @var list<string> the ids it got last */
     private array $ids = [];
     private ?string $last;
+    private bool $isCalm = false;
     /** @var array<string, true> keys of events that were the last of their topics */
     private array $got = [];
 
@@ -79,6 +80,11 @@ final class Reader
                 return false;
             }
             $markers = $control->markers();
+            if (!$this->isCalm && $control->isOver()) {
+                // From here on it misses nothing.
+                $this->isCalm = true;
+                $this->journal->write('calm');
+            }
             if ($markers !== null) {
                 $deadline ??= microtime(true) + $seconds;
                 if ($this->hasAll($markers)) {
@@ -87,7 +93,7 @@ final class Reader
                 if (microtime(true) > $deadline) {
                     throw new RuntimeException("not all came within $seconds s");
                 }
-            } elseif ($this->habits !== [] && microtime(true) >= $next) {
+            } elseif ($this->habits !== [] && !$this->isCalm && microtime(true) >= $next) {
                 $habit = $this->chance->weighted($this->habits);
                 if ($this->indulge($habit)) {
                     return false;

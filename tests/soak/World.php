@@ -146,6 +146,15 @@ final class World
         foreach ($this->publishers as $name) {
             $this->processes[$name]->awaitExit(30.0);
         }
+        foreach (array_keys($this->readers) as $name) {
+            // One that has failed says so later.
+            Deadline::until(
+                fn (): bool => str_contains((string) file_get_contents($this->journalOf($name)), "\tcalm\n")
+                    || !$this->processes[$name]->isRunning(),
+                30.0,
+                "the reader $name is there and stays",
+            );
+        }
         $this->publisher('end', ['rate' => 1, 'modes' => ['ack' => 1], 'markers' => 30.0]);
         if ($this->processes['end']->awaitExit(60.0) !== 0) {
             throw new RuntimeException("the last events were not published: {$this->processes['end']->output()}");
