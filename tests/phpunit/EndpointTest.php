@@ -44,6 +44,23 @@ final class EndpointTest extends EndpointTestCase
         self::assertSame(json_decode($answer->body, true)['id'], $stream->parser->events[0]->id);
     }
 
+    public function testAClientThatAsksForItIsToldTheTopicsAndAnythingElseIsNoMatter(): void
+    {
+        $server = $this->serveSite();
+        $told = $server->client->openOne('/sse/stream.php?topics=chat.*,news&topicsAs=envelope', self::ALICE);
+        $plain = $server->client->openOne('/sse/stream.php?topics=chat.*,news&topicsAs=nonsense', self::ALICE);
+
+        self::send($server, ['topic' => 'chat.general', 'data' => ['text' => 'hi']], self::ALICE);
+        $server->client->awaitEvents($plain, 1);
+        $server->client->awaitEvents($told, 3);
+
+        [$cursor, $reached, $event] = array_map(static fn (string $data) => json_decode($data, true), $told->data());
+        self::assertSame(['cursor'], array_keys($cursor));
+        self::assertSame(['reached' => $cursor['cursor']], $reached);
+        self::assertSame(['chat.general'], $event['topics']);
+        self::assertSame($event['data'], $plain->data()[0]);
+    }
+
     public function testWhatThePolicyDoesNotNameIsRefused(): void
     {
         $server = $this->serveSite();

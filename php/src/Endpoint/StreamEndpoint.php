@@ -11,7 +11,7 @@ use Sse\Topic;
 
 /**
  * `stream.php`: a stream of the topics that the client asks for, `?topics=news,chat.general`, if it may watch all of
- * them.
+ * them. `topicsAs=field` or `envelope` tells it which topic each event belongs to, as SSEManager asks for.
  *
  * With {@see Site::$grantKey}, a grant allows its topics too. It is taken from the header `Authorization: Bearer`; or
  * from a cookie, for EventSource, which can't send headers: a POST with that header sets the cookie first.
@@ -72,7 +72,11 @@ final class StreamEndpoint
 
         $headers = $this->site->origins->headers($request);
 
-        return new Stream($topics, null, headers: $headers, reauthorize: $this->seconds());
+        // How the client wants to be told the topics of events: SSEManager reads many topics by one stream.
+        $topicsAs = $request->query['topicsAs'] ?? null;
+        $topicsAs = in_array($topicsAs, ['field', 'envelope'], true) ? $topicsAs : null;
+
+        return new Stream($topics, null, headers: $headers, reauthorize: $this->seconds(), topics_as: $topicsAs);
     }
 
     /** @return list<string> */
