@@ -9,7 +9,7 @@ use serde_json::json;
 use sse_hub::wire::Framing;
 use support::bus::{away, back, give, on, tried};
 use support::redis::Redis;
-use support::{Hub, read_to_string, trigger};
+use support::{Hub, read_to_string, skipped, trigger};
 
 /// All that the bus needs a user to be allowed.
 const ALLOWED: &str = "~sse &sse:wakes +ping +info +xadd +xread +xrange +xrevrange +xinfo|stream +publish +subscribe";
@@ -152,7 +152,7 @@ fn tls_is_used_and_certificates_are_checked() {
 #[test]
 fn valkey_works_too_where_it_is_installed() {
     if Command::new("valkey-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("SKIPPED: there is no valkey-server on this system");
+        skipped("there is no valkey-server on this system");
         return;
     }
     let valkey = Redis::of("valkey-server", &[]);

@@ -512,6 +512,11 @@ pub fn text<T: Debug>(result: Result<T, ClientError>) -> String {
     result.expect_err("this should be refused").to_string()
 }
 
+/// Says that a test could not be done, also where the output of tests that pass is not shown.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
 pub fn read_to_string(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }

@@ -26,9 +26,8 @@ impl Network {
         match network.build() {
             Ok(()) => Some(network),
             Err(why) => {
-                eprintln!(
-                    "SKIPPED: network namespaces can't be made here (root, iproute2 and nftables are needed): {why}"
-                );
+                let needed = "root, iproute2 and nftables are needed";
+                super::skipped(&format!("network namespaces can't be made here ({needed}): {}", why.trim()));
                 None
             }
         }
