@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
-use crate::id;
+use crate::id::{self, Id};
 use crate::topic::{self, TopicError};
 use crate::wire::{self, Delivery};
 
@@ -154,6 +154,12 @@ pub const HEARTBEAT: &[u8] = b":\n\n";
 #[must_use]
 pub fn opening(retry: u32) -> String {
     if retry > 0 { format!("retry: {retry}\n\n") } else { ":\n\n".into() }
+}
+
+/// What tells a client where it is in the stream though it gets no event: "id" alone sets its last event ID, and dispatches
+/// nothing.
+pub(crate) fn cursor(id: Id) -> String {
+    format!("id: {id}\n\n")
 }
 
 /// An id or a name is one line of the stream: "the field value" ends at the next CR or LF, and an id with NUL is ignored.

@@ -132,6 +132,8 @@ pub(crate) struct Missed {
     pub(crate) gap: Option<Arc<[u8]>>,
     /// In their order.
     pub(crate) events: Vec<Arc<Event>>,
+    /// The id of the newest event of all, for a reader that gets none of its own from which it could go on.
+    pub(crate) cursor: Option<Id>,
 }
 
 impl Forgettings {
@@ -408,7 +410,18 @@ impl History {
         self.resumed += 1;
         self.gaps += u64::from(!complete);
         let gap = (!complete).then(|| gap(Some(since), events.first().map(|event| event.id())));
-        Missed { gap, events }
+        let cursor = if events.is_empty() { self.cursor() } else { None };
+        Missed { gap, events, cursor }
+    }
+
+    /// What a new reader begins with.
+    pub(crate) fn none_missed(&self) -> Missed {
+        Missed { cursor: self.cursor(), ..Missed::default() }
+    }
+
+    /// Without a history there is nothing to go on with.
+    fn cursor(&self) -> Option<Id> {
+        (self.limits.events > 0).then_some(self.newest)
     }
 
     /// The stamp of the event with this id, or one between it and the next; `None` if the id is not known, or not of one

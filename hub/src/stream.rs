@@ -18,7 +18,7 @@ pub(crate) use payload::{Payload, Trigger};
 use pieces::{PIECES, Pieces};
 pub(crate) use topics::told;
 
-use crate::event::{Event, opening};
+use crate::event::{Event, cursor, opening};
 use crate::framing;
 use crate::history::Missed;
 use crate::random;
@@ -140,6 +140,10 @@ impl Stream {
     /// [`flush`](Self::flush).
     pub(crate) fn open(&mut self, framing: Framing) {
         self.framing = Some(framing);
+        if matches!(framing, Framing::Message | Framing::Wake) {
+            // Of an event stream only.
+            self.queue.retain(|payload| !matches!(payload, Payload::Lines(_)));
+        }
         if framing == Framing::Message {
             self.release_triggers();
         } else if framing == Framing::Wake {
@@ -148,7 +152,14 @@ impl Stream {
             self.queue = happened.then_some(Payload::Wake).into_iter().collect();
         } else {
             self.pending = Vec::new();
-            self.queue.push_front(Payload::Retry(opening(self.retry).into_boxed_str()));
+            let mut first = opening(self.retry);
+            if let Some(Payload::Lines(lines)) = self.queue.front() {
+                // Without the blank line between them.
+                first.pop();
+                first.push_str(lines);
+                self.queue.pop_front();
+            }
+            self.queue.push_front(Payload::Lines(first.into_boxed_str()));
         }
         self.queued = self.queue.iter().map(|payload| payload.framed_len(framing)).sum();
     }
@@ -160,6 +171,9 @@ impl Stream {
         }
         for event in missed.events {
             self.enqueue_any(Payload::Event(event));
+        }
+        if let Some(id) = missed.cursor {
+            self.enqueue_any(Payload::Lines(cursor(id).into_boxed_str()));
         }
         Push::Queued
     }
@@ -289,7 +303,7 @@ impl Stream {
         let is_event_stream = !matches!(self.framing, None | Some(Framing::Message | Framing::Wake));
         if is_event_stream && self.retry > 0 {
             let retry = self.retry.saturating_add(random::up_to(spread));
-            self.enqueue_any(Payload::Retry(opening(retry).into_boxed_str()));
+            self.enqueue_any(Payload::Lines(opening(retry).into_boxed_str()));
         }
     }
 
@@ -533,7 +547,7 @@ mod tests {
                 if number == opened {
                     stream.open(framing);
                     if framing != Framing::Message {
-                        expected.extend(framed(framing, &Payload::Retry("retry: 500\n\n".into())));
+                        expected.extend(framed(framing, &Payload::Lines("retry: 500\n\n".into())));
                     }
                     events.drain(..).for_each(|event| expected.extend(framed(framing, &event)));
                     prop_assert_ne!(stream.flush(&mut written), Push::Broken);

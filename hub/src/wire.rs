@@ -166,6 +166,8 @@ pub struct Attach<'a> {
     pub user: Option<User<'a>>,
     /// How the client is told the topics of its events; `None`: not at all.
     pub topics_as: Option<TopicsAs>,
+    /// Whether a client that gets no event at first is told the id of the newest one, so that it can go on from there.
+    pub cursor: bool,
     /// How to run the script again for this stream; `None`: never.
     pub replay: Option<Replay<'a>>,
 }

@@ -94,3 +94,37 @@ fn the_cursor_closes_the_gap_between_a_page_and_its_stream() {
         resumed(&hub, &["a"], &cursor, Framing::Raw).expect(expected.as_bytes());
     }
 }
+
+/// A client that comes back goes on from there though it got no event at first.
+#[test]
+fn a_reader_that_gets_no_event_is_told_where_it_is() {
+    let hub = hub();
+    let mut client = hub.client();
+    let cursor = |hub: &Hub| match hub.client().call(&Request::Cursor, None, PATIENCE) {
+        Ok(Reply::Cursor { id }) => id.to_owned(),
+        other => panic!("no cursor: {other:?}"),
+    };
+    let open = |last_event_id: Option<&str>, framing: Framing| {
+        let mut client = hub.client();
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let attach = Attach { patterns: vec!["a"], retry: 500, last_event_id, cursor: true, ..Attach::default() };
+        let stream = match client.call(&Request::Attach(attach), Some(near.as_fd()), PATIENCE) {
+            Ok(Reply::Attached { stream, .. }) => stream,
+            other => panic!("not attached: {other:?}"),
+        };
+        commit(&client, stream, framing);
+        Reader::new(far, stream, client)
+    };
+    publish(&mut client, &["other"], "own", "x");
+    let begin = cursor(&hub);
+    let begun = format!("retry: 500\nid: {begin}\n\n");
+    open(None, Framing::Raw).expect(begun.as_bytes());
+    open(Some("own"), Framing::Raw).expect(begun.as_bytes());
+    let gap = "event: gap\ndata: {\"oldest\":null,\"requested\":\"never given\"}\n\n";
+    open(Some("never given"), Framing::Raw).expect(format!("retry: 500\n\n{gap}id: {begin}\n\n").as_bytes());
+    let mut messages = open(None, Framing::Message);
+    publish(&mut client, &["a"], "1", "x");
+    assert_eq!(messages.message(), "event 1 a - x");
+    // With an event of its own it needs no more.
+    open(Some(&begin), Framing::Raw).expect(b"retry: 500\n\nid: 1\ndata: x\n\n");
+}

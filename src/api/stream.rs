@@ -151,6 +151,7 @@ impl Stream<'_> {
             address: address.as_deref(),
             user: *user,
             topics_as: *topics_as,
+            cursor: topics_as.is_none(),
             replay,
         };
         match spawn::attach(wanted, descriptor) {

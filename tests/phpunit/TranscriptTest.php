@@ -41,7 +41,8 @@ final class TranscriptTest extends ServerTestCase
         $server = $this->serve($name, ['expose_php' => 0]);
         $client = $server->client;
         $stream = $client->openOne(self::REQUEST);
-        $body = "retry: 2000\n\n";
+        $body = $stream->response->body;
+        self::assertMatchesRegularExpression('/^retry: 2000\nid: \d{13}-0\n\n$/D', $body);
 
         foreach (self::EVENTS as $number => [$event, $bytes]) {
             $data = $event['data'];

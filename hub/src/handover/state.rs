@@ -76,8 +76,8 @@ pub(crate) struct HubState<'a> {
     pub(crate) shards: ShardCounts<'a>,
     /// The stamp given last.
     pub(crate) clock: Id,
-    /// The id of the newest event.
-    pub(crate) newest: &'a str,
+    /// Stands for the newest id of a bus that is not read yet.
+    pub(crate) unread: &'a str,
     pub(crate) history: HistoryState<'a>,
     /// To the history's file.
     pub(crate) written: Written,
@@ -195,7 +195,7 @@ pub(crate) enum PayloadState<'a> {
     /// The number of a blob.
     Gap(u32),
     Trigger(&'a str),
-    Retry(&'a str),
+    Lines(&'a str),
     Wake,
     Heartbeat,
     End,

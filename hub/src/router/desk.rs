@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::handover::{FORMAT, LEAVE, TAKE_OVER};
 use crate::history::disk::{Restored, Written};
-use crate::history::{self, History, Limits};
+use crate::history::{self, History, Limits, Missed};
 use crate::id::{Id, IdClock, now_ms};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, Kept, Loaded, News, Ticket};
@@ -89,8 +89,8 @@ pub(crate) struct Desk {
     router: Arc<Waker>,
     /// Events kept for readers that were away.
     pub(crate) history: History,
-    /// Id of the newest event; empty before the first.
-    newest: String,
+    /// Stands for the newest id of a bus that is not read yet.
+    unread: String,
     nudges: Nudges,
     /// Those that have come over the bus.
     heard: Nudges,
@@ -179,7 +179,7 @@ impl Desk {
             news: crossbeam_channel::never(),
             router,
             history,
-            newest: String::new(),
+            unread: String::new(),
             nudges: Nudges::default(),
             heard: Nudges::default(),
             loaded: true,
@@ -205,7 +205,7 @@ impl Desk {
         if matches!(self.keeper, Keeper::Bus(_)) {
             (self.loaded, self.listening, self.gate) = (false, false, Some(Instant::now() + BUS_PATIENCE));
             // Of a bus that was never reached no id is known. This one says so, and is known to this hub alone.
-            self.newest = format!("none-{}", self.clock.last());
+            self.unread = format!("none-{}", self.clock.last());
         }
         Ok(())
     }
@@ -294,15 +294,9 @@ impl Desk {
                 session.reply(&Reply::Done);
             }
             Request::Cursor => {
-                let last;
-                let id = match self.newest.as_str() {
-                    "" => {
-                        last = self.history.newest().to_string();
-                        &last
-                    }
-                    newest => newest,
-                };
-                session.reply(&Reply::Cursor { id });
+                // The hub's own id, whatever the publisher's is: it has an order, and is not forgotten with its event.
+                let newest = self.history.newest().to_string();
+                session.reply(&Reply::Cursor { id: if self.loaded { &newest } else { &self.unread } });
             }
             Request::Stats => session.reply(&Reply::Stats { json: &report::report(self).to_string() }),
             Request::Metrics => session.reply(&Reply::Metrics { text: &metrics::text(report::report(self)) }),
@@ -385,8 +379,18 @@ impl Desk {
         truncated: bool,
     ) -> Result<(u64, bool), (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
-        let wire::Attach { patterns, heartbeat, retry, max_lifetime, last_event_id, address, user, topics_as, replay } =
-            wanted;
+        let wire::Attach {
+            patterns,
+            heartbeat,
+            retry,
+            max_lifetime,
+            last_event_id,
+            address,
+            user,
+            topics_as,
+            cursor,
+            replay,
+        } = wanted;
         let patterns = self.checked(patterns)?;
         visitors::check_user(user).map_err(invalid)?;
         if self.streams() >= self.max_streams as u64 {
@@ -428,14 +432,19 @@ impl Desk {
         self.visitors.enter(id, party);
         let lifetime = shortened(max_lifetime);
         // In the same turn as the stream begins to watch: what comes later it gets itself.
-        let since = last_event_id.filter(|id| !forwarded.is_empty() && (self.loaded || *id != self.newest));
-        let missed = since.map(|id| self.history.missed(forwarded, id, Instant::now())).unwrap_or_default();
+        let since = last_event_id.filter(|id| !forwarded.is_empty() && (self.loaded || *id != self.unread));
+        let mut missed = match since {
+            Some(id) => self.history.missed(forwarded, id, Instant::now()),
+            None if self.loaded && !forwarded.is_empty() => self.history.none_missed(),
+            None => Missed::default(),
+        };
         let script = replay.as_ref().map(|(.., replay)| replay.request.script);
         info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
         if missed.gap.is_some() {
             let oldest = missed.events.first().map(|event| log::shown(event.id()));
             info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
         }
+        missed.cursor = missed.cursor.filter(|_| cursor);
         let attach = Attach { id, socket, patterns: watched, heartbeat, retry, lifetime, missed, followed, reported };
         self.shard(id).send(Command::Attach(attach));
         if let Some(topics_as) = topics_as {
@@ -608,7 +617,6 @@ impl Desk {
 
     /// Passes a kept event on.
     fn deliver(&mut self, stamp: Id, event: &Arc<Event>) {
-        event.id().clone_into(&mut self.newest);
         self.history.add(event, stamp, Instant::now());
         self.forget();
         self.counts.published += 1;
@@ -677,7 +685,6 @@ impl Desk {
                     self.position = position;
                     self.parked.give_up();
                     self.history.interrupt();
-                    self.newest.clear();
                     self.tell_gap();
                 }
                 News::Newest { question, id } => self.parked.learn(question, id),
@@ -703,7 +710,6 @@ impl Desk {
         self.history = History::load(self.history.limits(), began, whole, newest, kept, Instant::now(), now_ms());
         self.loaded = true;
         self.position = newest;
-        self.newest = events.last().map(|kept| kept.event.id().into()).unwrap_or_default();
         for Kept { event, ticket, .. } in &events {
             if let Some(ticket) = ticket {
                 answer(*ticket, &Reply::Published { id: event.id() });

@@ -219,7 +219,7 @@ impl Router {
     ) -> io::Result<()> {
         let desk = &self.desk;
         let mut outgoing = Outgoing::new(channel);
-        let (clock, newest) = desk.place();
+        let (clock, unread) = desk.place();
         let (had_owners, owners) = self.owners.state();
         let hub = HubState {
             version: VERSION,
@@ -232,7 +232,7 @@ impl Router {
             counts: desk.counts,
             shards: desk.shard_counts(),
             clock,
-            newest,
+            unread,
             history: desk.history.state(),
             written: desk.written(),
             bus: desk.bus_state(),

@@ -51,8 +51,8 @@ pub(crate) enum Payload {
     Gap(Arc<[u8]>),
     /// A changed topic, for a reader of messages.
     Trigger(Arc<Trigger>),
-    /// The reconnection time: the first bytes of a stream, or the last before its end.
-    Retry(Box<str>),
+    /// Fields that are no event: the reconnection time first or last of all, the id of a reader that gets no event.
+    Lines(Box<str>),
     /// "Something happened", for a reader that asks for no more.
     Wake,
     /// A sign of life.
@@ -70,7 +70,7 @@ impl Payload {
             (Self::Gap(_), Framing::Message) => ALL_MESSAGE,
             (Self::Frames(frames) | Self::Gap(frames), _) => frames,
             (Self::Trigger(trigger), _) => &trigger.message,
-            (Self::Retry(text), _) => text.as_bytes(),
+            (Self::Lines(text), _) => text.as_bytes(),
             (Self::Wake, _) => WAKE,
             (Self::Heartbeat, Framing::Message) => HEARTBEAT_MESSAGE,
             (Self::Heartbeat, _) => HEARTBEAT,

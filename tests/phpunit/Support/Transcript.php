@@ -25,7 +25,10 @@ final class Transcript
         $lines = str_replace("\r", '', (string) $response->head);
         $head = preg_replace(array_keys(self::CHANGING), self::CHANGING, $lines);
 
-        return "$request\n\n" . self::visible(str_replace("\n", "\r\n", $head) . "\r\n\r\n" . $response->coded);
+        // The hub's own id, which tells a client where it is before it gets an event.
+        $body = preg_replace('/^id: \d{13}-0$/m', 'id: (the newest)', $response->coded);
+
+        return "$request\n\n" . self::visible(str_replace("\n", "\r\n", $head) . "\r\n\r\n" . $body);
     }
 
     private static function visible(string $bytes): string

@@ -49,9 +49,9 @@ impl Desk {
         self.parked.deadline().is_some() || matches!(&self.keeper, Keeper::Bus(bus) if !bus.is_idle())
     }
 
-    /// The stamp given last, and the id of the newest event.
+    /// The stamp given last, and what stands for the newest id of a bus that is not read yet.
     pub(crate) fn place(&self) -> (Id, &str) {
-        (self.clock.last(), &self.newest)
+        (self.clock.last(), &self.unread)
     }
 
     /// Has all shards do what they were told, and then stand still.
@@ -79,7 +79,7 @@ impl Desk {
         }
         self.upgrades = state.upgrades + 1;
         self.clock.pass(state.clock);
-        state.newest.clone_into(&mut self.newest);
+        state.unread.clone_into(&mut self.unread);
         let limits = Limits::of(&self.config);
         let on_disk = self.config.history_file.is_some();
         self.history = History::inherit(limits, &state.history, events, on_disk);
