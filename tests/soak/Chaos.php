@@ -14,6 +14,9 @@ use PhpSse\Tests\Support\Proc;
 /** Does harm at random, and undoes what has to be undone. Each action is a method of its name. */
 final class Chaos
 {
+    /** Seconds that it may take until a hub passes its streams on; where it was killed before, the next one does. */
+    private const PASSING_ON = 15.0;
+
     /** @var array<string, int> */
     public array $done = [];
 
@@ -21,8 +24,8 @@ final class Chaos
     private array $due = [];
     /** @var array<int, int> the hub of each server as it was seen last */
     private array $hubs = [];
-    /** @var array<int, true> hubs that were asked to pass their streams on */
-    private array $passing = [];
+    /** @var array<int, float> when a hub of each server was last asked to pass its streams on */
+    private array $asked = [];
     /** @var array<int, int> hubs that have a reason to end, and since when */
     private array $ending = [];
 
@@ -94,7 +97,7 @@ final class Chaos
                 $begin = $this->ending[$known] ?? null;
                 $kind = match (true) {
                     $begin !== null => 'hub-gone',
-                    isset($this->passing[$known]) => 'hub-passed-on',
+                    microtime(true) - ($this->asked[$number] ?? 0) < self::PASSING_ON => 'hub-passed-on',
                     default => 'hub-lost',
                 };
                 $this->journal->write($kind, (string) $known, (string) $begin);
@@ -308,7 +311,7 @@ final class Chaos
             return false;
         }
         $this->write($kind, $hub);
-        $this->passing[$hub] = true;
+        $this->asked[array_search($server, $this->world->servers, true)] = microtime(true);
         $ask($hub);
 
         return true;

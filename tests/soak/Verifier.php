@@ -317,8 +317,13 @@ final class Verifier
         $from = $this->askedAt($connection);
         foreach ($connection->items as $place => [$time, $entry]) {
             if ($entry === null) {
-                $excused = true;
-                $this->gap($name, $connection, $place, $from, $time);
+                // A subscription has one word for a gap and for wakes that may have got lost between hubs. Without an
+                // excuse for a gap it is no more than that, and excuses nothing.
+                $isWake = $this->several && $connection->gaps[$place] === '';
+                if (!$isWake || ($this->excuses)($from, $time, true)) {
+                    $excused = true;
+                    $this->gap($name, $connection, $place, $from, $time);
+                }
                 continue;
             }
             $from = $entry->tried;
@@ -407,7 +412,6 @@ final class Verifier
     private function gap(string $name, Connection $connection, int $place, int $from, int $time): void
     {
         $this->counts->gaps++;
-        // A subscription has one word for a gap and for wakes that may have got lost.
         $unsure = $place === 0 || $connection->gaps[$place] === '';
         if (!($this->excuses)($from, $time, $unsure)) {
             $what = "a gap was told that nothing excuses; asked for was '$connection->since', told " . $connection->gaps[$place];
