@@ -16,7 +16,7 @@ Page::beginPane('stock', "$window window – php-sse");
 </header>
 <div class="min-h-0 flex-1 overflow-auto" tabindex="0" role="region" aria-label="Stock">
   <table class="table table-sm">
-    <thead><tr><th scope="col">Item</th><th scope="col">Shelf</th><th scope="col">Quantity</th><th scope="col"><span class="sr-only">Remove</span></th></tr></thead>
+    <thead><tr><th scope="col" class="w-1/2">Item</th><th scope="col">Shelf</th><th scope="col">Quantity</th><th scope="col"><span class="sr-only">Remove</span></th></tr></thead>
     <tbody id="rows"></tbody>
   </table>
 </div>

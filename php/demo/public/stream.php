@@ -9,4 +9,5 @@ require __DIR__ . '/../src/start.php';
 
 // The browser opens this. The hub takes the connection, and PHP is free at once.
 $room = new Room(Request::room());
-sse_stream([$room->topic, "$room->topic.*"], options: ['retry' => 1000, 'heartbeat' => 10]);
+$topicsAs = ($_GET['topicsAs'] ?? '') === 'field' ? 'field' : null; // SSEManager's wish
+sse_stream([$room->topic, "$room->topic.*"], options: ['topics_as' => $topicsAs, 'retry' => 1000, 'heartbeat' => 10]);

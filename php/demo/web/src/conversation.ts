@@ -3,6 +3,7 @@
  * that SQLite gave the messages tell whether one is missing; what the stream can't bring is asked for.
  */
 
+import type { SSEMessage } from '../../../../js/dist/sse-manager.js'
 import { now, wait } from './clock'
 import { Live, type State } from './live'
 import type { Network } from './network'
@@ -112,14 +113,17 @@ export class Conversation {
     for (const message of state.messages) this.#got(message, now(), false)
     this.#listener.members(state.present)
     new Live({
-      url: `stream.php?room=${encodeURIComponent(this.#room)}`,
+      url: 'stream.php',
+      query: { room: this.#room },
+      topics: [`chat.${this.#room}`, `chat.${this.#room}.*`],
       network: this.#network,
       lastEventId: state.cursor,
       state: (state) => {
         this.#listener.state(state)
         if (state === 'open') void this.#present(true)
       },
-      event: ({ event, id, data }) => this.#event(event ?? 'message', id ?? '', data),
+      gap: () => void this.#heal(),
+      event: (event) => this.#event(event),
     })
     this.#listener.progress()
   }
@@ -148,18 +152,13 @@ export class Conversation {
     this.#typingTold = 0
   }
 
-  #event(type: string, id: string, data: string): void {
+  #event({ type, id, data }: SSEMessage): void {
     const at = now()
-    if (id !== '' && this.#seenIds.has(id)) this.twice++
+    if (this.#seenIds.has(id)) this.twice++
     this.#seenIds.add(id)
-    if (type === 'gap') {
-      void this.#heal()
-      return
-    }
-    const value = JSON.parse(data) as unknown
-    if (type === 'message') this.#got(value as Message, at, true)
-    if (type === 'present') this.#listener.members(value as Member[])
-    if (type === 'typing') this.#typing(value as Member & { typing: boolean })
+    if (type === 'message' && isMessage(data)) this.#got(data, at, true)
+    if (type === 'present') this.#listener.members(data as Member[])
+    if (type === 'typing') this.#typing(data as Member & { typing: boolean })
   }
 
   #typing({ client, name, typing }: Member & { typing: boolean }): void {
@@ -257,6 +256,12 @@ export class Conversation {
   #form(fields: Record<string, string>): URLSearchParams {
     return new URLSearchParams({ room: this.#room, client: this.client, ...fields })
   }
+}
+
+/** Anybody on the server's machine can publish anything. */
+function isMessage(data: unknown): data is Message {
+  const { from, text } = (data ?? {}) as { from?: unknown; text?: unknown }
+  return typeof from === 'string' && typeof text === 'string'
 }
 
 const unique = (): string => Math.random().toString(36).slice(2) + Date.now().toString(36)

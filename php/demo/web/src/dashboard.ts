@@ -46,11 +46,12 @@ export function dashboard(): void {
   let before: Figures | null = null
   new Live({
     url: 'hub-stream.php',
+    topics: ['demo.figures'],
     network,
     state: (state) => showState(byId('state'), stateOf(state, null)),
-    event: ({ event, data }) => {
-      if (event !== 'figures') return
-      const figures = JSON.parse(data) as Figures
+    event: ({ type, data }) => {
+      if (type !== 'figures') return
+      const figures = data as Figures
       const sameHub = before?.stats.pid === figures.stats.pid
       if (before !== null && !sameHub) tell(byId('note'), `There is a new hub, process ${String(figures.stats.pid)}: its counters begin at zero, and everybody is back.`)
       for (const one of series) one.add(figures, sameHub ? before : null)
@@ -104,7 +105,8 @@ class Series {
     const width = this.#place.clientWidth
     if (width === 0) return
     this.#plot ??= new uPlot(this.#options(width), [[], []], this.#place)
-    this.#plot.setData([this.#times, this.#values])
+    const newest = this.#times.at(-1) ?? 0
+    this.#plot.setData([this.#times.map((time) => time - newest), this.#values])
   }
 
   #options(width: number): uPlot.Options {
@@ -120,11 +122,11 @@ class Series {
       legend: { show: false },
       cursor: { show: false },
       scales: {
-        x: { time: true, range: (_plot, _least, most) => [most - SECONDS, most] },
+        x: { time: false, range: () => [-SECONDS, 0] },
         y: { range: (_plot, _least, most) => [0, Math.max(1e-3, (most ?? 0) * 1.25 || 1)] },
       },
       axes: [
-        { ...axis, space: 50, size: 22, incrs: [10, 15, 30], values: (_plot, times) => times.map((time) => ago(time, this.#times.at(-1) ?? time)) },
+        { ...axis, space: 50, size: 22, incrs: [15, 30], values: (_plot, times) => times.map(ago) },
         { ...axis, space: 28, size: 44, ...(this.#chart.decimals === 0 ? { incrs: WHOLE } : {}) },
       ],
       series: [{}, { stroke: colour, width: 2, fill: `color-mix(in oklab, ${colour} 14%, transparent)`, points: { show: false } }],
@@ -132,10 +134,7 @@ class Series {
   }
 }
 
-function ago(time: number, newest: number): string {
-  const seconds = Math.round(newest - time)
-  return seconds <= 0 ? 'now' : `−${seconds} s`
-}
+const ago = (seconds: number): string => (seconds === 0 ? 'now' : `${String(seconds).replace('-', '−')} s`)
 
 function figure(tree: Tree, path: string): number | null {
   let value: Tree | number | string | null | undefined = tree

@@ -1,19 +1,23 @@
 /**
- * The stream of a page: read with fetch and a parser, opened again after every break, from the last event on. The rest of the
- * demo knows no other way to events than this file.
+ * The stream of a page: SSEManager, over a connection that can be broken. The rest of the demo knows no other way to events
+ * than this file. Each page has a stream of its own, although they could share one: Alice and Bob are two clients.
  */
 
-import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { SSEManager, type SSEMessage } from '../../../../js/dist/sse-manager.js'
 import type { Network } from './network'
 
 export type State = 'connecting' | 'open' | 'waiting'
 
 export interface LiveConfig {
   readonly url: string
+  /** Parameters of the URL, besides those of SSEManager. */
+  readonly query?: Readonly<Record<string, string>>
+  readonly topics: readonly string[]
   readonly network: Network
-  /** The id to begin after; null: with what comes next. */
-  readonly lastEventId?: string | null
-  readonly event: (event: EventSourceMessage) => void
+  /** The id to begin after; without one, with what comes next. */
+  readonly lastEventId?: string
+  readonly event: (event: SSEMessage) => void
+  readonly gap?: () => void
   readonly state: (state: State) => void
 }
 
@@ -22,78 +26,50 @@ const HIDDEN = 5000
 
 export class Live {
   readonly #config: LiveConfig
-  #lastEventId: string | null
-  #retry = 1000
-  #abort: AbortController | null = null
+  #manager: SSEManager
+  #paused = false
   #timer: ReturnType<typeof setTimeout> | undefined
-  #ended = false
 
   constructor(config: LiveConfig) {
     this.#config = config
-    this.#lastEventId = config.lastEventId ?? null
-    config.network.addEventListener('up', () => this.#again(0))
+    this.#manager = this.#open(config.lastEventId)
+    // It would try again by itself, after a while.
+    config.network.addEventListener('up', () => this.#manager.connect())
     document.addEventListener('visibilitychange', () => {
+      clearTimeout(this.#timer)
       if (document.hidden) this.#timer = setTimeout(() => this.#pause(), HIDDEN)
-      else this.#again(0)
+      else if (this.#paused) this.#resume()
     })
-    addEventListener('pagehide', () => this.#pause())
-    addEventListener('pageshow', (event) => {
-      if (event.persisted) this.#again(0)
-    })
-    void this.#read()
   }
 
-  end(): void {
-    this.#ended = true
-    this.#pause()
+  #open(lastEventId: string | undefined): SSEManager {
+    const { url, query = {}, topics, network, event, gap, state } = this.#config
+    const address = ({ lastEventId, topicsAs }: { lastEventId: string | null; topicsAs: string }) => {
+      const parameters = new URLSearchParams({ ...query, topicsAs, ...(lastEventId !== null && { lastEventId }) })
+      return new URL(`${url}?${parameters.toString()}`, location.href).href
+    }
+    const manager = new SSEManager({
+      url: address,
+      ...(lastEventId !== undefined && { lastEventId }),
+      retry: 1000,
+      maxRetry: 5000,
+      environment: { fetch: network.fetch },
+    })
+    state('connecting')
+    manager.on('open', () => state('open'))
+    manager.on('reconnecting', () => state('waiting'))
+    manager.on('gap', () => gap?.())
+    for (const topic of topics) manager.subscribe(topic, event)
+    return manager
   }
 
   #pause(): void {
-    clearTimeout(this.#timer)
-    this.#abort?.abort()
-    this.#abort = null
+    this.#paused = true
+    this.#manager.close()
   }
 
-  #again(milliseconds: number): void {
-    clearTimeout(this.#timer)
-    if (this.#ended || this.#abort !== null) return
-    this.#timer = setTimeout(() => void this.#read(), milliseconds)
-  }
-
-  async #read(): Promise<void> {
-    const { url, network, event, state } = this.#config
-    const abort = new AbortController()
-    this.#abort = abort
-    state('connecting')
-    try {
-      const headers: Record<string, string> = { Accept: 'text/event-stream' }
-      if (this.#lastEventId !== null) headers['Last-Event-ID'] = this.#lastEventId
-      const response = await network.fetch(url, { headers, cache: 'no-store', signal: abort.signal })
-      if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`)
-      state('open')
-      const parser = createParser({
-        onEvent: (message) => {
-          if (message.id) this.#lastEventId = message.id
-          event(message)
-        },
-        onRetry: (milliseconds) => {
-          this.#retry = milliseconds
-        },
-      })
-      const decoder = new TextDecoder()
-      const reader = response.body.getReader()
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done || abort.signal.aborted) break
-        parser.feed(decoder.decode(value, { stream: true }))
-      }
-    } catch {
-      // It is opened again, whatever it was.
-    }
-    if (this.#abort !== abort) return
-    this.#abort = null
-    state('waiting')
-    // Not all at the same moment.
-    if (!network.down) this.#again(this.#retry * (0.5 + Math.random() / 2))
+  #resume(): void {
+    this.#paused = false
+    this.#manager = this.#open(this.#manager.lastEventId ?? this.#config.lastEventId)
   }
 }

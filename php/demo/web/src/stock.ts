@@ -29,10 +29,11 @@ let asked: number | null = null
 export function stock(): void {
   new Live({
     url: 'stock-stream.php',
+    topics: ['records.stock.*'],
     network: new Network(),
     state: (state) => showState(byId('state'), stateOf(state, null)),
-    event: ({ event, data }) => {
-      if (event === 'records') show(JSON.parse(data) as Entry[])
+    event: ({ type, data }) => {
+      if (type === 'records') show(data as Entry[])
     },
   })
   byId('add').addEventListener('click', () => void ask('POST', API, { item: 'New item' }))

@@ -150,14 +150,14 @@ function line({ name, where, what, begin, end }: Step, total: number): HTMLEleme
     make('span', { class: 'step-at' }, end === undefined ? 'waits' : stamp(end)),
     make('span', { class: 'track', 'aria-hidden': 'true' }, bar),
   )
-  if (end !== undefined) item.dataset.at = end.toFixed(3)
+  if (end !== undefined) item.dataset.at = String(end)
   return item
 }
 
 const stamp = (milliseconds: number): string => (milliseconds < 1000 ? `${milliseconds.toFixed(2)} ms` : duration(milliseconds))
 
 function describe(row: HTMLElement, trip: Trip): void {
-  const took = trip.arrived === undefined ? (trip.seq === undefined ? 'not sent yet' : 'on its way') : duration(trip.arrived - trip.pressed)
+  const took = trip.arrived === undefined ? (trip.seq === undefined ? 'not sent yet' : 'kept') : duration(trip.arrived - trip.pressed)
   row.replaceChildren(
     make('span', { class: 'feed-way' }, `${NAMES[trip.from]} → ${NAMES[OTHER[trip.from]]}`),
     make('span', { class: 'feed-text' }, `${trip.seq === undefined ? '' : `#${trip.seq} `}${short(trip.text, 80)}`),
