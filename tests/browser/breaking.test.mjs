@@ -32,7 +32,7 @@ test('the hub is killed in the middle of a conversation, and nothing is lost', a
   await bob.has(texts)
   const { pid } = await demo.stats()
 
-  await page.getByRole('button', { name: 'Kill the hub' }).click()
+  await page.getByRole('button', { name: 'Kill the hub', exact: true }).click()
   await page.getByText(`The hub, process ${pid}, was killed`).first().waitFor()
   await until('it is dead', async () => !(await isAlive(pid)))
   // Said while both are without a stream.
@@ -55,7 +55,7 @@ test('the hub is killed again and again while messages are sent', async (t) => {
       const text = `${round}.${number}`
       texts.push(text)
       await alice.say(text)
-      if (number === 2) await page.getByRole('button', { name: 'Kill the hub' }).click()
+      if (number === 2) await page.getByRole('button', { name: 'Kill the hub', exact: true }).click()
     }
     await bob.has(texts)
   }
@@ -68,7 +68,7 @@ test("Bob's Wi-Fi is gone: his connection is closed, his messages are kept, and 
   await alice.say('before')
   await bob.has(['before'])
   const streams = await openStreams()
-  await page.getByRole('button', { name: 'Drop Bob’s Wi-Fi' }).click()
+  await page.getByRole('button', { name: 'Drop Bob’s Wi-Fi', exact: true }).click()
   await bob.where.getByText('No Wi-Fi').waitFor()
   await until('the server has seen him go', async () => (await openStreams()) === streams - 1)
 
@@ -79,7 +79,7 @@ test("Bob's Wi-Fi is gone: his connection is closed, his messages are kept, and 
   assert.deepEqual(await bob.texts(), ['before'])
   assert.equal(await openStreams(), streams - 1)
 
-  await page.getByRole('button', { name: 'Bring Bob’s Wi-Fi back' }).click()
+  await page.getByRole('button', { name: 'Bring Bob’s Wi-Fi back', exact: true }).click()
   await bob.has(['before', ...missed])
   await verdict(page, 'none lost, none twice')
   assert.equal(await openStreams(), streams)
@@ -87,14 +87,14 @@ test("Bob's Wi-Fi is gone: his connection is closed, his messages are kept, and 
 
 test("Alice's Wi-Fi is gone: what she writes waits, and is sent once", async (t) => {
   const { page, alice, bob } = await stage(t, browser, demo, 'outbox')
-  await page.getByRole('button', { name: 'Drop Alice’s Wi-Fi' }).click()
+  await page.getByRole('button', { name: 'Drop Alice’s Wi-Fi', exact: true }).click()
   await alice.where.getByText('No Wi-Fi').waitFor()
   for (const text of ['one', 'two']) await alice.say(text)
   assert.equal(await alice.where.locator('.outgoing').count(), 2)
   await verdict(page, '2 to be sent')
   await bob.say('where are you?')
   await bob.has(['where are you?'])
-  await page.getByRole('button', { name: 'Bring Alice’s Wi-Fi back' }).click()
+  await page.getByRole('button', { name: 'Bring Alice’s Wi-Fi back', exact: true }).click()
   await bob.has(['where are you?', 'one', 'two'])
   await alice.has(['where are you?', 'one', 'two'])
   assert.equal(await alice.where.locator('.outgoing').count(), 0)
@@ -104,22 +104,22 @@ test("Alice's Wi-Fi is gone: what she writes waits, and is sent once", async (t)
 test("somebody whose Wi-Fi is gone is soon not shown as there", async (t) => {
   const { page, alice } = await stage(t, browser, demo, 'presence')
   await alice.where.getByText('you, Bob').waitFor()
-  await page.getByRole('button', { name: 'Drop Bob’s Wi-Fi' }).click()
+  await page.getByRole('button', { name: 'Drop Bob’s Wi-Fi', exact: true }).click()
   await until('Bob is gone', async () => (await alice.where.locator('#present').textContent()) === 'you')
-  await page.getByRole('button', { name: 'Bring Bob’s Wi-Fi back' }).click()
+  await page.getByRole('button', { name: 'Bring Bob’s Wi-Fi back', exact: true }).click()
   await alice.where.getByText('you, Bob').waitFor()
 })
 
 test('Bob stalls: nobody else waits for him, and he has it all when he reads again', async (t) => {
   const { page, alice, bob } = await stage(t, browser, demo, 'stall')
-  await page.getByRole('button', { name: 'Stall Bob' }).click()
+  await page.getByRole('button', { name: 'Stall Bob', exact: true }).click()
   await bob.where.getByText('Stalled: not reading').waitFor()
   const texts = ['one', 'two', 'three']
   for (const text of texts) await alice.say(text)
   await alice.has(texts)
   await verdict(page, '3 messages; 3 kept for Bob')
   assert.deepEqual(await bob.texts(), [])
-  await page.getByRole('button', { name: 'Let Bob read again' }).click()
+  await page.getByRole('button', { name: 'Let Bob read again', exact: true }).click()
   await bob.has(texts)
   await verdict(page, 'none lost, none twice')
 })
@@ -146,7 +146,7 @@ test('a hidden page lets its streams go, and has everything when it is seen agai
 
 test('nobody but the page itself can kill the hub', async (t) => {
   const page = await open(t, browser, demo.url)
-  await page.getByRole('button', { name: 'Kill the hub' }).waitFor()
+  await page.getByRole('button', { name: 'Kill the hub', exact: true }).waitFor()
   const host = new URL(demo.url).host
   const own = { 'X-Demo': 'kill' }
   const status = async (headers, options = {}) => (await fetch(`${demo.url}kill.php`, { method: 'POST', headers, ...options })).status

@@ -50,7 +50,7 @@ test('a reload neither loses nor doubles', async (t) => {
   await pane.has(['one'])
   await page.reload()
   assert.equal(await page.getByLabel('Your name').inputValue(), 'Carol')
-  await page.getByRole('button', { name: 'Come in' }).click()
+  await page.getByRole('button', { name: 'Come in', exact: true }).click()
   await new Pane(page).live()
   await pane.say('two')
   await pane.has(['one', 'two'])
@@ -90,7 +90,7 @@ test("the timeline has every step of a message, in order, and the whole way's ti
 
 test('the conversation plays itself, letter by letter, until it is stopped', async (t) => {
   const { page, alice, bob } = await stage(t, browser, demo, 'play')
-  await page.getByRole('button', { name: 'Play a conversation' }).click()
+  await page.getByRole('button', { name: 'Play a conversation', exact: true }).click()
   const field = alice.where.getByRole('textbox', { name: 'Message' })
   const seen = new Set()
   await until('a line was typed and has arrived', async () => {
@@ -101,8 +101,8 @@ test('the conversation plays itself, letter by letter, until it is stopped', asy
   await bob.where.getByText('Bob').first().waitFor()
   await until('Bob answers', async () => (await alice.texts()).length === 2)
   assert.match((await alice.texts())[1], /took [0-9.]+ m?s from your button to me/)
-  await page.getByRole('button', { name: 'Stop the conversation' }).click()
-  await page.getByRole('button', { name: 'Play a conversation' }).waitFor()
+  await page.getByRole('button', { name: 'Stop the conversation', exact: true }).click()
+  await page.getByRole('button', { name: 'Play a conversation', exact: true }).waitFor()
   const texts = await bob.texts()
   assert.deepEqual(await alice.texts(), texts)
 })

@@ -44,10 +44,10 @@ test('a table edited in one window changes in the other', async (t) => {
   await first.getByText(/the stream brought the change back after/).waitFor()
   await second.getByText('Changed in another window.').waitFor()
 
-  await second.getByRole('button', { name: 'Add a row' }).click()
+  await second.getByRole('button', { name: 'Add a row', exact: true }).click()
   await first.getByLabel('Item of New item').fill('Sugar')
   await first.getByLabel('Item of New item').press('Tab')
-  await second.getByRole('button', { name: 'Remove Sugar' }).click()
+  await second.getByRole('button', { name: 'Remove Sugar', exact: true }).click()
   await until('it is gone in both', async () => (await first.getByLabel('Item of Sugar').count()) + (await second.getByLabel('Item of Sugar').count()) === 0)
 
   // What somebody is writing is not overwritten by others.
@@ -116,7 +116,7 @@ test("the hub's page survives the hub", async (t) => {
   await page.locator('#state[data-kind=open]').waitFor()
   await until('figures', async () => (await page.locator('[data-path=pid]').count()) === 1)
   const pid = await page.locator('[data-path=pid]').textContent()
-  await page.getByRole('button', { name: 'Kill the hub' }).click()
+  await page.getByRole('button', { name: 'Kill the hub', exact: true }).click()
   await page.getByText('There is a new hub').waitFor()
   assert.notEqual(await page.locator('[data-path=pid]').textContent(), pid)
 })
@@ -214,7 +214,7 @@ test('light and dark follow the system until somebody chooses', async (t) => {
   const page = await open(t, browser, demo.url, { colorScheme: 'dark' })
   const themes = () => Promise.all(page.frames().map((frame) => frame.evaluate(() => document.documentElement.dataset.theme)))
   assert.deepEqual(await themes(), ['dark', 'dark', 'dark'])
-  await page.getByRole('button', { name: 'Light mode' }).click()
+  await page.getByRole('button', { name: 'Light mode', exact: true }).click()
   await until('all frames are light', async () => (await themes()).every((theme) => theme === 'light'))
   await page.reload()
   await until('it is remembered', async () => (await themes()).join() === 'light,light,light')
@@ -241,7 +241,7 @@ for (const colorScheme of ['light', 'dark']) {
         await until('the page is alive', async () => path === PAGES.door || (await page.frames().at(-1).locator('[data-kind=open]').count()) > 0)
         if (name === 'chat') {
           await Pane.in(page, 'bob').say('hello')
-          await page.getByRole('button', { name: 'Stall Bob' }).click()
+          await page.getByRole('button', { name: 'Stall Bob', exact: true }).click()
           await page.getByText('What is measured').click()
         }
         for (const frame of page.frames()) await frame.evaluate(axe.source)

@@ -19,7 +19,7 @@ Page::begin('hub', 'The hub – php-sse', 'hub.php');
     <p class="mt-2 flex flex-wrap items-center gap-3 text-sm"><span id="state" class="state" role="status">Not connected</span> <span id="process" class="text-base-content/70"></span></p>
   </div>
   <div class="flex flex-wrap gap-2">
-    <button type="button" id="burst" class="btn btn-sm">Publish 200 events</button>
+    <button type="button" id="burst" class="btn btn-sm border-base-300 bg-base-100">Publish 200 events</button>
     <?php if (Hub::mayBeKilled()): ?>
     <button type="button" id="kill" class="btn btn-sm btn-error btn-outline">Kill the hub</button>
     <?php endif ?>

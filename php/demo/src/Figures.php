@@ -22,9 +22,11 @@ final class Figures
     private static function memory(int $pid): ?int
     {
         $rollup = @file_get_contents("/proc/$pid/smaps_rollup");
-        if ($rollup === false || preg_match_all('/^Private_(?:Clean|Dirty): +(\d+) kB$/m', $rollup, $found) === 0) {
-            return null;
+        if ($rollup !== false && preg_match_all('/^Private_(?:Clean|Dirty): +(\d+) kB$/m', $rollup, $found) > 0) {
+            return 1024 * (int) array_sum($found[1]);
         }
-        return 1024 * (int) array_sum($found[1]);
+        // Where that is not to be read: what is resident, but for files.
+        $pages = explode(' ', (string) @file_get_contents("/proc/$pid/statm"));
+        return isset($pages[2]) ? 4096 * ((int) $pages[1] - (int) $pages[2]) : null;
     }
 }
