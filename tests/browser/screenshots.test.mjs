@@ -1,13 +1,13 @@
-// What the pages look like: kept in build/screenshots, to be looked at. SCREENSHOTS=docs/screenshots renews those of README.md.
+// What the pages look like: kept in build/screenshots, to be looked at. README_SCREENSHOTS=1 renews those of README.md.
 import assert from 'node:assert/strict'
-import { mkdirSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { copyFileSync, mkdirSync, statSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { DESKTOP, enter, launch, open, PHONE, stage } from './support/browser.mjs'
 import { Demo, root } from './support/demo.mjs'
 import { until } from './support/until.mjs'
 
-const folder = resolve(root, process.env.SCREENSHOTS ?? 'build/screenshots')
+const folder = `${root}build/screenshots`
+const readme = ['chat-light', 'table-light', 'hub-dark', 'room-phone']
 let demo, browser
 before(async () => {
   mkdirSync(folder, { recursive: true })
@@ -23,6 +23,7 @@ async function keep(page, name) {
   const path = `${folder}/${name}.png`
   await page.screenshot({ path, animations: 'disabled' })
   assert.ok(statSync(path).size > 5000)
+  if (process.env.README_SCREENSHOTS === '1' && readme.includes(name)) copyFileSync(path, `${root}docs/screenshots/${name}.png`)
 }
 
 const looks = [
