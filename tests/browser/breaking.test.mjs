@@ -161,7 +161,7 @@ test('nobody but the page itself can kill the hub', async (t) => {
   // A name of the attacker's that points at this machine.
   const { request } = await import('node:http')
   const rebound = await new Promise((resolve) => {
-    request(`${demo.url}kill.php`, { method: 'POST', headers: { ...own, Host: 'evil.example', Origin: 'http://evil.example' } }, (response) => resolve(response.statusCode)).end()
+    request(`${demo.url}kill.php`, { method: 'POST', headers: { ...own, Host: 'evil.example', Origin: 'http://evil.example', 'Sec-Fetch-Site': 'same-origin' } }, (response) => resolve(response.statusCode)).end()
   })
   assert.equal(rebound, 403)
   assert.equal((await demo.stats()).pid, pid)

@@ -25,14 +25,19 @@ final class Request
     }
 
     /**
-     * A page of another site can send a form here, but browsers tell whose it was: every POST has an Origin, and no script
-     * can set it. What comes without one, as from curl, carries nobody's cookies.
+     * A page of another site can send a form here, but browsers tell whose it was, and no script can change what they say.
+     * What comes from no browser, as from curl, is nobody's but the sender's.
      */
     public static function ownPage(): void
     {
-        $origin = $_SERVER['HTTP_ORIGIN'] ?? null;
-        $own = $origin === null || preg_replace('~^https?://~', '', $origin) === $_SERVER['HTTP_HOST'];
-        if (!$own || !in_array($_SERVER['HTTP_SEC_FETCH_SITE'] ?? 'none', ['same-origin', 'none'], true)) {
+        $origin = $_SERVER['HTTP_ORIGIN'] ?? '';
+        // On plain HTTP in a network, browsers tell the origin only.
+        $own = match ($_SERVER['HTTP_SEC_FETCH_SITE'] ?? '') {
+            '' => $origin === '' || preg_replace('~^https?://~', '', $origin) === $_SERVER['HTTP_HOST'],
+            'same-origin' => true,
+            default => false,
+        };
+        if (!$own) {
             self::refuse(403, 'This can be sent by the demo\'s own pages only.');
         }
     }
