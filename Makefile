@@ -10,6 +10,7 @@ build:
 	@tools/place "$(TARGET)/release/libsse.so" build/sse.so
 
 demo: build
+	@tools/setup demo
 	@php/demo/run
 
 demo-fpm: build
@@ -43,4 +44,4 @@ valgrind: build
 	@tools/test valgrind
 
 clean:
-	rm -rf build "$(TARGET)" tests/node/node_modules js/node_modules .phpunit.result.cache
+	rm -rf build "$(TARGET)" tests/node/node_modules js/node_modules tests/browser/node_modules php/demo/web/node_modules .phpunit.result.cache

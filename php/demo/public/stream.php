@@ -2,5 +2,12 @@
 
 declare(strict_types=1);
 
-// The browser's EventSource opens this. The hub takes the connection, and this worker is free at once.
-sse_stream('chat.general');
+use Demo\Request;
+use Demo\Room;
+
+require __DIR__ . '/../src/start.php';
+
+// The browser opens this. The hub takes the connection, and PHP is free at once.
+$room = new Room(Request::room());
+$topicsAs = ($_GET['topicsAs'] ?? '') === 'field' ? 'field' : null; // SSEManager's wish
+sse_stream([$room->topic, "$room->topic.*"], options: ['topics_as' => $topicsAs, 'retry' => 1000, 'heartbeat' => 10]);

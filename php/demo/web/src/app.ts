@@ -1,0 +1,9 @@
+import { dashboard } from './dashboard'
+import { room } from './room'
+import { stage } from './stage'
+import { stock } from './stock'
+import { offer } from './theme'
+
+const pages: Readonly<Record<string, () => void>> = { chat: stage, room, stock, hub: dashboard }
+offer(document.getElementById('theme'))
+pages[document.body.dataset.page ?? '']?.()
