@@ -195,8 +195,8 @@ function sse_publish(string|array $topics, mixed $data, ?string $event = null, ?
  * ?><script>new EventSource('stream.php?lastEventId=<?= urlencode($cursor) ?>')</script><?php
  * ```
  *
- * @return string The id; where nothing was published yet, one that is smaller than all to come. Pass it on as it is: with
- *                `sse.bus` it is Redis's, and while Redis was never reached a word that stands for that.
+ * @return string The hub's own id of that event, whatever its publisher gave it; where nothing was published yet, one that
+ *                is smaller than all to come. Pass it on as it is: with `sse.bus` it is Redis's, and while Redis was never reached a word that stands for that.
  *
  * @throws SseUnavailable No hub runs and none can be started, or it does not answer within `sse.timeout`.
  */

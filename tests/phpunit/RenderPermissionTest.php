@@ -104,6 +104,7 @@ final class RenderPermissionTest extends RenderTestCase
             self::assertSame(['first', "in time for $way"], $stream->data());
             $again = $server->client->request('/replay/page.php?topics=news&session=1', self::SESSION);
             self::assertSame(403, $again->status);
+            $this->awaitOpenStreams($server, 0);
             self::assertSame($nth + 1, $server->stats()['streams']['closed']['denied']);
         }
     }
@@ -171,6 +172,7 @@ final class RenderPermissionTest extends RenderTestCase
         $server->client->request('/replay/session.php?do=logout', self::SESSION);
         $this->awaitCleanEnd($server, $stream);
         self::assertSame(['one', 'two'], $stream->data());
+        $this->awaitOpenStreams($server, 0);
         self::assertSame(1, $server->stats()['streams']['closed']['denied']);
     }
 
