@@ -388,6 +388,9 @@ impl History {
         if self.log.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.
             self.log = VecDeque::new();
+            // While a file is read, those are there of which nothing was read yet.
+            let forgotten = self.topics.values().map(|topic| topic.forgotten).max();
+            self.forgotten = self.forgotten.max(forgotten.unwrap_or_default());
             self.topics = HashMap::new();
             self.ids = HashMap::new();
         }

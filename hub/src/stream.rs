@@ -91,6 +91,8 @@ pub(crate) struct Stream {
     socket: OwnedFd,
     /// Framed bytes of `queue` that are left; unframed ones while held.
     queued: usize,
+    /// As many of them, at the front, are what its reader had missed: no sign of a slow one.
+    preloaded: usize,
     /// Framed bytes of the queue's first payload that are written.
     offset: usize,
     queue: VecDeque<Payload>,
@@ -115,6 +117,7 @@ impl Stream {
             framing: None,
             socket,
             queued: 0,
+            preloaded: 0,
             offset: 0,
             queue: VecDeque::new(),
             pending: Vec::new(),
@@ -139,6 +142,7 @@ impl Stream {
     /// The worker has let go: the stream's first bytes are queued before what has come meanwhile. To be followed by
     /// [`flush`](Self::flush).
     pub(crate) fn open(&mut self, framing: Framing) {
+        let later = self.queued - self.preloaded;
         self.framing = Some(framing);
         if matches!(framing, Framing::Message | Framing::Wake) {
             // Of an event stream only.
@@ -162,6 +166,9 @@ impl Stream {
             self.queue.push_front(Payload::Lines(first.into_boxed_str()));
         }
         self.queued = self.queue.iter().map(|payload| payload.framed_len(framing)).sum();
+        if self.preloaded > 0 {
+            self.preloaded = self.queued.saturating_sub(later);
+        }
     }
 
     /// What comes before everything else, of any size: it is kept anyway, for all readers that have missed it.
@@ -175,6 +182,7 @@ impl Stream {
         if let Some(id) = missed.cursor {
             self.enqueue_any(Payload::Lines(cursor(id).into_boxed_str()));
         }
+        self.preloaded = self.queued;
         Push::Queued
     }
 
@@ -194,6 +202,7 @@ impl Stream {
             });
         }
         self.enqueue_any(Payload::Gap(topics::reached(topics_as, cursor)));
+        self.preloaded = self.queued;
         Push::Queued
     }
 
@@ -315,11 +324,12 @@ impl Stream {
     }
 
     /// Queues within the stream's buffer. What is being written doesn't count: a client that is busy reading one event of
-    /// the largest size is not slow because another one follows.
+    /// the largest size is not slow because another one follows. Nor does what it had missed: whoever comes back to more
+    /// than the buffer would never catch up, as the first new event would send it away again.
     fn enqueue(&mut self, payload: Payload, limit: usize) -> Push {
         let framing = self.framing.unwrap_or(Framing::Raw);
         let first = self.queue.front().map_or(0, |first| first.framed_len(framing) - self.offset);
-        let behind = self.queued - first + payload.framed_len(framing);
+        let behind = self.queued - first.max(self.preloaded) + payload.framed_len(framing);
         if !self.queue.is_empty() && behind > limit {
             return Push::Overflow;
         }
@@ -368,6 +378,7 @@ impl Stream {
     /// Takes written bytes off the queue; returns the number of events that are complete now.
     fn advance(&mut self, framing: Framing, count: usize) -> usize {
         self.queued -= count;
+        self.preloaded = self.preloaded.saturating_sub(count);
         self.offset += count;
         let mut events = 0;
         while let Some(first) = self.queue.front() {
@@ -484,6 +495,31 @@ mod tests {
         let (mut stream, _far) = pair();
         assert_eq!(stream.push_event(&event(1), room_for_two, &mut written), Push::Queued);
         assert_eq!(stream.push_event(&event(5000), room_for_two, &mut written), Push::Overflow);
+    }
+
+    /// Where more was missed than the buffer takes, each new event would send the reader away before it gets on.
+    #[test]
+    fn a_reader_that_comes_back_to_much_is_not_slow_when_an_event_follows() {
+        for topics_as in [None, Some(TopicsAs::Field)] {
+            let (mut stream, mut far) = pair();
+            let mut written = Written::default();
+            let missed = Missed { events: vec![event(5000); 100], ..Missed::default() };
+            stream.preload(missed);
+            if let Some(topics_as) = topics_as {
+                stream.tell_topics(topics_as, "7-0", |_| true);
+            }
+            let limit = 2 * framing::framed_len(Framing::Chunked, event(1).frame().len());
+            assert_eq!(stream.push_event(&event(1), limit, &mut written), Push::Queued, "still held");
+            stream.open(Framing::Chunked);
+            assert_eq!(stream.flush(&mut written), Push::Queued);
+            assert_eq!(stream.push_event(&event(1), limit, &mut written), Push::Queued);
+            assert_eq!(stream.push_event(&event(1), limit, &mut written), Push::Overflow, "these do count");
+            let mut got = Vec::new();
+            while stream.flush(&mut written) != Push::Written {
+                read(&mut far, 1 << 20, &mut got);
+            }
+            assert_eq!((stream.queued(), stream.preloaded), (0, 0));
+        }
     }
 
     /// What is half written doesn't count either, whatever is left of it.

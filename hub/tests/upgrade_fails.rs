@@ -109,6 +109,20 @@ fn a_new_hub_that_goes_away_before_it_has_everything_changes_nothing() {
     scene.ends();
 }
 
+/// One that said that it has everything, and was killed, or gave up, before it heard that it is the hub now.
+#[test]
+fn a_new_hub_that_is_gone_when_it_is_its_turn_changes_nothing() {
+    let mut scene = Scene::new(json!({ "history_events": 10 }));
+    scene.goes_on();
+    let mut socket = successor(&scene.hub, PROTOCOL);
+    while part(&mut socket)[0] != END {
+        socket.write_all(b"+").expect("the hub reads");
+    }
+    socket.write_all(b"+T").expect("the hub reads");
+    scene.goes_on();
+    scene.ends();
+}
+
 fn hub_greeted(hub: &Hub) -> UnixStream {
     let mut socket = hub.raw();
     support::send(&mut socket, &greeting(TAKE_OVER, FORMAT));

@@ -151,9 +151,11 @@ impl Router {
             if self.signalled { Err(io::Error::other("a signal asks this hub to end")) } else { Ok(()) }
         });
         drop(lifeline);
-        // A new pipe has room for it. Where the other hub has gone, nobody is to be told.
-        let _ = rustix::io::write(&last_words, &[if sent.is_ok() { YOURS } else { VOID }]);
-        sent.map(|()| foreground.map(|(stand_in, _)| stand_in))
+        // A new pipe has room for it. Where the other hub has gone, or has given up, this one goes on.
+        let told = rustix::io::write(&last_words, &[if sent.is_ok() { YOURS } else { VOID }]);
+        sent?;
+        told?;
+        Ok(foreground.map(|(stand_in, _)| stand_in))
     }
 
     /// Waits until nobody waits for Redis any more.

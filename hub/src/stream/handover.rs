@@ -34,6 +34,7 @@ impl Stream {
             framing,
             socket: _,
             queued: _,
+            preloaded: _,
             offset,
             queue,
             pending,
@@ -76,6 +77,8 @@ impl Stream {
             return Err(wrong("the offset of a stream"));
         }
         stream.queued = framed - stream.offset;
+        // It may all be what its reader had missed.
+        stream.preloaded = stream.queued;
         Ok(stream)
     }
 }
