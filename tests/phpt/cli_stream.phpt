@@ -17,8 +17,9 @@ echo fread($pipes[1], 100);
 fclose($pipes[1]);
 echo stream_get_contents($pipes[2]), ' ', proc_close($process), "\n";
 ?>
---EXPECT--
+--EXPECTF--
 retry: 700
+id: %d-%d
 
 id: 7
 event: named

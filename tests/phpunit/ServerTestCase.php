@@ -77,6 +77,12 @@ abstract class ServerTestCase extends TestCase
         return $server->start();
     }
 
+    /** A stream's bytes without the newest id, with which it begins: the hub's own, and another each time. */
+    protected static function withoutCursor(string $body): string
+    {
+        return (string) preg_replace('/^(retry: \d+\n)id: \d{13}-\d+\n/', '$1', $body);
+    }
+
     /**
      * PHP programs on the command line, with a hub of their own.
      *
