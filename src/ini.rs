@@ -285,7 +285,9 @@ fn bus(keep: &Keep) -> Result<Option<Bus>, ConfigError> {
     let Some(address) = address else { return Ok(None) };
     config::bus_history(zend::ini(c"sse.history"), keep)?;
     let wait = config::bus_outage(zend::ini(c"sse.bus_outage"))?;
-    Ok(Some(Bus { address, wait, queue: size(c"sse.bus_queue", 1 << 16, 1 << 40)? }))
+    // So that a publisher hears why before its own time is over.
+    let patience = if wait { timeout()? / 2 } else { Duration::ZERO };
+    Ok(Some(Bus { address, patience, queue: size(c"sse.bus_queue", 1 << 16, 1 << 40)? }))
 }
 
 fn small(name: &'static CStr, max: u32) -> Result<u32, ConfigError> {

@@ -91,7 +91,7 @@ impl Bus {
         let context = Arc::new(Context {
             address: Arc::new(settings.address.clone()),
             stop: Arc::new(Stop::new()?),
-            outbox: Outbox::new(identity(), settings.queue, settings.wait),
+            outbox: Outbox::new(identity(), settings.queue, settings.patience),
             state: State::default(),
             news,
             router,

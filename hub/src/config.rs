@@ -262,8 +262,8 @@ pub fn publish(value: &str) -> Result<PublishMode, ConfigError> {
 pub struct Bus {
     /// Where it is.
     pub address: Address,
-    /// Whether publishers wait while it can't be reached; else they are told at once.
-    pub wait: bool,
+    /// How long publishers wait while it can't be reached; zero: they are told at once.
+    pub patience: Duration,
     /// Bytes of events that wait to be sent to it, at most.
     pub queue: usize,
 }

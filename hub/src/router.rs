@@ -239,11 +239,12 @@ impl Router {
         let answered = self.learn_news();
         self.let_in();
         let served = self.serve();
-        // After the requests: what a script's process has said comes before the end of its response.
-        self.desk.go_on_rendering(exchanges);
         if !self.desk.is_behind() {
             self.desk.receive_wakes(now_ms());
         }
+        // After all that wakes callbacks. And after the requests: what a script's process has said comes before the end of
+        // its response.
+        self.desk.go_on_rendering(exchanges);
         self.desk.pass_nudges();
         self.desk.wake_shards();
         // Before the answers, after which an owner may end at any time.

@@ -31,7 +31,7 @@ fn problem(url: &str) -> String {
     let log = folder.path().join("hub.log");
     let hub = Hub::with(json!({ "bus": url, "log": log, "log_level": "trace" }));
     let bus = away(&hub);
-    let told = tried(&Hub::with(json!({ "bus": url, "bus_wait": false })), "t", "x");
+    let told = tried(&Hub::with(json!({ "bus": url, "bus_patience_ms": 0 })), "t", "x");
     for text in [bus.to_string(), read_to_string(&log), told.expect_err("it is away")] {
         assert!(!text.contains("s3cret") && !text.contains("wr0ng"), "{text}");
     }

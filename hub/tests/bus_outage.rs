@@ -124,12 +124,28 @@ fn an_event_whose_publisher_has_given_up_is_not_sent_later() {
 #[test]
 fn publishers_are_told_at_once_where_they_are_not_to_wait() {
     let mut redis = Redis::with(&DURABLE);
-    let hub = on(&redis.url(""), json!({ "bus_wait": false }));
+    let hub = on(&redis.url(""), json!({ "bus_patience_ms": 0 }));
     give(&hub, "t", "1");
     redis.kill();
     away(&hub);
     let error = tried(&hub, "t", "2").expect_err("Redis is away");
     assert!(error.starts_with("sse.bus: Redis can't be reached: "), "{error}");
+    redis.restart();
+    back(&hub);
+    give(&hub, "t", "3");
+    assert_eq!(redis.call::<i64>("XLEN sse"), 2);
+}
+
+#[test]
+fn who_waits_is_told_why_before_its_own_time_is_over_and_the_event_is_not_sent() {
+    let mut redis = Redis::with(&DURABLE);
+    let hub = on(&redis.url(""), json!({ "bus_patience_ms": 300 }));
+    give(&hub, "t", "1");
+    redis.kill();
+    away(&hub);
+    let error = tried(&hub, "t", "2").expect_err("Redis is away");
+    assert!(error.starts_with("sse.bus: Redis can't be reached: "), "{error}");
+    assert!(error.ends_with("; the event was not sent"), "{error}");
     redis.restart();
     back(&hub);
     give(&hub, "t", "3");

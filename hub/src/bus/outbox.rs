@@ -35,6 +35,7 @@ pub(super) struct Publication {
     pub(super) fields: Vec<(&'static str, Vec<u8>)>,
     ticket: Option<Ticket>,
     bytes: usize,
+    since: Instant,
 }
 
 /// An event that was sent, and not delivered yet.
@@ -89,8 +90,8 @@ pub(super) struct Outbox {
     hub: u64,
     /// Bytes that may wait.
     limit: usize,
-    /// Whether events wait when Redis is away.
-    patient: bool,
+    /// How long events wait when Redis is away.
+    patience: Duration,
     inner: Mutex<Inner>,
     /// There is work, or the hub ends.
     work: Condvar,
@@ -144,11 +145,11 @@ impl Work {
 
 impl Outbox {
     /// Nothing yet. `hub` tells this hub's events from others'.
-    pub(super) fn new(hub: u64, limit: usize, patient: bool) -> Self {
+    pub(super) fn new(hub: u64, limit: usize, patience: Duration) -> Self {
         Self {
             hub,
             limit,
-            patient,
+            patience,
             inner: Mutex::default(),
             work: Condvar::new(),
             digested: Condvar::new(),
@@ -172,7 +173,7 @@ impl Outbox {
         if inner.stopped {
             return Err("the hub ends".into());
         }
-        if let Some(away) = away.as_ref().filter(|_| !self.patient) {
+        if let Some(away) = away.as_ref().filter(|_| self.patience.is_zero()) {
             return Err(away.clone());
         }
         inner.numbers += 1;
@@ -184,7 +185,7 @@ impl Outbox {
             return Err(format!("{why}; sse.bus_queue allows {} bytes to wait, and they do", self.limit));
         }
         inner.bytes += bytes;
-        inner.waiting.push_back(Publication { number, fields, ticket, bytes });
+        inner.waiting.push_back(Publication { number, fields, ticket, bytes, since: Instant::now() });
         self.work.notify_one();
         Ok(())
     }
@@ -283,8 +284,8 @@ impl Outbox {
         let fate = Fate::Orphaned(inner.marks);
         let open = inner.sent.values_mut().filter(|sent| sent.fate == Fate::Open);
         open.for_each(|sent| sent.fate = fate);
-        if self.patient {
-            return Outcome::default();
+        if !self.patience.is_zero() {
+            return Outcome { unsent: inner.take_tired(self.patience), unknown: Vec::new() };
         }
         let unsent = inner.take_waiting();
         let orphaned = |_: &u64, sent: &mut Sent| matches!(sent.fate, Fate::Orphaned(_));
@@ -393,6 +394,19 @@ impl Inner {
         mem::take(&mut self.waiting).into_iter().map(|publication| publication.ticket).collect()
     }
 
+    /// Those who have waited for so long.
+    fn take_tired(&mut self, patience: Duration) -> Vec<Option<Ticket>> {
+        let mut tired = Vec::new();
+        // Who waits longest is the first.
+        while self.waiting.front().is_some_and(|first| first.since.elapsed() >= patience)
+            && let Some(publication) = self.waiting.pop_front()
+        {
+            self.bytes -= publication.bytes;
+            tired.push(publication.ticket);
+        }
+        tired
+    }
+
     fn has_work(&self) -> bool {
         !self.waiting.is_empty() || !self.wakes.is_empty() || self.asked > self.taken
     }
@@ -420,6 +434,7 @@ impl Inner {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3600);
     const NO_TIME: Duration = Duration::ZERO;
 
     fn at(ms: u64) -> Id {
@@ -442,8 +457,20 @@ mod tests {
     }
 
     #[test]
+    fn who_has_waited_long_enough_is_told_and_the_event_is_not_sent() {
+        let outbox = Outbox::new(1, 1 << 20, Duration::from_nanos(1));
+        publish(&outbox, 1).expect("there is room");
+        outbox.abandon(ticket(7).expect("another"));
+        let began = Instant::now();
+        while began.elapsed().is_zero() {}
+        assert_eq!(outbox.away("gone"), Outcome { unsent: vec![ticket(1)], unknown: vec![] });
+        assert_eq!(outbox.figures().0, (0, 0));
+        assert!(outbox.work(NO_TIME).is_some_and(|work| work.is_empty()));
+    }
+
+    #[test]
     fn an_event_is_settled_by_the_tail_and_once() {
-        let outbox = Outbox::new(1, 1 << 20, true);
+        let outbox = Outbox::new(1, 1 << 20, HOUR);
         let numbers = sent(&outbox, 1..=4);
         outbox.taken(numbers[0], Some(at(1)));
         assert_eq!(outbox.delivered(numbers[0]), ticket(1));
@@ -460,7 +487,7 @@ mod tests {
 
     #[test]
     fn what_was_certainly_not_sent_waits_in_its_place_unless_its_publisher_has_gone() {
-        let outbox = Outbox::new(1, 1 << 20, true);
+        let outbox = Outbox::new(1, 1 << 20, HOUR);
         for peer in 1..=3 {
             publish(&outbox, peer).expect("there is room");
         }
@@ -475,7 +502,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_after_a_look_is_not_lost_by_it() {
-        let outbox = Outbox::new(1, 1 << 20, true);
+        let outbox = Outbox::new(1, 1 << 20, HOUR);
         let numbers = sent(&outbox, 1..=2);
         outbox.taken(numbers[0], Some(at(8)));
         let mark = outbox.mark();
@@ -487,7 +514,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_those_who_are_not_to_wait_are_told() {
-        let outbox = Outbox::new(1, 200, true);
+        let outbox = Outbox::new(1, 200, HOUR);
         assert!(outbox.work(NO_TIME).is_some_and(|work| work.is_empty()));
         publish(&outbox, 1).expect("there is room");
         assert!(publish(&outbox, 2).is_err_and(|why| why.contains("Redis is slower than what is published")));
@@ -499,7 +526,7 @@ mod tests {
         assert_eq!(outbox.close(NO_TIME), Outcome { unsent: vec![ticket(2)], unknown: vec![] });
         assert!(outbox.work(NO_TIME).is_none() && publish(&outbox, 3).is_err());
 
-        let impatient = Outbox::new(1, 1 << 20, false);
+        let impatient = Outbox::new(1, 1 << 20, Duration::ZERO);
         sent(&impatient, [1]);
         publish(&impatient, 2).expect("it was not tried yet");
         assert_eq!(impatient.away("gone"), Outcome { unsent: vec![ticket(2)], unknown: vec![ticket(1)] });
@@ -510,7 +537,7 @@ mod tests {
 
     #[test]
     fn wakes_are_merged_and_never_lost() {
-        let outbox = Outbox::new(1, 1 << 20, true);
+        let outbox = Outbox::new(1, 1 << 20, HOUR);
         ["a", "b", "a"].iter().for_each(|topic| outbox.wake(topic));
         let first = outbox.work(NO_TIME).expect("the hub goes on").wakes;
         assert_eq!(first.topics.len(), 2);

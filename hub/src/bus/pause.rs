@@ -7,8 +7,8 @@ use crate::random;
 /// The first one, about.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The longest one, about.
-const LONGEST: Duration = Duration::from_secs(2);
+/// The longest one, about: publishers wait for it.
+const LONGEST: Duration = Duration::from_millis(500);
 
 /// Waits that grow from one attempt to the next.
 #[derive(Debug, Default)]

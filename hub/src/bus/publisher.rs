@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context) {
         };
         context.state.down(Link::Publisher, &context.address, &why);
         let Outcome { unsent, unknown } = context.outbox.away(&why);
-        context.fail(unsent, &format!("Redis can't be reached: {why}"));
+        context.fail(unsent, &format!("Redis can't be reached: {why}; the event was not sent"));
         context.fail(unknown, LOST);
         if context.stop.wait(pause.next()) {
             return;

@@ -99,7 +99,7 @@ pub fn config(settings: &Value) -> Config {
         history_fsync: settings["history_fsync"].as_bool().unwrap_or(false),
         bus: text("bus").map(|url| Bus {
             address: BusAddress::parse(url, "").expect("a Redis URL").expect("not empty"),
-            wait: settings["bus_wait"].as_bool().unwrap_or(true),
+            patience: Duration::from_millis(number("bus_patience_ms", 3_600_000)),
             queue: number("bus_queue", 16 << 20) as usize,
         }),
         history_events: number("history_events", 0) as usize,
