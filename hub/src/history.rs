@@ -508,6 +508,25 @@ mod tests {
         (missed.gap.is_some(), missed.events.iter().map(|event| event.id().into()).collect())
     }
 
+    /// An event over the limit is the only one that is read so far, and goes at once.
+    #[test]
+    fn what_topics_had_forgotten_is_known_whatever_is_too_large_when_a_file_is_read() {
+        let at = |ms| Id { ms, seq: 0 };
+        let event = |topic, id: Id, size: usize| {
+            let data = "x".repeat(size);
+            let new = NewEvent { topics: vec![topic], data: data.as_bytes(), ..Default::default() };
+            (id, Arc::new(Event::new(&new, &id.to_string())))
+        };
+        let topics = HashMap::from([("b".into(), at(1050))]);
+        let marks = Marks { began: START, forgotten: at(1010), topics, newest: at(1060) };
+        let events = [event("a", at(1020), 5000), event("b", at(1060), 1)];
+        let limits = Limits { events: 10, ttl: HOUR, bytes: 1000 };
+        let now = Instant::now();
+        let mut history = History::restore(limits, marks, events, now, 1060);
+        assert_eq!(missed(&mut history, &["b"], "1040-0", now), (true, vec!["1060-0".into()]));
+        assert_eq!(missed(&mut history, &["b"], "1050-0", now), (false, vec!["1060-0".into()]));
+    }
+
     #[test]
     fn a_reader_gets_what_came_after_its_id_on_its_topics() {
         let (mut history, now) = (history(10), Instant::now());

@@ -91,8 +91,7 @@ impl IdClock {
     }
 
     fn next_at(&mut self, now: u64) -> Id {
-        self.last =
-            if now > self.last.ms { Id { ms: now, seq: 0 } } else { Id { ms: self.last.ms, seq: self.last.seq + 1 } };
+        self.last = if now > self.last.ms { Id { ms: now, seq: 0 } } else { self.last.after() };
         self.last
     }
 }

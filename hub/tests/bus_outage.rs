@@ -3,16 +3,19 @@
 
 mod support;
 
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
 use sse_hub::id::{Id, now_ms};
-use sse_hub::wire::Framing;
+use sse_hub::wire::{Attach, Framing, Reply, Request, TopicsAs};
 use support::bus::{away, back, cursor, event, give, hub, on, resumed, tried};
 use support::redis::{Door, Redis};
-use support::{BRIEFLY, Hub, PATIENCE, trigger, until};
+use support::{BRIEFLY, Hub, PATIENCE, commit, trigger, until};
 
 const GAP: &str = "trigger **";
 
@@ -429,6 +432,39 @@ fn a_hub_starts_without_redis_and_loads_when_it_comes() {
     // The cursor of that time is worth nothing any more, and the history is that of Redis.
     assert_eq!(resumed(&hub, "t", &page).message(), GAP);
     assert_eq!(resumed(&hub, "t", &before).message(), format!("event {id} t - waited"));
+}
+
+/// The hub's clock may be ahead of Redis's: from an id of its own a client would skip what Redis gets next.
+#[test]
+fn a_client_is_told_no_id_of_a_bus_that_was_never_read() {
+    let mut redis = Redis::with(&DURABLE);
+    let before = redis.add("t", "before");
+    redis.kill();
+    let hub = Hub::with(json!({ "bus": redis.url(""), "history_events": 100 }));
+    away(&hub);
+    for topics_as in [None, Some(TopicsAs::Field)] {
+        let mut client = hub.client();
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let wanted = Attach {
+            patterns: vec!["t"],
+            last_event_id: Some(&before),
+            topics_as,
+            cursor: topics_as.is_none(),
+            ..Default::default()
+        };
+        let stream = match client.call(&Request::Attach(wanted), Some(near.as_fd()), PATIENCE) {
+            Ok(Reply::Attached { stream, .. }) => stream,
+            other => panic!("not attached: {other:?}"),
+        };
+        commit(&client, stream, Framing::Raw);
+        hub.until("it is open", |stats| stats["queued_bytes"] == json!(0) && stats["delivered_bytes"] != json!(0));
+        let mut got = vec![0; 4096];
+        let count = (&far).read(&mut got).expect("its beginning");
+        let got = String::from_utf8_lossy(&got[..count]).into_owned();
+        let ids: Vec<_> = got.lines().filter_map(|line| line.strip_prefix("id: ")).filter_map(Id::parse).collect();
+        assert!(ids.is_empty(), "{got}");
+        assert!(got.contains("event: gap"), "{got}");
+    }
 }
 
 #[test]

@@ -294,13 +294,17 @@ impl Desk {
                 session.reply(&Reply::Done);
             }
             Request::Cursor => {
-                // The hub's own id, whatever the publisher's is: it has an order, and is not forgotten with its event.
-                let newest = self.history.newest().to_string();
-                session.reply(&Reply::Cursor { id: if self.loaded { &newest } else { &self.unread } });
+                session.reply(&Reply::Cursor { id: &self.newest() });
             }
             Request::Stats => session.reply(&Reply::Stats { json: &report::report(self).to_string() }),
             Request::Metrics => session.reply(&Reply::Metrics { text: &metrics::text(report::report(self)) }),
         }
+    }
+
+    /// The hub's own id of the newest event, whatever the publisher's is: it has an order, and is not forgotten with its
+    /// event.
+    fn newest(&self) -> String {
+        if self.loaded { self.history.newest().to_string() } else { self.unread.clone() }
     }
 
     fn greet(&mut self, session: &mut Session, request: &Request<'_>) {
@@ -444,12 +448,12 @@ impl Desk {
             let oldest = missed.events.first().map(|event| log::shown(event.id()));
             info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
         }
-        missed.cursor = missed.cursor.filter(|_| cursor);
+        // Of a bus that is not read yet no id is known.
+        missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
         let attach = Attach { id, socket, patterns: watched, heartbeat, retry, lifetime, missed, followed, reported };
         self.shard(id).send(Command::Attach(attach));
         if let Some(topics_as) = topics_as {
-            // The hub's own id, whatever the publisher's is: it has an order, and is not forgotten with the event.
-            let cursor = self.history.newest().to_string().into();
+            let cursor = self.newest().into();
             self.shard(id).send(Command::TellTopics { stream: id, topics_as, cursor });
         }
         let rendered = replay
