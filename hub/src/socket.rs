@@ -156,8 +156,8 @@ pub fn check_may_start(socket: &Path) -> Result<(), SocketError> {
     }
     Err(SocketError::Folder {
         folder: path.display().to_string(),
-        problem: format!("belongs to user {owner}, and no hub runs there"),
-        advice: "let a process of that user start it",
+        problem: format!("belongs to user {owner}"),
+        advice: "a hub there is started, and passed on, by that user's own processes",
     })
 }
 
