@@ -92,7 +92,7 @@ impl Bus {
             address: Arc::new(settings.address.clone()),
             stop: Arc::new(Stop::new()?),
             outbox: Outbox::new(identity(), settings.queue, settings.patience),
-            state: State::default(),
+            state: State::new(place.as_ref().map(|place| place.counts).unwrap_or_default()),
             news,
             router,
             limits: entry::Limits { event_size: config.max_event_size, topics: config.max_topics },
@@ -160,7 +160,9 @@ impl Bus {
         if let Err(crossbeam_channel::RecvTimeoutError::Timeout) = self.threads.recv_deadline(deadline) {
             warn!("a thread of the bus is still busy while the hub ends");
         }
-        self.context.place().clone()
+        let mut place = self.context.place().take()?;
+        place.counts = self.context.state.counts();
+        Some(place)
     }
 
     /// For `sse_stats()`.

@@ -382,7 +382,9 @@ fn a_replica_that_is_behind_and_takes_over_is_a_gap() {
     }
     let mut reader = resumed(&b, "t", &after);
     let next = give(&a, "t", "next");
-    assert_eq!(reader.message(), format!("event {next} t - next"));
+    // A hub that was there before the replica became the master tells of that as well.
+    let messages = std::iter::from_fn(|| Some(reader.message())).find(|message| message != GAP);
+    assert_eq!(messages, Some(format!("event {next} t - next")));
 }
 
 #[test]

@@ -57,6 +57,8 @@ fn nothing_is_lost_or_doubled_while_others_publish() {
         (&stats["upgrades"], &stats["bus"]["gaps"], &stats["history"]["gaps"]),
         (&json!(10), &json!(0), &json!(0))
     );
+    // Its own, ten times before and ten times after, and the last.
+    assert_eq!(stats["bus"]["published"], json!(21), "the figures go on");
     let mut late = resumed(&a, "t", &first);
     assert_eq!(late.message(), "event 1 t - x");
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
@@ -23,8 +24,21 @@ impl Count {
     }
 }
 
+/// What was counted, to go on with in another hub.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    read: u64,
+    refused: u64,
+    published: u64,
+    failed: u64,
+    gaps: u64,
+    wakes_sent: u64,
+    wakes_received: u64,
+    outages: u64,
+}
+
 /// What the threads tell of themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     /// The links by what they do: whether they are up.
     links: Mutex<Links>,
@@ -73,6 +87,36 @@ impl Default for Links {
 }
 
 impl State {
+    /// It goes on with these.
+    pub(super) fn new(counts: Counts) -> Self {
+        let Counts { read, refused, published, failed, gaps, wakes_sent, wakes_received, outages } = counts;
+        let count = |count: u64| Count(AtomicU64::new(count));
+        Self {
+            links: Mutex::new(Links { outages, ..Links::default() }),
+            read: count(read),
+            refused: count(refused),
+            published: count(published),
+            failed: count(failed),
+            gaps: count(gaps),
+            wakes_sent: count(wakes_sent),
+            wakes_received: count(wakes_received),
+        }
+    }
+
+    /// What was counted.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            read: self.read.get(),
+            refused: self.refused.get(),
+            published: self.published.get(),
+            failed: self.failed.get(),
+            gaps: self.gaps.get(),
+            wakes_sent: self.wakes_sent.get(),
+            wakes_received: self.wakes_received.get(),
+            outages: self.links().outages,
+        }
+    }
+
     fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }

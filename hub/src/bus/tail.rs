@@ -11,7 +11,7 @@ use super::connection::{BusError, Connection, PATIENCE};
 use super::entry::{self, Entry, Origin};
 use super::life::{Life, Look, Verdict};
 use super::pause::Pause;
-use super::state::Link;
+use super::state::{Counts, Link};
 use super::{Context, LOST};
 use crate::event::Event;
 use crate::id::{Id, now_ms};
@@ -38,6 +38,8 @@ pub(crate) struct Place {
     /// The how-manieth ever added it is, if that is known.
     pub(crate) ordinal: Option<u64>,
     life: Life,
+    /// What was counted until then.
+    pub(super) counts: Counts,
 }
 
 struct Tail<'a> {
@@ -67,7 +69,7 @@ pub(super) fn run(context: &Context) {
         checked: Instant::now(),
         mark: 0,
     };
-    if let Some(Place { position, ordinal, life }) = context.place().clone() {
+    if let Some(Place { position, ordinal, life, .. }) = context.place().clone() {
         (tail.position, tail.ordinal, tail.life) = (position, ordinal, Some(life));
     }
     loop {
@@ -212,7 +214,7 @@ impl Tail<'_> {
     fn reached(&self) {
         if let Some(life) = &self.life {
             let (position, ordinal) = (self.position, self.ordinal);
-            *self.context.place() = Some(Place { position, ordinal, life: life.clone() });
+            *self.context.place() = Some(Place { position, ordinal, life: life.clone(), counts: Counts::default() });
         }
         let tickets = self.context.outbox.reached(self.position);
         self.context.fail(tickets, LOST);
