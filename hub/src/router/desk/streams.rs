@@ -1,0 +1,241 @@
+//! Streams begin and end, and their callbacks run.
+
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::net::SocketType;
+use tracing::{info, warn};
+
+use super::{Desk, OVER};
+use crate::history::Missed;
+use crate::log;
+use crate::random;
+use crate::render::Output;
+use crate::router::peer::Session;
+use crate::router::visitors::TooMany;
+use crate::router::{Of, visitors};
+use crate::shard::command::{Attach, Command};
+use crate::topic;
+use crate::wire::{self, ErrorCode, Whose};
+
+/// Of a lifetime, this part is random, so that streams that began together don't end together.
+const LIFETIME_SPREAD: u32 = 10;
+
+impl Desk {
+    /// Holds a stream; true beside its id if it is sent what others of its `share` were.
+    pub(super) fn attach(
+        &mut self,
+        wanted: wire::Attach<'_>,
+        descriptor: Option<OwnedFd>,
+        truncated: bool,
+    ) -> Result<(u64, bool), (ErrorCode, String)> {
+        let invalid = |message: String| (ErrorCode::Invalid, message);
+        let wire::Attach {
+            patterns,
+            heartbeat,
+            retry,
+            max_lifetime,
+            last_event_id,
+            address,
+            user,
+            topics_as,
+            cursor,
+            replay,
+        } = wanted;
+        let patterns = self.checked(patterns)?;
+        visitors::check_user(user).map_err(invalid)?;
+        if self.streams() >= self.max_streams as u64 {
+            self.counts.refused_full += 1;
+            return Err((ErrorCode::Full, self.full()));
+        }
+        let party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
+        let Some(socket) = descriptor else {
+            if !truncated {
+                return Err(invalid("no connection came with the request".into()));
+            }
+            self.counts.refused_descriptors += 1;
+            let message = out_of_descriptors(self.descriptors);
+            self.warn_full(&message);
+            return Err((ErrorCode::Full, message));
+        };
+        if rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::STREAM) {
+            return Err(invalid("what came with the request is not a stream socket".into()));
+        }
+        let replay = match replay {
+            Some(replay) => {
+                let listener = self
+                    .renders
+                    .listener(socket.as_fd(), replay.request.protocol)
+                    .map_err(|why| (ErrorCode::NoReplay, why))?;
+                let request = self.renders.keep(&replay.request).map_err(|why| (ErrorCode::NoReplay, why))?;
+                Some((listener, request, replay))
+            }
+            None => None,
+        };
+        self.counts.attached += 1;
+        let id = self.counts.attached;
+        self.pass_nudges();
+        // A stream with a callback gets what that returns, not the events themselves.
+        let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
+        let watched = forwarded.iter().copied().map(Box::from).collect();
+        let followed = replay.is_some();
+        let reported = followed || !party.is_empty();
+        self.visitors.enter(id, party);
+        let lifetime = shortened(max_lifetime);
+        // In the same turn as the stream begins to watch: what comes later it gets itself.
+        let since = last_event_id.filter(|id| !forwarded.is_empty() && (self.loaded || *id != self.unread));
+        let mut missed = match since {
+            Some(id) => self.history.missed(forwarded, id, Instant::now()),
+            None if self.loaded && !forwarded.is_empty() => self.history.none_missed(),
+            None => Missed::default(),
+        };
+        let script = replay.as_ref().map(|(.., replay)| replay.request.script);
+        info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
+        if missed.gap.is_some() {
+            let oldest = missed.events.first().map(|event| log::shown(event.id()));
+            info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
+        }
+        // Of a bus that is not read yet no id is known.
+        missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
+        let attach = Attach { id, socket, patterns: watched, heartbeat, retry, lifetime, missed, followed, reported };
+        self.shard(id).send(Command::Attach(attach));
+        if let Some(topics_as) = topics_as {
+            let cursor = self.newest().into();
+            self.shard(id).send(Command::TellTopics { stream: id, topics_as, cursor });
+        }
+        let rendered = replay
+            .is_some_and(|(listener, request, replay)| self.renders.attach(id, listener, request, &replay, &patterns));
+        self.pass_effects();
+        Ok((id, rendered))
+    }
+
+    /// Patterns that can be watched, in order and none twice.
+    pub(super) fn checked<'a>(&self, mut patterns: Vec<&'a str>) -> Result<Vec<&'a str>, (ErrorCode, String)> {
+        let invalid = |message: String| (ErrorCode::Invalid, message);
+        patterns.sort_unstable();
+        patterns.dedup();
+        if patterns.is_empty() {
+            return Err(invalid("no topic given; name at least one topic or pattern to watch".into()));
+        }
+        if patterns.len() > self.config.max_topics {
+            let (count, limit) = (patterns.len(), self.config.max_topics);
+            return Err(invalid(format!("{count} topics given; sse.max_topics allows {limit} for one stream")));
+        }
+        for pattern in &patterns {
+            topic::check_pattern(pattern).map_err(|error| invalid(error.to_string()))?;
+        }
+        Ok(patterns)
+    }
+
+    pub(super) fn rendered(
+        &mut self,
+        session: &Session,
+        whose: Whose<'_>,
+        mut output: Output<'_>,
+    ) -> Result<(), (ErrorCode, String)> {
+        output.patterns = self.checked(output.patterns)?;
+        let taken = match whose {
+            Whose::Stream(stream) => session.held.contains(&stream) && self.renders.rendered_first(stream, &output),
+            Whose::Token(token) => self.renders.rendered(token, &output),
+        };
+        self.pass_effects();
+        if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }
+    }
+
+    /// Learns which streams have ended, of those that are followed or counted.
+    pub(crate) fn learn_ends(&mut self) {
+        while let Ok(stream) = self.ends.try_recv() {
+            self.renders.ended(stream);
+            self.visitors.leave(stream);
+        }
+    }
+
+    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is.
+    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize]) {
+        self.pass_nudges();
+        for &place in exchanges {
+            self.renders.ready(place);
+        }
+        self.renders.turn(|place| Of::Exchange(place).into());
+        self.pass_effects();
+    }
+
+    pub(super) fn pass_effects(&mut self) {
+        for (stream, command) in self.renders.take_effects() {
+            self.shard(stream).send(command);
+        }
+    }
+
+    pub(super) fn too_many(&mut self, refused: TooMany) -> (ErrorCode, String) {
+        let message = match refused {
+            TooMany::Address(message) => {
+                self.counts.refused_per_ip += 1;
+                message
+            }
+            TooMany::User(message) => {
+                self.counts.refused_per_user += 1;
+                message
+            }
+        };
+        if let Some(kept_back) = self.too_many.due(Instant::now()) {
+            warn!(reason = message, before = kept_back, "a stream was refused");
+        }
+        (ErrorCode::TooMany, message)
+    }
+
+    pub(super) fn full(&mut self) -> String {
+        let limit = self.max_streams;
+        let message = if self.config.max_streams > 0 {
+            format!("{limit} streams are open, and sse.max_streams allows no more")
+        } else {
+            format!(
+                "{limit} streams are open, and the limit of {} descriptors allows no more; raise it (ulimit -n, or \
+                 LimitNOFILE in a systemd unit)",
+                self.descriptors
+            )
+        };
+        self.warn_full(&message);
+        message
+    }
+
+    /// A peer could not even be accepted; the sentence for it.
+    pub(crate) fn no_descriptor(&mut self) -> String {
+        self.counts.refused_descriptors += 1;
+        let message = out_of_descriptors(self.descriptors);
+        self.warn_full(&message);
+        message
+    }
+
+    pub(super) fn warn_full(&mut self, reason: &str) {
+        if let Some(kept_back) = self.full.due(Instant::now()) {
+            warn!(reason, before = kept_back, "a stream was refused");
+        }
+    }
+}
+
+fn out_of_descriptors(limit: usize) -> String {
+    format!(
+        "the hub has no descriptor left of the {limit} that its limit allows; raise it (ulimit -n, or LimitNOFILE in a \
+         systemd unit), or set sse.max_streams lower"
+    )
+}
+
+/// A lifetime in seconds, less a random part; `None`: without end.
+fn shortened(lifetime: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(lifetime - random::up_to(lifetime / LIFETIME_SPREAD))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn streams_that_began_together_do_not_end_together() {
+        let lifetimes: BTreeSet<u32> = (0..1000).filter_map(|_| shortened(100)).map(NonZeroU32::get).collect();
+        assert_eq!(lifetimes.into_iter().collect::<Vec<_>>(), (90..=100).collect::<Vec<_>>());
+        assert_eq!(shortened(1), NonZeroU32::new(1));
+        assert_eq!(shortened(0), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! Topics change.
+
+use std::sync::Arc;
+
+use super::Desk;
+use crate::keeper::Keeper;
+use crate::shard::command::Command;
+use crate::stream::Trigger;
+use crate::topic;
+
+impl Desk {
+    pub(super) fn trigger(&mut self, topics: &[&str]) {
+        if topics.is_empty() {
+            self.counts.triggers += 1;
+            self.nudges.add_all();
+        }
+        for topic in topics {
+            if topic::check_topic(topic).is_ok() {
+                self.counts.triggers += 1;
+                self.nudges.add(topic);
+            } else {
+                self.counts.triggers_refused += 1;
+            }
+        }
+    }
+
+    /// Takes the wakes that came by UDP.
+    pub(crate) fn receive_wakes(&mut self, now_ms: u64) {
+        let Self { udp: Some(udp), nudges, .. } = self else { return };
+        udp.receive(now_ms, |topics| match topics {
+            [] => nudges.add_all(),
+            topics => topics.iter().for_each(|topic| nudges.add(topic)),
+        });
+    }
+
+    /// Passes the triggers of this turn on, before anything that came after them.
+    pub(crate) fn pass_nudges(&mut self) {
+        if self.nudges.is_empty() && self.heard.is_empty() {
+            return;
+        }
+        for trigger in self.nudges.take() {
+            if let Keeper::Bus(bus) = &self.keeper {
+                bus.wake(trigger.topic());
+            }
+            self.pass(trigger);
+        }
+        for trigger in self.heard.take() {
+            self.pass(trigger);
+        }
+    }
+
+    pub(super) fn pass(&mut self, trigger: Trigger) {
+        let trigger = Arc::new(trigger);
+        self.renders.trigger(&trigger);
+        for shard in &mut self.shards {
+            shard.send(Command::Trigger(Arc::clone(&trigger)));
+        }
+    }
+}
