@@ -241,7 +241,7 @@ final class Verifier
     private function order(): void
     {
         $stamps = $stamped = [];
-        $accepted = [];
+        $accepted = $later = [];
         foreach ($this->ledger->entries as $entry) {
             if (!$entry->exists) {
                 continue;
@@ -263,10 +263,13 @@ final class Verifier
                 } else {
                     $accepted[$entry->publisher][] = $entry->number;
                 }
+            } elseif (isset($accepted[$entry->publisher])) {
+                // Tried when that one was there.
+                $later[] = [end($accepted[$entry->publisher]), $entry->number];
             }
         }
         asort($stamped);
-        $chains = [array_keys($stamped), ...array_values($accepted)];
+        $chains = [array_keys($stamped), ...array_values($accepted), ...$later];
         foreach ($this->chains as $chain) {
             $chains[] = array_values(array_filter($chain, static fn (int $number): bool => isset($stamps[$number])));
         }
