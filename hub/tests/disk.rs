@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -12,7 +10,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{self, Attach, ErrorCode, Framing, Reply, Request};
+use sse_hub::wire::{self, ErrorCode, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, commit, publish, until};
 use tempfile::TempDir;
 
@@ -51,16 +49,7 @@ impl Disk {
 
 fn resumed(hub: &Hub, patterns: &[&str], last_event_id: &str) -> Reader {
     let mut client = hub.client();
-    let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach(Attach {
-        patterns: patterns.to_vec(),
-        last_event_id: Some(last_event_id),
-        ..Default::default()
-    });
-    let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
-        Ok(Reply::Attached { stream, .. }) => stream,
-        other => panic!("not attached: {other:?}"),
-    };
+    let (stream, far) = support::attach_after(&mut client, patterns, last_event_id);
     commit(&client, stream, Framing::Raw);
     Reader::new(far, stream, client)
 }

@@ -16,16 +16,7 @@ fn hub() -> Hub {
 /// A stream of a reader that has this event already, held until it is committed.
 fn held(hub: &Hub, patterns: &[&str], last_event_id: &str) -> Reader {
     let mut client = hub.client();
-    let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach(Attach {
-        patterns: patterns.to_vec(),
-        last_event_id: Some(last_event_id),
-        ..Default::default()
-    });
-    let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
-        Ok(Reply::Attached { stream, .. }) => stream,
-        other => panic!("not attached: {other:?}"),
-    };
+    let (stream, far) = support::attach_after(&mut client, patterns, last_event_id);
     Reader::new(far, stream, client)
 }
 

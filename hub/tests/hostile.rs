@@ -5,13 +5,12 @@ mod support;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 use sse_hub::client::Client;
-use sse_hub::wire::{Attach, Framing, Reply, Request};
-use support::{Hub, PATIENCE, commit, publish, read_to_string};
+use sse_hub::wire::{Framing, Request};
+use support::{Hub, commit, publish, read_to_string};
 
 /// Memory of the hub's process that is in use, in bytes.
 fn resident(hub: &Hub) -> usize {
@@ -23,16 +22,7 @@ fn resident(hub: &Hub) -> usize {
 
 /// A stream of a reader that has this event already.
 fn resumed(client: &mut Client, patterns: &[&str], last_event_id: &str) -> UnixStream {
-    let (near, far) = UnixStream::pair().expect("a pair");
-    let request = Request::Attach(Attach {
-        patterns: patterns.to_vec(),
-        last_event_id: Some(last_event_id),
-        ..Default::default()
-    });
-    let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
-        Ok(Reply::Attached { stream, .. }) => stream,
-        other => panic!("not attached: {other:?}"),
-    };
+    let (stream, far) = support::attach_after(client, patterns, last_event_id);
     commit(client, stream, Framing::Raw);
     support::patient(far)
 }

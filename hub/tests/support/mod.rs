@@ -457,6 +457,20 @@ pub fn attach(client: &mut Client, socket: OwnedFd, patterns: &[&str], retry: u3
     }
 }
 
+/// Attaches one end of a pair for a reader that has this event already; the other end is the reader's.
+pub fn attach_after(client: &mut Client, patterns: &[&str], last_event_id: &str) -> (u64, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a pair");
+    let request = Request::Attach(Attach {
+        patterns: patterns.to_vec(),
+        last_event_id: Some(last_event_id),
+        ..Default::default()
+    });
+    match client.call(&request, Some(near.as_fd()), PATIENCE) {
+        Ok(Reply::Attached { stream, .. }) => (stream, far),
+        other => panic!("not attached: {other:?}"),
+    }
+}
+
 pub fn commit(client: &Client, stream: u64, framing: Framing) {
     client.post(&Request::Commit { stream, framing }).expect("the hub is there");
 }
