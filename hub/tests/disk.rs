@@ -443,6 +443,7 @@ fn publications_of_one_process_share_commits_and_are_answered_in_order() {
     assert_eq!(last, Ok(cursor));
     assert_eq!(disk.count(), COUNT as i64 - 1);
     let report = file_report(&hub);
-    assert!(report["commits"].as_u64().expect("a number") < 100, "{report}");
+    // How many share one is up to the machine; one of their own each is what must not be.
+    assert!(report["commits"].as_u64() < report["written"].as_u64(), "{report}");
     assert_eq!(hub.stats()["publish_refused"], 1);
 }
