@@ -61,6 +61,10 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// I/O threads; 0: one a core.
     pub shards: usize,
+    /// Processes that hold the streams, 1: this one; `None`: as many as `max_streams` needs.
+    pub processes: Option<usize>,
+    /// Whether this process has one thread, so that it can fork others.
+    pub may_fork: bool,
     /// Whether this process stays for as long as there is a hub, also when another one has taken over.
     pub foreground: bool,
     /// What to run at SIGHUP, to have another hub take over; `None`: nothing is known.

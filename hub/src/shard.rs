@@ -8,6 +8,7 @@ pub(crate) mod handle;
 mod handover;
 pub(crate) mod index;
 pub(crate) mod names;
+pub(crate) mod thread;
 pub(crate) mod trie;
 
 use std::collections::HashMap;
@@ -25,8 +26,8 @@ use tracing::{debug, info};
 
 use crate::event::Event;
 use crate::shard::command::{Attach, Backlog, Command};
-use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
+use crate::shard::thread::Shared;
 use crate::stats::{Ended, ShardStats};
 use crate::stream::{Input, Push, Stream, Trigger, Written, told};
 use crate::timer::Wheel;
@@ -55,7 +56,7 @@ struct Shard {
     commands: Receiver<Command>,
     backlog: Arc<Backlog>,
     shared: Shared,
-    stats: Arc<ShardStats>,
+    stats: &'static ShardStats,
     streams: Slab<Stream>,
     index: Index,
     /// Places of the streams that the router still speaks of, by their ids: those that are held or followed.
@@ -89,7 +90,7 @@ impl Shard {
         poll: Poll,
         commands: Receiver<Command>,
         backlog: Arc<Backlog>,
-        stats: Arc<ShardStats>,
+        stats: &'static ShardStats,
         shared: Shared,
     ) -> Self {
         let mut shard = Self {
@@ -200,7 +201,7 @@ impl Shard {
     /// Writes to one stream, counts it, and ends the stream if that failed.
     fn write(&mut self, key: u32, action: impl FnOnce(&mut Stream, &mut Written) -> Push) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
-        if let Some(why) = counted(stream, &self.stats, self.now, action) {
+        if let Some(why) = counted(stream, self.stats, self.now, action) {
             self.end(key, why);
         }
     }
@@ -427,7 +428,7 @@ impl Shard {
                 continue;
             }
             self.wheel.insert(self.now.saturating_add(stream.heartbeat), due);
-            let stats = Arc::clone(&self.stats);
+            let stats = self.stats;
             self.write(key, |stream, written| {
                 let idle = stream.queued() == 0;
                 let push = stream.push_heartbeat(written);

@@ -432,11 +432,22 @@ pub enum WireError {
 /// Never: the messages of this module always serialize, and none reaches 4 GiB.
 #[must_use]
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
-    let start = vec![0; PREFIX];
-    let mut bytes = postcard::to_extend(message, start).expect("these messages contain nothing postcard can't write");
-    let length = u32::try_from(bytes.len() - PREFIX).expect("messages are bounded by sse.max_event_size");
-    bytes[..PREFIX].copy_from_slice(&length.to_le_bytes());
+    let mut bytes = Vec::new();
+    append(message, &mut bytes);
     bytes
+}
+
+/// Appends a message to others, length first.
+///
+/// # Panics
+/// Never, as [`encode`].
+pub fn append<T: Serialize>(message: &T, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.extend([0; PREFIX]);
+    *bytes = postcard::to_extend(message, std::mem::take(bytes))
+        .expect("these messages contain nothing postcard can't write");
+    let length = u32::try_from(bytes.len() - start - PREFIX).expect("messages are bounded by sse.max_event_size");
+    bytes[start..start + PREFIX].copy_from_slice(&length.to_le_bytes());
 }
 
 /// The length of the first message in `bytes`, without its prefix; `None` while not even the prefix is there.

@@ -93,7 +93,7 @@ fn without_a_setting_the_descriptor_limit_decides() {
         Err(ClientError::Hub { code: ErrorCode::Full, message }) => assert_eq!(
             message,
             "2 streams are open, and the limit of 130 descriptors allows no more; raise it (ulimit -n, or LimitNOFILE in \
-             a systemd unit)"
+             a systemd unit), or set sse.max_streams to what is needed, which the hub then spreads over several processes"
         ),
         other => panic!("not refused: {other:?}"),
     }

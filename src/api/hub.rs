@@ -6,11 +6,11 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::config::Config;
-use sse_hub::socket;
+use sse_hub::{socket, sys};
 
 use super::exceptions::Problem;
 use crate::upgrade::{self, Upgraded};
-use crate::{ini, signals, spawn, title, zend};
+use crate::{ini, signals, spawn, zend};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -61,7 +61,7 @@ fn run() -> Result<(), Problem> {
     }
     let listener = socket::bind(&lock, &path, config.socket_mode, config.socket_group)?;
     drop(lock);
-    title::set("sse-hub");
+    sys::set_title("sse-hub");
     signals::with_default(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP], || sse_hub::run(config, listener))
         .map_err(|error| Problem::Other(error.to_string()))
 }
