@@ -1,0 +1,62 @@
+//! The command line: one binary, because the load client and the publishers are processes of their own.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{load, publisher, run, server};
+
+#[derive(Parser)]
+#[command(name = "sse-bench", about = "Measures php-sse beside what would be picked instead")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run scenarios in turn, several rounds, and write what they found.
+    Run(run::Options),
+    /// Start one of the servers, print its address, and keep it until standard input ends.
+    Serve {
+        /// One of `sse-bench list`.
+        server: String,
+    },
+    /// Name the scenarios and the servers.
+    List,
+    /// The bare epoll server that is the floor: one send() a reader, nothing else.
+    Floor(server::floor::Options),
+    /// Publish events at a steady pace, each with its number and the time in its data.
+    Publish(publisher::Options),
+    /// Hold streams and read them; `run` starts several of these, and speaks to them by lines of JSON.
+    #[command(hide = true)]
+    Load {
+        /// The plan as JSON.
+        plan: String,
+    },
+    /// Print a kept result's figures.
+    Show {
+        /// What `run` wrote.
+        file: PathBuf,
+    },
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What was asked for could not be done; the text says what to do about it.
+pub fn run() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Serve { server } => server::serve(&server),
+        Command::List => {
+            run::list();
+            Ok(())
+        }
+        Command::Floor(options) => server::floor::run(&options),
+        Command::Publish(options) => publisher::run(&options),
+        Command::Load { plan } => load::child(&plan),
+        Command::Show { file } => run::show(&file),
+    }
+}

@@ -1,0 +1,28 @@
+//! `sse-bench`: measures php-sse beside what would be picked instead, on the same machine in the same run.
+//!
+//! `make bench` and `make bench-quick` run it; docs/performance.md says what came out.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+// Until the scenarios are there that use it all.
+#![allow(dead_code)]
+
+mod command;
+mod load;
+mod measure;
+mod publisher;
+mod results;
+mod run;
+mod scenario;
+mod server;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sse-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What is measured: each scenario starts the servers it is about, puts load on them and pushes figures.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+
+use crate::results::{Figure, Parameter, Results};
+use crate::server::{self, Server};
+
+/// How a scenario is run: once a round. An error means that nothing of it could be measured; what concerns one server only
+/// goes to [`Context::each`].
+type Run = fn(&mut Context) -> Result<()>;
+
+/// All scenarios, in the order in which they run.
+const SCENARIOS: &[(&str, Run)] = &[];
+
+/// The names of all scenarios.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().map(|(name, _)| *name)
+}
+
+/// Runs the scenario of this name once.
+///
+/// # Errors
+/// There is none of this name, or it fails.
+pub fn run(name: &str, context: &mut Context) -> Result<()> {
+    match SCENARIOS.iter().find(|(known, _)| *known == name) {
+        Some((_, run)) => run(context),
+        None => bail!("no scenario '{name}'; there are {}", names().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// What a scenario works with.
+pub struct Context {
+    /// A short pass: fewer streams, shorter times.
+    pub quick: bool,
+    /// Only these servers, if there are any.
+    pub only: Vec<String>,
+    /// Where figures go.
+    pub results: Results,
+}
+
+impl Context {
+    /// Starts these servers in turn and has `measure` look at each. What fails for one is told and kept as a failure; the
+    /// others are measured all the same.
+    pub fn each(
+        &mut self,
+        scenario: &str,
+        servers: &[&str],
+        mut measure: impl FnMut(&mut Self, &mut dyn Server) -> Result<()>,
+    ) {
+        for name in servers {
+            if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
+                continue;
+            }
+            eprintln!("  {scenario}: {}", server::title(name));
+            let outcome = server::start(name).and_then(|mut server| {
+                for (program, version) in server.versions()? {
+                    self.results.versions.insert(program, version);
+                }
+                measure(self, server.as_mut())
+            });
+            if let Err(error) = outcome {
+                let failure = format!("{scenario}, {name}: {error:#}");
+                eprintln!("  FAILED {failure}");
+                self.results.failures.push(failure);
+            }
+        }
+    }
+
+    /// Adds this round's value of a figure.
+    pub fn push(&mut self, point: &Point, quantity: &str, unit: &str, value: f64) {
+        self.push_by_role(point, quantity, unit, value, BTreeMap::new());
+    }
+
+    /// Adds this round's value of a figure, and the parts that roles have in it.
+    pub fn push_by_role(
+        &mut self,
+        point: &Point,
+        quantity: &str,
+        unit: &str,
+        value: f64,
+        roles: BTreeMap<String, f64>,
+    ) {
+        self.results.push(Figure {
+            scenario: point.scenario.to_owned(),
+            server: point.server.clone(),
+            parameters: point.parameters.clone(),
+            quantity: quantity.to_owned(),
+            unit: unit.to_owned(),
+            values: vec![value],
+            by_role: roles.into_iter().map(|(role, part)| (role, vec![part])).collect(),
+        });
+    }
+}
+
+/// Where figures belong: the scenario, the server and the setting.
+pub struct Point {
+    scenario: &'static str,
+    server: String,
+    parameters: BTreeMap<String, Parameter>,
+}
+
+impl Point {
+    /// One without parameters.
+    pub fn new(scenario: &'static str, server: &str) -> Self {
+        Self { scenario, server: server.to_owned(), parameters: BTreeMap::new() }
+    }
+
+    /// The same with a parameter.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Parameter>) -> Self {
+        self.parameters.insert(name.to_owned(), value.into());
+        self
+    }
+}
