@@ -10,6 +10,7 @@ mod command;
 mod load;
 mod measure;
 mod publisher;
+mod report;
 mod results;
 mod run;
 mod scenario;
