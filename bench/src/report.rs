@@ -51,15 +51,19 @@ pub fn report(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// `sse-bench compare`: a run beside the kept one of its kind. Says so where there is none; never fails for what it finds.
+/// `sse-bench compare`: the bars, and a run beside the kept one of its kind. Never fails for what it finds.
 ///
 /// # Errors
 /// The run or the kept one can't be read.
 pub fn compare(file: &Path) -> Result<()> {
     let new = read(file)?;
+    println!("{}", bars::text(&new));
     let kept = folder().join(kept_name(&new));
     if !kept.exists() {
-        println!("No result is kept yet that this one could be compared with: {} is not there.", kept.display());
+        println!(
+            "No result is kept yet that this one could be compared with: bench/results/{} is not there.",
+            kept_name(&new)
+        );
         return Ok(());
     }
     print!("{}", comparison::text(&read(&kept)?, &new));
@@ -69,7 +73,7 @@ pub fn compare(file: &Path) -> Result<()> {
 /// `sse-bench keep`: makes a run the kept one, and brings the pages in `docs/` up to date where it is a full one.
 ///
 /// # Errors
-/// The run can't be read or has failures in it, or a file can't be written.
+/// The run can't be read or has no figures, or a file can't be written.
 pub fn keep(file: &Path) -> Result<()> {
     let results = read(file)?;
     if results.figures.is_empty() {

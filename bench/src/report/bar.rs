@@ -142,17 +142,31 @@ impl Bar {
 
     /// A line of the Markdown table: what, bar, measured, figures, verdict.
     pub fn row(&self, results: &Results) -> String {
-        let unit = match self.against {
-            Against::Itself => Some(self.figure.find(results).map_or("", |figure| figure.unit.as_str())),
-            Against::Figure(_) => None,
-        };
-        let bar = format!("{} {}", self.limit.show(unit), self.beside);
         let (measured, figures, verdict) = match self.judge(results) {
             Verdict::Met(measured) => (self.shown(&measured), figures(&measured), "met"),
             Verdict::NotMet(measured) => (self.shown(&measured), figures(&measured), "**not met**"),
             Verdict::NotMeasured => ("–".to_owned(), String::new(), "not measured"),
         };
-        format!("| {} | {} | {measured} | {figures} | {verdict} |\n", self.what, bar.trim())
+        format!("| {} | {} | {measured} | {figures} | {verdict} |\n", self.what, self.demand(results))
+    }
+
+    /// The same for a terminal.
+    pub fn line(&self, results: &Results) -> String {
+        let (verdict, measured) = match self.judge(results) {
+            Verdict::Met(measured) => ("met", self.shown(&measured)),
+            Verdict::NotMet(measured) => ("NOT MET", self.shown(&measured)),
+            Verdict::NotMeasured => ("–", "not measured".to_owned()),
+        };
+        format!("  {verdict:<8} {}: {measured} ({})\n", self.what, self.demand(results))
+    }
+
+    /// The bar itself: `≤ 1.1 × the floor`.
+    fn demand(&self, results: &Results) -> String {
+        let unit = match self.against {
+            Against::Itself => Some(self.figure.find(results).map_or("", |figure| figure.unit.as_str())),
+            Against::Figure(_) => None,
+        };
+        format!("{} {}", self.limit.show(unit), self.beside).trim().to_owned()
     }
 
     fn shown(&self, measured: &Measured) -> String {
@@ -225,6 +239,7 @@ mod tests {
         let missing = bar(OURS, Against::Figure(FLOOR), Limit::AtMost(1.1));
         assert_eq!(missing.judge(&run), Verdict::NotMeasured);
         assert_eq!(missing.row(&run), "| CPU a delivery | ≤ 1.1 × the floor | – |  | not measured |\n");
+        assert_eq!(missing.line(&run), "  –        CPU a delivery: not measured (≤ 1.1 × the floor)\n");
         let role = bar(Pick { role: Some("nginx"), ..OURS }, Against::Itself, Limit::AtMost(1.0));
         assert_eq!(role.judge(&run), Verdict::NotMeasured);
     }
@@ -236,6 +251,10 @@ mod tests {
         assert_eq!(
             row(bar(OURS, Against::Figure(FLOOR), Limit::AtMost(1.1))),
             "| CPU a delivery | ≤ 1.1 × the floor | 1.38 × | 11 µs : 8 µs | **not met** |\n",
+        );
+        assert_eq!(
+            bar(OURS, Against::Figure(FLOOR), Limit::AtMost(1.1)).line(&run),
+            "  NOT MET  CPU a delivery: 1.38 × (≤ 1.1 × the floor)\n",
         );
         assert_eq!(
             row(bar(OURS, Against::Figure(FLOOR), Limit::Within(0.8, 1.4))),

@@ -226,3 +226,8 @@ pub fn markdown(results: &Results) -> String {
     }
     text
 }
+
+/// The same for a terminal.
+pub fn text(results: &Results) -> String {
+    BARS.iter().fold("Bars:\n".to_owned(), |text, bar| text + &bar.line(results))
+}

@@ -9,6 +9,9 @@ use crate::results::{Figure, Results};
 /// A move smaller than this is none, however close the rounds were together.
 const LEAST: f64 = 0.03;
 
+/// The same where there was one round only, which has no spread.
+const LEAST_OF_ONE: f64 = 0.15;
+
 /// How a figure moved from one run to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
@@ -47,7 +50,8 @@ impl Pair<'_> {
     pub fn moved(&self) -> Move {
         let ((old_low, old_high), (new_low, new_high)) = (self.old.spread(), self.new.spread());
         let apart = new_low > old_high || new_high < old_low;
-        if !apart || (self.ratio() - 1.0).abs() < LEAST {
+        let least = if self.old.values.len().min(self.new.values.len()) > 1 { LEAST } else { LEAST_OF_ONE };
+        if !apart || (self.ratio() - 1.0).abs() < least {
             return Move::Noise;
         }
         match self.more_is_better() {
@@ -142,7 +146,8 @@ mod tests {
         assert_eq!(moved("us", &[10.0, 12.0, 11.0], &[8.0, 9.0, 8.5]), Move::Better);
         assert_eq!(moved("1/s", &[10.0, 12.0, 11.0], &[8.0, 9.0, 8.5]), Move::Worse);
         assert_eq!(moved("", &[100.0], &[20.0]), Move::Other);
-        assert_eq!(moved("us", &[10.0], &[10.2]), Move::Noise);
+        assert_eq!(moved("us", &[10.0, 10.0], &[10.2, 10.2]), Move::Noise);
+        assert_eq!(moved("us", &[10.0], &[11.4]), Move::Noise);
     }
 
     #[test]
