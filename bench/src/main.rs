@@ -12,6 +12,7 @@ mod load;
 mod measure;
 mod process;
 mod publisher;
+mod report;
 mod results;
 mod run;
 mod scenario;
