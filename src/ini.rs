@@ -14,7 +14,7 @@ use sse_hub::topic_map::TopicMap;
 use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<39> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.socket", c"", SYSTEM),
     IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
     IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
@@ -29,6 +29,7 @@ static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
     IniEntryDef::new(c"sse.publish", c"ack", ALL),
     IniEntryDef::new(c"sse.commit_bytes", c"8M", ALL),
     IniEntryDef::new(c"sse.max_streams", c"0", SYSTEM),
+    IniEntryDef::new(c"sse.processes", c"auto", SYSTEM),
     IniEntryDef::new(c"sse.max_streams_per_ip", c"0", SYSTEM),
     IniEntryDef::new(c"sse.max_streams_per_user", c"0", ALL),
     IniEntryDef::new(c"sse.max_topics", c"100", SYSTEM),
@@ -274,6 +275,9 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         log: if log.is_empty() { None } else { Some(config::absolute("sse.log", log)?) },
         log_level: config::log_level(zend::ini(c"sse.log_level"))?,
         shards: 0,
+        processes: config::processes(zend::ini(c"sse.processes"))?,
+        // It is going to be forked, or is said to be otherwise.
+        may_fork: true,
         foreground: false,
         successor,
     })

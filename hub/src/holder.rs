@@ -27,16 +27,13 @@ pub(crate) mod starter;
 
 use std::time::Instant;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, MAX_PROCESSES};
 
 /// Descriptors that streams leave for everything else in the router's process: PHP processes, shards, files.
 const KEPT_BY_ROUTER: usize = 128;
 
 /// The same in a holder, which has little else.
 const KEPT_BY_HOLDER: usize = 32;
-
-/// Most processes that make sense.
-pub(crate) const MOST: usize = 256;
 
 /// What the holders know of the hub. They get it by being forked.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +64,7 @@ pub(crate) fn count(config: &Config, descriptors: usize) -> Result<usize, Config
         Some(count) => count,
         None if config.max_streams <= room_here(descriptors) => 1,
         // Those that are there anyway should not leave cores idle.
-        None => needed.max(cores()).min(MOST),
+        None => needed.max(cores()).min(MAX_PROCESSES as usize),
     };
     if count > 1 && !config.may_fork {
         let value = config.processes.map_or("auto".into(), |count| count.to_string());

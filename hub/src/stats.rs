@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::handover::state::ShardCounts;
 
-/// A number that one thread changes and any thread of any process that has it may read.
+/// A number that one thread at a time changes and any thread of any process that has it may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 

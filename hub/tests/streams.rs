@@ -267,7 +267,7 @@ fn heartbeats_come_in_silence_in_the_streams_framing() {
 
 #[test]
 fn the_counters_add_up() {
-    let hub = Hub::new();
+    let hub = Hub::with(json!({ "processes": 1 }));
     let mut reader = hub.stream(&["a"], Framing::Raw);
     let held = held(&hub, &["b", "a"]);
     publish(&mut hub.client(), &["a"], "1", "one");

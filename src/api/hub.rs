@@ -40,6 +40,11 @@ pub fn sse_hub_upgrade() -> PhpResult<ZBox<ZendHashTable>> {
     Ok(result)
 }
 
+/// Whether no other thread, of an extension or of a thread-safe PHP, could hold a lock when this process forks.
+fn has_one_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+}
+
 fn run() -> Result<(), Problem> {
     let sapi = zend::sapi_name();
     if sapi != c"cli" && sapi != c"phpdbg" {
@@ -50,7 +55,13 @@ fn run() -> Result<(), Problem> {
     }
     // Whoever started it in the foreground decides when it ends.
     let (path, folder) = ini::socket()?;
-    let config = Config { follow_owners: false, idle_exit: None, foreground: true, ..ini::hub_config(path.clone())? };
+    let config = Config {
+        follow_owners: false,
+        idle_exit: None,
+        foreground: true,
+        may_fork: has_one_thread(),
+        ..ini::hub_config(path.clone())?
+    };
     socket::check_folder(&path, folder)?;
     let lock = socket::lock(&path, ini::timeout()?)?;
     if spawn::answers(&path) {

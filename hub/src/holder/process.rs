@@ -73,7 +73,6 @@ struct Holder {
     shard: ShardThread,
     /// Streams that have ended, of those that the router wants to hear of.
     ended: Receiver<u64>,
-    names: Arc<Names>,
     counters: &'static ShardStats,
     started: Instant,
     /// What [`Order::Frames`] sends.
@@ -88,10 +87,10 @@ impl Holder {
     fn new(number: usize, line: OwnedFd, common: Common, counters: &'static ShardStats) -> io::Result<Self> {
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&line.as_raw_fd()), LINE, Interest::READABLE)?;
-        let (names, (reports, ended)) = (Arc::new(Names::default()), crossbeam_channel::unbounded());
+        let (reports, ended) = crossbeam_channel::unbounded();
         let shared = Shared {
             stream_buffer: common.stream_buffer,
-            names: Arc::clone(&names),
+            names: Arc::new(Names::counted_by(&counters.topics)),
             router: Arc::new(Waker::new(poll.registry(), WAKER)?),
             ended: reports,
             started: common.started,
@@ -101,7 +100,6 @@ impl Holder {
             intake: Intake::new(line),
             shard: ShardThread::new(number, counters, shared)?,
             ended,
-            names,
             counters,
             started: common.started,
             blob: Arc::default(),
@@ -129,7 +127,6 @@ impl Holder {
                 if came.descriptors > 0 {
                     self.tell(&[Word::Taken(came.descriptors as u32)])?;
                 }
-                self.counters.topics.set(self.names.len());
             }
             if self.shard.is_gone() && !self.shard.is_still() {
                 self.report()?;
@@ -154,7 +151,6 @@ impl Holder {
 
     /// Tells the router which streams have ended, or that something else has happened.
     fn report(&self) -> io::Result<()> {
-        self.counters.topics.set(self.names.len());
         let mut words: Vec<Word> = self.ended.try_iter().map(Word::Ended).collect();
         if words.is_empty() {
             words.push(Word::Nudge);

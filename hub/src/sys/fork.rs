@@ -7,7 +7,7 @@ use std::panic::{self, UnwindSafe};
 use rustix::process::Pid;
 
 /// Forks a process that does this work, and nothing of its parent's after it: 0 is its exit code where the work returns
-/// true. It keeps these descriptors and the standard streams, and no other.
+/// true. It keeps these descriptors and the standard output and error, and no other.
 ///
 /// The calling process must have one thread only, or others that hold no lock: none of them is in the child.
 pub(crate) fn fork(keep: &[RawFd], work: impl FnOnce() -> bool + UnwindSafe) -> io::Result<Pid> {
@@ -15,8 +15,10 @@ pub(crate) fn fork(keep: &[RawFd], work: impl FnOnce() -> bool + UnwindSafe) -> 
     match unsafe { libc::fork() } {
         0 => {
             let done = panic::catch_unwind(|| {
-                let standard = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
-                close_all_but(&[&standard, keep].concat());
+                close_all_but(&[&[libc::STDOUT_FILENO, libc::STDERR_FILENO], keep].concat());
+                // It takes the lowest number, that of the standard input, which may be anything of the parent's.
+                // SAFETY: the path is NUL-terminated.
+                unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
                 work()
             });
             // SAFETY: ends the process without the exit handlers, which belong to its parent.
