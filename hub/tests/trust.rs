@@ -28,7 +28,7 @@ fn peer_process() {
 /// A hub of user 33 whose socket file anybody can open: what stands between is the hub's own check.
 fn hub(mode: u32, group: Option<u32>) -> Option<Hub> {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can become other users");
+        support::skipped("only root can become other users");
         return None;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
