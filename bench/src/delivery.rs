@@ -91,7 +91,9 @@ impl Taken {
 
     /// Pushes how long deliveries took, from publishing to the client.
     pub fn push_latency(&self, context: &mut Context, point: &Point) {
-        for (quantity, part) in [("latency_p50", 0.5), ("latency_p99", 0.99), ("latency_p99.9", 0.999)] {
+        for (quantity, part) in
+            [("latency_p50", 0.5), ("latency_p90", 0.9), ("latency_p99", 0.99), ("latency_p999", 0.999)]
+        {
             context.push(point, quantity, "ms", self.received.latency.milliseconds(part));
         }
     }
