@@ -7,8 +7,10 @@
 #![allow(dead_code)]
 
 mod command;
+mod delivery;
 mod load;
 mod measure;
+mod process;
 mod publisher;
 mod report;
 mod results;

@@ -7,7 +7,7 @@ pub mod child;
 pub mod floor;
 mod folder;
 mod fpm;
-mod http;
+pub mod http;
 pub mod loops;
 pub mod mod_php;
 pub mod nchan;
