@@ -256,6 +256,7 @@ abstract class Server
         return [
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
+            'sse.processes' => getenv('SSE_HUB_TEST_PROCESSES') ?: 'auto',
             'sse.retry_jitter' => 0,
             'sse.log_level' => 'info',
             'session.save_path' => "$folder/sessions",
