@@ -374,7 +374,7 @@ impl Remote {
 
     /// Starts another one where one has gone, unless that has failed just now.
     pub(crate) fn replace(&mut self) {
-        if self.line.is_some() || !self.retry.is_some_and(|retry| retry <= Instant::now()) {
+        if self.line.is_some() || self.retry.is_none_or(|retry| retry > Instant::now()) {
             return;
         }
         match self.connect() {
