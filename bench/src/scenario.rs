@@ -1,6 +1,7 @@
 //! What is measured: each scenario starts the servers it is about, puts load on them and pushes figures.
 
 mod baseline;
+mod capacity;
 mod fanout;
 mod idle;
 mod latency;
@@ -28,6 +29,7 @@ const SCENARIOS: &[(&str, Run, usize)] = &[
     ("renders", renders::run, usize::MAX),
     ("memory", memory::run, 2),
     ("idle", idle::run, 2),
+    ("capacity", capacity::run, 1),
     ("baseline", baseline::run, 1),
 ];
 
@@ -65,6 +67,17 @@ impl Context {
         &mut self,
         scenario: &str,
         servers: &[&str],
+        measure: impl FnMut(&mut Self, &mut dyn Server) -> Result<()>,
+    ) {
+        self.each_of(scenario, servers, server::start, measure);
+    }
+
+    /// As [`Context::each`] with servers of other settings.
+    pub fn each_of(
+        &mut self,
+        scenario: &str,
+        servers: &[&str],
+        start: impl Fn(&str) -> Result<Box<dyn Server>>,
         mut measure: impl FnMut(&mut Self, &mut dyn Server) -> Result<()>,
     ) {
         for name in servers {
@@ -72,7 +85,7 @@ impl Context {
                 continue;
             }
             eprintln!("  {scenario}: {}", server::title(name));
-            let outcome = server::start(name).and_then(|mut server| {
+            let outcome = start(name).and_then(|mut server| {
                 for (program, version) in server.versions()? {
                     self.results.versions.insert(program, version);
                 }
