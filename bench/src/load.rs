@@ -46,6 +46,7 @@ pub struct Plan {
     pub checked: bool,
     /// Whether these are no streams but ordinary pages, each with a connection of its own, as a stream has; one counts as
     /// open when it has come to its end.
+    #[serde(default)]
     pub pages: bool,
     /// Seconds that opening may take; what is not open then has failed.
     pub patience: u64,
