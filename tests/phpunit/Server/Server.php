@@ -258,6 +258,8 @@ abstract class Server
             'sse.udp' => '',
             'sse.processes' => getenv('SSE_HUB_TEST_PROCESSES') ?: 'auto',
             'sse.retry_jitter' => 0,
+            // What is to wait in vain says for how long.
+            'sse.timeout' => 30_000,
             'sse.log_level' => 'info',
             'session.save_path' => "$folder/sessions",
             'log_errors' => 1,
