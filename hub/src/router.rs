@@ -204,6 +204,9 @@ impl Router {
                     Token(token) => match Of::token(token) {
                         Of::Peer(key) => {
                             self.queue(key);
+                            if let Some(peer) = self.peers.get_mut(key) {
+                                peer.is_closed |= event.is_read_closed() || event.is_error();
+                            }
                             if event.is_writable() || event.is_write_closed() || event.is_error() {
                                 writable.push(key);
                             }
@@ -213,7 +216,7 @@ impl Router {
                     },
                 }
             }
-            self.answer(writable);
+            self.answer(&writable);
             self.turn(&exchanges);
             if let Some(key) = self.successor.take()
                 && let Passed::Yes(stand_in) = self.hand_over(key)?
@@ -251,8 +254,13 @@ impl Router {
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
-        self.answer(answered);
-        self.answer(served);
+        self.answer(&answered);
+        self.answer(&served);
+        if self.ready.is_empty() {
+            // For its memory.
+            self.ready = served;
+            self.ready.clear();
+        }
         self.memory.note(self.desk.kept());
     }
 
@@ -316,7 +324,7 @@ impl Router {
                         let entry = self.peers.vacant_entry();
                         self.serial += 1;
                         let ticket = Ticket { peer: entry.key(), serial: self.serial, number: 0 };
-                        let peer = Peer::new(socket, credentials, ticket);
+                        let mut peer = Peer::new(socket, credentials, ticket);
                         match peer.register(Of::Peer(entry.key()).into(), self.poll.registry()) {
                             Ok(()) => {
                                 entry.insert(peer);
@@ -367,10 +375,15 @@ impl Router {
     }
 
     /// Writes the answers that these peers are owed.
-    fn answer(&mut self, keys: Vec<usize>) {
-        for key in keys {
+    fn answer(&mut self, keys: &[usize]) {
+        for &key in keys {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if (peer.session.is_owed() || peer.session.refused) && !peer.flush() {
+                self.close(key);
+                continue;
+            }
+            if let Err(error) = peer.await_room(Of::Peer(key).into(), self.poll.registry()) {
+                warn!(%error, "a connection can't be watched");
                 self.close(key);
             } else if peer.stalled && !peer.session.is_full() {
                 peer.stalled = false;
@@ -523,6 +536,7 @@ enum Served {
 }
 
 fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
+    let mut read_all = false;
     for _ in 0..READS_A_TURN {
         // What is left from the turn before comes first.
         loop {
@@ -548,8 +562,12 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
                 Err(error) => desk.malformed(session, &error),
             }
         }
+        if read_all {
+            return Served::All;
+        }
         match peer.read(scratch) {
             Read::Some => {}
+            Read::Last => read_all = true,
             Read::Nothing => return Served::All,
             Read::End => return Served::Gone,
         }
