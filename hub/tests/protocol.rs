@@ -211,7 +211,7 @@ fn a_client_notices_that_its_hub_has_gone() {
 #[test]
 fn a_hub_that_does_not_answer_costs_no_more_than_the_timeout() {
     let (listener, folder) = listener();
-    let mut client = Client::connect(&folder.path().join("x"), None, support::BRIEFLY).expect("somebody listens");
+    let mut client = Client::connect(&folder.path().join("x"), None, support::PATIENCE).expect("somebody listens");
     let timeout = std::time::Duration::from_millis(20);
     assert!(matches!(client.call(&Request::Cursor, None, timeout), Err(ClientError::Late(t)) if t == timeout));
     drop(listener);
@@ -251,7 +251,7 @@ fn a_hub_with_many_waiting_connections_is_not_taken_for_none() {
     let (listener, folder) = listener();
     rustix::net::listen(&listener, 0).expect("it listens already");
     let path = folder.path().join("x");
-    let _first = Client::connect(&path, None, support::BRIEFLY).expect("the one that may wait");
+    let _first = Client::connect(&path, None, support::PATIENCE).expect("the one that may wait");
     assert!(matches!(Client::connect(&path, None, support::BRIEFLY), Err(ClientError::Timeout(_))));
 }
 

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; nothing that works ever takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to wait for a hub that is too busy to accept.
+/// How long to wait for a hub that is not to answer.
 pub const BRIEFLY: Duration = Duration::from_secs(2);
 
 pub mod bus;
@@ -225,7 +225,7 @@ impl Hub {
     }
 
     pub fn client_of(&self, owner: Option<u32>) -> Client {
-        Client::connect(&self.socket, owner, BRIEFLY).expect("the hub listens")
+        Client::connect(&self.socket, owner, PATIENCE).expect("the hub listens")
     }
 
     /// A connection without a greeting.
