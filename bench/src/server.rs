@@ -7,7 +7,7 @@ pub mod child;
 pub mod floor;
 mod folder;
 mod fpm;
-mod http;
+pub mod http;
 pub mod nchan;
 mod nginx;
 pub mod nginx_fpm;
