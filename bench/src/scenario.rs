@@ -4,6 +4,8 @@ mod fanout;
 mod idle;
 mod latency;
 mod memory;
+mod publish;
+mod topics;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +25,8 @@ const SCENARIOS: &[(&str, Run, usize)] = &[
     ("latency", latency::run, usize::MAX),
     ("memory", memory::run, 2),
     ("idle", idle::run, 2),
+    ("publish", publish::run, usize::MAX),
+    ("topics", topics::run, 2),
 ];
 
 /// The names of all scenarios.
@@ -78,6 +82,24 @@ impl Context {
                 self.results.failures.push(failure);
             }
         }
+    }
+
+    /// Measures what is not one of the servers, or more of one than streams. What fails is told and kept as a failure.
+    pub fn attempt(&mut self, scenario: &str, what: &str, measure: impl FnOnce(&mut Self) -> Result<()>) {
+        if !self.only.is_empty() && !self.only.iter().any(|only| only == what) {
+            return;
+        }
+        eprintln!("  {scenario}: {}", server::title(what));
+        if let Err(error) = measure(self) {
+            let failure = format!("{scenario}, {what}: {error:#}");
+            eprintln!("  FAILED {failure}");
+            self.results.failures.push(failure);
+        }
+    }
+
+    /// Keeps the versions of the programs that were measured.
+    pub fn note_versions(&mut self, versions: Vec<(String, String)>) {
+        self.results.versions.extend(versions);
     }
 
     /// Adds this round's value of a figure.

@@ -11,12 +11,13 @@ pub mod http;
 pub mod nchan;
 mod nginx;
 pub mod nginx_fpm;
-mod php;
+pub mod php;
 pub mod php_s;
 mod php_sse;
 mod port;
-mod programs;
+pub mod programs;
 pub mod pushpin;
+pub mod redis;
 mod user;
 
 use std::fs;

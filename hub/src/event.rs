@@ -131,7 +131,7 @@ impl NewEvent<'_> {
         if let Some(retry) = self.retry {
             field(frame, "retry", retry.to_string().as_bytes());
         }
-        let line = if memchr_newline(self.data) {
+        let line = if has_newline(self.data) {
             for line in lines(self.data) {
                 field(frame, "data", line);
             }
@@ -277,8 +277,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(b'\n');
 }
 
-fn memchr_newline(data: &[u8]) -> bool {
-    data.iter().any(|&b| b == b'\r' || b == b'\n')
+fn has_newline(data: &[u8]) -> bool {
+    memchr::memchr2(b'\r', b'\n', data).is_some()
 }
 
 /// The lines of data: "Lines must be separated by either a CRLF pair, a single LF, or a single CR".
