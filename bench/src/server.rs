@@ -8,12 +8,14 @@ pub mod floor;
 mod folder;
 mod fpm;
 pub mod http;
+pub mod loops;
+pub mod mod_php;
 pub mod nchan;
 mod nginx;
 pub mod nginx_fpm;
 pub mod php;
 pub mod php_s;
-mod php_sse;
+pub mod php_sse;
 mod port;
 pub mod programs;
 pub mod pushpin;
@@ -92,6 +94,11 @@ pub trait Server {
         None
     }
 
+    /// Its hub; none where there is none.
+    fn hub(&self) -> Option<&php_sse::Hub> {
+        None
+    }
+
     /// A process that publishes as `paced` says (see [`crate::publisher`] for what events look like), ready to be started.
     /// It ends once all events are taken, with status 0.
     ///
@@ -123,8 +130,10 @@ const SERVERS: &[(&str, &str, Start)] = &[
     ("floor", "bare epoll server (the floor)", floor::start),
     ("php-s", "php-sse, php -S", || Ok(Box::new(php_s::PhpS::start()?))),
     ("nginx-fpm", "php-sse, nginx + FPM", || Ok(Box::new(nginx_fpm::NginxFpm::start()?))),
+    ("mod-php", "php-sse, Apache mod_php", || Ok(Box::new(mod_php::ModPhp::start()?))),
     ("nchan", "nchan", || Ok(Box::new(nchan::Nchan::start()?))),
     ("pushpin", "Pushpin", || Ok(Box::new(pushpin::Pushpin::start()?))),
+    ("loops", "loops in 20 FPM workers", || Ok(Box::new(loops::Loops::start()?))),
 ];
 
 /// The names of all servers.

@@ -45,16 +45,11 @@ impl NginxFpm {
         let socket = folder.of_workers("hub")?.join("hub.sock");
         let fpm = Fpm::start(&folder, workers, &more(Settings::new(&[])?.extension(&socket)?))?;
         let root = folder.scripts()?;
-        let server = format!("root {};\n{}", root.display(), fpm.location(""));
+        // A stream is silent between events and heartbeats.
+        let server = format!("root {};\n{}", root.display(), fpm.location("1h", ""));
         let (nginx, address) = Nginx { server: &server, ..Nginx::default() }.start(&folder, "nginx")?;
         let hub = Hub::start(address, socket, true)?;
         Ok(Self { nginx, address, fpm, hub, _folder: folder })
-    }
-
-    /// Its hub.
-    #[must_use]
-    pub fn hub(&self) -> &Hub {
-        &self.hub
     }
 }
 
@@ -73,6 +68,10 @@ impl Server for NginxFpm {
 
     fn hello(&self) -> Option<String> {
         Some("/hello.php".to_owned())
+    }
+
+    fn hub(&self) -> Option<&Hub> {
+        Some(&self.hub)
     }
 
     fn publisher(&self, paced: &Paced) -> Result<Command> {

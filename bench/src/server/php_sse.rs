@@ -52,11 +52,28 @@ impl Hub {
     /// PHP is not there, or the extension is not built.
     pub fn php(&self, modules: &[&str]) -> io::Result<Command> {
         let mut command = Command::new(programs::php()?);
-        command.args(Settings::new(modules)?.extension(&self.socket)?.with("sse.spawn", "off").arguments());
+        command.args(
+            Settings::new(modules)?
+                .extension(&self.socket)?
+                .with("sse.spawn", "off")
+                .with("display_errors", "stderr")
+                .arguments(),
+        );
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
         Ok(command)
+    }
+
+    /// What `sse_stats()` says.
+    ///
+    /// # Errors
+    /// The hub does not answer.
+    pub fn stats(&self) -> Result<serde_json::Value> {
+        let output = self.php(&[])?.args(["-r", "echo json_encode(sse_stats());"]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let why = || format!("sse_stats(): {text}{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str(&text).with_context(why)
     }
 
     /// A process that publishes as `paced` says.

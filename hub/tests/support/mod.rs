@@ -23,7 +23,7 @@ use sse_hub::wire::{self, Attach, Delivery, Framing, PREFIX, Reply, Request};
 use tempfile::TempDir;
 
 /// Long enough for the slowest machine; nothing that works ever takes so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long to wait for a hub that is not to answer.
 pub const BRIEFLY: Duration = Duration::from_secs(2);
@@ -533,6 +533,18 @@ pub fn nonzero(value: &Value) -> Value {
 
 pub fn text<T: Debug>(result: Result<T, ClientError>) -> String {
     result.expect_err("this should be refused").to_string()
+}
+
+/// A free port of loopback for a server that may come back to it: below the range that the system takes for outgoing
+/// connections, of which one, even one to that very port, could have it meanwhile.
+pub fn free_port() -> u16 {
+    use std::hash::{BuildHasher, RandomState};
+    loop {
+        let port = 10_000 + (RandomState::new().hash_one(()) % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Says that a test could not be done, also where the output of tests that pass is not shown.
