@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Context, Point};
 use crate::closed_loop::{ClosedLoop, Published};
@@ -68,18 +68,18 @@ fn seconds(context: &Context) -> f64 {
 /// Through this extension.
 fn ours(context: &mut Context) -> Result<()> {
     let server = PhpS::start()?;
+    let hub = server.hub().context("php -S has no hub")?;
     context.note_versions(server.versions()?);
     let seconds = seconds(context);
     for (name, way) in OURS {
         let publisher = ClosedLoop { seconds, bytes: BYTES, ..ClosedLoop::new(way, "-") };
-        let published = publisher.run(server.hub().php(&[])?, || server.hub().processes())?;
+        let published = publisher.run(hub.php(&[])?, || hub.processes())?;
         push(context, name, 0, &published);
     }
     let mut load = readers(&server)?;
     for (name, way) in &OURS[..2] {
         let publisher = ClosedLoop { seconds, bytes: BYTES, calls: Some(BURST), ..ClosedLoop::new(way, "-") };
-        let published =
-            burst(&mut load, &publisher, || server.hub().php(&[]).map_err(Into::into), || server.hub().processes())?;
+        let published = burst(&mut load, &publisher, || hub.php(&[]).map_err(Into::into), || hub.processes())?;
         push(context, name, READERS, &published);
     }
     Ok(())

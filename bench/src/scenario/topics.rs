@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Context, Point};
 use crate::closed_loop::{ClosedLoop, Published};
 use crate::load::{Load, Plan};
+use crate::server::Server;
 use crate::server::php_s::PhpS;
+use crate::server::php_sse::Hub;
 
 /// Bytes of each event's data.
 const BYTES: u64 = 100;
@@ -27,9 +29,10 @@ pub fn run(context: &mut Context) -> Result<()> {
     for &topics in KNOWN {
         context.attempt("topics", "php-s", |context| {
             let server = knowing(topics)?;
+            let hub = hub(&server)?;
             let seconds = if context.quick { 1.0 } else { 3.0 };
             let publisher = ClosedLoop { seconds, ..to("t.%d", topics) };
-            let published = publisher.run(server.hub().php(&[])?, || server.hub().processes())?;
+            let published = publisher.run(hub.php(&[])?, || hub.processes())?;
             let point = Point::new("topics", "sse_publish").with("topics", topics).with("streams", 0);
             push(context, &point, "cpu_per_publish", &published);
             if topics == KNOWN[KNOWN.len() - 1] {
@@ -41,16 +44,22 @@ pub fn run(context: &mut Context) -> Result<()> {
     Ok(())
 }
 
+fn hub(server: &PhpS) -> Result<&Hub> {
+    server.hub().context("php -S has no hub")
+}
+
 /// A hub that keeps an event of each of so many topics.
 fn knowing(topics: u64) -> Result<PhpS> {
     let server = PhpS::with(|settings| settings.with("sse.history_bytes", "8G").with("sse.timeout", 60_000))?;
+    let hub = hub(&server)?;
     let fill = ClosedLoop { way: "async", seconds: 120.0, calls: Some(topics), ..to("t.%d", topics) };
-    fill.run(server.hub().php(&[])?, || server.hub().processes())?;
+    fill.run(hub.php(&[])?, || hub.processes())?;
     Ok(server)
 }
 
 /// Streams with a topic each, and then as many more with a pattern each.
 fn watched(context: &mut Context, server: &PhpS, known: u64) -> Result<()> {
+    let hub = hub(server)?;
     let streams = if context.quick { 1_000 } else { 10_000 };
     for (kind, watch, publish) in [("topic", "t.{n}", "t.%d"), ("pattern", "p.{n}.*", "p.%d.x")] {
         let mut load = Load::new(Plan { checked: false, ..Plan::of(server, watch) });
@@ -58,11 +67,11 @@ fn watched(context: &mut Context, server: &PhpS, known: u64) -> Result<()> {
         // Each stream gets one, which is not measured.
         let warm = ClosedLoop { calls: Some(streams), seconds: 60.0, ..to(publish, streams) };
         // The script publishes to its first topic once more, before its clock starts.
-        warm.run(server.hub().php(&[])?, || server.hub().processes())?;
+        warm.run(hub.php(&[])?, || hub.processes())?;
         load.receive(1, PATIENCE)?;
         load.forget()?;
         let publisher = ClosedLoop { calls: Some(CYCLES * streams), seconds: 60.0, ..to(publish, streams) };
-        let published = publisher.run(server.hub().php(&[])?, || server.hub().processes())?;
+        let published = publisher.run(hub.php(&[])?, || hub.processes())?;
         let received = load.receive(CYCLES, PATIENCE)?;
         anyhow::ensure!(
             received.least == CYCLES && received.most <= CYCLES + 1 && received.ended.is_empty(),
