@@ -94,6 +94,11 @@ pub trait Server {
         None
     }
 
+    /// Whether it is known to close some streams while many are opened, so that a client has to come back.
+    fn loses_streams(&self) -> bool {
+        false
+    }
+
     /// Its hub; none where there is none.
     fn hub(&self) -> Option<&php_sse::Hub> {
         None
