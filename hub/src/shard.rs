@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 use tracing::{debug, info};
 
@@ -200,7 +200,8 @@ impl Shard {
     /// Writes to one stream, counts it, and ends the stream if that failed.
     fn write(&mut self, key: u32, action: impl FnOnce(&mut Stream, &mut Written) -> Push) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
-        if let Some(why) = counted(stream, &self.stats, self.now, action) {
+        let output = Output { registry: self.poll.registry(), stats: &self.stats, now: self.now };
+        if let Some(why) = output.write(key, stream, action) {
             self.end(key, why);
         }
     }
@@ -268,9 +269,11 @@ impl Shard {
     }
 
     fn tell_topics(&mut self, id: u64, topics_as: TopicsAs, cursor: &str) {
-        let Self { known, streams, index, stats, now, .. } = self;
-        let Some(stream) = known.get(&id).and_then(|&key| streams.get_mut(key as usize)) else { return };
-        counted(stream, stats, *now, |stream, _| {
+        let Self { known, streams, index, poll, stats, now, .. } = self;
+        let Some(&key) = known.get(&id) else { return };
+        let Some(stream) = streams.get_mut(key as usize) else { return };
+        // Nothing is written to a held stream, so it can't fail.
+        Output { registry: poll.registry(), stats, now: *now }.write(key, stream, |stream, _| {
             let places = std::mem::take(&mut stream.places);
             let push = stream.tell_topics(topics_as, cursor, |topic| index.is_watched(&places, topic));
             stream.places = places;
@@ -315,8 +318,7 @@ impl Shard {
         // Only TCP has it; on other sockets there is nothing to be delayed.
         let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
         let fd = stream.socket().as_raw_fd();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), Token(key as usize), interest) {
+        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), Token(key as usize), Interest::READABLE) {
             info!(stream = id, %error, "a connection can't be watched");
             self.end(key, Ended::Error);
             return;
@@ -330,7 +332,8 @@ impl Shard {
 
     fn publish(&mut self, event: &Arc<Event>) {
         self.fan_out += 1;
-        let Self { index, streams, stats, doomed, fan_out, now, shared, .. } = self;
+        let Self { index, streams, poll, stats, doomed, fan_out, now, shared, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
         // An event of one topic is the same for all that tell it.
         let mut of_one_topic: [Option<Arc<[u8]>>; 2] = [None, None];
         for topic in event.topics() {
@@ -350,7 +353,7 @@ impl Shard {
                     Some(frames) => stream.push_frames(frames, shared.stream_buffer, written),
                     None => stream.push_event(event, shared.stream_buffer, written),
                 };
-                doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
+                doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
             });
         }
         self.bury();
@@ -358,12 +361,13 @@ impl Shard {
 
     fn trigger(&mut self, trigger: &Arc<Trigger>) {
         self.fan_out += 1;
-        let Self { index, streams, stats, doomed, fan_out, now, .. } = self;
+        let Self { index, streams, poll, stats, doomed, fan_out, now, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
         let mut reached = |key: u32, stream: &mut Stream| {
             if stream.seen != *fan_out {
                 stream.seen = *fan_out;
                 let push = |stream: &mut Stream, written: &mut Written| stream.push_trigger(trigger, written);
-                doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
+                doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
             }
         };
         if trigger.topic() == topic::ALL {
@@ -382,13 +386,14 @@ impl Shard {
 
     /// Events are missing on all streams that get events.
     fn tell_gap(&mut self, frame: &Arc<[u8]>) {
-        let Self { streams, stats, doomed, now, shared, .. } = self;
+        let Self { streams, poll, stats, doomed, now, shared, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
         for (key, stream) in streams.iter_mut() {
             // Those that end, or get what a callback returns, watch nothing.
             if !stream.places.is_empty() {
                 let push =
                     |stream: &mut Stream, written: &mut Written| stream.push_gap(frame, shared.stream_buffer, written);
-                doomed.extend(counted(stream, stats, *now, push).map(|why| (key as u32, why)));
+                doomed.extend(output.write(key as u32, stream, push).map(|why| (key as u32, why)));
             }
         }
         self.bury();
@@ -514,29 +519,57 @@ impl Shard {
     }
 }
 
-/// Does something that writes to a stream and counts what was written; returns why the stream has to end, if it has.
-fn counted(
-    stream: &mut Stream,
-    stats: &ShardStats,
+/// What writing to a stream needs of the shard.
+#[derive(Clone, Copy)]
+struct Output<'a> {
+    registry: &'a Registry,
+    stats: &'a ShardStats,
+    /// The shard's second.
     now: u32,
-    action: impl FnOnce(&mut Stream, &mut Written) -> Push,
-) -> Option<Ended> {
-    let before = stream.queued();
-    let mut written = Written::default();
-    let push = action(stream, &mut written);
-    if written.bytes > 0 {
-        stream.active = now;
-        stats.delivered_bytes.add(written.bytes);
-        stats.delivered.add(written.events);
+}
+
+impl Output<'_> {
+    /// Does something that writes to a stream and counts what was written; returns why the stream has to end, if it has.
+    fn write(
+        self,
+        key: u32,
+        stream: &mut Stream,
+        action: impl FnOnce(&mut Stream, &mut Written) -> Push,
+    ) -> Option<Ended> {
+        let before = stream.queued();
+        let mut written = Written::default();
+        let push = action(stream, &mut written);
+        if written.bytes > 0 {
+            stream.active = self.now;
+            self.stats.delivered_bytes.add(written.bytes);
+            self.stats.delivered.add(written.events);
+        }
+        let after = stream.queued();
+        if before != after {
+            self.stats.queued_bytes.add(after);
+            self.stats.queued_bytes.sub(before);
+        }
+        match push {
+            Push::Written | Push::Queued => self.watch_room(key, stream),
+            Push::Overflow => Some(Ended::Slow),
+            Push::Broken => Some(Ended::Client),
+        }
     }
-    let after = stream.queued();
-    if before != after {
-        stats.queued_bytes.add(after);
-        stats.queued_bytes.sub(before);
-    }
-    match push {
-        Push::Written | Push::Queued => None,
-        Push::Overflow => Some(Ended::Slow),
-        Push::Broken => Some(Ended::Client),
+
+    /// Has epoll tell of room in the socket only where something waits for it: a Unix socket tells of it whenever its
+    /// reader takes something, which would wake the shard once more for every delivery.
+    fn watch_room(self, key: u32, stream: &mut Stream) -> Option<Ended> {
+        let waits = !stream.is_held() && stream.queued() > 0;
+        if waits == stream.watches_room {
+            return None;
+        }
+        stream.watches_room = waits;
+        let interest = if waits { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let fd = stream.socket().as_raw_fd();
+        let done = self.registry.reregister(&mut SourceFd(&fd), Token(key as usize), interest);
+        done.err().map(|error| {
+            info!(stream = stream.id, %error, "a connection can't be watched");
+            Ended::Error
+        })
     }
 }

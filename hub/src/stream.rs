@@ -76,6 +76,8 @@ pub(crate) struct Stream {
     pub(crate) heartbeat: u32,
     /// The shard's second at which something was written last.
     pub(crate) active: u32,
+    /// Epoll tells when its socket has room.
+    pub(crate) watches_room: bool,
     /// The router has more to say about it.
     pub(crate) followed: bool,
     /// The router wants to know when it has ended.
@@ -109,6 +111,7 @@ impl Stream {
             places: Box::default(),
             heartbeat,
             active: 0,
+            watches_room: false,
             followed: false,
             reported: false,
             closing: None,

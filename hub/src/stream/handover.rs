@@ -26,6 +26,7 @@ impl Stream {
             places: _,
             heartbeat,
             active,
+            watches_room: _,
             followed,
             reported,
             closing,
