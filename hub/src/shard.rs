@@ -3,6 +3,7 @@
 //! It gets [`Command`]s from the router in order and never waits for anything but its own poll. No lock and no
 //! allocation is on the way of an event to the sockets that can take it.
 
+pub(crate) mod batch;
 pub(crate) mod command;
 pub(crate) mod handle;
 mod handover;
@@ -12,6 +13,7 @@ pub(crate) mod trie;
 
 use std::collections::HashMap;
 use std::io;
+use std::iter;
 use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -24,11 +26,12 @@ use slab::Slab;
 use tracing::{debug, info};
 
 use crate::event::Event;
+use crate::shard::batch::Batch;
 use crate::shard::command::{Attach, Backlog, Command};
 use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
 use crate::stats::{Ended, ShardStats};
-use crate::stream::{Input, Push, Stream, Trigger, Written, told};
+use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told};
 use crate::timer::Wheel;
 use crate::topic;
 use crate::wire::{Framing, TopicsAs};
@@ -66,6 +69,8 @@ struct Shard {
     now: u32,
     /// Counts fan-outs, to tell which streams one has reached.
     fan_out: u64,
+    /// Events that are not written yet.
+    batch: Batch,
     /// Streams with more input than one turn reads.
     unread: Vec<(u32, u64)>,
     /// Streams found broken while the index was in use.
@@ -104,6 +109,7 @@ impl Shard {
             started: shared.started,
             now: 0,
             fan_out: 0,
+            batch: Batch::default(),
             unread: Vec::new(),
             doomed: Vec::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
@@ -212,6 +218,10 @@ impl Shard {
             let Ok(command) = self.commands.try_recv() else { break };
             let weight = command.weight();
             let pause = matches!(command, Command::Pause);
+            if !matches!(command, Command::Event(_)) {
+                // Whatever it does to streams comes after the events before it.
+                self.deliver();
+            }
             match command {
                 Command::Attach(attach) => self.attach(attach),
                 Command::Commit { stream, framing } => self.commit(stream, framing),
@@ -224,7 +234,8 @@ impl Shard {
                 Command::Frames { stream, frames } => {
                     if let Some(&key) = self.known.get(&stream) {
                         let limit = self.shared.stream_buffer;
-                        self.write(key, |stream, written| stream.push_frames(&frames, limit, written));
+                        let frames = Payload::Frames(frames);
+                        self.write(key, |stream, written| stream.push(iter::once(&frames), limit, written));
                     }
                 }
                 Command::Watch { stream, patterns } => {
@@ -252,6 +263,7 @@ impl Shard {
                 return true;
             }
         }
+        self.deliver();
         false
     }
 
@@ -330,12 +342,17 @@ impl Shard {
         self.flush(key);
     }
 
+    /// Writes an event to all that watch one of its topics. When others wait already, this is put off until it is known
+    /// which of them each stream gets as well: one write then takes all of them.
     fn publish(&mut self, event: &Arc<Event>) {
         self.fan_out += 1;
-        let Self { index, streams, poll, stats, doomed, fan_out, now, shared, .. } = self;
+        let alone = self.batch.is_empty() && self.commands.is_empty();
+        let Self { index, streams, poll, stats, doomed, fan_out, batch, now, shared, .. } = self;
         let output = Output { registry: poll.registry(), stats, now: *now };
+        let limit = shared.stream_buffer;
+        let plain = batch.add(Payload::Event(Arc::clone(event)));
         // An event of one topic is the same for all that tell it.
-        let mut of_one_topic: [Option<Arc<[u8]>>; 2] = [None, None];
+        let mut of_one_topic = [None; 2];
         for topic in event.topics() {
             index.each(topic, |key| {
                 let Some(stream) = streams.get_mut(key as usize) else { return };
@@ -343,19 +360,55 @@ impl Shard {
                     return;
                 }
                 stream.seen = *fan_out;
-                let frames = stream.topics_as.map(|topics_as| {
-                    if event.topics().len() > 1 {
-                        return told(event, topics_as, |topic| index.is_watched(&stream.places, topic));
+                let payload = match stream.topics_as {
+                    None => plain,
+                    Some(topics_as) if event.topics().len() == 1 => *of_one_topic[topics_as as usize]
+                        .get_or_insert_with(|| batch.add(Payload::Frames(told(event, topics_as, |_| true)))),
+                    Some(topics_as) => {
+                        let own = told(event, topics_as, |topic| index.is_watched(&stream.places, topic));
+                        let own = Payload::Frames(own);
+                        let before = batch.share(stream.share.take().unwrap_or_default());
+                        let share = before.chain(iter::once(&own));
+                        let push = |stream: &mut Stream, written: &mut Written| stream.push(share, limit, written);
+                        doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
+                        return;
                     }
-                    Arc::clone(of_one_topic[topics_as as usize].get_or_insert_with(|| told(event, topics_as, |_| true)))
-                });
-                let push = |stream: &mut Stream, written: &mut Written| match &frames {
-                    Some(frames) => stream.push_frames(frames, shared.stream_buffer, written),
-                    None => stream.push_event(event, shared.stream_buffer, written),
                 };
-                doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
+                if alone {
+                    let push = |stream: &mut Stream, written: &mut Written| {
+                        stream.push(iter::once(batch.payload(payload)), limit, written)
+                    };
+                    doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
+                } else {
+                    batch.give(payload, key, &mut stream.share);
+                }
             });
         }
+        if batch.is_empty() {
+            batch.clear();
+            self.bury();
+        } else if batch.is_full() {
+            self.deliver();
+        }
+    }
+
+    /// Writes the events that were put off.
+    fn deliver(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let Self { streams, poll, stats, doomed, batch, now, shared, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
+        for &key in batch.readers() {
+            let Some(stream) = streams.get_mut(key as usize) else { continue };
+            // Another one may have its place by now, or it has got its share already.
+            let Some(share) = stream.share.take() else { continue };
+            let payloads = batch.share(share);
+            let push =
+                |stream: &mut Stream, written: &mut Written| stream.push(payloads, shared.stream_buffer, written);
+            doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
+        }
+        batch.clear();
         self.bury();
     }
 
@@ -388,11 +441,13 @@ impl Shard {
     fn tell_gap(&mut self, frame: &Arc<[u8]>) {
         let Self { streams, poll, stats, doomed, now, shared, .. } = self;
         let output = Output { registry: poll.registry(), stats, now: *now };
+        let gap = Payload::Gap(Arc::clone(frame));
         for (key, stream) in streams.iter_mut() {
             // Those that end, or get what a callback returns, watch nothing.
             if !stream.places.is_empty() {
-                let push =
-                    |stream: &mut Stream, written: &mut Written| stream.push_gap(frame, shared.stream_buffer, written);
+                let push = |stream: &mut Stream, written: &mut Written| {
+                    stream.push(iter::once(&gap), shared.stream_buffer, written)
+                };
                 doomed.extend(output.write(key as u32, stream, push).map(|why| (key as u32, why)));
             }
         }

@@ -23,6 +23,7 @@ impl Stream {
         let Self {
             id,
             seen: _,
+            share: _,
             places: _,
             heartbeat,
             active,

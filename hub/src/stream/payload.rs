@@ -84,6 +84,11 @@ impl Payload {
         }
     }
 
+    /// About how many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes(Framing::Raw).len()
+    }
+
     /// Whether it counts as an event when it is written.
     pub(super) fn is_event(&self) -> bool {
         matches!(self, Self::Event(_) | Self::Frames(_))
