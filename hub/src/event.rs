@@ -132,7 +132,7 @@ impl NewEvent<'_> {
         if let Some(retry) = self.retry {
             field(frame, "retry", retry.to_string().as_bytes());
         }
-        let line = if memchr_newline(self.data) {
+        let line = if has_newline(self.data) {
             for line in lines(self.data) {
                 field(frame, "data", line);
             }
@@ -204,7 +204,10 @@ impl Event {
     /// Makes an event of checked parts; `id` is the publisher's, or the hub's.
     #[must_use]
     pub fn new(new: &NewEvent<'_>, id: &str) -> Self {
-        let mut record = Vec::with_capacity(framing::HEADER + new.data.len() + id.len() + 64);
+        // Just what most events need, which then is not moved once more.
+        let name = new.name.map_or(0, |name| "event: \n".len() + name.len());
+        let frame = "id: \n".len() + id.len() + name + "data: \n\n".len() + new.data.len();
+        let mut record = Vec::with_capacity(framing::HEADER + frame);
         record.extend_from_slice(&[0; framing::HEADER]);
         let line = new.write(Some(id), &mut record);
         let in_frame = |line: Range<usize>| Data::InFrame(line.start - framing::HEADER..line.end - framing::HEADER);
@@ -294,8 +297,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(b'\n');
 }
 
-fn memchr_newline(data: &[u8]) -> bool {
-    data.iter().any(|&b| b == b'\r' || b == b'\n')
+fn has_newline(data: &[u8]) -> bool {
+    memchr::memchr2(b'\r', b'\n', data).is_some()
 }
 
 /// The lines of data: "Lines must be separated by either a CRLF pair, a single LF, or a single CR".

@@ -10,6 +10,7 @@ mod handover;
 pub(crate) mod index;
 pub(crate) mod names;
 pub(crate) mod trie;
+pub(crate) mod watched;
 
 use std::collections::HashMap;
 use std::io;
@@ -30,6 +31,7 @@ use crate::shard::batch::Batch;
 use crate::shard::command::{Attach, Backlog, Command};
 use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
+use crate::shard::watched::Watched;
 use crate::stats::{Ended, ShardStats};
 use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told};
 use crate::timer::Wheel;
@@ -57,6 +59,8 @@ struct Shard {
     poll: Poll,
     commands: Receiver<Command>,
     backlog: Arc<Backlog>,
+    /// What the router takes for watched here.
+    watched: Arc<Watched>,
     shared: Shared,
     stats: Arc<ShardStats>,
     streams: Slab<Stream>,
@@ -94,6 +98,7 @@ impl Shard {
         poll: Poll,
         commands: Receiver<Command>,
         backlog: Arc<Backlog>,
+        watched: Arc<Watched>,
         stats: Arc<ShardStats>,
         shared: Shared,
     ) -> Self {
@@ -101,6 +106,7 @@ impl Shard {
             poll,
             commands,
             backlog,
+            watched,
             stats,
             streams: Slab::new(),
             index: Index::new(Arc::clone(&shared.names)),
@@ -242,6 +248,8 @@ impl Shard {
                     if let Some(&key) = self.known.get(&stream) {
                         self.unwatch(key);
                         self.watch(key, &patterns);
+                    } else {
+                        patterns.iter().for_each(|pattern| self.watched.remove(pattern));
                     }
                 }
                 Command::End { stream, why } => {
@@ -307,6 +315,7 @@ impl Shard {
     fn unwatch(&mut self, key: u32) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
         for place in std::mem::take(&mut stream.places) {
+            self.watched.remove(self.index.pattern(place));
             if let Some(moved) = self.index.remove(place)
                 && let Some(other) = self.streams.get_mut(moved.stream as usize)
             {
