@@ -75,7 +75,7 @@ impl Line {
 
     /// Adds an order to what is to be sent.
     pub(super) fn add(&mut self, order: &Order<'_>, descriptor: Option<OwnedFd>) {
-        self.append(descriptor, |bytes| wire::append(order, bytes));
+        self.append(descriptor, |bytes| wire::append(bytes, order));
     }
 
     /// Adds one that is encoded already.

@@ -219,7 +219,12 @@ impl Holder {
             Order::End { stream, why } => {
                 Command::End { stream, why: Ended::named(why).ok_or_else(|| wrong("a reason to end"))? }
             }
-            Order::Event(state) => Command::Event(event(&state)?),
+            Order::Event(state) => {
+                if !state.topics.iter().any(|topic| self.shard.may_watch(topic)) {
+                    return Ok(());
+                }
+                Command::Event(event(&state)?)
+            }
             Order::Trigger(topic) => Command::Trigger(Arc::new(Trigger::new(topic))),
             Order::Gap(frame) => Command::Gap(shared(frame)),
             Order::Stop { spread } => Command::Stop { spread },

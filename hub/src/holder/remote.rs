@@ -211,7 +211,7 @@ impl Remote {
         let mut state = Vec::new();
         // What it refers to comes first.
         let patterns = patterns.iter().map(AsRef::as_ref).collect();
-        wire::append(&Order::Adopt(stream.state(patterns, now, ends, numbers)), &mut state);
+        wire::append(&mut state, &Order::Adopt(stream.state(patterns, now, ends, numbers)));
         for event in numbers.fresh_events() {
             line.add(&Order::Referred(event.state()), None);
         }

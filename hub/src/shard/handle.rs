@@ -70,6 +70,15 @@ impl ShardHandle {
         }
     }
 
+    /// Whether one of its streams may watch this topic.
+    pub(crate) fn may_watch(&self, topic: &str) -> bool {
+        match self {
+            Self::Here(shard) => shard.may_watch(topic),
+            // Only its process knows.
+            Self::Elsewhere(_) => true,
+        }
+    }
+
     /// Wakes the shard if anything was sent.
     pub(crate) fn wake(&mut self) {
         match self {
