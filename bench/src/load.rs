@@ -30,6 +30,8 @@ use crate::server::{Process, Server};
 const OF_ONE_PROCESS: u64 = 15_000;
 /// Descriptors that a process has beside its streams'.
 const OTHER_DESCRIPTORS: u64 = 50;
+/// How often streams that fail are tried.
+const TRIES: usize = 4;
 /// What a process of the load client gets beyond the time that it was given.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -208,6 +210,28 @@ impl Load {
             all.first_byte.add(&opened.first_byte);
         }
         Ok(all)
+    }
+
+    /// Opens so many more streams, trying again for those that fail: how a server opens is another matter where this is
+    /// used.
+    ///
+    /// # Errors
+    /// Some fail again and again, or a process of the load client fails.
+    pub fn fill(&mut self, streams: u64) -> Result<()> {
+        let mut left = streams;
+        let mut failed = BTreeMap::new();
+        for _ in 0..TRIES {
+            if left == 0 {
+                return Ok(());
+            }
+            let opened = self.open(left)?;
+            left -= opened.opened;
+            add(&mut failed, opened.failed);
+        }
+        if left > 0 {
+            bail!("{left} of {streams} streams could not be opened: {failed:?}");
+        }
+        Ok(())
     }
 
     /// Forgets what was received until now.
