@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::calls::Calls;
 use crate::load::{Load, Received};
 use crate::measure::{self, Spent, Usage};
 use crate::process::Running;
@@ -60,6 +61,24 @@ impl Delivery {
         let mut spent = Usage::of(&[server.processes()?, load.processes()].concat())?.since(&before)?;
         spent.cpu.insert("publisher".to_owned(), measure::children().saturating_sub(children) as f64);
         Ok(Taken { received, spent, events })
+    }
+
+    /// Counts the system calls of the server's processes while so many events are delivered, by role, one event to one
+    /// stream; none where they can't be counted.
+    ///
+    /// # Errors
+    /// As [`Delivery::run`], or not everything comes.
+    pub fn calls(
+        &mut self,
+        server: &dyn Server,
+        load: &mut Load,
+        events: u64,
+    ) -> Result<Option<BTreeMap<String, f64>>> {
+        let Some(calls) = Calls::begin(&server.processes()?)? else { return Ok(None) };
+        let received = self.publish(server, load, events, 10, 100, PATIENCE)?;
+        received.proved(events)?;
+        let of_one = |(role, count): (String, f64)| (role, count / received.events as f64);
+        Ok(Some(calls.end()?.into_iter().map(of_one).collect()))
     }
 
     fn publish(
