@@ -119,6 +119,7 @@ final class RenderOwnersTest extends ServerTestCase
         $this->write($server, 'go-on', '');
 
         Deadline::until(static fn (): bool => $stats()['renders']['running'] === 0, 10.0, 'the replay is over, long before its time');
+        self::assertSame(0, $stats()['renders']['timed_out']);
         self::assertSame(2, $stats()['streams']['open'], 'the one that stays, and the busy one');
         $this->write($server, 'state', 'two');
         $commandLine->run('SseTrigger::push("other") || exit(1);');

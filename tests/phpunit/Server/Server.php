@@ -257,6 +257,8 @@ abstract class Server
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
             'sse.retry_jitter' => 0,
+            // What is to wait in vain says for how long.
+            'sse.timeout' => 30_000,
             'sse.log_level' => 'info',
             'session.save_path' => "$folder/sessions",
             'log_errors' => 1,
