@@ -95,12 +95,12 @@ impl Delivery {
         let mut command = server.publisher(&paced)?;
         let mut publisher = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()))?;
         self.published += events;
-        let received = load.receive(events, patience)?;
-        let status = publisher.wait(PATIENCE)?;
+        // First, as there is nothing to wait for where it fails; the load client reads all the while.
+        let status = publisher.wait(patience)?;
         if !status.success() {
             bail!("the publisher ended with {status}");
         }
-        Ok(received)
+        load.receive(events, patience)
     }
 
     /// Has events delivered that are not measured, until every stream has got one: some servers begin the response
