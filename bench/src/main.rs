@@ -6,6 +6,7 @@
 // Until the scenarios are there that use it all.
 #![allow(dead_code)]
 
+mod closed_loop;
 mod command;
 mod delivery;
 mod load;
