@@ -30,10 +30,13 @@ use crate::server::{Process, Server};
 const OF_ONE_PROCESS: u64 = 15_000;
 /// Descriptors that a process has beside its streams'.
 const OTHER_DESCRIPTORS: u64 = 50;
-/// How often streams that fail are tried.
-const TRIES: usize = 4;
 /// What a process of the load client gets beyond the time that it was given.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How long one looks whether streams that have begun are lost, and how often lost ones are opened again.
+const SETTLING: Duration = Duration::from_secs(1);
+/// See [`SETTLING`].
+const TRIES: usize = 10;
 
 /// What to open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -212,26 +215,34 @@ impl Load {
         Ok(all)
     }
 
-    /// Opens so many more streams, trying again for those that fail: how a server opens is another matter where this is
-    /// used.
+    /// Opens so many more streams, all of them: where the server is known to lose some, those are opened again as a browser
+    /// would do. Forgets what was received until then.
     ///
     /// # Errors
-    /// Some fail again and again, or a process of the load client fails.
-    pub fn fill(&mut self, streams: u64) -> Result<()> {
-        let mut left = streams;
-        let mut failed = BTreeMap::new();
+    /// Some streams fail at a server that is not known for it, or again and again at one that is.
+    pub fn open_all(&mut self, streams: u64, server: &dyn Server) -> Result<()> {
+        if !server.loses_streams() {
+            self.open(streams)?.proved()?;
+            return self.forget();
+        }
+        let wanted = self.settled()? + streams;
+        let mut missing = streams;
         for _ in 0..TRIES {
-            if left == 0 {
-                return Ok(());
+            self.open(missing)?;
+            missing = wanted.saturating_sub(self.settled()?);
+            if missing == 0 {
+                return self.forget();
             }
-            let opened = self.open(left)?;
-            left -= opened.opened;
-            add(&mut failed, opened.failed);
+            eprintln!("    {missing} streams were lost while they were opened, and are opened again");
         }
-        if left > 0 {
-            bail!("{left} of {streams} streams could not be opened: {failed:?}");
-        }
-        Ok(())
+        bail!("{missing} streams were lost each time that they were opened");
+    }
+
+    /// How many streams are open, once there was time to lose some.
+    fn settled(&mut self) -> Result<u64> {
+        self.forget()?;
+        // No event comes, so this waits.
+        Ok(self.receive(1, if self.workers.is_empty() { Duration::ZERO } else { SETTLING })?.streams)
     }
 
     /// Forgets what was received until now.

@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 mod calls;
+mod closed_loop;
 mod command;
 mod delivery;
 mod load;

@@ -6,7 +6,9 @@ mod idle;
 mod latency;
 mod memory;
 mod opening;
+mod publish;
 mod renders;
+mod topics;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,8 @@ const SCENARIOS: &[(&str, Run, usize)] = &[
     ("renders", renders::run, usize::MAX),
     ("memory", memory::run, 2),
     ("idle", idle::run, 2),
+    ("publish", publish::run, usize::MAX),
+    ("topics", topics::run, 2),
     ("baseline", baseline::run, 1),
 ];
 
@@ -84,6 +88,24 @@ impl Context {
                 self.results.failures.push(failure);
             }
         }
+    }
+
+    /// Measures what is not one of the servers, or more of one than streams. What fails is told and kept as a failure.
+    pub fn attempt(&mut self, scenario: &str, what: &str, measure: impl FnOnce(&mut Self) -> Result<()>) {
+        if !self.only.is_empty() && !self.only.iter().any(|only| only == what) {
+            return;
+        }
+        eprintln!("  {scenario}: {}", server::title(what));
+        if let Err(error) = measure(self) {
+            let failure = format!("{scenario}, {what}: {error:#}");
+            eprintln!("  FAILED {failure}");
+            self.results.failures.push(failure);
+        }
+    }
+
+    /// Keeps the versions of the programs that were measured.
+    pub fn note_versions(&mut self, versions: Vec<(String, String)>) {
+        self.results.versions.extend(versions);
     }
 
     /// Adds this round's value of a figure.

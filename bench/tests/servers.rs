@@ -4,6 +4,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -21,8 +23,18 @@ struct Served {
 impl Served {
     /// None: it is not installed.
     fn start(name: &str) -> Option<Self> {
+        Self::start_in(name, &std::env::temp_dir())
+    }
+
+    /// With its temporary files in this folder.
+    fn start_in(name: &str, folder: &Path) -> Option<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sse-bench"));
-        command.args(["serve", name]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("TMPDIR", folder)
+            .args(["serve", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let mut served = Self { process, output, lines: Vec::new() };
@@ -63,7 +75,9 @@ fn get(url: &str) -> impl Iterator<Item = String> + use<> {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n").unwrap();
+    // At once: `php -S` calls a request malformed that comes in pieces.
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     let deadline = Instant::now() + PATIENCE;
     BufReader::new(stream).lines().map(Result::unwrap).inspect(move |line| {
         // What has only heartbeats would be read for ever.
@@ -139,7 +153,10 @@ fn pushpin_delivers() {
 
 #[test]
 fn servers_end_when_the_bench_is_killed() {
-    let Some(mut served) = Served::start("nginx-fpm") else { return };
+    // What is killed leaves its files.
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let Some(mut served) = Served::start_in("nginx-fpm", folder.path()) else { return };
     served.process.kill().unwrap();
     served.process.wait().unwrap();
     let deadline = Instant::now() + PATIENCE;

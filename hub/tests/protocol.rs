@@ -217,6 +217,34 @@ fn a_hub_that_does_not_answer_costs_no_more_than_the_timeout() {
     drop(listener);
 }
 
+#[test]
+fn what_has_no_answer_is_refused_or_waits_where_the_hub_does_not_read() {
+    let (listener, folder) = listener();
+    let client = Client::connect(&folder.path().join("x"), None, support::BRIEFLY).expect("somebody listens");
+    let (mut far, _) = listener.accept().expect("it has connected");
+    let trigger = |number: usize| number.to_string();
+    let mut sent = 0;
+    let full = loop {
+        match client.post(&Request::Trigger { topics: vec![&trigger(sent)] }) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, ClientError::Behind), "{full:?}");
+    let timeout = std::time::Duration::from_millis(20);
+    let refused = client.post_whole(&Request::Trigger { topics: vec!["refused"] }, timeout);
+    assert!(matches!(refused, Err(ClientError::Behind)), "{refused:?}");
+
+    let reading = std::thread::spawn(move || {
+        let _greeting = support::request(&mut far);
+        (0..=sent).map(|_| support::request(&mut far)).collect::<Vec<_>>()
+    });
+    let last = trigger(sent);
+    client.post_whole(&Request::Trigger { topics: vec![&last] }, PATIENCE).expect("there is room soon");
+    let expected = (0..=sent).map(|number| format!("{:?}", Request::Trigger { topics: vec![&trigger(number)] }));
+    assert_eq!(reading.join().expect("all came"), expected.collect::<Vec<_>>());
+}
+
 /// A hub that is busy must not be taken for none: whoever finds none puts another in its place.
 #[test]
 fn a_hub_with_many_waiting_connections_is_not_taken_for_none() {

@@ -56,7 +56,7 @@ fn measure(context: &mut Context, server: &mut dyn Server) -> Result<()> {
     let mut open = 0;
     for step in if context.quick { QUICK } else { STEPS } {
         if step.streams > open {
-            load.fill(step.streams - open)?;
+            load.open_all(step.streams - open, server)?;
             open = step.streams;
             delivery.warm_up(server, &mut load)?;
         }

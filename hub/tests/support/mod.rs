@@ -502,11 +502,20 @@ pub fn send(socket: &mut UnixStream, bytes: &[u8]) {
 
 /// The next answer on a connection without a [`Client`], as text.
 pub fn answer(socket: &mut UnixStream) -> String {
+    format!("{:?}", wire::decode::<Reply<'_>>(&content(socket)).expect("an answer"))
+}
+
+/// The next request of a [`Client`], as text.
+pub fn request(socket: &mut UnixStream) -> String {
+    format!("{:?}", wire::decode::<Request<'_>>(&content(socket)).expect("a request"))
+}
+
+fn content(socket: &mut UnixStream) -> Vec<u8> {
     let mut prefix = [0; PREFIX];
-    socket.read_exact(&mut prefix).expect("an answer");
+    socket.read_exact(&mut prefix).expect("a message");
     let mut content = vec![0; u32::from_le_bytes(prefix) as usize];
     socket.read_exact(&mut content).expect("all of it");
-    format!("{:?}", wire::decode::<Reply<'_>>(&content).expect("an answer"))
+    content
 }
 
 /// The greeting of this version.
