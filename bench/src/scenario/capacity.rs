@@ -32,12 +32,11 @@ const IDLE: Duration = Duration::from_secs(16);
 /// None: what fails is kept for each server.
 pub fn run(context: &mut Context) -> Result<()> {
     for (name, streams) in if context.quick { QUICK } else { STREAMS } {
-        context.each_of(
-            "capacity",
-            &[name],
-            |name| start(name, *streams),
-            |context, server| measure(context, server, *streams),
-        );
+        context.attempt("capacity", name, |context| {
+            let mut server = start(name, *streams)?;
+            context.note_versions(server.versions()?);
+            measure(context, server.as_mut(), *streams)
+        });
     }
     Ok(())
 }
