@@ -238,6 +238,11 @@ fn a_hub_that_is_killed_takes_its_processes_along() {
     let mut readers = open(&hub, 3);
     let holders = processes(&hub);
     assert_eq!(holders.len(), 3);
+    // Its last words and its end may come together.
+    let client = hub.client();
+    for _ in 0..1000 {
+        trigger(&client, &["a"]);
+    }
     hub.kill();
     readers.iter_mut().for_each(Reader::expect_end);
     until("they have ended", || !holders.iter().any(|process| is_alive(*process)));

@@ -124,6 +124,21 @@ final class Chaos
         return true;
     }
 
+    /** Kills one of the processes that hold streams for the hub. */
+    private function killHolder(Server $server): bool
+    {
+        $hub = $this->hub($server);
+        $starters = $hub === null ? [] : Proc::children($hub);
+        $holders = array_merge(...array_map(Proc::children(...), $starters));
+        if ($holders === []) {
+            return false;
+        }
+        $holder = $this->chance->one($holders);
+        $this->write('kill-holder', $holder);
+
+        return posix_kill($holder, SIGKILL);
+    }
+
     private function stopHub(Server $server): bool
     {
         $hub = $this->hub($server);

@@ -54,7 +54,7 @@ final class Scenario
     public function isFor(Features $features): bool
     {
         return match ($this->name) {
-            'upgrade' => $features->upgrade,
+            'upgrade', 'processes' => $features->upgrade,
             'bus' => $features->bus,
             default => true,
         };
@@ -96,6 +96,14 @@ final class Scenario
             new self('memory', 'nginx-fpm-unix', $fpm, self::HUB_DIED),
             // No hub dies, but each passes everything on to the next: nothing is lost, although all of it is in memory.
             new self('upgrade', 'nginx-fpm-unix', $upgrades + $fpm, self::NEVER),
+            // The same with streams in processes of their own, which die: their clients come back to what they have missed.
+            new self(
+                'processes',
+                'nginx-fpm-unix',
+                ['kill-holder' => 8] + $upgrades + $fpm,
+                self::NEVER,
+                ['sse.processes' => 3],
+            ),
             // What was accepted is in the file: nothing is lost, whatever dies and whatever happens to the disk. A gap is
             // told by a hub only that had to begin while the disk was full, and until it has read the file.
             new self('sqlite', 'nginx-fpm-unix', $fpm + $file + ['fill-disk' => 2], self::DISK_FULL, onDisk: true),

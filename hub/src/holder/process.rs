@@ -116,12 +116,14 @@ impl Holder {
     fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(4);
         let mut next_settling = Instant::now() + SETTLE_INTERVAL;
+        let mut closed = false;
         loop {
             // In pieces, so that the shard can work meanwhile. One that has too much to do wakes this thread when it hasn't.
             let mut more = false;
             if !self.shard.is_behind() {
                 let came = self.intake.receive()?;
-                more = came.more;
+                // Of the router's end the system tells once, maybe together with its last orders.
+                more = came.more || closed;
                 self.obey_all()?;
                 self.shard.wake();
                 if came.descriptors > 0 {
@@ -142,6 +144,7 @@ impl Holder {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            closed |= events.iter().any(|event| event.token() == LINE && event.is_read_closed());
             // One that stands still has said so by its last word: what follows is what it is asked for.
             if !self.shard.is_still() && events.iter().any(|event| event.token() == WAKER) {
                 self.report()?;

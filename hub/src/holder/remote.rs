@@ -34,8 +34,8 @@ pub(super) const AGAIN: Duration = Duration::from_millis(5);
 /// When to start a holder again that could not be started.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// How long the end of a holder may take: that of its streams, and a bit.
-const FAREWELL: Duration = Duration::from_secs(4);
+/// How long the end of a holder may take: that of its streams takes no longer than two seconds, on a machine with time for it.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// What the router's ends of all holders share.
 #[derive(Debug, Clone)]
