@@ -56,6 +56,8 @@ impl Hub {
             Settings::new(modules)?
                 .extension(&self.socket)?
                 .with("sse.spawn", "off")
+                // A machine that is too busy for what is measured gives bad figures, not none.
+                .with("sse.timeout", 20_000)
                 .with("display_errors", "stderr")
                 .arguments(),
         );

@@ -56,8 +56,10 @@ impl Shard {
         if heartbeat > 0 {
             self.wheel.insert(active.saturating_add(heartbeat), Due { key, ends: None, id });
         }
-        let socket = self.streams[key as usize].socket().as_fd().as_raw_fd();
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        let stream = &mut self.streams[key as usize];
+        stream.watches_room = queued > 0;
+        let socket = stream.socket().as_fd().as_raw_fd();
+        let interest = if queued > 0 { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         self.poll.registry().register(&mut SourceFd(&socket), Token(key as usize), interest)
     }
 }

@@ -23,9 +23,11 @@ impl Stream {
         let Self {
             id,
             seen: _,
+            share: _,
             places: _,
             heartbeat,
             active,
+            watches_room: _,
             followed,
             reported,
             closing,
