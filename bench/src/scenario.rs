@@ -72,21 +72,11 @@ impl Context {
         mut measure: impl FnMut(&mut Self, &mut dyn Server) -> Result<()>,
     ) {
         for name in servers {
-            if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
-                continue;
-            }
-            eprintln!("  {scenario}: {}", server::title(name));
-            let outcome = server::start(name).and_then(|mut server| {
-                for (program, version) in server.versions()? {
-                    self.results.versions.insert(program, version);
-                }
-                measure(self, server.as_mut())
+            self.attempt(scenario, name, |context| {
+                let mut server = server::start(name)?;
+                context.note_versions(server.versions()?);
+                measure(context, server.as_mut())
             });
-            if let Err(error) = outcome {
-                let failure = format!("{scenario}, {name}: {error:#}");
-                eprintln!("  FAILED {failure}");
-                self.results.failures.push(failure);
-            }
         }
     }
 
@@ -97,10 +87,13 @@ impl Context {
         }
         eprintln!("  {scenario}: {}", server::title(what));
         if let Err(error) = measure(self) {
-            let failure = format!("{scenario}, {what}: {error:#}");
-            eprintln!("  FAILED {failure}");
-            self.results.failures.push(failure);
+            self.failed(format!("{scenario}, {what}: {error:#}"));
         }
+    }
+
+    fn failed(&mut self, failure: String) {
+        eprintln!("  FAILED {failure}");
+        self.results.failures.push(failure);
     }
 
     /// Keeps the versions of the programs that were measured.
@@ -122,6 +115,11 @@ impl Context {
         value: f64,
         roles: BTreeMap<String, f64>,
     ) {
+        if !value.is_finite() || roles.values().any(|part| !part.is_finite()) {
+            // JSON has no such numbers, and nothing can be said of them.
+            self.failed(format!("{}, {}: {quantity} is no number", point.scenario, point.server));
+            return;
+        }
         self.results.push(Figure {
             scenario: point.scenario.to_owned(),
             server: point.server.clone(),
