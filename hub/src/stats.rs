@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::handover::state::ShardCounts;
 
-/// A number that one thread changes and any thread may read.
+/// A number that one thread at a time changes and any thread of any process that has it may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -17,6 +17,11 @@ impl Counter {
     /// Counts less, for a number that tells how many there are now.
     pub(crate) fn sub(&self, count: usize) {
         self.0.store(self.get().saturating_sub(count as u64), Ordering::Relaxed);
+    }
+
+    /// The number is this now.
+    pub(crate) fn set(&self, count: usize) {
+        self.0.store(count as u64, Ordering::Relaxed);
     }
 
     /// The number now; exact once the writing thread is idle.
@@ -79,8 +84,10 @@ impl Ended {
     ];
 }
 
-/// What one shard counts. Only its thread writes.
+/// What one shard counts, in memory of all processes of the hub. Only its thread writes, and the router once that has gone.
+/// Two shards share no cache line.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct ShardStats {
     /// Streams that began.
     pub(crate) opened: Counter,
@@ -95,12 +102,19 @@ pub(crate) struct ShardStats {
     pub(crate) heartbeats: Counter,
     /// Bytes waiting for slow clients now.
     pub(crate) queued_bytes: Counter,
+    /// Different patterns that are watched, where the shard is in a process of its own.
+    pub(crate) topics: Counter,
 }
 
 impl ShardStats {
     /// Counts the end of a stream.
     pub(crate) fn end(&self, why: Ended) {
         self.ended[why as usize].add(1);
+    }
+
+    /// Counts the end of several.
+    pub(crate) fn end_many(&self, why: Ended, count: usize) {
+        self.ended[why as usize].add(count);
     }
 
     /// Goes on from what other shards have counted.

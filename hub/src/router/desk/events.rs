@@ -109,6 +109,7 @@ impl Desk {
     pub(crate) fn expire(&mut self, now: Instant) {
         self.history.expire(now);
         self.forget();
+        self.tidy_processes();
     }
 
     /// Delivers what was kept meanwhile. `answer` gets what its publishers are told.
