@@ -421,7 +421,8 @@ impl Router {
             if let Err(error) = peer.await_room(Of::Peer(key).into(), self.poll.registry()) {
                 warn!(%error, "a connection can't be watched");
                 self.close(key);
-            } else if peer.stalled && !peer.session.is_full() {
+            } else if peer.is_closed || (peer.stalled && !peer.session.is_full()) {
+                // Of one that has gone what it has sent is read to the end.
                 peer.stalled = false;
                 self.queue(key);
             }
