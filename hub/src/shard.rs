@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::event::Event;
 use crate::shard::command::{Attach, Backlog, Command};
@@ -202,6 +202,8 @@ impl Shard {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
         if let Some(why) = counted(stream, &self.stats, self.now, action) {
             self.end(key, why);
+        } else {
+            watch_for_room(stream, key, self.poll.registry());
         }
     }
 
@@ -314,9 +316,15 @@ impl Shard {
         self.stats.opened.add(1);
         // Only TCP has it; on other sockets there is nothing to be delayed.
         let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
-        let fd = stream.socket().as_raw_fd();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), Token(key as usize), interest) {
+        if matches!(framing, Framing::FastCgi { .. }) {
+            // The end of the request's body, which FPM does not read: unread, it would be told of at once.
+            let _ = stream.drain(&mut self.scratch, 1);
+        }
+        if let Some(why) = counted(stream, &self.stats, self.now, Stream::flush) {
+            self.end(key, why);
+            return;
+        }
+        if let Err(error) = register(stream, key, self.poll.registry()) {
             info!(stream = id, %error, "a connection can't be watched");
             self.end(key, Ended::Error);
             return;
@@ -325,12 +333,11 @@ impl Shard {
             self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, ends: None, id });
         }
         debug!(stream = id, ?framing, "open");
-        self.flush(key);
     }
 
     fn publish(&mut self, event: &Arc<Event>) {
         self.fan_out += 1;
-        let Self { index, streams, stats, doomed, fan_out, now, shared, .. } = self;
+        let Self { poll, index, streams, stats, doomed, fan_out, now, shared, .. } = self;
         // An event of one topic is the same for all that tell it.
         let mut of_one_topic: [Option<Arc<[u8]>>; 2] = [None, None];
         for topic in event.topics() {
@@ -351,6 +358,7 @@ impl Shard {
                     None => stream.push_event(event, shared.stream_buffer, written),
                 };
                 doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
+                watch_for_room(stream, key, poll.registry());
             });
         }
         self.bury();
@@ -358,12 +366,13 @@ impl Shard {
 
     fn trigger(&mut self, trigger: &Arc<Trigger>) {
         self.fan_out += 1;
-        let Self { index, streams, stats, doomed, fan_out, now, .. } = self;
+        let Self { poll, index, streams, stats, doomed, fan_out, now, .. } = self;
         let mut reached = |key: u32, stream: &mut Stream| {
             if stream.seen != *fan_out {
                 stream.seen = *fan_out;
                 let push = |stream: &mut Stream, written: &mut Written| stream.push_trigger(trigger, written);
                 doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
+                watch_for_room(stream, key, poll.registry());
             }
         };
         if trigger.topic() == topic::ALL {
@@ -382,13 +391,14 @@ impl Shard {
 
     /// Events are missing on all streams that get events.
     fn tell_gap(&mut self, frame: &Arc<[u8]>) {
-        let Self { streams, stats, doomed, now, shared, .. } = self;
+        let Self { poll, streams, stats, doomed, now, shared, .. } = self;
         for (key, stream) in streams.iter_mut() {
             // Those that end, or get what a callback returns, watch nothing.
             if !stream.places.is_empty() {
                 let push =
                     |stream: &mut Stream, written: &mut Written| stream.push_gap(frame, shared.stream_buffer, written);
                 doomed.extend(counted(stream, stats, *now, push).map(|why| (key as u32, why)));
+                watch_for_room(stream, key as u32, poll.registry());
             }
         }
         self.bury();
@@ -512,6 +522,32 @@ impl Shard {
             self.end(key, Ended::Shutdown);
         }
     }
+}
+
+/// Watches a stream's socket, for room only while something is queued: a reader of a Unix socket (the web server before FPM)
+/// makes room each time it reads, and would wake the shard by it after each event.
+fn register(stream: &mut Stream, key: u32, registry: &Registry) -> io::Result<()> {
+    stream.awaits_room = stream.queued() > 0;
+    registry.register(&mut SourceFd(&stream.socket().as_raw_fd()), Token(key as usize), interest(stream))
+}
+
+/// To be called after whatever may have queued something, or written all that was.
+fn watch_for_room(stream: &mut Stream, key: u32, registry: &Registry) {
+    let awaits_room = stream.queued() > 0;
+    if awaits_room == stream.awaits_room || stream.is_held() {
+        return;
+    }
+    stream.awaits_room = awaits_room;
+    let socket = stream.socket().as_raw_fd();
+    if let Err(error) = registry.reregister(&mut SourceFd(&socket), Token(key as usize), interest(stream)) {
+        // Without memory for it; what is queued is written with the next event, or its heartbeat finds it.
+        warn!(stream = stream.id, %error, "a connection can't be watched for room");
+        stream.awaits_room = !awaits_room;
+    }
+}
+
+fn interest(stream: &Stream) -> Interest {
+    if stream.awaits_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }
 
 /// Does something that writes to a stream and counts what was written; returns why the stream has to end, if it has.

@@ -80,6 +80,8 @@ pub(crate) struct Stream {
     pub(crate) followed: bool,
     /// The router wants to know when it has ended.
     pub(crate) reported: bool,
+    /// Its socket is watched for room.
+    pub(crate) awaits_room: bool,
     /// Why it ends once all is written; `None`: it goes on.
     pub(crate) closing: Option<Ended>,
     /// How it tells the topics of its events; `None`: not at all.
@@ -111,6 +113,7 @@ impl Stream {
             active: 0,
             followed: false,
             reported: false,
+            awaits_room: false,
             closing: None,
             topics_as: None,
             retry,

@@ -3,12 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU32;
-use std::os::fd::{AsFd, AsRawFd};
 
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
-
-use super::{Due, PARTING, Shard};
+use super::{Due, PARTING, Shard, register};
 use crate::handover::outgoing::{ITEMS, Outgoing};
 use crate::handover::state::Part;
 use crate::shard::index::Place;
@@ -56,8 +52,6 @@ impl Shard {
         if heartbeat > 0 {
             self.wheel.insert(active.saturating_add(heartbeat), Due { key, ends: None, id });
         }
-        let socket = self.streams[key as usize].socket().as_fd().as_raw_fd();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut SourceFd(&socket), Token(key as usize), interest)
+        register(&mut self.streams[key as usize], key, self.poll.registry())
     }
 }

@@ -28,6 +28,7 @@ impl Stream {
             active,
             followed,
             reported,
+            awaits_room: _,
             closing,
             topics_as,
             retry,
