@@ -134,6 +134,8 @@ pub struct Held {
     generation: u64,
     /// The hub already has output for it, of others with the same `share`.
     pub rendered: bool,
+    /// What this process is to send first, if it has asked for that.
+    pub opening: String,
 }
 
 /// Asks the hub, starting it if need be, and reads its answer.
@@ -299,11 +301,12 @@ pub enum Fate<'a> {
 /// `SpawnError`; `Client(Hub { code: Full | TooMany, .. })` if there is no room for another stream.
 pub fn attach(wanted: Attach<'_>, descriptor: BorrowedFd<'_>) -> Result<Held, SpawnError> {
     let request = Request::Attach(wanted);
-    let ((stream, rendered), generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
-        Reply::Attached { stream, rendered } => Ok((stream, rendered)),
+    let (answer, generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
+        Reply::Attached { stream, rendered, opening } => Ok((stream, rendered, opening.to_owned())),
         other => Err(ClientError::Protocol(format!("{other:?} to a connection"))),
     })?;
-    Ok(Held { stream, generation, rendered })
+    let (stream, rendered, opening) = answer;
+    Ok(Held { stream, generation, rendered, opening })
 }
 
 /// Gives the hub what a callback's run is to send.

@@ -159,6 +159,7 @@ mod tests {
             silent: 3,
             followed: true,
             reported: false,
+            opened: true,
             ends: Some(4),
             closing: Some("lifetime"),
             topics_as: Some(TopicsAs::Field),

@@ -257,9 +257,9 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, followed, reported } = attach;
+        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } = attach;
         let mut stream = Stream::new(id, socket, heartbeat, retry);
-        (stream.followed, stream.reported) = (followed, reported);
+        (stream.opened, stream.followed, stream.reported) = (opened, followed, reported);
         let key = self.streams.insert(stream) as u32;
         if let Some(ends) = lifetime.map(|lifetime| lifetime.saturating_add(self.now)) {
             self.wheel.insert(ends.get(), Due { key, ends: Some(ends), id });

@@ -14,6 +14,7 @@ use crossbeam_channel::Receiver;
 use mio::Waker;
 use serde::{Deserialize, Serialize};
 
+use self::streams::Attached;
 use crate::bus::Place;
 use crate::config::Config;
 use crate::event::NewEvent;
@@ -234,9 +235,9 @@ impl Desk {
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
             Request::Attach(wanted) => match self.attach(wanted, descriptor, truncated) {
-                Ok((stream, rendered)) => {
+                Ok(Attached { stream, rendered, opening }) => {
                     session.held.push(stream);
-                    session.reply(&Reply::Attached { stream, rendered });
+                    session.reply(&Reply::Attached { stream, rendered, opening: &opening });
                 }
                 Err((code, message)) => session.error(code, &message),
             },

@@ -34,6 +34,8 @@ pub(crate) struct Attach {
     pub(crate) lifetime: Option<NonZeroU32>,
     /// What its reader has missed.
     pub(crate) missed: Missed,
+    /// The worker sends the first lines.
+    pub(crate) opened: bool,
     /// The router has more to say about it while it is open.
     pub(crate) followed: bool,
     /// The router wants to know when it has ended.
