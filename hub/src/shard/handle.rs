@@ -141,10 +141,21 @@ impl ShardHandle {
 
     /// Sends a command; the shard looks at it after the next [`wake`](Self::wake), or before.
     pub(crate) fn send(&mut self, command: Command) {
+        self.put(command);
+        self.sent = true;
+    }
+
+    /// Sends a command that there is nothing to do for before another one follows: the shard is not woken for it.
+    pub(crate) fn send_ahead(&mut self, command: Command) {
+        self.put(command);
+        // The router waits for a shard that has much to do, which then has to do it.
+        self.sent |= self.is_behind();
+    }
+
+    fn put(&mut self, command: Command) {
         self.backlog.add(command.weight());
         // A shard that is gone is noticed by `is_gone`, and the hub ends.
         let _ = self.commands.send(command);
-        self.sent = true;
     }
 
     /// Wakes the shard if anything was sent.

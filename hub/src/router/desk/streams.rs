@@ -124,10 +124,10 @@ impl Desk {
             reported,
         };
         // While it is held nothing is done but to keep what comes for it, which comes after this.
-        self.shard(id).send(Command::Attach(attach));
+        self.shard(id).send_ahead(Command::Attach(attach));
         if let Some(topics_as) = topics_as {
             let cursor = self.newest().into();
-            self.shard(id).send(Command::TellTopics { stream: id, topics_as, cursor });
+            self.shard(id).send_ahead(Command::TellTopics { stream: id, topics_as, cursor });
         }
         let rendered = replay
             .is_some_and(|(listener, request, replay)| self.renders.attach(id, listener, request, &replay, &patterns));
