@@ -2,7 +2,7 @@
 SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build demo demo-fpm test install soak fuzz valgrind clean
+.PHONY: build demo demo-fpm test install bench bench-quick soak fuzz valgrind clean
 
 build:
 	@tools/setup build
@@ -23,6 +23,19 @@ test:
 
 install: build
 	@tools/install build/sse.so
+
+# Measures php-sse beside nchan, Pushpin, plain PHP loops and a bare epoll server, in turn and in several rounds, on an
+# otherwise idle machine. Tables and plots go to build/bench; KEEP=1 make bench has docs/performance.md show them.
+bench: build
+	@tools/setup bench
+	cargo build --release --locked -p sse-bench
+	@tools/bench "$(TARGET)/release/sse-bench"
+
+# The same in three minutes, with fewer streams: to see what a change does.
+bench-quick: build
+	@tools/setup bench
+	cargo build --release --locked -p sse-bench
+	@tools/bench "$(TARGET)/release/sse-bench" --quick
 
 # Kills, stops, fills and cuts what it can while many publish and read, and proves that nothing got lost, doubled or out of
 # order; then opens many more streams and publishes many more events than `make test` does. SECONDS_EACH=3600 make soak

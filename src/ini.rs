@@ -11,53 +11,58 @@ use sse_hub::config::{self, Bus, Config, ConfigError, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
+use crate::remembered::{self, Remembered};
 use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
 static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
-    IniEntryDef::new(c"sse.socket", c"", SYSTEM),
-    IniEntryDef::new(c"sse.socket_mode", c"0600", SYSTEM),
-    IniEntryDef::new(c"sse.socket_group", c"", SYSTEM),
-    IniEntryDef::new(c"sse.namespace", c"", PER_DIR),
-    IniEntryDef::new(c"sse.spawn", c"auto", SYSTEM),
-    IniEntryDef::new(c"sse.detach", c"auto", PER_DIR),
-    IniEntryDef::new(c"sse.heartbeat", c"15", ALL),
-    IniEntryDef::new(c"sse.retry", c"2000", ALL),
-    IniEntryDef::new(c"sse.retry_jitter", c"50", ALL),
-    IniEntryDef::new(c"sse.max_lifetime", c"0", ALL),
-    IniEntryDef::new(c"sse.timeout", c"2000", ALL),
-    IniEntryDef::new(c"sse.publish", c"ack", ALL),
-    IniEntryDef::new(c"sse.commit_bytes", c"8M", ALL),
-    IniEntryDef::new(c"sse.max_streams", c"0", SYSTEM),
-    IniEntryDef::new(c"sse.max_streams_per_ip", c"0", SYSTEM),
-    IniEntryDef::new(c"sse.max_streams_per_user", c"0", ALL),
-    IniEntryDef::new(c"sse.max_topics", c"100", SYSTEM),
-    IniEntryDef::new(c"sse.max_event_size", c"1M", SYSTEM),
-    IniEntryDef::new(c"sse.stream_buffer", c"4M", SYSTEM),
-    IniEntryDef::new(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
-    IniEntryDef::new(c"sse.udp_key", c"", SYSTEM),
-    IniEntryDef::new(c"sse.history", c"memory", SYSTEM),
-    IniEntryDef::new(c"sse.history_fsync", c"0", SYSTEM),
-    IniEntryDef::new(c"sse.history_events", c"1000", SYSTEM),
-    IniEntryDef::new(c"sse.history_ttl", c"3600", SYSTEM),
-    IniEntryDef::new(c"sse.history_bytes", c"64M", SYSTEM),
-    IniEntryDef { displayer: Some(info::show_bus), ..IniEntryDef::new(c"sse.bus", c"", SYSTEM) },
-    IniEntryDef::new(c"sse.bus_outage", c"wait", SYSTEM),
-    IniEntryDef::new(c"sse.bus_queue", c"16M", SYSTEM),
-    IniEntryDef::new(c"sse.render_concurrency", c"2", SYSTEM),
-    IniEntryDef::new(c"sse.render_bytes", c"64M", SYSTEM),
-    IniEntryDef::new(c"sse.render_timeout", c"30", SYSTEM),
-    IniEntryDef::new(c"sse.idle_exit", c"300", SYSTEM),
-    IniEntryDef::new(c"sse.log", c"", SYSTEM),
-    IniEntryDef::new(c"sse.log_level", c"warn", SYSTEM),
-    IniEntryDef::new(c"sse.adopt", c"0", PER_DIR),
-    IniEntryDef::new(c"sse.adopt_topics", c"", PER_DIR),
+    setting(c"sse.socket", c"", SYSTEM),
+    setting(c"sse.socket_mode", c"0600", SYSTEM),
+    setting(c"sse.socket_group", c"", SYSTEM),
+    setting(c"sse.namespace", c"", PER_DIR),
+    setting(c"sse.spawn", c"auto", SYSTEM),
+    setting(c"sse.detach", c"auto", PER_DIR),
+    setting(c"sse.heartbeat", c"15", ALL),
+    setting(c"sse.retry", c"2000", ALL),
+    setting(c"sse.retry_jitter", c"50", ALL),
+    setting(c"sse.max_lifetime", c"0", ALL),
+    setting(c"sse.timeout", c"2000", ALL),
+    setting(c"sse.publish", c"ack", ALL),
+    setting(c"sse.commit_bytes", c"8M", ALL),
+    setting(c"sse.max_streams", c"0", SYSTEM),
+    setting(c"sse.max_streams_per_ip", c"0", SYSTEM),
+    setting(c"sse.max_streams_per_user", c"0", ALL),
+    setting(c"sse.max_topics", c"100", SYSTEM),
+    setting(c"sse.max_event_size", c"1M", SYSTEM),
+    setting(c"sse.stream_buffer", c"4M", SYSTEM),
+    setting(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
+    setting(c"sse.udp_key", c"", SYSTEM),
+    setting(c"sse.history", c"memory", SYSTEM),
+    setting(c"sse.history_fsync", c"0", SYSTEM),
+    setting(c"sse.history_events", c"1000", SYSTEM),
+    setting(c"sse.history_ttl", c"3600", SYSTEM),
+    setting(c"sse.history_bytes", c"64M", SYSTEM),
+    IniEntryDef { displayer: Some(info::show_bus), ..setting(c"sse.bus", c"", SYSTEM) },
+    setting(c"sse.bus_outage", c"wait", SYSTEM),
+    setting(c"sse.bus_queue", c"16M", SYSTEM),
+    setting(c"sse.render_concurrency", c"2", SYSTEM),
+    setting(c"sse.render_bytes", c"64M", SYSTEM),
+    setting(c"sse.render_timeout", c"30", SYSTEM),
+    setting(c"sse.idle_exit", c"300", SYSTEM),
+    setting(c"sse.log", c"", SYSTEM),
+    setting(c"sse.log_level", c"warn", SYSTEM),
+    setting(c"sse.adopt", c"0", PER_DIR),
+    setting(c"sse.adopt_topics", c"", PER_DIR),
     IniEntryDef::end(),
 ]);
 
 const SYSTEM: IniEntryPermission = IniEntryPermission::System;
 const PER_DIR: IniEntryPermission = IniEntryPermission::PerDir;
 const ALL: IniEntryPermission = IniEntryPermission::All;
+
+const fn setting(name: &'static CStr, default: &'static CStr, permission: IniEntryPermission) -> IniEntryDef {
+    IniEntryDef { on_modify: Some(remembered::changed), ..IniEntryDef::new(name, default, permission) }
+}
 
 /// Tells PHP about the settings.
 pub fn register(module: i32) {
@@ -109,7 +114,9 @@ pub fn without_namespace(socket: &Path) -> PathBuf {
 /// # Errors
 /// Not a number of milliseconds.
 pub fn timeout() -> Result<Duration, ConfigError> {
-    Ok(Duration::from_millis(config::number("sse.timeout", zend::ini(c"sse.timeout"), 1, 600_000)?))
+    thread_local!(static TIMEOUT: Remembered<Duration> = const { Remembered::new() });
+    let read = || config::number("sse.timeout", zend::ini(c"sse.timeout"), 1, 600_000).map(Duration::from_millis);
+    TIMEOUT.with(|timeout| timeout.get(read))
 }
 
 /// When events are sent that are published without a mode of their own.
@@ -117,7 +124,8 @@ pub fn timeout() -> Result<Duration, ConfigError> {
 /// # Errors
 /// Not the name of a mode.
 pub fn publish() -> Result<PublishMode, ConfigError> {
-    config::publish(zend::ini(c"sse.publish"))
+    thread_local!(static PUBLISH: Remembered<PublishMode> = const { Remembered::new() });
+    PUBLISH.with(|mode| mode.get(|| config::publish(zend::ini(c"sse.publish"))))
 }
 
 /// Bytes that a request may hold back until its end.
@@ -186,7 +194,8 @@ pub const MAX_STREAMS: u32 = 10_000_000;
 /// # Errors
 /// Not a number of bytes.
 pub fn max_event_size() -> Result<usize, ConfigError> {
-    size(c"sse.max_event_size", 1, config::MAX_EVENT_SIZE)
+    thread_local!(static SIZE: Remembered<usize> = const { Remembered::new() });
+    SIZE.with(|limit| limit.get(|| size(c"sse.max_event_size", 1, config::MAX_EVENT_SIZE)))
 }
 
 /// Topics that one stream or one event may have.
@@ -194,7 +203,8 @@ pub fn max_event_size() -> Result<usize, ConfigError> {
 /// # Errors
 /// Not a number.
 pub fn max_topics() -> Result<usize, ConfigError> {
-    size(c"sse.max_topics", 1, config::MAX_TOPICS)
+    thread_local!(static TOPICS: Remembered<usize> = const { Remembered::new() });
+    TOPICS.with(|limit| limit.get(|| size(c"sse.max_topics", 1, config::MAX_TOPICS)))
 }
 
 /// Whether streams may leave the worker.

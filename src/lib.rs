@@ -15,6 +15,7 @@ mod info;
 mod ini;
 mod original;
 mod patience;
+mod remembered;
 mod rendering;
 mod request;
 mod response;

@@ -36,12 +36,6 @@ impl Patience {
         Self { from, until: from + timeout.saturating_sub(waited), whole: waited.is_zero() }
     }
 
-    /// For what must be there at once.
-    pub fn none() -> Self {
-        let now = Instant::now();
-        Self { from: now, until: now, whole: true }
-    }
-
     /// At least a moment, so that nothing is given up that would be there at once.
     pub fn left(self) -> Duration {
         let left = self.until.saturating_duration_since(Instant::now());

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::api::callback::Frames;
 use crate::api::exceptions::Problem;
 use crate::patience::{self, Patience};
-use crate::{fork, ini, zend};
+use crate::{fork, ini, remembered, zend};
 
 /// Why there is no hub to talk to.
 #[derive(Debug, Error)]
@@ -78,37 +78,59 @@ fn same_program(process: u32) -> bool {
 
 /// This process's connection.
 struct Slot {
-    process: u32,
+    /// Of what is known here.
+    moment: Option<Moment>,
     path: PathBuf,
+    folder: Folder,
     client: Option<Client>,
     /// Counts connections, so that a stream can be told from one of an earlier connection.
     generation: u64,
 }
 
+/// Where the hub is follows from these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    process: u32,
+    /// Scripts of root may go on as another user.
+    user: u32,
+    /// Of settings, see [`remembered::changes`].
+    changes: u64,
+}
+
 thread_local! {
     // No code of a user runs while this is borrowed: all below is system calls and reading settings.
     static HUB: RefCell<Slot> = const {
-        RefCell::new(Slot { process: 0, path: PathBuf::new(), client: None, generation: 0 })
+        RefCell::new(Slot { moment: None, path: PathBuf::new(), folder: Folder::Private, client: None, generation: 0 })
     };
 }
 
 impl Slot {
-    /// Forgets a connection that belongs to the parent process, to another hub, or to one that has gone.
-    fn refresh(&mut self, path: PathBuf) {
-        let process = std::process::id();
-        if self.process != process || self.path != path || self.client.as_ref().is_some_and(|c| !c.is_open()) {
+    /// Forgets a connection that belongs to the parent process, or to another hub than that of now.
+    fn refresh(&mut self) -> Result<(), ConfigError> {
+        let user = rustix::process::geteuid().as_raw();
+        let moment = Moment { process: std::process::id(), user, changes: remembered::changes() };
+        if self.moment == Some(moment) {
+            return Ok(());
+        }
+        let (path, folder) = ini::socket()?;
+        if self.path != path || !self.is_of(moment.process) {
             self.client = None;
         }
-        self.process = process;
-        self.path = path;
+        (self.moment, self.path, self.folder) = (Some(moment), path, folder);
+        Ok(())
     }
 
-    fn open(&mut self, folder: Folder, patience: Patience, missing: Missing) -> Result<&mut Client, SpawnError> {
+    /// Whether what is here is not a parent process's.
+    fn is_of(&self, process: u32) -> bool {
+        self.moment.is_some_and(|moment| moment.process == process)
+    }
+
+    fn open(&mut self, patience: Patience, missing: Missing) -> Result<&mut Client, SpawnError> {
         let client = match self.client.take() {
             Some(client) => client,
             None => {
                 self.generation += 1;
-                reach(&self.path, folder, patience, missing)?
+                reach(&self.path, self.folder, patience, missing)?
             }
         };
         Ok(self.client.insert(client))
@@ -167,10 +189,9 @@ fn ask<T>(
     missing: Missing,
     read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
 ) -> Result<(T, u64), SpawnError> {
-    patiently(|slot, folder, patience| {
+    patiently(|slot, patience| {
         loop {
-            let answer =
-                slot.open(folder, patience, missing)?.call(request, descriptor, patience.left()).and_then(&read);
+            let answer = slot.open(patience, missing)?.call(request, descriptor, patience.left()).and_then(&read);
             match answer {
                 Ok(answer) => {
                     patience::reset();
@@ -192,12 +213,11 @@ fn ask<T>(
 }
 
 /// Does something with the hub within `sse.timeout`, or within what the request has left of it.
-fn patiently<T>(action: impl FnOnce(&mut Slot, Folder, Patience) -> Result<T, SpawnError>) -> Result<T, SpawnError> {
+fn patiently<T>(action: impl FnOnce(&mut Slot, Patience) -> Result<T, SpawnError>) -> Result<T, SpawnError> {
     let patience = Patience::new(ini::timeout()?);
-    let (path, folder) = ini::socket()?;
     let done = HUB.with_borrow_mut(|slot| {
-        slot.refresh(path);
-        action(slot, folder, patience)
+        slot.refresh()?;
+        action(slot, patience)
     });
     match done {
         Err(SpawnError::Client(error @ (ClientError::Timeout(_) | ClientError::Late(_)))) => {
@@ -216,19 +236,16 @@ fn patiently<T>(action: impl FnOnce(&mut Slot, Folder, Patience) -> Result<T, Sp
     })
 }
 
-/// Sends the hub something that has no answer, starting it if need be. It waits only for a hub that has read a part of a
-/// large message to read the rest.
+/// Sends the hub something that has no answer, starting it if need be. It waits only where the hub's socket is full, until the
+/// hub has read what was sent before.
 ///
 /// # Errors
 /// `SpawnError`, if it was not sent.
 pub fn send(request: &Request<'_>) -> Result<(), SpawnError> {
-    patiently(|slot, folder, patience| {
+    patiently(|slot, patience| {
         let mut again = true;
         loop {
-            let client = slot.open(folder, Patience::none(), Missing::Start).map_err(|error| match error {
-                SpawnError::Client(ClientError::Timeout(_)) => ClientError::Behind.into(),
-                error => error,
-            })?;
+            let client = slot.open(patience, Missing::Start)?;
             match client.post_whole(request, patience.left()) {
                 Ok(()) => return Ok(()),
                 Err(error @ ClientError::Behind) => return Err(error.into()),
@@ -253,7 +270,7 @@ const BATCH: usize = 64;
 /// # Errors
 /// Why some were not asked or not answered.
 pub fn call_all<R: AsRef<[u8]>>(requests: &[R], mut read: impl FnMut(usize, Fate<'_>)) -> Result<(), SpawnError> {
-    patiently(|slot, folder, patience| {
+    patiently(|slot, patience| {
         let mut lost = None;
         let mut next = 0;
         while next < requests.len() {
@@ -263,7 +280,7 @@ pub fn call_all<R: AsRef<[u8]>>(requests: &[R], mut read: impl FnMut(usize, Fate
                 read(next + answered, Fate::Answered(reply));
                 answered += 1;
             };
-            let done = slot.open(folder, patience, Missing::Start)?.call_all(batch, patience.left(), answers);
+            let done = slot.open(patience, Missing::Start)?.call_all(batch, patience.left(), answers);
             let Err(error) = done else {
                 patience::reset();
                 next += batch.len();
@@ -353,21 +370,20 @@ pub fn abort(held: &Held) {
 
 fn on_same_connection(held: &Held, request: &Request<'_>) -> Result<(), ClientError> {
     HUB.with_borrow(|slot| match &slot.client {
-        Some(client) if slot.generation == held.generation && slot.process == std::process::id() => {
-            client.post(request)
-        }
+        Some(client) if slot.generation == held.generation && slot.is_of(std::process::id()) => client.post(request),
         _ => Err(ClientError::Closed),
     })
 }
 
 /// Tells the hub something, without waiting and without starting one: where none runs, nobody listens.
 pub fn post(request: &Request<'_>) -> bool {
-    let Ok((path, folder)) = ini::socket() else { return false };
     HUB.with_borrow_mut(|slot| {
-        slot.refresh(path);
+        if slot.refresh().is_err() {
+            return false;
+        }
         for _ in 0..2 {
             if slot.client.is_none() {
-                if socket::check_folder(&slot.path, folder).is_err() {
+                if socket::check_folder(&slot.path, slot.folder).is_err() {
                     return false;
                 }
                 slot.generation += 1;

@@ -159,8 +159,8 @@ function sse_render(): ?array {}
  *                                     `ack`: at once, and the call returns when the hub holds the event.
  *                                     `async`: at once, without waiting for the hub's answer. What the hub then refuses is
  *                                     told in its log and counted (`publish_refused`); a hub that ends at that moment may
- *                                     not have taken it. Only an event that is larger than what the socket takes at once
- *                                     (about 200 KiB) is waited for, `sse.timeout` at most. Starts the hub where none runs.
+ *                                     not have taken it. It waits only where the hub's socket is full, until the hub has
+ *                                     read what was sent before, `sse.timeout` at most. Starts the hub where none runs.
  *                                     `commit`: at the end of the request, after shutdown functions, destructors and the
  *                                     last output, if the request succeeded; in order, within one `sse.timeout` for all.
  *                                     Dropped if it failed: by a fatal error (time and memory limits are such), an uncaught
@@ -179,7 +179,7 @@ function sse_render(): ?array {}
  * @throws SseUnavailable     No hub (with `sse.bus`: no Redis) took the event within `sse.timeout`. If the message says that it is not known whether
  *                            it did, the event may still arrive. A request waits for a hub that doesn't answer no longer
  *                            than `sse.timeout` over all its calls: later ones fail at once. With `async`: there is none
- *                            and none can be started, or its socket is full; the event was not sent. With `commit`: never.
+ *                            and none can be started, or its socket stays full for `sse.timeout`; the event was not sent. With `commit`: never.
  * @throws SseException       A setting can't be used, or the request holds more back than `sse.commit_bytes` allows.
  * @throws JsonException      The data can't be encoded.
  */

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{load, publisher, run, server};
+use crate::{load, publisher, report, run, server};
 
 #[derive(Parser)]
 #[command(name = "sse-bench", about = "Measures php-sse beside what would be picked instead")]
@@ -35,6 +35,20 @@ enum Command {
         /// The plan as JSON.
         plan: String,
     },
+    /// Make tables and plots of a run.
+    Report(report::Options),
+    /// Print how a run differs from the kept one.
+    Compare {
+        /// What `run` wrote.
+        file: PathBuf,
+    },
+    /// Make a run the kept one (bench/results), and show it in docs/.
+    Keep {
+        /// What `run` wrote.
+        file: PathBuf,
+    },
+    /// Write the tables and plots in docs/ anew from the kept run, after a page was edited.
+    Pages,
     /// Print a kept result's figures.
     Show {
         /// What `run` wrote.
@@ -57,6 +71,10 @@ pub fn run() -> Result<()> {
         Command::Floor(options) => server::floor::run(&options),
         Command::Publish(options) => publisher::run(&options),
         Command::Load { plan } => load::child(&plan),
+        Command::Report(options) => report::report(&options),
+        Command::Compare { file } => report::compare(&file),
+        Command::Keep { file } => report::keep(&file),
+        Command::Pages => report::refresh(),
         Command::Show { file } => run::show(&file),
     }
 }

@@ -3,13 +3,35 @@
 //! A [`Load`] is several processes (`sse-bench load`), as one may have so many descriptors only, each with one epoll loop.
 //! They are told what to do, and say what they found, by lines of JSON.
 
+mod child;
+mod chunks;
+mod events;
+mod order;
+mod spans;
+mod stream;
+
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use hdrhistogram::Histogram;
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
+
+pub use child::run as child;
+pub use spans::Spans;
+
+use crate::process::Running;
+use crate::server::{Process, Server};
+
+/// Streams of one process at most: it may need few descriptors beside them.
+const OF_ONE_PROCESS: u64 = 15_000;
+/// Descriptors that a process has beside its streams'.
+const OTHER_DESCRIPTORS: u64 = 50;
+/// What a process of the load client gets beyond the time that it was given.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What to open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,98 +40,274 @@ pub struct Plan {
     pub address: SocketAddr,
     /// The path to GET, [`crate::server::Server::request`]; `{n}` is replaced by the number of the stream, from 0.
     pub request: String,
-    /// How many streams.
-    pub streams: u64,
-    /// How many may be on their way at once, in all processes together.
+    /// How many may be on their way at once.
     pub concurrency: u64,
-    /// Whether events are numbered (see [`crate::publisher`]) and are to be checked; otherwise they are only counted.
+    /// Whether events must be numbered (see [`crate::publisher`]) and are to be checked; otherwise they are only counted.
     pub checked: bool,
-    /// After how many seconds what is not open counts as failed.
+    /// Seconds that opening may take; what is not open then has failed.
     pub patience: u64,
 }
 
+impl Plan {
+    /// Streams of this topic of this server, whose events are checked.
+    pub fn of(server: &dyn Server, topic: &str) -> Self {
+        Self {
+            address: server.address(),
+            request: server.request(topic),
+            concurrency: 100,
+            checked: true,
+            patience: 60,
+        }
+    }
+}
+
 /// How opening went.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Opened {
     /// Streams that began (status 200, the right type).
     pub opened: u64,
     /// Streams that did not, by why.
     pub failed: BTreeMap<String, u64>,
-    /// From the first attempt to the last stream that began.
-    pub took: Duration,
-    /// From connecting to the first byte of the response, in nanoseconds.
-    pub first_byte: Histogram<u64>,
+    /// When the first was begun, CLOCK_MONOTONIC in nanoseconds.
+    pub begun: u64,
+    /// When the last one's response began.
+    pub last: u64,
+    /// From connecting to the first byte of the response.
+    pub first_byte: Spans,
 }
 
-/// What streams have received since [`Load::begin`].
-#[derive(Debug, Clone)]
+/// What streams have received since [`Load::forget`].
+#[derive(Debug, Clone, Default)]
 pub struct Received {
+    /// Streams that are open.
+    pub streams: u64,
     /// Events, all streams together.
     pub events: u64,
     /// Bytes, all streams together, framing and comments too.
     pub bytes: u64,
-    /// The fewest and the most events that one stream has got.
+    /// Comments, all streams together: heartbeats.
+    pub comments: u64,
+    /// The fewest events that one stream has got.
     pub least: u64,
-    /// See `least`.
+    /// The most events that one stream has got.
     pub most: u64,
-    /// Events that were missing, came twice or came too late; 0 where nothing is wrong.
+    /// Events that have not come though later ones have.
     pub lost: u64,
-    /// See `lost`.
+    /// Events that had come before.
     pub doubled: u64,
-    /// See `lost`.
+    /// Events that came after later ones.
     pub disordered: u64,
     /// Streams that ended since, by why.
     pub ended: BTreeMap<String, u64>,
-    /// From publishing to reading, in nanoseconds.
-    pub latency: Histogram<u64>,
+    /// From publishing to reading.
+    pub latency: Spans,
     /// From the first event to the last.
     pub took: Duration,
 }
 
-/// Streams that are open.
+/// Streams that are open, and the processes that hold them.
 pub struct Load {
-    opened: Opened,
+    plan: Plan,
+    workers: Vec<Worker>,
+    /// Streams that were asked for.
+    asked: u64,
+}
+
+/// A process of the load client.
+struct Worker {
+    process: Running,
+    requests: ChildStdin,
+    answers: Receiver<String>,
+    /// Streams that it was asked for.
+    streams: u64,
+}
+
+/// What a process of the load client is told, one line each.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum Request {
+    /// Open so many streams; the first one's number is `first`.
+    Open { first: u64, streams: u64 },
+    /// Forget what was received.
+    Forget,
+    /// Wait until each stream has so many events, at most so many nanoseconds.
+    Receive { events: u64, patience: u64 },
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    Opened(Opened),
+    Forgotten,
+    Received(Share),
+}
+
+/// What one process has received.
+#[derive(Debug, Serialize, Deserialize)]
+struct Share {
+    streams: u64,
+    events: u64,
+    bytes: u64,
+    comments: u64,
+    least: u64,
+    most: u64,
+    lost: u64,
+    doubled: u64,
+    disordered: u64,
+    ended: BTreeMap<String, u64>,
+    latency: Spans,
+    first: Option<u64>,
+    last: u64,
 }
 
 impl Load {
-    /// Opens them, and returns once each has begun or failed.
-    ///
-    /// # Errors
-    /// The processes of the load client fail; not: streams that fail.
-    pub fn open(plan: &Plan) -> Result<Self> {
-        bail!("not yet built: {plan:?}")
+    /// A client that has no streams yet.
+    pub fn new(plan: Plan) -> Self {
+        Self { plan, workers: Vec::new(), asked: 0 }
     }
 
-    /// How opening went.
-    pub fn opened(&self) -> &Opened {
-        &self.opened
+    /// Opens so many more streams, and returns once each has begun or failed.
+    ///
+    /// # Errors
+    /// A process of the load client fails; not: streams that fail.
+    pub fn open(&mut self, streams: u64) -> Result<Opened> {
+        let capacity = capacity();
+        let mut left = streams;
+        let mut asked = Vec::new();
+        while left > 0 {
+            if self.workers.last().is_none_or(|worker| worker.streams >= capacity) {
+                self.workers.push(Worker::start(&self.plan)?);
+            }
+            let index = self.workers.len() - 1;
+            let worker = &mut self.workers[index];
+            let share = left.min(capacity - worker.streams);
+            worker.ask(&Request::Open { first: self.asked, streams: share })?;
+            worker.streams += share;
+            self.asked += share;
+            left -= share;
+            asked.push(index);
+        }
+        let mut all = Opened { begun: u64::MAX, ..Opened::default() };
+        for index in asked {
+            let patience = Duration::from_secs(self.plan.patience) + GRACE;
+            let Answer::Opened(opened) = self.workers[index].answer(patience)? else { bail!("a wrong answer") };
+            all.opened += opened.opened;
+            add(&mut all.failed, opened.failed);
+            all.begun = all.begun.min(opened.begun);
+            all.last = all.last.max(opened.last);
+            all.first_byte.add(&opened.first_byte);
+        }
+        Ok(all)
     }
 
     /// Forgets what was received until now.
     ///
     /// # Errors
     /// A process of the load client has ended.
-    pub fn begin(&mut self) -> Result<()> {
-        bail!("not yet built")
+    pub fn forget(&mut self) -> Result<()> {
+        for worker in &mut self.workers {
+            worker.ask(&Request::Forget)?;
+        }
+        for worker in &mut self.workers {
+            let Answer::Forgotten = worker.answer(GRACE)? else { bail!("a wrong answer") };
+        }
+        Ok(())
     }
 
-    /// Waits until each stream has received so many events since [`Load::begin`], but no longer than `patience`; says what came.
+    /// Waits until each stream has received so many events since [`Load::forget`], but no longer than `patience`; says what
+    /// came.
     ///
     /// # Errors
     /// A process of the load client has ended; not: events that don't come.
     pub fn receive(&mut self, events: u64, patience: Duration) -> Result<Received> {
-        bail!("not yet built: {events} {patience:?}")
+        let nanoseconds = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        for worker in &mut self.workers {
+            worker.ask(&Request::Receive { events, patience: nanoseconds })?;
+        }
+        let mut all = Received { least: u64::MAX, ..Received::default() };
+        let (mut first, mut last) = (u64::MAX, 0);
+        for worker in &mut self.workers {
+            let Answer::Received(share) = worker.answer(patience + GRACE)? else { bail!("a wrong answer") };
+            all.streams += share.streams;
+            all.events += share.events;
+            all.bytes += share.bytes;
+            all.comments += share.comments;
+            all.least = all.least.min(share.least);
+            all.most = all.most.max(share.most);
+            all.lost += share.lost;
+            all.doubled += share.doubled;
+            all.disordered += share.disordered;
+            add(&mut all.ended, share.ended);
+            all.latency.add(&share.latency);
+            first = first.min(share.first.unwrap_or(u64::MAX));
+            last = last.max(share.last);
+        }
+        all.took = Duration::from_nanos(last.saturating_sub(first));
+        Ok(all)
+    }
+
+    /// The processes that hold the streams.
+    pub fn processes(&self) -> Vec<Process> {
+        let process = |worker: &Worker| Process { role: "client".to_owned(), pid: worker.process.pid() };
+        self.workers.iter().map(process).collect()
+    }
+}
+
+impl Worker {
+    fn start(plan: &Plan) -> Result<Self> {
+        let mut command = Command::new(crate::process::this_program()?);
+        command.arg("load").arg(serde_json::to_string(plan)?).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Running::start(&mut command)?;
+        let requests = process.child().stdin.take().context("no pipe to the load client")?;
+        let output = process.child().stdout.take().context("no pipe from the load client")?;
+        let (sender, answers) = mpsc::channel();
+        // A thread, so that waiting for an answer can have an end.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { process, requests, answers, streams: 0 })
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.requests.write_all(&line).context("a process of the load client has ended")
+    }
+
+    fn answer(&self, patience: Duration) -> Result<Answer> {
+        let line = self.answers.recv_timeout(patience).context("a process of the load client has ended, or hangs")?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Opened {
+    /// From the first attempt to the last stream that began.
+    pub fn took(&self) -> Duration {
+        Duration::from_nanos(self.last.saturating_sub(self.begun))
+    }
+
+    /// # Errors
+    /// Some streams failed.
+    pub fn proved(&self) -> Result<&Self> {
+        if !self.failed.is_empty() {
+            bail!("{} streams opened, others failed: {:?}", self.opened, self.failed);
+        }
+        Ok(self)
     }
 }
 
 impl Received {
     /// # Errors
-    /// Events were lost, doubled or out of order, or streams ended, or some got fewer than `events`.
+    /// Events were lost, doubled or out of order, or streams ended, or some did not get exactly so many.
     pub fn proved(&self, events: u64) -> Result<&Self> {
         let whole = self.least == events && self.most == events && self.ended.is_empty();
         if !whole || self.lost + self.doubled + self.disordered > 0 {
             bail!(
-                "streams got {} to {} of {events} events; lost {}, doubled {}, out of order {}; ended: {:?}",
+                "{} streams got {} to {} of {events} events; lost {}, doubled {}, out of order {}; ended: {:?}",
+                self.streams,
                 self.least,
                 self.most,
                 self.lost,
@@ -122,10 +320,14 @@ impl Received {
     }
 }
 
-/// `sse-bench load`: one process of the load client.
-///
-/// # Errors
-/// The plan is none.
-pub fn child(plan: &str) -> Result<()> {
-    bail!("not yet built: {}", serde_json::from_str::<Plan>(plan)?.streams)
+/// Streams that one process can hold.
+fn capacity() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    limit.saturating_sub(OTHER_DESCRIPTORS).clamp(1, OF_ONE_PROCESS)
+}
+
+fn add(all: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
+    for (why, count) in more {
+        *all.entry(why).or_default() += count;
+    }
 }

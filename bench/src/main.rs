@@ -7,9 +7,12 @@
 #![allow(dead_code)]
 
 mod command;
+mod delivery;
 mod load;
 mod measure;
+mod process;
 mod publisher;
+mod report;
 mod results;
 mod run;
 mod scenario;

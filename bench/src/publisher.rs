@@ -71,7 +71,7 @@ pub struct Options {
 /// # Errors
 /// This program can't be found.
 pub fn command(paced: &Paced, form: Form, address: SocketAddr, path: &str) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe().context("can't find this program")?);
+    let mut command = Command::new(crate::process::this_program()?);
     let form = match form {
         Form::Datagram => "datagram",
         Form::Body => "body",

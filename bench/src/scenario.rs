@@ -1,5 +1,7 @@
 //! What is measured: each scenario starts the servers it is about, puts load on them and pushes figures.
 
+mod fanout;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
@@ -12,7 +14,7 @@ use crate::server::{self, Server};
 type Run = fn(&mut Context) -> Result<()>;
 
 /// All scenarios, in the order in which they run.
-const SCENARIOS: &[(&str, Run)] = &[];
+const SCENARIOS: &[(&str, Run)] = &[("fanout", fanout::run)];
 
 /// The names of all scenarios.
 pub fn names() -> impl Iterator<Item = &'static str> {

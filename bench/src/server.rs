@@ -3,8 +3,23 @@
 //! Each has a file of its own under `server/`. Starting one takes free ports and a temporary folder, and returns once
 //! it answers; dropping it ends its processes and removes the folder.
 
+pub mod child;
 pub mod floor;
+mod folder;
+mod fpm;
+mod http;
+pub mod nchan;
+mod nginx;
+pub mod nginx_fpm;
+mod php;
+pub mod php_s;
+mod php_sse;
+mod port;
+mod programs;
+pub mod pushpin;
+mod user;
 
+use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -19,6 +34,44 @@ pub struct Process {
     pub role: String,
     /// Its process id.
     pub pid: u32,
+}
+
+impl Process {
+    /// One with this role.
+    pub fn new(role: &str, pid: u32) -> Self {
+        Self { role: role.to_owned(), pid }
+    }
+
+    /// A process and those that it has started, all with this role.
+    ///
+    /// # Errors
+    /// It can't be found.
+    pub fn tree(role: &str, pid: u32) -> Result<Vec<Self>> {
+        Ok(std::iter::once(pid).chain(children(pid)?).map(|pid| Self::new(role, pid)).collect())
+    }
+}
+
+/// The processes that this one has started, and those that they have.
+///
+/// # Errors
+/// /proc can't be read.
+fn children(pid: u32) -> Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(one) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // One that has ended meanwhile is nobody's child.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{one}/stat")) else { continue };
+        // The name, in parentheses, may contain anything: the state and the parent are behind it.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok());
+        parents.extend(parent.map(|parent| (one, parent)));
+    }
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(one, _)| *one));
+        next += 1;
+    }
+    Ok(found.split_off(1))
 }
 
 /// A server that runs, and that streams can be opened at.
@@ -65,7 +118,13 @@ pub trait Server {
 type Start = fn() -> Result<Box<dyn Server>>;
 
 /// All servers: the name for command lines and results, the title for tables, and the start.
-const SERVERS: &[(&str, &str, Start)] = &[("floor", "bare epoll server (the floor)", floor::start)];
+const SERVERS: &[(&str, &str, Start)] = &[
+    ("floor", "bare epoll server (the floor)", floor::start),
+    ("php-s", "php-sse, php -S", || Ok(Box::new(php_s::PhpS::start()?))),
+    ("nginx-fpm", "php-sse, nginx + FPM", || Ok(Box::new(nginx_fpm::NginxFpm::start()?))),
+    ("nchan", "nchan", || Ok(Box::new(nchan::Nchan::start()?))),
+    ("pushpin", "Pushpin", || Ok(Box::new(pushpin::Pushpin::start()?))),
+];
 
 /// The names of all servers.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -88,17 +147,30 @@ pub fn start(name: &str) -> Result<Box<dyn Server>> {
     }
 }
 
-/// `sse-bench serve`: for trying a server by hand.
+/// `sse-bench serve`: for trying a server by hand. Prints where a stream is to be had, where an ordinary page (if there is
+/// one), and the processes; then publishes an event for each line of standard input, until that ends.
 ///
 /// # Errors
-/// It does not start.
+/// It does not start, or takes no event.
 pub fn serve(name: &str) -> Result<()> {
     let server = start(name)?;
-    println!("http://{}{}", server.address(), server.request("bench"));
-    for process in server.processes()? {
-        println!("{} {}", process.role, process.pid);
+    println!("stream http://{}{}", server.address(), server.request("bench"));
+    if let Some(hello) = server.hello() {
+        println!("hello http://{}{hello}", server.address());
     }
-    println!("Ctrl-D ends it.");
-    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    for process in server.processes()? {
+        println!("process {} {}", process.pid, process.role);
+    }
+    println!("Enter publishes an event; Ctrl-D ends it.");
+    let mut paced = Paced { topic: "bench".to_owned(), first: 0, events: 1, rate: 0, bytes: 100 };
+    for line in std::io::stdin().lines() {
+        line?;
+        let output = server.publisher(&paced)?.output()?;
+        if !output.status.success() {
+            bail!("the event was not taken: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        println!("published event {}", paced.first);
+        paced.first += 1;
+    }
     Ok(())
 }

@@ -22,6 +22,13 @@ fn max_reply() -> usize {
     wire::max_message(config::MAX_EVENT_SIZE as usize, config::MAX_TOPICS as usize)
 }
 
+/// What the system may keep of requests that the hub has not read yet, in bytes: it counts some 800 for a small one, and allows
+/// twice this for its own needs. Some thousand wakes or events in a burst, then, do not find the socket full.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// Room for an answer that is read: most are an id.
+const CHUNK: usize = 4096;
+
 /// Why a request was not answered.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -87,6 +94,8 @@ pub struct Client {
     /// Bytes at the start of `inbox` that are an answer already given out.
     consumed: usize,
     welcomed: bool,
+    /// How long the system lets a read wait.
+    waits: Duration,
 }
 
 impl Client {
@@ -99,7 +108,7 @@ impl Client {
     pub fn connect(path: &Path, owner: Option<u32>, patience: Duration) -> Result<Self, ClientError> {
         let not_running =
             |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
-        // Connecting is the only call that may wait on its own; all others are told not to, each time.
+        // Connecting may wait on its own, and so may reading; all others are told not to, each time.
         let blocking = if patience.is_zero() { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
         let flags = SocketFlags::CLOEXEC | blocking;
         let socket =
@@ -119,7 +128,10 @@ impl Client {
             }
         }
         trust(&socket, path)?;
-        let client = Self { socket, inbox: Vec::new(), consumed: 0, welcomed: false };
+        rustix::io::ioctl_fionbio(&socket, false).map_err(io::Error::from)?;
+        // Where the system allows no more it gives what it allows.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER);
+        let client = Self { socket, inbox: Vec::new(), consumed: 0, welcomed: false, waits: Duration::ZERO };
         match client.post(&Request::Hello { magic: MAGIC, protocol: PROTOCOL, version: VERSION, owner }) {
             // The hub may have refused already; the first call reads why.
             Ok(()) | Err(ClientError::Closed) => Ok(client),
@@ -146,24 +158,34 @@ impl Client {
         }
     }
 
-    /// Sends a request that has no answer. Where the socket takes only a part of it at once, as it is a large one, it waits
-    /// until the hub has read the rest.
+    /// Sends a request that has no answer. Where the socket is full, or takes only a part of it at once, as it is a large one,
+    /// it waits until the hub has read what was sent.
     ///
     /// # Errors
-    /// `Closed` if the hub is gone, `Behind` if its socket is full; `Timeout` if the hub didn't read all of it, after which
-    /// the connection can't be used again.
+    /// `Closed` if the hub is gone, `Behind` if its socket stays full, and nothing was sent; `Timeout` if the hub didn't read all
+    /// of it, after which the connection can't be used again.
     pub fn post_whole(&self, request: &Request<'_>, timeout: Duration) -> Result<(), ClientError> {
         let bytes = wire::encode(request);
-        match rustix::net::send(&self.socket, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        let deadline = Deadline::new(timeout);
+        let first = loop {
+            match rustix::net::send(&self.socket, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => match deadline.wait(&self.socket, PollFlags::OUT) {
+                    Err(ClientError::Timeout(_)) => return Err(ClientError::Behind),
+                    waited => waited?,
+                },
+                Err(Errno::INTR) => {}
+                first => break first,
+            }
+        };
+        match first {
             Ok(sent) => {
-                let rest = self.send(&bytes[sent..], None, Deadline::new(timeout));
+                let rest = self.send(&bytes[sent..], None, deadline);
                 if rest.is_err() {
                     // Half a message would garble all that follow: nothing may be sent after it.
                     let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
                 }
                 rest
             }
-            Err(Errno::AGAIN) => Err(ClientError::Behind),
             Err(error) => Err(lost(error)),
         }
     }
@@ -254,6 +276,15 @@ impl Client {
 
     fn send(&self, mut bytes: &[u8], mut fd: Option<BorrowedFd<'_>>, deadline: Deadline) -> Result<(), ClientError> {
         while !bytes.is_empty() {
+            if fd.is_none() {
+                match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                    Ok(sent) => bytes = &bytes[sent..],
+                    Err(Errno::AGAIN) => deadline.wait(&self.socket, PollFlags::OUT)?,
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(lost(error)),
+                }
+                continue;
+            }
             let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut ancillary = SendAncillaryBuffer::new(&mut space);
             let fds = fd.map(|fd| [fd]);
@@ -274,10 +305,29 @@ impl Client {
         Ok(())
     }
 
+    /// Lets reads wait in the system, for as long as there is until the deadline; false if they don't.
+    fn wait_in_reads(&mut self, deadline: Deadline) -> bool {
+        // In whole milliseconds, and up, so that the same timeout is told to the system once.
+        let Some(left) = deadline.left().and_then(|left| u64::try_from(left.as_nanos().div_ceil(1_000_000)).ok())
+        else {
+            return false;
+        };
+        let left = Duration::from_millis(left);
+        if self.waits != left {
+            if rustix::net::sockopt::set_socket_timeout(&self.socket, Timeout::Recv, Some(left)).is_err() {
+                return false;
+            }
+            self.waits = left;
+        }
+        true
+    }
+
     fn receive(&mut self, deadline: Deadline) -> Result<Reply<'_>, ClientError> {
         self.inbox.drain(..self.consumed);
         self.consumed = 0;
         let protocol = |error: wire::WireError| ClientError::Protocol(error.to_string());
+        // The first read waits in the system, which saves two calls of it. Whatever comes of that, the clock is looked at then.
+        let mut flags = if self.wait_in_reads(deadline) { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
         loop {
             if let Some(size) = wire::announced(&self.inbox, max_reply()).map_err(protocol)?
                 && self.inbox.len() >= PREFIX + size
@@ -285,10 +335,12 @@ impl Client {
                 self.consumed = PREFIX + size;
                 return wire::decode(&self.inbox[PREFIX..PREFIX + size]).map_err(protocol);
             }
-            let mut chunk = [0; 4096];
-            match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::DONTWAIT) {
+            self.inbox.reserve(CHUNK);
+            let read = rustix::net::recv(&self.socket, rustix::buffer::spare_capacity(&mut self.inbox), flags);
+            flags = RecvFlags::DONTWAIT;
+            match read {
                 Ok((0, _)) | Err(Errno::CONNRESET) => return Err(ClientError::Unanswered),
-                Ok((read, _)) => self.inbox.extend_from_slice(&chunk[..read]),
+                Ok(_) => {}
                 Err(Errno::AGAIN) => deadline.wait(&self.socket, PollFlags::IN).map_err(|error| match error {
                     ClientError::Timeout(whole) => ClientError::Late(whole),
                     other => other,
@@ -334,12 +386,14 @@ impl Deadline {
         Self { at: Instant::now() + timeout, whole: timeout }
     }
 
+    /// The time until then; `None` if it is over.
+    fn left(self) -> Option<Duration> {
+        self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
     fn wait(self, fd: &impl AsFd, what: PollFlags) -> Result<(), ClientError> {
         loop {
-            let left = self.at.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(ClientError::Timeout(self.whole));
-            }
+            let Some(left) = self.left() else { return Err(ClientError::Timeout(self.whole)) };
             let timeout = Timespec::try_from(left).map_err(|_| ClientError::Timeout(self.whole))?;
             match rustix::event::poll(&mut [PollFd::new(fd, what)], Some(&timeout)) {
                 Ok(0) | Err(Errno::INTR) => {}

@@ -208,7 +208,9 @@ impl Event {
     /// Makes an event of checked parts; `id` is the publisher's, or the hub's.
     #[must_use]
     pub fn new(new: &NewEvent<'_>, id: &str) -> Self {
-        let mut frame = Vec::with_capacity(new.data.len() + id.len() + 64);
+        // Just what most events need, which then is not moved once more.
+        let name = new.name.map_or(0, |name| "event: \n".len() + name.len());
+        let mut frame = Vec::with_capacity("id: \n".len() + id.len() + name + "data: \n\n".len() + new.data.len());
         let line = new.write(Some(id), &mut frame);
         let data = line.map_or_else(|| Data::Beside(new.data.into()), Data::InFrame);
         Self {

@@ -273,7 +273,7 @@ impl History {
             self.forgotten = stamp;
             return;
         }
-        if event.id() != stamp.to_string() {
+        if event.id() != &*stamp.text() {
             let first = || Named { stamp, kept: 0, repeated: false };
             let named = self.ids.entry(event.id().into()).or_insert_with(first);
             named.repeated |= named.kept > 0;

@@ -1,6 +1,7 @@
 //! Event ids: `milliseconds-sequence`, the shape of a Redis stream's.
 
 use std::fmt;
+use std::ops::Deref;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,38 @@ impl fmt::Display for Id {
     }
 }
 
+/// Digits of the largest number, twice, and a hyphen.
+const MAX_TEXT: usize = 41;
+
+/// An id as text, which needs no memory of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct IdText {
+    text: [u8; MAX_TEXT],
+    length: usize,
+}
+
+impl Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.length]).expect("digits and a hyphen are UTF-8")
+    }
+}
+
 impl Id {
+    /// What its `Display` gives. Every event has one or two of these, so that it is not done by a formatter.
+    #[must_use]
+    pub fn text(self) -> IdText {
+        let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let mut text = [0; MAX_TEXT];
+        let mut length = 0;
+        for part in [ms.format(self.ms), "-", seq.format(self.seq)] {
+            text[length..length + part.len()].copy_from_slice(part.as_bytes());
+            length += part.len();
+        }
+        IdText { text, length }
+    }
+
     /// The smallest id that is larger.
     #[must_use]
     pub fn after(self) -> Self {
@@ -120,6 +152,13 @@ mod tests {
             assert_eq!((id.after(), next.before()), (next, id));
         }
         assert_eq!(Id::default().before(), Id::default());
+    }
+
+    #[test]
+    fn an_id_has_one_text() {
+        for id in [Id::default(), Id { ms: 1_700_000_000_000, seq: 42 }, Id { ms: u64::MAX, seq: u64::MAX }] {
+            assert_eq!(&*id.text(), id.to_string());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub(crate) mod desk;
 pub(crate) mod door;
 pub(crate) mod handover;
+pub(crate) mod linger;
 pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod nudges;
@@ -38,6 +39,7 @@ use crate::render::{self, Renders};
 use crate::router::desk::Desk;
 use crate::router::door::{Door, Knock};
 use crate::router::handover::{Legacy, Passed};
+use crate::router::linger::{Linger, MOMENT};
 use crate::router::memory::Memory;
 use crate::router::owners::Owners;
 use crate::router::peer::{Peer, Read};
@@ -97,6 +99,9 @@ pub(crate) struct Router {
     /// Since when nobody needs this hub.
     idle_since: Option<Instant>,
     memory: Memory,
+    linger: Linger,
+    /// Publications and wakes, as of the last turn.
+    taken: u64,
     scratch: Box<[u8]>,
 }
 
@@ -163,6 +168,8 @@ impl Router {
             next_check: Instant::now() + CHECK_INTERVAL,
             idle_since: Some(Instant::now()),
             memory: Memory::default(),
+            linger: Linger::default(),
+            taken: 0,
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
         })
     }
@@ -178,7 +185,7 @@ impl Router {
         begun(self.desk.streams());
         let mut events = Events::with_capacity(256);
         let result = loop {
-            match self.poll.poll(&mut events, self.timeout()) {
+            match self.wait(&mut events) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     break Err(HubError::system("waiting for events")(error));
                 }
@@ -204,6 +211,9 @@ impl Router {
                     Token(token) => match Of::token(token) {
                         Of::Peer(key) => {
                             self.queue(key);
+                            if let Some(peer) = self.peers.get_mut(key) {
+                                peer.is_closed |= event.is_read_closed() || event.is_error();
+                            }
                             if event.is_writable() || event.is_write_closed() || event.is_error() {
                                 writable.push(key);
                             }
@@ -213,7 +223,7 @@ impl Router {
                     },
                 }
             }
-            self.answer(writable);
+            self.answer(&writable);
             self.turn(&exchanges);
             if let Some(key) = self.successor.take()
                 && let Passed::Yes(stand_in) = self.hand_over(key)?
@@ -251,8 +261,13 @@ impl Router {
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
-        self.answer(answered);
-        self.answer(served);
+        self.answer(&answered);
+        self.answer(&served);
+        if self.ready.is_empty() {
+            // For its memory.
+            self.ready = served;
+            self.ready.clear();
+        }
         self.memory.note(self.desk.kept());
     }
 
@@ -278,6 +293,29 @@ impl Router {
         }
         answered.iter().for_each(|&key| self.queue(key));
         answered
+    }
+
+    /// Waits for something to happen.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = self.timeout();
+        let taken = self.desk.counts.published + self.desk.counts.triggers;
+        let busy = taken != std::mem::replace(&mut self.taken, taken);
+        if !busy || timeout == Some(Duration::ZERO) {
+            return self.poll.poll(events, timeout);
+        }
+        let begin = Instant::now();
+        if self.linger.is_wanted() {
+            while begin.elapsed() < MOMENT {
+                self.poll.poll(events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    return Ok(());
+                }
+            }
+            self.linger.was_in_vain();
+        }
+        self.poll.poll(events, timeout)?;
+        self.linger.slept(begin.elapsed());
+        Ok(())
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -316,7 +354,7 @@ impl Router {
                         let entry = self.peers.vacant_entry();
                         self.serial += 1;
                         let ticket = Ticket { peer: entry.key(), serial: self.serial, number: 0 };
-                        let peer = Peer::new(socket, credentials, ticket);
+                        let mut peer = Peer::new(socket, credentials, ticket);
                         match peer.register(Of::Peer(entry.key()).into(), self.poll.registry()) {
                             Ok(()) => {
                                 entry.insert(peer);
@@ -367,10 +405,15 @@ impl Router {
     }
 
     /// Writes the answers that these peers are owed.
-    fn answer(&mut self, keys: Vec<usize>) {
-        for key in keys {
+    fn answer(&mut self, keys: &[usize]) {
+        for &key in keys {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if (peer.session.is_owed() || peer.session.refused) && !peer.flush() {
+                self.close(key);
+                continue;
+            }
+            if let Err(error) = peer.await_room(Of::Peer(key).into(), self.poll.registry()) {
+                warn!(%error, "a connection can't be watched");
                 self.close(key);
             } else if peer.stalled && !peer.session.is_full() {
                 peer.stalled = false;
@@ -523,6 +566,7 @@ enum Served {
 }
 
 fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
+    let mut read_all = false;
     for _ in 0..READS_A_TURN {
         // What is left from the turn before comes first.
         loop {
@@ -548,8 +592,12 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
                 Err(error) => desk.malformed(session, &error),
             }
         }
+        if read_all {
+            return Served::All;
+        }
         match peer.read(scratch) {
             Read::Some => {}
+            Read::Last => read_all = true,
             Read::Nothing => return Served::All,
             Read::End => return Served::Gone,
         }

@@ -9,6 +9,7 @@ mod handover;
 pub(crate) mod index;
 pub(crate) mod names;
 pub(crate) mod trie;
+pub(crate) mod watched;
 
 use std::collections::HashMap;
 use std::io;
@@ -27,6 +28,7 @@ use crate::event::Event;
 use crate::shard::command::{Attach, Backlog, Command};
 use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
+use crate::shard::watched::Watched;
 use crate::stats::{Ended, ShardStats};
 use crate::stream::{Input, Push, Stream, Trigger, Written, told};
 use crate::timer::Wheel;
@@ -54,6 +56,8 @@ struct Shard {
     poll: Poll,
     commands: Receiver<Command>,
     backlog: Arc<Backlog>,
+    /// What the router takes for watched here.
+    watched: Arc<Watched>,
     shared: Shared,
     stats: Arc<ShardStats>,
     streams: Slab<Stream>,
@@ -89,6 +93,7 @@ impl Shard {
         poll: Poll,
         commands: Receiver<Command>,
         backlog: Arc<Backlog>,
+        watched: Arc<Watched>,
         stats: Arc<ShardStats>,
         shared: Shared,
     ) -> Self {
@@ -96,6 +101,7 @@ impl Shard {
             poll,
             commands,
             backlog,
+            watched,
             stats,
             streams: Slab::new(),
             index: Index::new(Arc::clone(&shared.names)),
@@ -232,6 +238,8 @@ impl Shard {
                     if let Some(&key) = self.known.get(&stream) {
                         self.unwatch(key);
                         self.watch(key, &patterns);
+                    } else {
+                        patterns.iter().for_each(|pattern| self.watched.remove(pattern));
                     }
                 }
                 Command::End { stream, why } => {
@@ -294,6 +302,7 @@ impl Shard {
     fn unwatch(&mut self, key: u32) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
         for place in std::mem::take(&mut stream.places) {
+            self.watched.remove(self.index.pattern(place));
             if let Some(moved) = self.index.remove(place)
                 && let Some(other) = self.streams.get_mut(moved.stream as usize)
             {

@@ -430,17 +430,32 @@ pub enum WireError {
     Malformed(#[from] postcard::Error),
 }
 
+/// Bytes that most messages fit into.
+const USUAL: usize = 256;
+
 /// A message as bytes, length first.
 ///
 /// # Panics
-/// Never: the messages of this module always serialize, and none reaches 4 GiB.
+/// As [`append`]: never.
 #[must_use]
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
-    let start = vec![0; PREFIX];
-    let mut bytes = postcard::to_extend(message, start).expect("these messages contain nothing postcard can't write");
-    let length = u32::try_from(bytes.len() - PREFIX).expect("messages are bounded by sse.max_event_size");
-    bytes[..PREFIX].copy_from_slice(&length.to_le_bytes());
+    let mut bytes = Vec::with_capacity(USUAL);
+    append(&mut bytes, message);
     bytes
+}
+
+/// Adds a message to others, length first.
+///
+/// # Panics
+/// Never: the messages of this module always serialize, and none reaches 4 GiB.
+pub fn append<T: Serialize>(bytes: &mut Vec<u8>, message: &T) {
+    let start = bytes.len();
+    let mut all = std::mem::take(bytes);
+    all.extend([0; PREFIX]);
+    all = postcard::to_extend(message, all).expect("these messages contain nothing postcard can't write");
+    let length = u32::try_from(all.len() - start - PREFIX).expect("messages are bounded by sse.max_event_size");
+    all[start..start + PREFIX].copy_from_slice(&length.to_le_bytes());
+    *bytes = all;
 }
 
 /// The length of the first message in `bytes`, without its prefix; `None` while not even the prefix is there.

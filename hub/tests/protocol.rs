@@ -211,10 +211,38 @@ fn a_client_notices_that_its_hub_has_gone() {
 #[test]
 fn a_hub_that_does_not_answer_costs_no_more_than_the_timeout() {
     let (listener, folder) = listener();
-    let mut client = Client::connect(&folder.path().join("x"), None, support::BRIEFLY).expect("somebody listens");
+    let mut client = Client::connect(&folder.path().join("x"), None, support::PATIENCE).expect("somebody listens");
     let timeout = std::time::Duration::from_millis(20);
     assert!(matches!(client.call(&Request::Cursor, None, timeout), Err(ClientError::Late(t)) if t == timeout));
     drop(listener);
+}
+
+#[test]
+fn what_has_no_answer_is_refused_or_waits_where_the_hub_does_not_read() {
+    let (listener, folder) = listener();
+    let client = Client::connect(&folder.path().join("x"), None, support::BRIEFLY).expect("somebody listens");
+    let (mut far, _) = listener.accept().expect("it has connected");
+    let trigger = |number: usize| number.to_string();
+    let mut sent = 0;
+    let full = loop {
+        match client.post(&Request::Trigger { topics: vec![&trigger(sent)] }) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, ClientError::Behind), "{full:?}");
+    let timeout = std::time::Duration::from_millis(20);
+    let refused = client.post_whole(&Request::Trigger { topics: vec!["refused"] }, timeout);
+    assert!(matches!(refused, Err(ClientError::Behind)), "{refused:?}");
+
+    let reading = std::thread::spawn(move || {
+        let _greeting = support::request(&mut far);
+        (0..=sent).map(|_| support::request(&mut far)).collect::<Vec<_>>()
+    });
+    let last = trigger(sent);
+    client.post_whole(&Request::Trigger { topics: vec![&last] }, PATIENCE).expect("there is room soon");
+    let expected = (0..=sent).map(|number| format!("{:?}", Request::Trigger { topics: vec![&trigger(number)] }));
+    assert_eq!(reading.join().expect("all came"), expected.collect::<Vec<_>>());
 }
 
 /// A hub that is busy must not be taken for none: whoever finds none puts another in its place.
@@ -223,7 +251,7 @@ fn a_hub_with_many_waiting_connections_is_not_taken_for_none() {
     let (listener, folder) = listener();
     rustix::net::listen(&listener, 0).expect("it listens already");
     let path = folder.path().join("x");
-    let _first = Client::connect(&path, None, support::BRIEFLY).expect("the one that may wait");
+    let _first = Client::connect(&path, None, support::PATIENCE).expect("the one that may wait");
     assert!(matches!(Client::connect(&path, None, support::BRIEFLY), Err(ClientError::Timeout(_))));
 }
 

@@ -17,7 +17,8 @@ const PATH: &str = "SSE_HUB_TEST_PATH";
 #[ignore = "the process of a peer that the other tests start"]
 fn peer_process() {
     let path = std::env::var_os(PATH).expect("a path");
-    let mut client = Client::connect(path.as_ref(), None, support::BRIEFLY).expect("the file's mode lets everybody in");
+    let mut client =
+        Client::connect(path.as_ref(), None, support::PATIENCE).expect("the file's mode lets everybody in");
     match client.call(&Request::Cursor, None, PATIENCE) {
         Ok(reply) => println!("answer: {reply:?}"),
         Err(error) => println!("error: {error}"),

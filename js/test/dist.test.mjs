@@ -10,7 +10,7 @@ import { runInNewContext } from 'node:vm'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const files = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  .map((entry) => join(entry.path, entry.name).slice(folder.length + 1)).sort()
+  .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1)).sort()
 
 test('dist/ is what the sources build', (t) => {
   const fresh = mkdtempSync(join(tmpdir(), 'sse-js-dist-'))

@@ -23,16 +23,15 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// # Errors
 /// `SseInvalidArgument`, `SseUnavailable`, or `JsonException` from encoding.
 #[php_function]
-#[allow(clippy::needless_pass_by_value, reason = "ext-php-rs hands over owned values")]
 pub fn sse_publish(
     topics: &Zval,
     data: &Zval,
-    event: Option<String>,
-    id: Option<String>,
+    event: Option<&str>,
+    id: Option<&str>,
     retry: Option<i64>,
-    mode: Option<String>,
+    mode: Option<&str>,
 ) -> PhpResult<String> {
-    settle(checked(topics, data, event.as_deref(), id.as_deref(), retry, mode.as_deref()))
+    settle(checked(topics, data, event, id, retry, mode))
 }
 
 fn checked(

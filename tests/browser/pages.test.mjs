@@ -204,6 +204,7 @@ test('everything can be done by keyboard', async (t) => {
   await page.keyboard.type('by keyboard')
   await page.keyboard.press('Enter')
   await Pane.in(page, 'bob').has(['by keyboard'])
+  await page.locator('#feed .feed-message .feed-took', { hasText: / (ms|s)$/ }).waitFor()
   await reach('What is measured')
   await page.keyboard.press('Enter')
   await page.getByText('Both browsers’ times').waitFor()
@@ -213,7 +214,7 @@ test('everything can be done by keyboard', async (t) => {
 test('light and dark follow the system until somebody chooses', async (t) => {
   const page = await open(t, browser, demo.url, { colorScheme: 'dark' })
   const themes = () => Promise.all(page.frames().map((frame) => frame.evaluate(() => document.documentElement.dataset.theme)))
-  assert.deepEqual(await themes(), ['dark', 'dark', 'dark'])
+  await until('all frames are dark', async () => (await themes()).join() === 'dark,dark,dark')
   await page.getByRole('button', { name: 'Light mode', exact: true }).click()
   await until('all frames are light', async () => (await themes()).every((theme) => theme === 'light'))
   await page.reload()

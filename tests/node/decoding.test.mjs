@@ -18,11 +18,11 @@ for (const server of ['nginx-fpm-unix', 'apache-mod-php', 'php-s']) {
       test(`eventsource reads ${title}`, async () => {
         const source = new EventSource(site.streamUrl('decoding'))
         try {
-          await within(10_000, 'the stream opens', new Promise((resolve) => source.addEventListener('open', resolve)))
+          await within(60_000, 'the stream opens', new Promise((resolve) => source.addEventListener('open', resolve)))
           const message = new Promise((resolve) => source.addEventListener(event ?? 'message', resolve))
           const published = await site.publish('decoding', data, { ...(event && { event }), ...(id && { id }) })
 
-          const got = await within(20_000, 'the event comes', message)
+          const got = await within(60_000, 'the event comes', message)
 
           assert.equal(got.data, received)
           assert.equal(got.lastEventId, published)
@@ -56,7 +56,7 @@ for (const server of ['nginx-fpm-unix', 'apache-mod-php', 'php-s']) {
         ids.push(await site.publish('decoding', data, { ...(event && { event }), ...(id && { id }) }))
       }
 
-      await within(30_000, 'all events come', reading)
+      await within(60_000, 'all events come', reading)
       abort.abort()
 
       assert.equal(retry, 2000)

@@ -112,7 +112,7 @@ final class World
             'buffer' => 0,
             'in_worker' => 0,
             'habits' => ['drop' => 6, 'stall' => 2, 'back' => 1, 'page' => 1],
-            'patience' => 60.0,
+            'patience' => 120.0,
         ];
         $restless = ['drop' => 4, 'back' => 2, 'page' => 2, 'afresh' => 2];
         $slow = ['stall' => 5, 'drop' => 1];
@@ -155,7 +155,7 @@ final class World
                 "the reader $name is there and stays",
             );
         }
-        $this->publisher('end', ['rate' => 1, 'modes' => ['ack' => 1], 'markers' => 30.0]);
+        $this->publisher('end', ['rate' => 1, 'modes' => ['ack' => 1], 'markers' => 90.0]);
         if ($this->processes['end']->awaitExit(60.0) !== 0) {
             throw new RuntimeException("the last events were not published: {$this->processes['end']->output()}");
         }

@@ -165,7 +165,7 @@ impl Router {
             let answered = self.learn_news();
             self.desk.pass_nudges();
             self.desk.wake_shards();
-            self.answer(answered);
+            self.answer(&answered);
             if !self.desk.waits_for_others() {
                 return Ok(());
             }
@@ -184,7 +184,7 @@ impl Router {
         let answered = self.learn_news();
         self.desk.pass_nudges();
         self.desk.pause_shards()?;
-        self.answer(answered);
+        self.answer(&answered);
         self.desk.learn_ends();
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
@@ -205,8 +205,8 @@ impl Router {
             let served = self.serve();
             self.desk.go_on_rendering(&[]);
             self.desk.wake_shards();
-            self.answer(answered);
-            self.answer(served);
+            self.answer(&answered);
+            self.answer(&served);
             std::thread::yield_now();
         }
         keys.into_iter().for_each(|key| self.close(key));
@@ -313,7 +313,7 @@ impl Router {
             let entry = self.peers.vacant_entry();
             self.serial += 1;
             let (key, ticket) = (entry.key(), Ticket { peer: entry.key(), serial: self.serial, number: 0 });
-            let peer = Peer::restore(state, ticket, &mut descriptors)?;
+            let mut peer = Peer::restore(state, ticket, &mut descriptors)?;
             peer.register(Of::Peer(key).into(), self.poll.registry())?;
             entry.insert(peer);
             self.desk.peers += 1;

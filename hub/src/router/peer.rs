@@ -33,6 +33,10 @@ pub(crate) struct Peer {
     pub(crate) queued: bool,
     /// Has requests that wait until it reads its answers.
     pub(crate) stalled: bool,
+    /// It will send no more than what is there.
+    pub(crate) is_closed: bool,
+    /// Its socket is watched for room, as it took only a part of what is owed.
+    awaits_room: bool,
 }
 
 /// How far a peer is, and what it is owed.
@@ -61,8 +65,10 @@ pub(crate) struct Session {
 /// What reading gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// Something.
+    /// Something, and there may be more.
     Some,
+    /// Something, which was all there is for now.
+    Last,
     /// Nothing for now.
     Nothing,
     /// The end.
@@ -124,7 +130,7 @@ impl Session {
 
     /// Answers its next request.
     pub(crate) fn reply(&mut self, reply: &Reply<'_>) {
-        self.outbox.extend_from_slice(&wire::encode(reply));
+        wire::append(&mut self.outbox, reply);
     }
 
     /// Answers that the request was not done.
@@ -153,7 +159,15 @@ impl Peer {
     /// A new connection.
     pub(crate) fn new(socket: OwnedFd, credentials: Credentials, ticket: Ticket) -> Self {
         let session = Session::new(credentials, ticket);
-        Self { socket, inbox: Inbox::default(), session, queued: false, stalled: false }
+        Self {
+            socket,
+            inbox: Inbox::default(),
+            session,
+            queued: false,
+            stalled: false,
+            is_closed: false,
+            awaits_room: false,
+        }
     }
 
     /// Whether it has closed its end and nothing of it is left to read; asks the kernel only.
@@ -165,10 +179,24 @@ impl Peer {
         }
     }
 
-    /// Watches its socket.
-    pub(crate) fn register(&self, token: Token, registry: &Registry) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
+    /// Watches its socket for requests. Not for room: a peer that reads an answer makes some each time, and would wake the
+    /// router by it.
+    pub(crate) fn register(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
+        self.awaits_room = self.session.is_owed();
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, self.interest())
+    }
+
+    /// Watches it for room as long as something is owed that it did not take.
+    pub(crate) fn await_room(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
+        if self.awaits_room == self.session.is_owed() {
+            return Ok(());
+        }
+        self.awaits_room = self.session.is_owed();
+        registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), token, self.interest())
+    }
+
+    fn interest(&self) -> Interest {
+        if self.awaits_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
     }
 
     /// The opposite.
@@ -195,8 +223,12 @@ impl Peer {
                     _ => None,
                 });
                 let truncated = received.flags.contains(ReturnFlags::CTRUNC);
-                self.inbox.feed(&scratch[..received.bytes], descriptors.flatten(), truncated);
-                Read::Some
+                let descriptors: Vec<OwnedFd> = descriptors.flatten().collect();
+                // The system ends a read at a message with descriptors, whatever is behind it. And it tells of the peer's end
+                // once, maybe together with these bytes.
+                let more = received.bytes == scratch.len() || truncated || !descriptors.is_empty() || self.is_closed;
+                self.inbox.feed(&scratch[..received.bytes], descriptors, truncated);
+                if more { Read::Some } else { Read::Last }
             }
             Err(Errno::AGAIN) => Read::Nothing,
             Err(_) => Read::End,

@@ -13,8 +13,9 @@ use tracing::error;
 use super::{Shard, WAKER};
 use crate::handover::outgoing::Outgoing;
 use crate::run::HubError;
-use crate::shard::command::{Backlog, Command};
+use crate::shard::command::{Attach, Backlog, Command};
 use crate::shard::names::Names;
+use crate::shard::watched::Watched;
 use crate::stats::ShardStats;
 use crate::stream::Stream;
 use crate::sys::BlockedSignals;
@@ -41,6 +42,7 @@ pub(crate) struct ShardHandle {
     commands: Sender<Command>,
     waker: Waker,
     backlog: Arc<Backlog>,
+    watched: Arc<Watched>,
     stats: Arc<ShardStats>,
     gone: Arc<AtomicBool>,
     router: Arc<Waker>,
@@ -80,13 +82,15 @@ impl ShardHandle {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, receiver) = crossbeam_channel::unbounded();
         let (backlog, stats) = (Arc::new(Backlog::default()), Arc::new(ShardStats::default()));
+        let watched = Arc::new(Watched::default());
         let router = Arc::clone(&shared.router);
-        let shard = Shard::new(poll, receiver, Arc::clone(&backlog), Arc::clone(&stats), shared);
+        let shard = Shard::new(poll, receiver, Arc::clone(&backlog), Arc::clone(&watched), Arc::clone(&stats), shared);
         Ok(Self {
             name: format!("sse-shard-{number}"),
             commands: sender,
             waker,
             backlog,
+            watched,
             stats,
             gone: Arc::default(),
             router,
@@ -134,7 +138,10 @@ impl ShardHandle {
     /// Gives a stream that another hub has passed on to a shard that stands still.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         match &mut self.state {
-            State::Still(shard) => shard.adopt(stream, patterns, ends),
+            State::Still(shard) => {
+                patterns.iter().for_each(|pattern| self.watched.add(pattern));
+                shard.adopt(stream, patterns, ends)
+            }
             _ => Err(io::Error::other("a shard does not stand still")),
         }
     }
@@ -153,9 +160,17 @@ impl ShardHandle {
     }
 
     fn put(&mut self, command: Command) {
+        if let Command::Attach(Attach { patterns, .. }) | Command::Watch { patterns, .. } = &command {
+            patterns.iter().for_each(|pattern| self.watched.add(pattern));
+        }
         self.backlog.add(command.weight());
         // A shard that is gone is noticed by `is_gone`, and the hub ends.
         let _ = self.commands.send(command);
+    }
+
+    /// Whether one of its streams may watch this topic.
+    pub(crate) fn may_watch(&self, topic: &str) -> bool {
+        self.watched.may_watch(topic)
     }
 
     /// Wakes the shard if anything was sent.

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; nothing that works ever takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to wait for a hub that is too busy to accept.
+/// How long to wait for a hub that is not to answer.
 pub const BRIEFLY: Duration = Duration::from_secs(2);
 
 pub mod bus;
@@ -225,7 +225,7 @@ impl Hub {
     }
 
     pub fn client_of(&self, owner: Option<u32>) -> Client {
-        Client::connect(&self.socket, owner, BRIEFLY).expect("the hub listens")
+        Client::connect(&self.socket, owner, PATIENCE).expect("the hub listens")
     }
 
     /// A connection without a greeting.
@@ -502,11 +502,20 @@ pub fn send(socket: &mut UnixStream, bytes: &[u8]) {
 
 /// The next answer on a connection without a [`Client`], as text.
 pub fn answer(socket: &mut UnixStream) -> String {
+    format!("{:?}", wire::decode::<Reply<'_>>(&content(socket)).expect("an answer"))
+}
+
+/// The next request of a [`Client`], as text.
+pub fn request(socket: &mut UnixStream) -> String {
+    format!("{:?}", wire::decode::<Request<'_>>(&content(socket)).expect("a request"))
+}
+
+fn content(socket: &mut UnixStream) -> Vec<u8> {
     let mut prefix = [0; PREFIX];
-    socket.read_exact(&mut prefix).expect("an answer");
+    socket.read_exact(&mut prefix).expect("a message");
     let mut content = vec![0; u32::from_le_bytes(prefix) as usize];
     socket.read_exact(&mut content).expect("all of it");
-    format!("{:?}", wire::decode::<Reply<'_>>(&content).expect("an answer"))
+    content
 }
 
 /// The greeting of this version.

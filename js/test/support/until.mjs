@@ -1,6 +1,6 @@
 // Waiting for conditions, never for time.
 
-const PATIENCE = 30_000
+const PATIENCE = 60_000
 
 /** Waits until it holds, or fails. */
 export async function until(what, holds) {

@@ -19,7 +19,7 @@ export async function open(t, browser, url, { viewport = DESKTOP, colorScheme = 
   const context = await browser.newContext({ viewport, colorScheme })
   const page = await context.newPage()
   const wrong = []
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
   page.on('pageerror', (error) => wrong.push(`error: ${error.message}`))
   page.on('console', (message) => {
     // What can't be reached while something is broken on purpose is no mistake of the page.

@@ -99,7 +99,7 @@ final class Client
     public function awaitAll(array $streams, callable $condition, float $seconds, string $what): void
     {
         $pending = $streams;
-        $end = microtime(true) + $seconds;
+        $end = Deadline::in($seconds);
         while (true) {
             $pending = array_filter($pending, static fn (Stream $stream): bool => !$condition($stream));
             if ($pending === []) {

@@ -29,7 +29,7 @@ function by_request(string $address, Draft $draft, string $mode): string
 {
     $form = ['topics' => implode(',', $draft->topics), 'data' => $draft->data, 'mode' => $mode];
     $form += array_filter(['event' => $draft->name, 'id' => $draft->id], 'is_string');
-    $response = (new Client("http://$address"))->request('/soak/publish.php', [], 'POST', http_build_query($form), 15.0);
+    $response = (new Client("http://$address"))->request('/soak/publish.php', [], 'POST', http_build_query($form), 5.0);
     $answer = json_decode($response->body, true);
     if ($mode === 'rollback' && $response->status === 500) {
         return '';

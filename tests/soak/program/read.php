@@ -24,7 +24,7 @@ $source = $about['subscribe']
 
 $cursor = static function () use ($chance, $about): ?string {
     try {
-        $response = (new Client('http://' . $chance->one($about['addresses'])))->request('/soak/cursor.php', [], 'GET', '', 10.0);
+        $response = (new Client('http://' . $chance->one($about['addresses'])))->request('/soak/cursor.php', [], 'GET', '', 3.0);
     } catch (RuntimeException) {
         return null;
     }

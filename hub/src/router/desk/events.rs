@@ -37,7 +37,7 @@ impl Desk {
         let stamp = self.clock.next_id();
         let event = match new.id {
             Some(id) => Event::new(new, id),
-            None => Event::new(new, &stamp.to_string()),
+            None => Event::new(new, &stamp.text()),
         };
         let event = Arc::new(event);
         match &self.keeper {
@@ -89,7 +89,9 @@ impl Desk {
         self.counts.published_bytes += event.data().len() as u64;
         self.pass_nudges();
         for shard in &mut self.shards {
-            shard.send(Command::Event(Arc::clone(event)));
+            if event.topics().iter().any(|topic| shard.may_watch(topic)) {
+                shard.send(Command::Event(Arc::clone(event)));
+            }
         }
         self.renders.event(event);
     }

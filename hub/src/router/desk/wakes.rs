@@ -53,7 +53,9 @@ impl Desk {
         let trigger = Arc::new(trigger);
         self.renders.trigger(&trigger);
         for shard in &mut self.shards {
-            shard.send(Command::Trigger(Arc::clone(&trigger)));
+            if trigger.topic() == topic::ALL || shard.may_watch(trigger.topic()) {
+                shard.send(Command::Trigger(Arc::clone(&trigger)));
+            }
         }
     }
 }

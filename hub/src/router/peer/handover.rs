@@ -15,7 +15,7 @@ use crate::sys::Credentials;
 impl Peer {
     /// As it is passed on, with its descriptors. One that waits for an answer is not: the answer would not find it.
     pub(crate) fn state<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> io::Result<PeerState<'a>> {
-        let Self { socket, inbox, session, queued: _, stalled: _ } = self;
+        let Self { socket, inbox, session, queued: _, stalled: _, is_closed: _, awaits_room: _ } = self;
         let Session {
             credentials,
             greeted,

@@ -1,0 +1,98 @@
+//! Processes that the benchmark starts: none outlives it, however it ends.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+
+/// A process that is ended when this is dropped, and by the kernel when this program ends.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The program is not there, or can't be started.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let die = || set_parent_process_death_signal(Some(Signal::TERM)).map_err(Into::into);
+        // SAFETY: one system call and nothing else between fork and exec.
+        unsafe { command.pre_exec(die) };
+        Ok(Self(command.spawn().with_context(|| format!("can't start {}", command.get_program().display()))?))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The process itself, for its pipes.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// It has not within that time.
+    pub fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() >= deadline {
+                bail!("process {} has not ended within {} s", self.pid(), patience.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_alive() {
+            // Asked first: it may have processes of its own to end.
+            if let Some(pid) = Pid::from_raw(self.pid().cast_signed()) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            if self.wait(Duration::from_secs(5)).is_err() {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+            }
+        }
+    }
+}
+
+/// The path of this program, whose other subcommands are the processes of a run.
+///
+/// # Errors
+/// The system does not say.
+pub fn this_program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("SSE_BENCH") {
+        return Ok(path.into());
+    }
+    std::env::current_exe().context("can't find this program")
+}
+
+/// Waits until `condition` is true.
+///
+/// # Errors
+/// It has not become true within that time; the text says that it waited for `what`.
+pub fn until(what: &str, patience: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    while !condition()? {
+        if Instant::now() >= deadline {
+            bail!("waited {} s in vain until {what}", patience.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! PHP's settings for servers: none of the machine's own files, opcache, and what the server wants.
+
+use std::path::Path;
+use std::{fmt, io};
+
+use super::programs;
+
+/// Settings of a PHP that reads no php.ini.
+#[derive(Debug, Default)]
+pub struct Settings(Vec<(String, String)>);
+
+impl Settings {
+    /// PHP as it is run behind a server: with opcache, and with these modules of its own where they are not built in.
+    ///
+    /// # Errors
+    /// When PHP is not there.
+    pub fn new(modules: &[&str]) -> io::Result<Self> {
+        let folder = programs::php_modules()?;
+        let there = |name: &&str| folder.join(format!("{name}.so")).is_file();
+        let mut settings = Self::default();
+        for name in ["opcache"].iter().filter(|name| there(name)) {
+            settings = settings.with("zend_extension", name).with("opcache.enable_cli", "1");
+        }
+        for name in modules.iter().filter(|name| there(name)) {
+            settings = settings.with("extension", name);
+        }
+        Ok(settings.with("opcache.validate_timestamps", "0"))
+    }
+
+    /// Adds the extension, with a hub of its own at `socket`.
+    ///
+    /// # Errors
+    /// When the extension is not built.
+    pub fn extension(self, socket: &Path) -> io::Result<Self> {
+        let extension = programs::extension()?;
+        Ok(self.with("extension", extension.display()).with("sse.socket", socket.display()).with("sse.udp", ""))
+    }
+
+    /// Adds a setting.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.0.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// For a command line.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        let one = |(name, value): &(String, String)| ["-d".to_owned(), format!("{name}=\"{value}\"")];
+        std::iter::once("-n".to_owned()).chain(self.0.iter().flat_map(one)).collect()
+    }
+
+    /// For a file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect()
+    }
+}

@@ -1,0 +1,74 @@
+//! What servers with php-sse have in common: the hub behind them, and publishing from PHP.
+
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::{fs, io};
+
+use anyhow::{Context as _, Result};
+
+use super::php::Settings;
+use super::{Process, http, programs, user};
+use crate::publisher::Paced;
+
+/// The script that publishes at a steady pace.
+const PACED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/php/paced.php");
+
+/// The hub of a server, which PHP has started.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// Where it listens.
+    pub socket: PathBuf,
+    pid: u32,
+    /// Whom it runs as, where that is not who runs the bench.
+    user: Option<(u32, u32)>,
+}
+
+impl Hub {
+    /// Has the PHP at `address` start its hub, whose `sse.socket` is this one. It runs as the workers' user, or as who
+    /// runs the bench.
+    ///
+    /// # Errors
+    /// PHP can't start it, or there is no such user.
+    pub fn start(address: SocketAddr, socket: PathBuf, as_workers: bool) -> Result<Self> {
+        let answer = http::ok(address, "/ready.php")?;
+        let pid = answer.lines().last().unwrap_or_default();
+        let pid = pid.parse().with_context(|| format!("ready.php does not tell the hub's process: {answer}"))?;
+        Ok(Self { socket, pid, user: if as_workers { user::ids_of_workers()? } else { None } })
+    }
+
+    /// Its processes: the one that listens, and those that it has started.
+    ///
+    /// # Errors
+    /// /proc can't be read.
+    pub fn processes(&self) -> Result<Vec<Process>> {
+        Process::tree("hub", self.pid)
+    }
+
+    /// A command of PHP that reaches this hub, and never starts one.
+    ///
+    /// # Errors
+    /// PHP is not there, or the extension is not built.
+    pub fn php(&self, modules: &[&str]) -> io::Result<Command> {
+        let mut command = Command::new(programs::php()?);
+        command.args(Settings::new(modules)?.extension(&self.socket)?.with("sse.spawn", "off").arguments());
+        if let Some((user, group)) = self.user {
+            command.uid(user).gid(group);
+        }
+        Ok(command)
+    }
+
+    /// A process that publishes as `paced` says.
+    ///
+    /// # Errors
+    /// As [`Hub::php`], or the script can't be read.
+    pub fn publisher(&self, paced: &Paced) -> Result<Command> {
+        let mut command = self.php(&[])?;
+        // The text, not the file: its user may not be able to enter the folder of this checkout.
+        let script = fs::read_to_string(PACED).with_context(|| format!("can't read {PACED}"))?;
+        command.arg("-r").arg(script.trim_start_matches("<?php")).arg("--").arg(&paced.topic);
+        command.args([paced.first, paced.events, paced.rate, paced.bytes as u64].map(|number| number.to_string()));
+        Ok(command)
+    }
+}

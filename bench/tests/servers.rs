@@ -1,0 +1,131 @@
+//! Every server that is measured, for real: it starts, holds a stream, delivers what is published, and ends with all its
+//! processes. A server that is not installed is skipped: `tools/setup bench` and `make build` bring what is needed.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+/// A server as `sse-bench serve` runs it.
+struct Served {
+    process: Child,
+    output: BufReader<std::process::ChildStdout>,
+    lines: Vec<String>,
+}
+
+impl Served {
+    /// None: it is not installed.
+    fn start(name: &str) -> Option<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sse-bench"));
+        command.args(["serve", name]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut served = Self { process, output, lines: Vec::new() };
+        while !served.lines.last().is_some_and(|line| line.starts_with("Enter")) {
+            let Some(line) = served.line() else {
+                let mut errors = String::new();
+                served.process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+                assert!(errors.contains("is not there; run"), "{errors}");
+                eprintln!("skipped: {errors}");
+                served.process.wait().unwrap();
+                return None;
+            };
+            served.lines.push(line);
+        }
+        Some(served)
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.ends_with('\n').then(|| line.trim_end().to_owned())
+    }
+
+    /// What it said behind this word.
+    fn said(&self, word: &str) -> Vec<&str> {
+        self.lines.iter().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect()
+    }
+
+    fn publish(&mut self) {
+        self.process.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let answer = self.line();
+        assert!(answer.as_ref().is_some_and(|line| line.starts_with("published")), "{answer:?}");
+    }
+}
+
+/// Requests a URL; the lines of the answer.
+fn get(url: &str) -> impl Iterator<Item = String> + use<> {
+    let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n").unwrap();
+    BufReader::new(stream).lines().map(Result::unwrap)
+}
+
+fn delivers(name: &str) {
+    let Some(mut served) = Served::start(name) else { return };
+    let mut lines = get(served.said("stream")[0]);
+    assert_eq!(lines.next().unwrap(), "HTTP/1.1 200 OK");
+    let kind = lines.find(|line| line.to_lowercase().starts_with("content-type:")).unwrap();
+    assert!(kind.contains("text/event-stream"), "{kind}");
+    // A comment or an id comes at once, so that a client knows that it is connected before anything happens.
+    lines.find(String::is_empty).unwrap();
+    lines.find(String::is_empty).unwrap();
+    for sequence in 0..3 {
+        served.publish();
+        let data = lines.find(|line| line.starts_with("data: ")).unwrap();
+        assert!(data.starts_with(&format!("data: {sequence} ")), "{data}");
+        assert_eq!(data.len(), "data: ".len() + 100);
+    }
+    for hello in served.said("hello") {
+        assert!(get(hello).any(|line| line == "hello"));
+    }
+
+    let processes: Vec<String> = served.said("process").into_iter().map(str::to_owned).collect();
+    drop(served.process.stdin.take());
+    assert!(served.process.wait().unwrap().success());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let there = |process: &&String| fs::exists(format!("/proc/{}", process.split(' ').next().unwrap())).unwrap();
+    while let Some(process) = processes.iter().find(there) {
+        assert!(Instant::now() < deadline, "{process} has not ended");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn php_s_delivers() {
+    delivers("php-s");
+}
+
+#[test]
+fn nginx_and_fpm_deliver() {
+    delivers("nginx-fpm");
+}
+
+#[test]
+fn nchan_delivers() {
+    delivers("nchan");
+}
+
+#[test]
+fn pushpin_delivers() {
+    delivers("pushpin");
+}
+
+#[test]
+fn servers_end_when_the_bench_is_killed() {
+    let Some(mut served) = Served::start("nginx-fpm") else { return };
+    served.process.kill().unwrap();
+    served.process.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Some(process) = served
+        .said("process")
+        .iter()
+        .find(|process| fs::exists(format!("/proc/{}", process.split(' ').next().unwrap())).unwrap())
+    {
+        assert!(Instant::now() < deadline, "{process} has not ended");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
