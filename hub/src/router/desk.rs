@@ -244,7 +244,7 @@ impl Desk {
             Request::Commit { stream, framing } => {
                 if taken(&mut session.held, stream) {
                     self.pass_nudges();
-                    self.shard(stream).send(Command::Commit { stream, framing });
+                    self.shard(stream).commit(stream, framing);
                     self.renders.open(stream);
                 }
             }

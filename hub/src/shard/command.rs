@@ -42,6 +42,13 @@ pub(crate) struct Attach {
     pub(crate) reported: bool,
 }
 
+impl Attach {
+    /// Whether there will be nothing to write when it begins, unless something comes until then.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.opened && self.missed.gap.is_none() && self.missed.events.is_empty() && self.missed.cursor.is_none()
+    }
+}
+
 /// Something for a shard to do. Shards get the commands in the router's order.
 #[derive(Debug)]
 pub(crate) enum Command {

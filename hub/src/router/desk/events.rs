@@ -216,9 +216,10 @@ impl Desk {
         self.parked.due(self.position, now)
     }
 
-    /// When something that waits for the bus waits no longer.
+    /// When something that waits for the bus, or for a shard to be woken, waits no longer.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.gate.into_iter().chain(self.parked.deadline()).min()
+        let shards = self.shards.iter().filter_map(ShardHandle::deadline);
+        self.gate.into_iter().chain(self.parked.deadline()).chain(shards).min()
     }
 
     /// A publisher has gone.
