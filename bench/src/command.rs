@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{load, publisher, report, run, server};
 
@@ -61,6 +62,7 @@ enum Command {
 /// # Errors
 /// What was asked for could not be done; the text says what to do about it.
 pub fn run() -> Result<()> {
+    raise_limit();
     match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Serve { server } => server::serve(&server),
@@ -77,4 +79,11 @@ pub fn run() -> Result<()> {
         Command::Pages => report::refresh(),
         Command::Show { file } => run::show(&file),
     }
+}
+
+/// Takes as many descriptors as are allowed; the processes that this one starts inherit that.
+fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it can't be raised, streams fail and say so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

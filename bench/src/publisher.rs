@@ -100,7 +100,7 @@ pub fn data(sequence: u64, bytes: usize) -> Vec<u8> {
 /// Where events go.
 enum Sink {
     Datagrams(UdpSocket),
-    Http { connection: TcpStream, head: String, form: Form, topic: String },
+    Http { address: SocketAddr, connection: Option<TcpStream>, head: String, form: Form, topic: String },
 }
 
 /// `sse-bench publish`.
@@ -123,36 +123,53 @@ pub fn run(options: &Options) -> Result<()> {
 
 impl Sink {
     fn open(options: &Options) -> Result<Self> {
-        let context = || format!("can't reach {}", options.address);
         if options.form == Form::Datagram {
             let socket = UdpSocket::bind("127.0.0.1:0")?;
-            socket.connect(options.address).with_context(context)?;
+            socket.connect(options.address).with_context(|| format!("can't reach {}", options.address))?;
             return Ok(Self::Datagrams(socket));
         }
-        let connection = TcpStream::connect(options.address).with_context(context)?;
-        connection.set_nodelay(true)?;
-        connection.set_read_timeout(Some(Duration::from_secs(30)))?;
         let kind = if options.form == Form::Pushpin { "application/json" } else { "text/plain" };
         let head = format!("POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n", options.path, options.address);
-        Ok(Self::Http { connection, head, form: options.form, topic: options.topic.clone() })
+        Ok(Self::Http {
+            address: options.address,
+            connection: None,
+            head,
+            form: options.form,
+            topic: options.topic.clone(),
+        })
     }
 
     fn send(&mut self, sequence: u64, bytes: usize) -> Result<()> {
         let data = data(sequence, bytes);
         match self {
             Self::Datagrams(socket) => socket.send(&data).map(drop).context("the server takes no datagram"),
-            Self::Http { connection, head, form, topic } => {
+            Self::Http { address, connection, head, form, topic } => {
                 let body = match form {
                     Form::Pushpin => pushpin(topic, &data),
                     _ => data,
                 };
                 let mut message = format!("{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
                 message.extend(body);
-                connection.write_all(&message)?;
-                answer(connection)
+                // Kept where the server keeps it (Pushpin closes it after each event).
+                let mut open = match connection.take() {
+                    Some(open) => open,
+                    None => connect(*address)?,
+                };
+                open.write_all(&message)?;
+                if answer(&mut open)? {
+                    *connection = Some(open);
+                }
+                Ok(())
             }
         }
     }
+}
+
+fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let connection = TcpStream::connect(address).with_context(|| format!("can't reach {address}"))?;
+    connection.set_nodelay(true)?;
+    connection.set_read_timeout(Some(Duration::from_secs(30)))?;
+    Ok(connection)
 }
 
 /// <https://pushpin.org/docs/usage/#publishing>
@@ -162,8 +179,8 @@ fn pushpin(topic: &str, data: &[u8]) -> Vec<u8> {
     serde_json::json!({"items": [item]}).to_string().into_bytes()
 }
 
-/// Reads one answer, and fails unless it says that all is well.
-fn answer(connection: &mut TcpStream) -> Result<()> {
+/// Reads one answer, and fails unless it says that all is well; whether the connection can be used again.
+fn answer(connection: &mut TcpStream) -> Result<bool> {
     let mut text = Vec::new();
     let mut piece = [0; 4096];
     loop {
@@ -177,7 +194,7 @@ fn answer(connection: &mut TcpStream) -> Result<()> {
             let length: usize = length.map_or(Ok(0), |length| length.trim().parse())?;
             let body = &text[end + 4..];
             if (chunked && body.ends_with(b"0\r\n\r\n")) || (!chunked && body.len() >= length) {
-                return Ok(());
+                return Ok(!head.contains("connection: close"));
             }
         }
         match connection.read(&mut piece)? {

@@ -23,7 +23,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::results::Results;
 
 /// The pages with sections from the kept results, from the project's root.
-const PAGES: &[&str] = &[];
+const PAGES: &[&str] = &["docs/performance.md", "docs/planning.md", "docs/plan.html"];
 
 /// Where the plots are, seen from a page.
 const PLOTS: &str = "../bench/results/plots";
@@ -91,7 +91,9 @@ pub fn keep(file: &Path) -> Result<()> {
 /// A file can't be read or written, or a page has a marker that is not known.
 pub fn refresh() -> Result<()> {
     let results = kept()?;
-    write(&results, &folder())?;
+    if !results.figures.is_empty() {
+        write(&results, &folder())?;
+    }
     pages(&results)
 }
 

@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<()> {
         for name in &chosen {
             let begin = Instant::now();
             eprintln!("round {round} of {}: {name}", options.rounds);
-            if let Err(error) = scenario::run(name, &mut context) {
+            if let Err(error) = scenario::run(name, round, &mut context) {
                 eprintln!("  FAILED {name}: {error:#}");
                 context.results.failures.push(format!("{name}: {error:#}"));
             }

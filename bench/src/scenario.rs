@@ -1,6 +1,9 @@
 //! What is measured: each scenario starts the servers it is about, puts load on them and pushes figures.
 
 mod fanout;
+mod idle;
+mod latency;
+mod memory;
 
 use std::collections::BTreeMap;
 
@@ -13,21 +16,28 @@ use crate::server::{self, Server};
 /// goes to [`Context::each`].
 type Run = fn(&mut Context) -> Result<()>;
 
-/// All scenarios, in the order in which they run.
-const SCENARIOS: &[(&str, Run)] = &[("fanout", fanout::run)];
+/// All scenarios, in the order in which they run, each with how many rounds it takes at most: what takes long and hardly
+/// varies need not be repeated as often as the rest.
+const SCENARIOS: &[(&str, Run, usize)] = &[
+    ("fanout", fanout::run, usize::MAX),
+    ("latency", latency::run, usize::MAX),
+    ("memory", memory::run, 2),
+    ("idle", idle::run, 2),
+];
 
 /// The names of all scenarios.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    SCENARIOS.iter().map(|(name, _)| *name)
+    SCENARIOS.iter().map(|(name, _, _)| *name)
 }
 
-/// Runs the scenario of this name once.
+/// Runs the scenario of this name in this round, the first being 1.
 ///
 /// # Errors
 /// There is none of this name, or it fails.
-pub fn run(name: &str, context: &mut Context) -> Result<()> {
-    match SCENARIOS.iter().find(|(known, _)| *known == name) {
-        Some((_, run)) => run(context),
+pub fn run(name: &str, round: usize, context: &mut Context) -> Result<()> {
+    match SCENARIOS.iter().find(|(known, _, _)| *known == name) {
+        Some((_, _, rounds)) if round > *rounds => Ok(()),
+        Some((_, run, _)) => run(context),
         None => bail!("no scenario '{name}'; there are {}", names().collect::<Vec<_>>().join(", ")),
     }
 }

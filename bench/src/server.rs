@@ -7,7 +7,9 @@ pub mod child;
 pub mod floor;
 mod folder;
 mod fpm;
-mod http;
+pub mod http;
+pub mod loops;
+pub mod mod_php;
 pub mod nchan;
 mod nginx;
 pub mod nginx_fpm;
@@ -17,6 +19,7 @@ mod php_sse;
 mod port;
 mod programs;
 pub mod pushpin;
+pub mod redis;
 mod user;
 
 use std::fs;
@@ -122,8 +125,10 @@ const SERVERS: &[(&str, &str, Start)] = &[
     ("floor", "bare epoll server (the floor)", floor::start),
     ("php-s", "php-sse, php -S", || Ok(Box::new(php_s::PhpS::start()?))),
     ("nginx-fpm", "php-sse, nginx + FPM", || Ok(Box::new(nginx_fpm::NginxFpm::start()?))),
+    ("mod-php", "php-sse, Apache mod_php", || Ok(Box::new(mod_php::ModPhp::start()?))),
     ("nchan", "nchan", || Ok(Box::new(nchan::Nchan::start()?))),
     ("pushpin", "Pushpin", || Ok(Box::new(pushpin::Pushpin::start()?))),
+    ("loops", "loops in 20 FPM workers", || Ok(Box::new(loops::Loops::start()?))),
 ];
 
 /// The names of all servers.

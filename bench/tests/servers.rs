@@ -61,7 +61,11 @@ fn get(url: &str) -> impl Iterator<Item = String> + use<> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n").unwrap();
-    BufReader::new(stream).lines().map(Result::unwrap)
+    let deadline = Instant::now() + Duration::from_secs(20);
+    BufReader::new(stream).lines().map(Result::unwrap).inspect(move |line| {
+        // What has only heartbeats would be read for ever.
+        assert!(Instant::now() < deadline, "not within 20 s; the last line is '{line}'");
+    })
 }
 
 fn delivers(name: &str) {
@@ -102,6 +106,16 @@ fn php_s_delivers() {
 #[test]
 fn nginx_and_fpm_deliver() {
     delivers("nginx-fpm");
+}
+
+#[test]
+fn mod_php_delivers() {
+    delivers("mod-php");
+}
+
+#[test]
+fn the_plain_loops_deliver() {
+    delivers("loops");
 }
 
 #[test]

@@ -125,8 +125,7 @@ fn tls_is_used_and_certificates_are_checked() {
     certificates(folder);
     let path = |name: &str| folder.join(name).display().to_string();
     let (certificate, key, ca) = (path("server.pem"), path("server.key"), path("ca.pem"));
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
-    let port = free.port().to_string();
+    let port = support::free_port().to_string();
     let mut options = vec!["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key];
     options.extend(["--tls-ca-cert-file", &ca, "--requirepass", "s3cret"]);
     let strict = Redis::with(&options);

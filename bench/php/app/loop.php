@@ -18,6 +18,8 @@ $database = new PDO('sqlite:' . $_SERVER['LOOP_DATABASE'], options: [PDO::ATTR_T
 $newest = $database->prepare('SELECT coalesce(max(id), 0) FROM event WHERE topic = ?');
 $newest->execute([$topic]);
 $seen = (int) ($_SERVER['HTTP_LAST_EVENT_ID'] ?? $newest->fetchColumn());
+// Else it would go on to see the database as it was then.
+$newest->closeCursor();
 $later = $database->prepare('SELECT id, data FROM event WHERE topic = ? AND id > ? ORDER BY id');
 
 // The headers, and a comment, so that the client knows at once that it is connected.

@@ -38,8 +38,8 @@ impl Given {
 pub enum Against {
     /// Another figure of the same run: the bar is a ratio.
     Figure(Pick),
-    /// Nothing: the bar is in the figure's own unit.
-    Itself,
+    /// Nothing: the bar is in the figure's own unit, which is this.
+    Itself(&'static str),
 }
 
 /// On which side of its limit a bar is met.
@@ -130,7 +130,7 @@ impl Bar {
         let Some((values, unit)) = self.figure.values(results) else { return Verdict::NotMeasured };
         let own = median(values);
         let (value, other) = match self.against {
-            Against::Itself => (own, None),
+            Against::Itself(_) => (own, None),
             Against::Figure(pick) => {
                 let Some((others, other_unit)) = pick.values(results) else { return Verdict::NotMeasured };
                 (ratio(values, others), Some(with_unit(other_unit, median(others))))
@@ -147,7 +147,7 @@ impl Bar {
             Verdict::NotMet(measured) => (self.shown(&measured), figures(&measured), "**not met**"),
             Verdict::NotMeasured => ("–".to_owned(), String::new(), "not measured"),
         };
-        format!("| {} | {} | {measured} | {figures} | {verdict} |\n", self.what, self.demand(results))
+        format!("| {} | {} | {measured} | {figures} | {verdict} |\n", self.what, self.demand())
     }
 
     /// The same for a terminal.
@@ -157,13 +157,13 @@ impl Bar {
             Verdict::NotMet(measured) => ("NOT MET", self.shown(&measured)),
             Verdict::NotMeasured => ("–", "not measured".to_owned()),
         };
-        format!("  {verdict:<8} {}: {measured} ({})\n", self.what, self.demand(results))
+        format!("  {verdict:<8} {}: {measured} ({})\n", self.what, self.demand())
     }
 
     /// The bar itself: `≤ 1.1 × the floor`.
-    fn demand(&self, results: &Results) -> String {
+    fn demand(&self) -> String {
         let unit = match self.against {
-            Against::Itself => Some(self.figure.find(results).map_or("", |figure| figure.unit.as_str())),
+            Against::Itself(unit) => Some(unit),
             Against::Figure(_) => None,
         };
         format!("{} {}", self.limit.show(unit), self.beside).trim().to_owned()
@@ -171,7 +171,7 @@ impl Bar {
 
     fn shown(&self, measured: &Measured) -> String {
         match self.against {
-            Against::Itself => measured.figure.clone(),
+            Against::Itself(_) => measured.figure.clone(),
             Against::Figure(_) => format!("{} ×", number(measured.value)),
         }
     }
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(missing.judge(&run), Verdict::NotMeasured);
         assert_eq!(missing.row(&run), "| CPU a delivery | ≤ 1.1 × the floor | – |  | not measured |\n");
         assert_eq!(missing.line(&run), "  –        CPU a delivery: not measured (≤ 1.1 × the floor)\n");
-        let role = bar(Pick { role: Some("nginx"), ..OURS }, Against::Itself, Limit::AtMost(1.0));
+        let role = bar(Pick { role: Some("nginx"), ..OURS }, Against::Itself("us"), Limit::AtMost(1.0));
         assert_eq!(role.judge(&run), Verdict::NotMeasured);
     }
 
@@ -260,7 +260,8 @@ mod tests {
             row(bar(OURS, Against::Figure(FLOOR), Limit::Within(0.8, 1.4))),
             "| CPU a delivery | 0.8 to 1.4 × the floor | 1.38 × | 11 µs : 8 µs | met |\n",
         );
-        let hub = Bar { beside: "", ..bar(Pick { role: Some("hub"), ..OURS }, Against::Itself, Limit::AtMost(5.0)) };
+        let hub =
+            Bar { beside: "", ..bar(Pick { role: Some("hub"), ..OURS }, Against::Itself("us"), Limit::AtMost(5.0)) };
         assert_eq!(row(hub), "| CPU a delivery | ≤ 5 µs | 4.5 µs |  | met |\n");
     }
 }

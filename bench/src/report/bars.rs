@@ -26,7 +26,7 @@ const fn hub_cpu(with: &'static [(&'static str, Given)]) -> Pick {
 }
 
 const fn p99(server: &'static str) -> Pick {
-    Pick { scenario: "latency", server, quantity: "latency_p99", role: None, with: &[("streams", Number(5000))] }
+    Pick { quantity: "latency_p99", ..cpu(server, AT_5000) }
 }
 
 const fn rate(scenario: &'static str, server: &'static str, with: &'static [(&'static str, Given)]) -> Pick {
@@ -54,7 +54,7 @@ pub const BARS: &[Bar] = &[
             role: Some("hub"),
             with: &[("streams", Number(10_000))],
         },
-        against: Against::Itself,
+        against: Against::Itself("bytes"),
         limit: AtMost(0.6 * 1024.0),
     },
     ratio(
@@ -194,7 +194,7 @@ pub const BARS: &[Bar] = &[
             role: Some("hub"),
             with: &[("streams", Number(10_000))],
         },
-        against: Against::Itself,
+        against: Against::Itself("%"),
         limit: AtMost(1.0),
     },
     ratio(

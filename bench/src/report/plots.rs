@@ -3,6 +3,7 @@
 use super::bar::Given::{self, Number};
 use super::palette::{look, rank};
 use super::plot::{Columns, Lines, Plot, Point, Row, Series};
+use super::table::is_bench;
 use crate::results::{Figure, Parameter, Results, median};
 use crate::server;
 
@@ -58,9 +59,9 @@ const SKETCHES: &[Sketch] = &[
     Sketch {
         name: "latency",
         title: "From publishing to the client, 5,000 streams",
-        scenario: "latency",
-        quantity: "latency_p",
-        with: &[("streams", Number(5000))],
+        scenario: "fanout",
+        quantity: "latency",
+        with: &[("streams", Number(5000)), HUNDRED],
         shape: Shape::Percentiles,
     },
     Sketch {
@@ -201,9 +202,13 @@ fn row_name(figure: &Figure, parameter: Option<&str>) -> String {
 
 /// Who did what, where several did: their shares in percent.
 fn roles(figure: &Figure) -> String {
-    let mut shares: Vec<(&str, f64)> =
-        figure.by_role.iter().map(|(role, values)| (role.as_str(), median(values) / figure.median() * 100.0)).collect();
-    shares.retain(|(_, share)| *share >= 0.5);
+    let mut shares: Vec<(&str, f64)> = figure
+        .by_role
+        .iter()
+        .filter(|(role, _)| !is_bench(role))
+        .map(|(role, values)| (role.as_str(), median(values) / figure.median() * 100.0))
+        .filter(|(_, share)| *share >= 0.5)
+        .collect();
     if shares.len() < 2 {
         return String::new();
     }
@@ -216,8 +221,8 @@ const PERCENTILES: [(&str, f64, &str); 5] = [
     ("latency_p50", 2.0, "50%"),
     ("latency_p90", 10.0, "90%"),
     ("latency_p99", 100.0, "99%"),
-    ("latency_p999", 1000.0, "99.9%"),
-    ("latency_p9999", 10_000.0, "99.99%"),
+    ("latency_p99.9", 1000.0, "99.9%"),
+    ("latency_p99.99", 10_000.0, "99.99%"),
 ];
 
 fn percentile_place(quantity: &str) -> Option<f64> {

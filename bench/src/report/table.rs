@@ -164,18 +164,34 @@ fn cell(figure: &Figure, scale: &Scale) -> String {
     if low != high {
         let _ = write!(text, " ({low}–{high})");
     }
-    if figure.by_role.len() > 1 {
-        let mut roles: Vec<(&str, f64)> =
-            figure.by_role.iter().map(|(role, values)| (role.as_str(), median(values))).collect();
-        roles.sort_by(|one, other| other.1.total_cmp(&one.1));
-        let shares: Vec<String> = roles
-            .iter()
-            .filter(|(_, share)| *share > 0.0)
-            .map(|(role, share)| format!("{role} {}", scale.show(*share)))
-            .collect();
-        let _ = write!(text, "<br><sub>{}</sub>", shares.join(", "));
+    let (bench, server): (Vec<_>, Vec<_>) = shares(figure).into_iter().partition(|(role, _)| is_bench(role));
+    let list = |shares: &[(&str, f64)]| {
+        let shares: Vec<String> = shares.iter().map(|(role, share)| format!("{role} {}", scale.show(*share))).collect();
+        shares.join(", ")
+    };
+    let parts = [if server.len() > 1 { list(&server) } else { String::new() }, list(&bench)];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    if !parts.is_empty() {
+        let _ = write!(text, "<br><sub>{}</sub>", parts.join("; "));
     }
     text
+}
+
+/// What each role did, the one that did most first.
+fn shares(figure: &Figure) -> Vec<(&str, f64)> {
+    let mut shares: Vec<(&str, f64)> = figure
+        .by_role
+        .iter()
+        .map(|(role, values)| (role.as_str(), median(values)))
+        .filter(|(_, share)| *share > 0.0)
+        .collect();
+    shares.sort_by(|one, other| other.1.total_cmp(&one.1));
+    shares
+}
+
+/// Whether a role is the bench's own, and not in a server's sum.
+pub fn is_bench(role: &str) -> bool {
+    matches!(role, "client" | "publisher")
 }
 
 fn capital(text: &str) -> String {
@@ -200,7 +216,7 @@ mod tests {
              "quantity": "cpu_per_delivery", "unit": "us", "values": [13.6, 13.2, 14.1]},
             {"scenario": "fanout", "server": "nginx-fpm", "parameters": {"streams": 1000, "bytes": 100},
              "quantity": "cpu_per_delivery", "unit": "us", "values": [24, 23.5, 25],
-             "by_role": {"hub": [4.02, 4, 4.1], "nginx": [19.9, 19.5, 20.9], "fpm": [0, 0, 0]}},
+             "by_role": {"hub": [4.02, 4, 4.1], "nginx": [19.9, 19.5, 20.9], "fpm": [0, 0, 0], "client": [9, 8.5, 12]}},
             {"scenario": "fanout", "server": "nginx-fpm", "parameters": {"streams": 5000, "bytes": 100},
              "quantity": "cpu_per_delivery", "unit": "us", "values": [24.5]},
             {"scenario": "fanout", "server": "nginx-fpm", "parameters": {"streams": 1000, "bytes": 10240},
@@ -214,7 +230,7 @@ mod tests {
 
 | streams → | 1,000 | 5,000 |
 |---|--:|--:|
-| TITLE | 24 (23.5–25)<br><sub>nginx 19.9, hub 4.02</sub> | 24.5 |
+| TITLE | 24 (23.5–25)<br><sub>nginx 19.9, hub 4.02; client 9</sub> | 24.5 |
 | nchan | 13.6 (13.2–14.1) | – |
 
 **CPU per delivery**, µs, bytes 10,240

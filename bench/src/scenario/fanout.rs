@@ -63,6 +63,10 @@ fn measure(context: &mut Context, server: &mut dyn Server) -> Result<()> {
         let point = point.with("rate", step.rate);
         taken.push_cost(context, &point);
         taken.push_latency(context, &point);
+        if (step.streams, step.bytes) == (5_000, 100) {
+            let point = Point::new("latency", server.name()).with("streams", step.streams).with("load", "fan-out");
+            taken.push_latency(context, &point);
+        }
     }
     Ok(())
 }

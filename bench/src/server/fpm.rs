@@ -55,15 +55,15 @@ pm.max_children = {workers}
         Ok(Self { child, socket })
     }
 
-    /// The lines of nginx that send every path that ends in .php there.
+    /// The lines of nginx that send every path that ends in .php there; `patience` is how long a script may be silent,
+    /// `more` what is said besides.
     #[must_use]
-    pub fn location(&self, more: &str) -> String {
+    pub fn location(&self, patience: &str, more: &str) -> String {
         let socket = self.socket.display();
         format!(
             "location ~ \\.php$ {{
             fastcgi_pass unix:{socket};
-            # A stream is silent between events and heartbeats.
-            fastcgi_read_timeout 1h;
+            fastcgi_read_timeout {patience};
             fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
             fastcgi_param SCRIPT_NAME $fastcgi_script_name;
             fastcgi_param REQUEST_METHOD $request_method;

@@ -45,7 +45,8 @@ impl NginxFpm {
         let socket = folder.of_workers("hub")?.join("hub.sock");
         let fpm = Fpm::start(&folder, workers, &more(Settings::new(&[])?.extension(&socket)?))?;
         let root = folder.scripts()?;
-        let server = format!("root {};\n{}", root.display(), fpm.location(""));
+        // A stream is silent between events and heartbeats.
+        let server = format!("root {};\n{}", root.display(), fpm.location("1h", ""));
         let (nginx, address) = Nginx { server: &server, ..Nginx::default() }.start(&folder, "nginx")?;
         let hub = Hub::start(address, socket, true)?;
         Ok(Self { nginx, address, fpm, hub, _folder: folder })

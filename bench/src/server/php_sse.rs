@@ -52,7 +52,13 @@ impl Hub {
     /// PHP is not there, or the extension is not built.
     pub fn php(&self, modules: &[&str]) -> io::Result<Command> {
         let mut command = Command::new(programs::php()?);
-        command.args(Settings::new(modules)?.extension(&self.socket)?.with("sse.spawn", "off").arguments());
+        command.args(
+            Settings::new(modules)?
+                .extension(&self.socket)?
+                .with("sse.spawn", "off")
+                .with("display_errors", "stderr")
+                .arguments(),
+        );
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }

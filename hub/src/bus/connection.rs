@@ -319,7 +319,14 @@ fn wait(socket: std::os::fd::BorrowedFd<'_>, flags: PollFlags, stop: &Stop, unti
 fn tcp(host: &str, port: u16, stop: &Stop, until: Instant) -> io::Result<Stream> {
     let mut last = io::Error::new(ErrorKind::NotFound, format!("{host} has no address"));
     for address in (host, port).to_socket_addrs()? {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // A name may have addresses of a kind that this system is without, as where IPv6 is switched off.
+        let socket = match Socket::new(Domain::for_address(address), Type::STREAM, None) {
+            Ok(socket) => socket,
+            Err(error) => {
+                last = error;
+                continue;
+            }
+        };
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         // Beside the limits of answers: a connection that is closed while its last bytes are under way is not kept for long.

@@ -535,6 +535,18 @@ pub fn text<T: Debug>(result: Result<T, ClientError>) -> String {
     result.expect_err("this should be refused").to_string()
 }
 
+/// A free port of loopback for a server that may come back to it: below the range that the system takes for outgoing
+/// connections, of which one, even one to that very port, could have it meanwhile.
+pub fn free_port() -> u16 {
+    use std::hash::{BuildHasher, RandomState};
+    loop {
+        let port = 10_000 + (RandomState::new().hash_one(()) % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// Says that a test could not be done, also where the output of tests that pass is not shown.
 pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");

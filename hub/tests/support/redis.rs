@@ -12,7 +12,7 @@ use redis::{Connection, FromRedisValue, cmd};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::{in_namespace, until};
+use super::{free_port, in_namespace, until};
 
 /// A Redis server on a free port and a Unix socket.
 pub struct Redis {
@@ -46,7 +46,7 @@ impl Redis {
 
     fn start(program: &'static str, namespace: Option<String>, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
+        let port = free_port();
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         let child = start(program, namespace.as_deref(), folder.path(), port, &options);
         let redis = Self { child, folder, port, program, namespace, options };
