@@ -77,12 +77,29 @@ fn headers_sent() -> String {
     }
 }
 
-/// Lets the session go, empties all output buffers and sends the headers and what comes first of the body. Runs the user's code where handlers for
-/// sessions, buffers or headers are registered.
+/// Lets the session go, empties all output buffers and sends the headers and what comes first of the body. Runs the user's
+/// code where handlers for sessions, buffers or headers are registered.
 ///
 /// # Errors
 /// [`Interrupted`], if such code did not return.
 pub fn begin(extra: &[String], first: &str) -> Result<(), Interrupted> {
+    prepare(extra)?;
+    send_headers(first)
+}
+
+/// The same for a response that nobody reads: it is not sent before it ends, unless the server does that by itself.
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_unread(extra: &[String]) -> Result<(), Interrupted> {
+    prepare(extra)?;
+    // SAFETY: as in `send_headers`.
+    run(|| unsafe {
+        ffi::sapi_send_headers();
+    })
+}
+
+fn prepare(extra: &[String]) -> Result<(), Interrupted> {
     adopt::renounce();
     close_session()?;
     discard_output()?;
@@ -94,7 +111,7 @@ pub fn begin(extra: &[String], first: &str) -> Result<(), Interrupted> {
     for header in HEADERS.into_iter().chain(extra.iter().map(String::as_str)) {
         set_header(header);
     }
-    send_headers(first)
+    Ok(())
 }
 
 /// An answer in place of a stream.

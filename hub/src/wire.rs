@@ -106,7 +106,7 @@ pub enum Request<'a> {
         #[serde(borrow)]
         patterns: Vec<&'a str>,
     },
-    /// What a script's call came to. Answer: `Done`, or `Error` with `Unknown`.
+    /// What a script's call came to. Answer, if one is wanted: `Done`, or `Error` with `Over`.
     Rendered {
         /// Whose it is.
         whose: Whose<'a>,
@@ -122,6 +122,8 @@ pub enum Request<'a> {
         /// What to send: complete events as they are in a stream; empty: nothing.
         #[serde(with = "serde_bytes")]
         frames: &'a [u8],
+        /// Whether the script's process waits for the answer.
+        answer: bool,
     },
     /// A replayed request ends without a `Rendered`. Answer: `Done`.
     NotRendered {

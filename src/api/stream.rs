@@ -17,7 +17,7 @@ use super::exceptions::{Problem, settle};
 use super::options::Wanted;
 use crate::handoff::{self, Connection, NoHandOff};
 use crate::original::Original;
-use crate::rendering::{self, Rendering, Replay};
+use crate::rendering::{self, Run, Token};
 use crate::response::{self, Interrupted, Refusal};
 use crate::spawn::{self, Held, SpawnError};
 use crate::{blocking, variables, zend};
@@ -105,9 +105,9 @@ fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>)
     if response::check()? == response::Wanted::HeadersOnly {
         return Ok(stream.headers_only());
     }
-    match rendering::current() {
-        Some(Replay::Wanted(rendering)) => return stream.replay(&rendering),
-        Some(Replay::Over) => return Ok(stream.nobody_waits()),
+    match rendering::run() {
+        Some(Run::Wanted(token)) => return stream.replay(&token),
+        Some(Run::Over) => return Ok(stream.nobody_waits()),
         None => {}
     }
     if stream.wanted.detach {
@@ -228,24 +228,24 @@ impl Stream<'_> {
 
     /// This request is one that the hub has sent again: the hub gets what the callback returns, and nobody reads the
     /// response.
-    fn replay(&self, rendering: &Rendering) -> Result<Outcome, Problem> {
+    fn replay(&self, run: &Token) -> Result<Outcome, Problem> {
         let patterns = &self.wanted.patterns;
         let frames = match &self.callback {
             None => Some(Frames::default()),
-            Some(callback) => match rendering.events(patterns)? {
+            Some(callback) => match run.events(patterns)? {
                 Some(events) => Some(self.run(callback, events)?),
                 None => None,
             },
         };
         if let Some(frames) = frames {
-            rendering.finish(self.callback.is_some(), self.wanted.share, patterns, &frames)?;
+            run.finish(self.callback.is_some(), self.wanted.share, patterns, &frames)?;
         }
         Ok(self.nobody_waits())
     }
 
-    /// Begins a response that nobody reads.
+    /// Begins a response that nobody reads: it is sent when it ends, which is one write for all.
     fn nobody_waits(&self) -> Outcome {
-        let begun = self.begin(None, "");
+        let begun = response::begin_unread(&self.wanted.headers);
         response::silence();
         begun.map_or_else(Outcome::from, |()| Outcome::HandedOver)
     }

@@ -274,11 +274,13 @@ impl Desk {
                 }
                 Err((code, message)) => session.error(code, &message),
             },
-            Request::Rendered { whose, render, share, patterns, last_id, frames } => {
+            Request::Rendered { whose, render, share, patterns, last_id, frames, answer } => {
                 let output = Output { render, share, patterns, last_id, frames };
                 match self.rendered(session, whose, output) {
-                    Ok(()) => session.reply(&Reply::Done),
-                    Err((code, message)) => session.error(code, &message),
+                    Ok(()) if answer => session.reply(&Reply::Done),
+                    Err((code, message)) if answer => session.error(code, &message),
+                    // A process that doesn't wait for the answer could do nothing about it.
+                    Ok(()) | Err(_) => {}
                 }
             }
             Request::NotRendered { token, reason } => {

@@ -176,9 +176,13 @@ impl Desk {
         }
     }
 
-    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is.
-    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize]) {
+    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is. `heard`: all that peers
+    /// have sent so far was read.
+    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize], heard: bool) {
         self.pass_nudges();
+        if heard {
+            self.renders.conclude_ended();
+        }
         for &place in exchanges {
             self.renders.ready(place);
         }
