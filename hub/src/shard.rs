@@ -322,7 +322,7 @@ impl Shard {
         stream.open(framing);
         self.stats.queued_bytes.sub(before);
         self.stats.queued_bytes.add(stream.queued());
-        self.stats.opened.add(1);
+        self.stats.opened.add(usize::from(!stream.opened));
         // Only TCP has it; on other sockets there is nothing to be delayed.
         let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
         if matches!(framing, Framing::FastCgi { .. }) {
@@ -469,7 +469,7 @@ impl Shard {
             let _ = self.shared.router.wake();
         }
         if stream.is_held() {
-            self.stats.ended_held.add(1);
+            self.stats.ended_held.add(usize::from(!stream.opened));
         } else {
             // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
             let _ = self.poll.registry().deregister(&mut SourceFd(&stream.socket().as_raw_fd()));

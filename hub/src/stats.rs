@@ -82,9 +82,9 @@ impl Ended {
 /// What one shard counts. Only its thread writes.
 #[derive(Debug, Default)]
 pub(crate) struct ShardStats {
-    /// Streams that began.
+    /// Streams that began, but for those that the router has counted.
     pub(crate) opened: Counter,
-    /// Streams that ended before they began.
+    /// Streams that ended before they began, but for those.
     pub(crate) ended_held: Counter,
     ended: [Counter; Ended::ALL.len()],
     /// Events written completely.

@@ -112,6 +112,8 @@ pub(crate) struct Desk {
 pub(crate) struct Counts {
     /// Streams that were attached, and with it the last stream's id.
     pub(crate) attached: u64,
+    /// Of them, those whose first lines their workers send. They count as begun: who gets these lines has a stream.
+    pub(crate) opened: u64,
     /// Events taken, and bytes of their data.
     pub(crate) published: u64,
     pub(crate) published_bytes: u64,

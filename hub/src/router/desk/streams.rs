@@ -111,6 +111,7 @@ impl Desk {
         // Of a bus that is not read yet no id is known.
         missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
         let opening = if opens { opening(retry, &mut missed) } else { String::new() };
+        self.counts.opened += u64::from(opens);
         let attach = Attach {
             id,
             socket,
