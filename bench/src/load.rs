@@ -44,6 +44,10 @@ pub struct Plan {
     pub concurrency: u64,
     /// Whether events must be numbered (see [`crate::publisher`]) and are to be checked; otherwise they are only counted.
     pub checked: bool,
+    /// Whether these are no streams but ordinary pages, each with a connection of its own, as a stream has; one counts as
+    /// open when it has come to its end.
+    #[serde(default)]
+    pub pages: bool,
     /// Seconds that opening may take; what is not open then has failed.
     pub patience: u64,
 }
@@ -56,8 +60,15 @@ impl Plan {
             request: server.request(topic),
             concurrency: 100,
             checked: true,
+            pages: false,
             patience: 60,
         }
+    }
+
+    /// Ordinary pages.
+    pub fn pages(address: SocketAddr, path: &str) -> Self {
+        let request = path.to_owned();
+        Self { address, request, concurrency: 100, checked: false, pages: true, patience: 60 }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod plot;
 pub mod plots;
 pub mod table;
+pub mod words;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -19,9 +19,9 @@ pub struct Options {
     /// Only this server (may be given several times).
     #[arg(long = "server")]
     servers: Vec<String>,
-    /// How many times each figure is taken; servers take turns within a round.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    /// How many times each figure is taken; servers take turns within a round. 3 if not given, in a short pass 1.
+    #[arg(long)]
+    rounds: Option<usize>,
     /// A short pass: fewer streams, shorter times.
     #[arg(long)]
     quick: bool,
@@ -35,6 +35,7 @@ pub struct Options {
 /// # Errors
 /// Something could not be measured (what could be is written all the same), or the results can't be written.
 pub fn run(options: &Options) -> Result<()> {
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
     let mut context = Context {
         quick: options.quick,
         only: options.servers.clone(),
@@ -42,7 +43,7 @@ pub fn run(options: &Options) -> Result<()> {
             machine: Machine::this(),
             when: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             quick: options.quick,
-            rounds: options.rounds,
+            rounds,
             ..Results::default()
         },
     };
@@ -50,10 +51,10 @@ pub fn run(options: &Options) -> Result<()> {
         [] => scenario::names().map(str::to_owned).collect(),
         some => some.to_vec(),
     };
-    for round in 1..=options.rounds {
+    for round in 1..=rounds {
         for name in &chosen {
             let begin = Instant::now();
-            eprintln!("round {round} of {}: {name}", options.rounds);
+            eprintln!("round {round} of {rounds}: {name}");
             if let Err(error) = scenario::run(name, round, &mut context) {
                 eprintln!("  FAILED {name}: {error:#}");
                 context.results.failures.push(format!("{name}: {error:#}"));

@@ -1,9 +1,12 @@
 //! What is measured: each scenario starts the servers it is about, puts load on them and pushes figures.
 
+mod baseline;
 mod fanout;
 mod idle;
 mod latency;
 mod memory;
+mod opening;
+mod renders;
 
 use std::collections::BTreeMap;
 
@@ -21,8 +24,11 @@ type Run = fn(&mut Context) -> Result<()>;
 const SCENARIOS: &[(&str, Run, usize)] = &[
     ("fanout", fanout::run, usize::MAX),
     ("latency", latency::run, usize::MAX),
+    ("opening", opening::run, usize::MAX),
+    ("renders", renders::run, usize::MAX),
     ("memory", memory::run, 2),
     ("idle", idle::run, 2),
+    ("baseline", baseline::run, 1),
 ];
 
 /// The names of all scenarios.

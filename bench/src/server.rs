@@ -15,7 +15,7 @@ mod nginx;
 pub mod nginx_fpm;
 mod php;
 pub mod php_s;
-mod php_sse;
+pub mod php_sse;
 mod port;
 mod programs;
 pub mod pushpin;
@@ -91,6 +91,11 @@ pub trait Server {
 
     /// The path to GET for an ordinary request to the same pool that answers "hello world"; none where there is no pool.
     fn hello(&self) -> Option<String> {
+        None
+    }
+
+    /// Its hub; none where there is none.
+    fn hub(&self) -> Option<&php_sse::Hub> {
         None
     }
 

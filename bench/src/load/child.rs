@@ -73,7 +73,7 @@ pub fn run(plan: &str) -> Result<()> {
     let poll = Poll::new()?;
     rustix::io::ioctl_fionbio(std::io::stdin(), true)?;
     poll.registry().register(&mut SourceFd(&0), STDIN, Interest::READABLE)?;
-    let tally = Tally { checked: plan.checked, ..Tally::default() };
+    let tally = Tally { checked: plan.checked, pages: plan.pages, ..Tally::default() };
     let mut child = Child {
         plan,
         poll,
@@ -127,7 +127,7 @@ impl Child {
         let before = stream.events;
         let mut outcome = Ok(Progress::Same);
         if writable {
-            outcome = stream.send(&self.plan.request, self.plan.address).map(|()| Progress::Same);
+            outcome = stream.send(&self.plan.request, self.plan.address, self.plan.pages).map(|()| Progress::Same);
         }
         if outcome.is_ok() {
             outcome = stream.read(ended, buffer, &mut self.tally);
@@ -213,7 +213,7 @@ impl Child {
             Request::Forget => {
                 self.streams.iter_mut().for_each(Stream::forget);
                 self.ended.clear();
-                self.tally = Tally { checked: self.plan.checked, ..Tally::default() };
+                self.tally = Tally { checked: self.plan.checked, pages: self.plan.pages, ..Tally::default() };
                 answer(&Answer::Forgotten)?;
             }
             Request::Receive { events, patience } => {

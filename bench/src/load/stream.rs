@@ -38,6 +38,8 @@ enum State {
     /// Its body, as it is or in chunks.
     Raw,
     Chunked(Chunks),
+    /// The body of an ordinary page.
+    Page,
 }
 
 /// What reading showed.
@@ -45,7 +47,7 @@ enum State {
 pub enum Progress {
     /// Nothing that changes anything: events, or a part of them.
     Same,
-    /// The stream has begun: its response is one of the right kind.
+    /// The stream has begun: its response is one of the right kind. Of a page: it has come to its end.
     Begun,
 }
 
@@ -64,6 +66,8 @@ pub struct Tally {
     pub first_byte: super::Spans,
     /// Events must be numbered.
     pub checked: bool,
+    /// These are no streams, but ordinary pages.
+    pub pages: bool,
 }
 
 impl Stream {
@@ -118,7 +122,7 @@ impl Stream {
     ///
     /// # Errors
     /// It can't connect, or the server does not take the request.
-    pub fn send(&mut self, request: &str, host: SocketAddr) -> Result<()> {
+    pub fn send(&mut self, request: &str, host: SocketAddr, pages: bool) -> Result<()> {
         let (State::Connecting, Some(socket)) = (&self.state, &mut self.socket) else { return Ok(()) };
         if let Some(error) = socket.take_error()? {
             return Err(error).context("can't connect");
@@ -127,7 +131,8 @@ impl Stream {
             return Ok(());
         }
         let path = request.replace("{n}", &self.number.to_string());
-        let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n");
+        let more = if pages { "Connection: close" } else { "Accept: text/event-stream" };
+        let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n\r\n");
         // It fits into an empty buffer.
         if socket.write(text.as_bytes()).context("can't send the request")? < text.len() {
             bail!("can't send the request at once");
@@ -145,6 +150,10 @@ impl Stream {
         loop {
             let Some(socket) = &mut self.socket else { return Ok(progress) };
             let count = match socket.read(buffer) {
+                Ok(0) if matches!(self.state, State::Page) => {
+                    self.socket = None;
+                    return Ok(Progress::Begun);
+                }
                 Ok(0) => bail!("closed by the server"),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(progress),
@@ -168,7 +177,11 @@ impl Stream {
                 tally.first_byte.record(now.saturating_sub(self.begun));
             }
             head.extend_from_slice(bytes);
-            let Some((length, state)) = begin(head)? else { return Ok(Progress::Same) };
+            let Some((length, state)) = begin(head, tally.pages)? else { return Ok(Progress::Same) };
+            if tally.pages {
+                self.state = state;
+                return Ok(Progress::Same);
+            }
             let rest = head.split_off(length);
             self.state = state;
             self.body(&rest, now, tally)?;
@@ -213,7 +226,7 @@ impl Stream {
 }
 
 /// The length of the head, and how the body comes; none while the head is not whole.
-fn begin(head: &[u8]) -> Result<Option<(usize, State)>> {
+fn begin(head: &[u8], page: bool) -> Result<Option<(usize, State)>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(head).context("the response is not HTTP")? {
@@ -227,6 +240,9 @@ fn begin(head: &[u8]) -> Result<Option<(usize, State)>> {
     };
     if response.code != Some(200) {
         bail!("status {}", response.code.unwrap_or(0));
+    }
+    if page {
+        return Ok(Some((length, State::Page)));
     }
     if !header("content-type").starts_with("text/event-stream") {
         bail!("type '{}'", header("content-type"));
@@ -259,7 +275,7 @@ mod tests {
     use super::*;
 
     fn how(head: &str) -> Result<Option<usize>> {
-        Ok(begin(head.as_bytes())?.map(|(length, _)| length))
+        Ok(begin(head.as_bytes(), false)?.map(|(length, _)| length))
     }
 
     #[test]
@@ -279,7 +295,7 @@ mod tests {
     #[test]
     fn a_chunked_response_is_noticed() {
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\ntransfer-encoding: Chunked\r\n\r\n";
-        assert!(matches!(begin(head).unwrap(), Some((_, State::Chunked(_)))));
+        assert!(matches!(begin(head, false).unwrap(), Some((_, State::Chunked(_)))));
     }
 
     #[test]

@@ -38,6 +38,8 @@ impl Given {
 pub enum Against {
     /// Another figure of the same run: the bar is a ratio.
     Figure(Pick),
+    /// The greatest of these figures of the same run.
+    Best(&'static [Pick]),
     /// Nothing: the bar is in the figure's own unit, which is this.
     Itself(&'static str),
 }
@@ -131,13 +133,23 @@ impl Bar {
         let own = median(values);
         let (value, other) = match self.against {
             Against::Itself(_) => (own, None),
-            Against::Figure(pick) => {
-                let Some((others, other_unit)) = pick.values(results) else { return Verdict::NotMeasured };
+            Against::Figure(_) | Against::Best(_) => {
+                let others = self.others().iter().filter_map(|pick| pick.values(results));
+                let best = others.max_by(|(one, _), (other, _)| median(one).total_cmp(&median(other)));
+                let Some((others, other_unit)) = best else { return Verdict::NotMeasured };
                 (ratio(values, others), Some(with_unit(other_unit, median(others))))
             }
         };
         let measured = Measured { value, figure: with_unit(unit, own), other };
         if self.limit.allows(value) { Verdict::Met(measured) } else { Verdict::NotMet(measured) }
+    }
+
+    fn others(&self) -> &[Pick] {
+        match &self.against {
+            Against::Itself(_) => &[],
+            Against::Figure(pick) => std::slice::from_ref(pick),
+            Against::Best(picks) => picks,
+        }
     }
 
     /// A line of the Markdown table: what, bar, measured, figures, verdict.
@@ -164,7 +176,7 @@ impl Bar {
     fn demand(&self) -> String {
         let unit = match self.against {
             Against::Itself(unit) => Some(unit),
-            Against::Figure(_) => None,
+            Against::Figure(_) | Against::Best(_) => None,
         };
         format!("{} {}", self.limit.show(unit), self.beside).trim().to_owned()
     }
@@ -172,7 +184,7 @@ impl Bar {
     fn shown(&self, measured: &Measured) -> String {
         match self.against {
             Against::Itself(_) => measured.figure.clone(),
-            Against::Figure(_) => format!("{} ×", number(measured.value)),
+            Against::Figure(_) | Against::Best(_) => format!("{} ×", number(measured.value)),
         }
     }
 }
@@ -231,6 +243,15 @@ mod tests {
         let measured = Measured { value: 1.1, figure: "11 µs".into(), other: Some("10 µs".into()) };
         assert_eq!(at_most(1.1), Verdict::Met(measured.clone()));
         assert_eq!(at_most(1.0), Verdict::NotMet(measured));
+    }
+
+    #[test]
+    fn is_held_against_the_best_of_several() {
+        let run =
+            results(&[("php-s", 1000, &[11.0], &[]), ("floor", 1000, &[10.0], &[]), ("floor", 5000, &[22.0], &[])]);
+        const BOTH: &[Pick] = &[FLOOR, Pick { with: &[("streams", Given::Number(5000))], ..FLOOR }];
+        let measured = Measured { value: 0.5, figure: "11 µs".into(), other: Some("22 µs".into()) };
+        assert_eq!(bar(OURS, Against::Best(BOTH), Limit::AtLeast(0.8)).judge(&run), Verdict::NotMet(measured));
     }
 
     #[test]

@@ -38,6 +38,9 @@ const AT_5000: &[(&str, Given)] = &[("streams", Number(5000)), HUNDRED];
 const UNREAD: &[(&str, Given)] = &[("streams", Number(0))];
 const READ: &[(&str, Given)] = &[("streams", Number(1000))];
 
+/// The two ways in which PHP sends on an open socket: fwrite() to `udp://…`, and socket_sendto().
+const DATAGRAMS: &[Pick] = &[rate("publish", "UDP send", UNREAD), rate("publish", "UDP socket_sendto", UNREAD)];
+
 const fn ratio(what: &'static str, beside: &'static str, figure: Pick, other: Pick, limit: super::bar::Limit) -> Bar {
     Bar { what, beside, figure, against: Against::Figure(other), limit }
 }
@@ -156,20 +159,20 @@ pub const BARS: &[Bar] = &[
         rate("publish", "curl to nchan", READ),
         AtLeast(50.0),
     ),
-    ratio(
-        "`sse_publish` without waiting for the answer",
-        "a bare PHP UDP send",
-        rate("publish", "sse_publish async", UNREAD),
-        rate("publish", "UDP send", UNREAD),
-        AtLeast(0.4),
-    ),
-    ratio(
-        "`SseTrigger::push`",
-        "a bare PHP UDP send on an open socket",
-        rate("publish", "SseTrigger::push", UNREAD),
-        rate("publish", "UDP send", UNREAD),
-        AtLeast(0.8),
-    ),
+    Bar {
+        what: "`sse_publish` without waiting for the answer",
+        beside: "a bare PHP UDP send",
+        figure: rate("publish", "sse_publish async", UNREAD),
+        against: Against::Best(DATAGRAMS),
+        limit: AtLeast(0.4),
+    },
+    Bar {
+        what: "`SseTrigger::push`",
+        beside: "a bare PHP UDP send on an open socket",
+        figure: rate("publish", "SseTrigger::push", UNREAD),
+        against: Against::Best(DATAGRAMS),
+        limit: AtLeast(0.8),
+    },
     ratio(
         "opening streams through nginx + FPM",
         "the pool's hello-world requests",

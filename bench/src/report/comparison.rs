@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::number::{Scale, number};
-use super::table::{value, words};
+use super::words::{parameter, quantity};
 use crate::results::{Figure, Results};
 
 /// A move smaller than this is none, however close the rounds were together.
@@ -64,9 +64,10 @@ impl Pair<'_> {
     /// By the unit: rates are to be high; times, bytes and shares of a core low; mere numbers are what they are.
     fn more_is_better(&self) -> Option<bool> {
         match self.new.unit.as_str() {
-            "1/s" => Some(true),
-            "" => None,
-            _ => Some(false),
+            "1/s" | "/s" => Some(true),
+            "us" | "ms" | "s" | "bytes" => Some(false),
+            "%" if self.new.quantity == "cpu" => Some(false),
+            _ => None,
         }
     }
 }
@@ -110,9 +111,8 @@ pub fn text(old: &Results, new: &Results) -> String {
 }
 
 fn name(figure: &Figure) -> String {
-    let parameters: Vec<String> =
-        figure.parameters.iter().map(|(name, given)| format!("{} {}", words(name), value(given))).collect();
-    let mut text = format!("{}: {}", figure.server, words(&figure.quantity));
+    let parameters: Vec<String> = figure.parameters.iter().map(|(name, given)| parameter(name, given)).collect();
+    let mut text = format!("{}: {}", figure.server, quantity(&figure.quantity));
     if !parameters.is_empty() {
         let _ = write!(text, " ({})", parameters.join(", "));
     }

@@ -9,12 +9,13 @@ pub struct Scale {
 }
 
 /// Units as results have them, each with what figures in it may be shown in, upwards.
-const STEPS: [(&str, &[(f64, &str)]); 5] = [
+const STEPS: [(&str, &[(f64, &str)]); 6] = [
     ("us", &[(1.0, "µs"), (1e3, "ms"), (1e6, "s")]),
     ("ms", &[(1e-3, "µs"), (1.0, "ms"), (1e3, "s")]),
     ("s", &[(1e-3, "ms"), (1.0, "s")]),
     ("bytes", &[(1.0, "bytes"), (1024.0, "KiB"), (1_048_576.0, "MiB"), (1_073_741_824.0, "GiB")]),
     ("1/s", &[(1.0, "/s")]),
+    ("/s", &[(1.0, "/s")]),
 ];
 
 impl Scale {

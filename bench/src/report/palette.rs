@@ -29,6 +29,7 @@ pub enum Mark {
 const LOOKS: &[(&str, RGBColor, Mark)] = &[
     (server::PHP_S, BLUE, Mark::Disc),
     (server::FPM, PURPLE, Mark::Disc),
+    ("mod-php", TEAL, Mark::Disc),
     ("sse_publish", BLUE, Mark::Disc),
     ("sse_publish async", BLUE, Mark::Disc),
     ("SseTrigger::push", BLUE, Mark::Disc),
@@ -43,6 +44,7 @@ const LOOKS: &[(&str, RGBColor, Mark)] = &[
 ];
 const BLUE: RGBColor = RGBColor(0x2f, 0x81, 0xf7);
 const PURPLE: RGBColor = RGBColor(0xa3, 0x71, 0xf7);
+const TEAL: RGBColor = RGBColor(0x1b, 0x9e, 0xa8);
 const ORANGE: RGBColor = RGBColor(0xdb, 0x6d, 0x28);
 const GREEN: RGBColor = RGBColor(0x2d, 0xa4, 0x4e);
 const PINK: RGBColor = RGBColor(0xd1, 0x5c, 0xa5);

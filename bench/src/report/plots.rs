@@ -4,6 +4,7 @@ use super::bar::Given::{self, Number};
 use super::palette::{look, rank};
 use super::plot::{Columns, Lines, Plot, Point, Row, Series};
 use super::table::is_bench;
+use super::words::percentile;
 use crate::results::{Figure, Parameter, Results, median};
 use crate::server;
 
@@ -218,13 +219,14 @@ fn roles(figure: &Figure) -> String {
 
 /// Percentiles, and where they stand on an axis on which each step is ten times rarer.
 const PERCENTILES: [(&str, f64, &str); 5] = [
-    ("latency_p50", 2.0, "50%"),
-    ("latency_p90", 10.0, "90%"),
-    ("latency_p99", 100.0, "99%"),
-    ("latency_p99.9", 1000.0, "99.9%"),
-    ("latency_p99.99", 10_000.0, "99.99%"),
+    ("p50", 2.0, "50%"),
+    ("p90", 10.0, "90%"),
+    ("p99", 100.0, "99%"),
+    ("p99.9", 1000.0, "99.9%"),
+    ("p99.99", 10_000.0, "99.99%"),
 ];
 
 fn percentile_place(quantity: &str) -> Option<f64> {
-    PERCENTILES.iter().find(|(name, _, _)| *name == quantity).map(|(_, place, _)| *place)
+    let (_, percentile) = percentile(quantity)?;
+    PERCENTILES.iter().find(|(name, _, _)| *name == percentile).map(|(_, place, _)| *place)
 }

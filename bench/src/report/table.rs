@@ -3,20 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::number::{Scale, count};
+use super::number::Scale;
 use super::palette::rank;
+use super::words::{capital, parameter, percentile, quantity, value};
 use crate::results::{Figure, Parameter, Results, median};
 use crate::server;
 
-/// Figures that belong into one table: of one scenario and quantity, and alike in all parameters but the one across.
+/// Figures that belong into one table.
 struct Table<'a> {
-    quantity: &'a str,
-    /// The parameter across, where one was varied.
-    across: Option<&'a str>,
-    /// The other parameters.
-    given: BTreeMap<&'a str, &'a Parameter>,
+    /// What they are figures of, in words.
+    name: String,
+    across: Across<'a>,
+    /// Parameters that all of them have.
+    given: Parameters<'a>,
     figures: Vec<&'a Figure>,
 }
+
+/// What the columns are.
+#[derive(Clone, Copy)]
+enum Across<'a> {
+    /// There is one column only.
+    Nothing,
+    /// The values of a parameter.
+    Parameter(&'a str),
+    /// The percentiles of one distribution.
+    Percentiles,
+}
+
+type Parameters<'a> = BTreeMap<&'a str, &'a Parameter>;
+
+/// With more settings than this, percentiles have a table each, and the settings are across.
+const FEW_SETTINGS: usize = 3;
 
 /// All tables of a scenario, or of one quantity in it, each under a line that says what it shows.
 pub fn of_scenario(results: &Results, scenario: &str, quantity: Option<&str>) -> String {
@@ -47,46 +64,92 @@ pub fn scenarios(results: &Results) -> Vec<&str> {
     names
 }
 
-/// A quantity's or a parameter's name in words: `cpu_per_delivery` is `CPU per delivery`.
-pub fn words(name: &str) -> String {
-    let spaced = name.replace('_', " ");
-    let spaced = if let Some(rest) = spaced.strip_prefix("cpu ") { format!("CPU {rest}") } else { spaced };
-    if spaced == "cpu" { "CPU".to_owned() } else { spaced }
-}
-
-/// A parameter's value as people read it.
-pub fn value(parameter: &Parameter) -> String {
-    match parameter {
-        Parameter::Number(number) => count(*number),
-        Parameter::Word(word) => word.clone(),
-    }
-}
-
 fn tables<'a>(figures: &[&'a Figure]) -> Vec<Table<'a>> {
-    let mut tables: Vec<Table> = Vec::new();
-    let mut quantities: Vec<&str> = Vec::new();
+    let mut tables = Vec::new();
+    let mut done: Vec<&str> = Vec::new();
     for figure in figures {
-        if !quantities.contains(&figure.quantity.as_str()) {
-            quantities.push(&figure.quantity);
+        if done.contains(&figure.quantity.as_str()) {
+            continue;
         }
-    }
-    for quantity in quantities {
-        let of_quantity: Vec<&Figure> = figures.iter().copied().filter(|figure| figure.quantity == quantity).collect();
-        let across = varied(&of_quantity);
-        for figure in of_quantity {
-            let given: BTreeMap<&str, &Parameter> = figure
-                .parameters
-                .iter()
-                .map(|(name, value)| (name.as_str(), value))
-                .filter(|(name, _)| Some(*name) != across)
-                .collect();
-            match tables.iter_mut().find(|table| table.quantity == quantity && table.given == given) {
-                Some(table) => table.figures.push(figure),
-                None => tables.push(Table { quantity, across, given, figures: vec![figure] }),
-            }
+        let family = distribution(figure, figures);
+        done.extend(family.iter().map(|figure| figure.quantity.as_str()));
+        if family.is_empty() {
+            done.push(&figure.quantity);
+            let alike: Vec<&Figure> =
+                figures.iter().copied().filter(|other| other.quantity == figure.quantity).collect();
+            tables.extend(by_parameter(&alike));
+        } else {
+            tables.extend(by_percentile(&family));
         }
     }
     tables
+}
+
+/// All percentiles of what this is one of, if there are several in few settings.
+fn distribution<'a>(figure: &Figure, figures: &[&'a Figure]) -> Vec<&'a Figure> {
+    let Some((base, _)) = percentile(&figure.quantity) else { return Vec::new() };
+    let of_base = |other: &&&Figure| percentile(&other.quantity).is_some_and(|(other, _)| other == base);
+    let family: Vec<&Figure> = figures.iter().filter(of_base).copied().collect();
+    let quantities: BTreeSet<&str> = family.iter().map(|figure| figure.quantity.as_str()).collect();
+    let settings: BTreeSet<&BTreeMap<String, Parameter>> = family.iter().map(|figure| &figure.parameters).collect();
+    if quantities.len() > 1 && settings.len() <= FEW_SETTINGS { family } else { Vec::new() }
+}
+
+/// Percentiles across: a table for each setting where the same servers are in each, else one with the settings in its rows.
+fn by_percentile<'a>(family: &[&'a Figure]) -> Vec<Table<'a>> {
+    let name = percentile(&family[0].quantity).map_or_else(String::new, |(base, _)| quantity(base));
+    let mut servers: BTreeMap<Parameters, BTreeSet<&str>> = BTreeMap::new();
+    for figure in family {
+        servers.entry(parameters(figure)).or_default().insert(&figure.server);
+    }
+    let alike = servers.values().collect::<BTreeSet<_>>().len() == 1;
+    let table = |given: Parameters<'a>, figures: Vec<&'a Figure>| Table {
+        name: name.clone(),
+        across: Across::Percentiles,
+        given,
+        figures,
+    };
+    if !alike {
+        let common = parameters(family[0]).into_iter().filter(|(name, value)| {
+            family.iter().all(|figure| figure.parameters.get(*name).is_some_and(|other| other == *value))
+        });
+        return vec![table(common.collect(), family.to_vec())];
+    }
+    let mut settings: Vec<Parameters> = Vec::new();
+    for figure in family {
+        if !settings.contains(&parameters(figure)) {
+            settings.push(parameters(figure));
+        }
+    }
+    let of_setting = |given: Parameters<'a>| {
+        let figures = family.iter().copied().filter(|figure| parameters(figure) == given).collect();
+        table(given, figures)
+    };
+    settings.into_iter().map(of_setting).collect()
+}
+
+/// The parameter that was varied across, a table for each setting of the others.
+fn by_parameter<'a>(figures: &[&'a Figure]) -> Vec<Table<'a>> {
+    let across = varied(figures);
+    let mut tables: Vec<Table> = Vec::new();
+    for figure in figures {
+        let mut given = parameters(figure);
+        given.retain(|name, _| Some(*name) != across);
+        match tables.iter_mut().find(|table| table.given == given) {
+            Some(table) => table.figures.push(figure),
+            None => tables.push(Table {
+                name: quantity(&figure.quantity),
+                across: across.map_or(Across::Nothing, Across::Parameter),
+                given,
+                figures: vec![figure],
+            }),
+        }
+    }
+    tables
+}
+
+fn parameters(figure: &Figure) -> Parameters<'_> {
+    figure.parameters.iter().map(|(name, value)| (name.as_str(), value)).collect()
 }
 
 /// The parameter with the most values, `streams` before others.
@@ -105,28 +168,30 @@ fn varied<'a>(figures: &[&'a Figure]) -> Option<&'a str> {
 impl Table<'_> {
     fn markdown(&self) -> String {
         let scale = Scale::of(&self.figures[0].unit, self.figures.iter().map(|figure| figure.median()));
-        let mut caption = format!("**{}**", capital(&words(self.quantity)));
-        if !scale.unit.is_empty() {
+        let mut caption = format!("**{}**", capital(&self.name));
+        let said = scale.unit == "bytes" && self.name.starts_with("bytes");
+        if !scale.unit.is_empty() && !said {
             let unit = if scale.unit == "/s" { "per second" } else { &scale.unit };
             let _ = write!(caption, ", {unit}");
         }
         for (name, given) in &self.given {
-            let _ = write!(caption, ", {} {}", words(name), value(given));
+            let _ = write!(caption, ", {}", parameter(name, given));
         }
+        let corner =
+            if let Across::Parameter(name) = self.across { format!("{} →", quantity(name)) } else { String::new() };
         let columns = self.columns();
-        let mut text =
-            format!("{caption}\n\n| {} |", self.across.map_or_else(String::new, |name| format!("{} →", words(name))));
-        for column in &columns {
-            let _ = write!(text, " {} |", column.map_or_else(String::new, value));
+        let mut text = format!("{caption}\n\n| {corner} |");
+        for (_, name) in &columns {
+            let _ = write!(text, " {name} |");
         }
         text.push_str("\n|---|");
         text.push_str(&"--:|".repeat(columns.len()));
         text.push('\n');
-        for server in self.servers() {
-            let _ = write!(text, "| {} |", server::title(server));
+        for row in self.rows() {
+            let _ = write!(text, "| {row} |");
             for column in &columns {
                 let figure =
-                    self.figures.iter().find(|figure| figure.server == server && self.column_of(figure) == *column);
+                    self.figures.iter().find(|figure| self.row_of(figure) == row && self.column_of(figure) == *column);
                 let _ = write!(text, " {} |", figure.map_or_else(|| "–".to_owned(), |figure| cell(figure, &scale)));
             }
             text.push('\n');
@@ -134,25 +199,44 @@ impl Table<'_> {
         text
     }
 
-    fn column_of<'a>(&self, figure: &'a Figure) -> Option<&'a Parameter> {
-        figure.parameters.get(self.across?)
-    }
-
-    /// The values across, in their order.
-    fn columns(&self) -> Vec<Option<&Parameter>> {
-        let columns: BTreeSet<Option<&Parameter>> = self.figures.iter().map(|figure| self.column_of(figure)).collect();
-        columns.into_iter().collect()
-    }
-
-    fn servers(&self) -> Vec<&str> {
-        let mut servers: Vec<&str> = Vec::new();
-        for figure in &self.figures {
-            if !servers.contains(&figure.server.as_str()) {
-                servers.push(&figure.server);
+    /// The column that a figure is in: what columns are put in order by, and its name.
+    fn column_of<'a>(&self, figure: &'a Figure) -> (Option<&'a Parameter>, String) {
+        match self.across {
+            Across::Nothing => (None, String::new()),
+            Across::Percentiles => (None, percentile(&figure.quantity).map_or_else(String::new, |(_, name)| name)),
+            Across::Parameter(name) => {
+                let given = figure.parameters.get(name);
+                (given, given.map_or_else(String::new, value))
             }
         }
-        servers.sort_by_key(|server| rank(server));
-        servers
+    }
+
+    fn columns(&self) -> BTreeSet<(Option<&Parameter>, String)> {
+        self.figures.iter().map(|figure| self.column_of(figure)).collect()
+    }
+
+    /// The row that a figure is in: its server, and the parameters that are neither across nor given.
+    fn row_of(&self, figure: &Figure) -> String {
+        let mut row = server::title(&figure.server).to_owned();
+        for (name, value) in &figure.parameters {
+            let across = matches!(self.across, Across::Parameter(across) if across == name);
+            if !across && !self.given.contains_key(name.as_str()) {
+                let _ = write!(row, ", {}", parameter(name, value));
+            }
+        }
+        row
+    }
+
+    fn rows(&self) -> Vec<String> {
+        let mut figures = self.figures.clone();
+        figures.sort_by_key(|figure| rank(&figure.server));
+        let mut rows: Vec<String> = Vec::new();
+        for row in figures.iter().map(|figure| self.row_of(figure)) {
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+        rows
     }
 }
 
@@ -194,11 +278,6 @@ pub fn is_bench(role: &str) -> bool {
     matches!(role, "client" | "publisher")
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,14 +305,14 @@ mod tests {
         );
         let title = server::title("nginx-fpm");
         let expected = "\
-**CPU per delivery**, µs, bytes 100
+**CPU per delivery**, µs, events of 100 bytes
 
 | streams → | 1,000 | 5,000 |
 |---|--:|--:|
 | TITLE | 24 (23.5–25)<br><sub>nginx 19.9, hub 4.02; client 9</sub> | 24.5 |
 | nchan | 13.6 (13.2–14.1) | – |
 
-**CPU per delivery**, µs, bytes 10,240
+**CPU per delivery**, µs, events of 10,240 bytes
 
 | streams → | 1,000 |
 |---|--:|
@@ -250,7 +329,26 @@ mod tests {
     }
 
     #[test]
-    fn says_names_as_people_do() {
-        assert_eq!(["cpu", "cpu_per_delivery", "latency_p99"].map(words), ["CPU", "CPU per delivery", "latency p99"]);
+    fn has_percentiles_across_where_there_are_few_settings() {
+        let results = results(
+            r#"[
+            {"scenario": "latency", "server": "loops", "parameters": {"poll": 2, "streams": 19},
+             "quantity": "latency_p50", "unit": "ms", "values": [1100]},
+            {"scenario": "latency", "server": "loops", "parameters": {"poll": 2, "streams": 19},
+             "quantity": "latency_p999", "unit": "ms", "values": [2200]},
+            {"scenario": "latency", "server": "other", "parameters": {"streams": 19},
+             "quantity": "latency_p50", "unit": "ms", "values": [1]}
+            ]"#,
+        );
+        let expected = "\
+**Latency**, s, 19 streams
+
+|  | p50 | p99.9 |
+|---|--:|--:|
+| TITLE, polled every 2 s | 1.1 | 2.2 |
+| other | 0.001 | – |
+"
+        .replace("TITLE", server::title("loops"));
+        assert_eq!(of_scenario(&results, "latency", None), expected);
     }
 }

@@ -21,7 +21,7 @@ use crate::publisher::Paced;
 pub const WORKERS: usize = 20;
 
 /// How long nginx waits for PHP. Its default is 60 seconds; less, so that waiting for it takes less of the bench's time.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the database needs.
 const MODULES: [&str; 2] = ["pdo", "pdo_sqlite"];

@@ -97,6 +97,10 @@ impl Server for ModPhp {
         Some("/hello.php".to_owned())
     }
 
+    fn hub(&self) -> Option<&Hub> {
+        Some(&self.hub)
+    }
+
     fn publisher(&self, paced: &Paced) -> Result<Command> {
         self.hub.publisher(paced)
     }

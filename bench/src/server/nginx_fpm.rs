@@ -51,12 +51,6 @@ impl NginxFpm {
         let hub = Hub::start(address, socket, true)?;
         Ok(Self { nginx, address, fpm, hub, _folder: folder })
     }
-
-    /// Its hub.
-    #[must_use]
-    pub fn hub(&self) -> &Hub {
-        &self.hub
-    }
 }
 
 impl Server for NginxFpm {
@@ -74,6 +68,10 @@ impl Server for NginxFpm {
 
     fn hello(&self) -> Option<String> {
         Some("/hello.php".to_owned())
+    }
+
+    fn hub(&self) -> Option<&Hub> {
+        Some(&self.hub)
     }
 
     fn publisher(&self, paced: &Paced) -> Result<Command> {

@@ -48,12 +48,6 @@ impl PhpS {
         let hub = Hub::start(address, socket, false)?;
         Ok(Self { php, address, hub, _folder: folder })
     }
-
-    /// Its hub.
-    #[must_use]
-    pub fn hub(&self) -> &Hub {
-        &self.hub
-    }
 }
 
 impl Server for PhpS {
@@ -71,6 +65,10 @@ impl Server for PhpS {
 
     fn hello(&self) -> Option<String> {
         Some("/hello.php".to_owned())
+    }
+
+    fn hub(&self) -> Option<&Hub> {
+        Some(&self.hub)
     }
 
     fn publisher(&self, paced: &Paced) -> Result<Command> {

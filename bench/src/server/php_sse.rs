@@ -65,6 +65,17 @@ impl Hub {
         Ok(command)
     }
 
+    /// What `sse_stats()` says.
+    ///
+    /// # Errors
+    /// The hub does not answer.
+    pub fn stats(&self) -> Result<serde_json::Value> {
+        let output = self.php(&[])?.args(["-r", "echo json_encode(sse_stats());"]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let why = || format!("sse_stats(): {text}{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str(&text).with_context(why)
+    }
+
     /// A process that publishes as `paced` says.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ impl Redis {
         command.arg("--dir").arg(folder.path()).arg("--unixsocket").arg(folder.path().join("redis.sock"));
         let mut redis = Child::start(&mut command, &folder.path().join("redis.log"))?;
         redis.wait_until("Redis listens", || port::listens(address))?;
-        Ok(Self { redis, address, folder: folder })
+        Ok(Self { redis, address, folder })
     }
 
     /// Where it listens by TCP.

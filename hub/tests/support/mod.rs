@@ -23,7 +23,7 @@ use sse_hub::wire::{self, Attach, Delivery, Framing, PREFIX, Reply, Request};
 use tempfile::TempDir;
 
 /// Long enough for the slowest machine; nothing that works ever takes so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long to wait for a hub that is not to answer.
 pub const BRIEFLY: Duration = Duration::from_secs(2);
