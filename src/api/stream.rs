@@ -260,7 +260,7 @@ impl Stream<'_> {
             false => None,
         };
         let replay = original.as_ref().map(|original| self.wanted.replay(self.callback.is_some(), original));
-        let held = match self.attach(connection.descriptor(), true, replay) {
+        let held = match self.attach(connection.descriptor(), connection.opens(), replay) {
             Ok(Attached::Held(held)) => held,
             Ok(Attached::Refused(outcome)) => return Ok(outcome),
             Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::NoReplay, message })) => {

@@ -118,6 +118,12 @@ impl Connection {
         }
     }
 
+    /// Whether the worker had better send the stream's first lines itself: under FPM they go out in one write with the headers;
+    /// Apache's filters take longer for them than the hub, and `php -S` writes them apart.
+    pub fn opens(&self) -> bool {
+        matches!(self.sapi, Sapi::Fpm { .. })
+    }
+
     /// The header line that this server needs so that it doesn't use the connection again.
     pub fn extra_header(&self) -> Option<&'static str> {
         matches!(self.sapi, Sapi::Apache).then_some("Connection: close")
