@@ -28,14 +28,14 @@ install: build
 # otherwise idle machine. Tables and plots go to build/bench; KEEP=1 make bench has docs/performance.md show them.
 bench: build
 	@tools/setup bench
-	cargo build --release --locked -p sse-bench
-	@tools/bench "$(TARGET)/release/sse-bench"
+	cargo build --profile tool --locked -p sse-bench
+	@tools/bench "$(TARGET)/tool/sse-bench"
 
 # The same in three minutes, with fewer streams: to see what a change does.
 bench-quick: build
 	@tools/setup bench
-	cargo build --release --locked -p sse-bench
-	@tools/bench "$(TARGET)/release/sse-bench" --quick
+	cargo build --profile tool --locked -p sse-bench
+	@tools/bench "$(TARGET)/tool/sse-bench" --quick
 
 # Kills, stops, fills and cuts what it can while many publish and read, and proves that nothing got lost, doubled or out of
 # order; then opens many more streams and publishes many more events than `make test` does. SECONDS_EACH=3600 make soak

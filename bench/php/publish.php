@@ -2,7 +2,7 @@
 
 // Publishes in a closed loop for some time, one way, and prints what came of it as one line of JSON.
 //
-// usage: php publish.php WAY SECONDS BYTES TARGET [TOPICS]
+// usage: php publish.php WAY SECONDS BYTES TARGET [CALLS [TOPIC [TOPICS]]]
 //   WAY     ack, async, push: this extension's, to its own hub (sse.socket)
 //           udp-stream, udp-socket, udp-new: bare datagrams to HOST:PORT: fwrite() and socket_sendto() on an open socket,
 //           and a new socket for each
@@ -10,16 +10,19 @@
 //           nchan, pushpin: curl, to the URL that takes events there
 //   BYTES   of each event's data
 //   TARGET  as above; '-' for this extension's ways
-//   TOPICS  topics to take in turn, named t.0, t.1, …; without it the one topic "bench"
+//   CALLS   at most, beside one before the clock starts
+//   TOPIC   the topic ("bench"), or where TOPICS says how many there are to be taken in turn, a format of their numbers: t.%d
 //
 // {"calls":…, "failed":…, "ns":…, "user_ns":…, "system_ns":…, "slowest_ns":…}: calls that were taken, those that were not,
 // time on the clock, processor time of this process, and the longest call (or the mean of the 64 that took longest).
 
 declare(strict_types=1);
 
+ini_set('memory_limit', '-1');
 [, $way, $seconds, $bytes, $target] = $argv;
-$names = isset($argv[5]) ? array_map(static fn (int $n): string => "t.$n", range(0, (int) $argv[5] - 1)) : ['bench'];
-$count = count($names);
+$most = (int) ($argv[5] ?? PHP_INT_MAX);
+[$topic, $count] = [$argv[6] ?? 'bench', (int) ($argv[7] ?? 1)];
+$names = array_map(static fn (int $n): string => sprintf($topic, $n), range(0, $count - 1));
 $data = str_repeat('x', (int) $bytes);
 
 /** A datagram as the hub takes it; the same bytes for all ways of sending one. */
@@ -99,13 +102,13 @@ $until = $began + (int) ((float) $seconds * 1e9);
 // Where a call takes a few microseconds the clock is read once for many, so that it is no part of what is measured.
 $batch = in_array($way, ['async', 'push', 'udp-stream', 'udp-socket', 'udp-new'], true) ? 64 : 1;
 do {
-    for ($call = 0; $call < $batch; ++$call) {
+    for ($call = min($batch, $most - $calls - $failed); $call > 0; --$call) {
         $publish($names[$count > 1 ? ($calls + $failed) % $count : 0]) ? ++$calls : ++$failed;
     }
     $before = $now;
     $now = hrtime(true);
     $slowest = max($slowest, intdiv($now - $before, $batch));
-} while ($now < $until);
+} while ($now < $until && $calls + $failed < $most);
 echo json_encode([
     'calls' => $calls,
     'failed' => $failed,

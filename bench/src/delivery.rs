@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::calls::Calls;
 use crate::load::{Load, Received};
 use crate::measure::{self, Spent, Usage};
 use crate::process::Running;
@@ -62,6 +63,24 @@ impl Delivery {
         Ok(Taken { received, spent, events })
     }
 
+    /// Counts the system calls of the server's processes while so many events are delivered, by role, one event to one
+    /// stream; none where they can't be counted.
+    ///
+    /// # Errors
+    /// As [`Delivery::run`], or not everything comes.
+    pub fn calls(
+        &mut self,
+        server: &dyn Server,
+        load: &mut Load,
+        events: u64,
+    ) -> Result<Option<BTreeMap<String, f64>>> {
+        let Some(calls) = Calls::begin(&server.processes()?)? else { return Ok(None) };
+        let received = self.publish(server, load, events, 10, 100, PATIENCE)?;
+        received.proved(events)?;
+        let of_one = |(role, count): (String, f64)| (role, count / received.events as f64);
+        Ok(Some(calls.end()?.into_iter().map(of_one).collect()))
+    }
+
     fn publish(
         &mut self,
         server: &dyn Server,
@@ -76,12 +95,12 @@ impl Delivery {
         let mut command = server.publisher(&paced)?;
         let mut publisher = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()))?;
         self.published += events;
-        let received = load.receive(events, patience)?;
-        let status = publisher.wait(PATIENCE)?;
+        // First, as there is nothing to wait for where it fails; the load client reads all the while.
+        let status = publisher.wait(patience)?;
         if !status.success() {
             bail!("the publisher ended with {status}");
         }
-        Ok(received)
+        load.receive(events, patience)
     }
 
     /// Has events delivered that are not measured, until every stream has got one: some servers begin the response

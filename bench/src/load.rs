@@ -33,6 +33,11 @@ const OTHER_DESCRIPTORS: u64 = 50;
 /// What a process of the load client gets beyond the time that it was given.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long one looks whether streams that have begun are lost, and how often lost ones are opened again.
+const SETTLING: Duration = Duration::from_secs(1);
+/// See [`SETTLING`].
+const TRIES: usize = 10;
+
 /// What to open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
@@ -208,6 +213,36 @@ impl Load {
             all.first_byte.add(&opened.first_byte);
         }
         Ok(all)
+    }
+
+    /// Opens so many more streams, all of them: where the server is known to lose some, those are opened again as a browser
+    /// would do. Forgets what was received until then.
+    ///
+    /// # Errors
+    /// Some streams fail at a server that is not known for it, or again and again at one that is.
+    pub fn open_all(&mut self, streams: u64, server: &dyn Server) -> Result<()> {
+        if !server.loses_streams() {
+            self.open(streams)?.proved()?;
+            return self.forget();
+        }
+        let wanted = self.settled()? + streams;
+        let mut missing = streams;
+        for _ in 0..TRIES {
+            self.open(missing)?;
+            missing = wanted.saturating_sub(self.settled()?);
+            if missing == 0 {
+                return self.forget();
+            }
+            eprintln!("    {missing} streams were lost while they were opened, and are opened again");
+        }
+        bail!("{missing} streams were lost each time that they were opened");
+    }
+
+    /// How many streams are open, once there was time to lose some.
+    fn settled(&mut self) -> Result<u64> {
+        self.forget()?;
+        // No event comes, so this waits.
+        Ok(self.receive(1, if self.workers.is_empty() { Duration::ZERO } else { SETTLING })?.streams)
     }
 
     /// Forgets what was received until now.

@@ -3,9 +3,9 @@
 //! `make bench` and `make bench-quick` run it; docs/performance.md says what came out.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
-// Until the scenarios are there that use it all.
-#![allow(dead_code)]
 
+mod calls;
+mod closed_loop;
 mod command;
 mod delivery;
 mod load;

@@ -6,7 +6,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, set_parent_process_death_signal};
 
 /// A process that is ended when this is dropped, and by the kernel when this program ends.
 pub struct Running(Child);
@@ -43,15 +45,15 @@ impl Running {
     /// # Errors
     /// It has not within that time.
     pub fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
-        let deadline = Instant::now() + patience;
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() >= deadline {
-                bail!("process {} has not ended within {} s", self.pid(), patience.as_secs());
-            }
-            std::thread::sleep(Duration::from_millis(2));
+        let pid = Pid::from_raw(self.pid().cast_signed()).context("a process without an id")?;
+        // Not yet waited for, so the id is still its own. Polled: looking again and again would take time from what is measured.
+        if let Ok(end) = pidfd_open(pid, PidfdFlags::empty()) {
+            let time = Timespec::try_from(patience).context("a time that is too long")?;
+            retry_on_intr(|| poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&time)))?;
+        }
+        match self.0.try_wait()? {
+            Some(status) => Ok(status),
+            None => bail!("process {} has not ended within {} s", self.pid(), patience.as_secs()),
         }
     }
 }

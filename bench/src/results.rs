@@ -55,7 +55,8 @@ pub struct Figure {
     pub unit: String,
     /// One for each round.
     pub values: Vec<f64>,
-    /// The parts of the values by role of process ("hub", "nginx"), where it has any; one for each round too.
+    /// The parts of the values by role of process ("hub", "nginx"), where it has any; one for each round too. The roles
+    /// `client` and `publisher` are the benchmark's own, and no part of the values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_role: BTreeMap<String, Vec<f64>>,
 }

@@ -6,7 +6,9 @@ mod idle;
 mod latency;
 mod memory;
 mod opening;
+mod publish;
 mod renders;
+mod topics;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,8 @@ const SCENARIOS: &[(&str, Run, usize)] = &[
     ("renders", renders::run, usize::MAX),
     ("memory", memory::run, 2),
     ("idle", idle::run, 2),
+    ("publish", publish::run, usize::MAX),
+    ("topics", topics::run, 2),
     ("baseline", baseline::run, 1),
 ];
 
@@ -68,22 +72,33 @@ impl Context {
         mut measure: impl FnMut(&mut Self, &mut dyn Server) -> Result<()>,
     ) {
         for name in servers {
-            if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
-                continue;
-            }
-            eprintln!("  {scenario}: {}", server::title(name));
-            let outcome = server::start(name).and_then(|mut server| {
-                for (program, version) in server.versions()? {
-                    self.results.versions.insert(program, version);
-                }
-                measure(self, server.as_mut())
+            self.attempt(scenario, name, |context| {
+                let mut server = server::start(name)?;
+                context.note_versions(server.versions()?);
+                measure(context, server.as_mut())
             });
-            if let Err(error) = outcome {
-                let failure = format!("{scenario}, {name}: {error:#}");
-                eprintln!("  FAILED {failure}");
-                self.results.failures.push(failure);
-            }
         }
+    }
+
+    /// Measures what is not one of the servers, or more of one than streams. What fails is told and kept as a failure.
+    pub fn attempt(&mut self, scenario: &str, what: &str, measure: impl FnOnce(&mut Self) -> Result<()>) {
+        if !self.only.is_empty() && !self.only.iter().any(|only| only == what) {
+            return;
+        }
+        eprintln!("  {scenario}: {}", server::title(what));
+        if let Err(error) = measure(self) {
+            self.failed(format!("{scenario}, {what}: {error:#}"));
+        }
+    }
+
+    fn failed(&mut self, failure: String) {
+        eprintln!("  FAILED {failure}");
+        self.results.failures.push(failure);
+    }
+
+    /// Keeps the versions of the programs that were measured.
+    pub fn note_versions(&mut self, versions: Vec<(String, String)>) {
+        self.results.versions.extend(versions);
     }
 
     /// Adds this round's value of a figure.
@@ -100,6 +115,11 @@ impl Context {
         value: f64,
         roles: BTreeMap<String, f64>,
     ) {
+        if !value.is_finite() || roles.values().any(|part| !part.is_finite()) {
+            // JSON has no such numbers, and nothing can be said of them.
+            self.failed(format!("{}, {}: {quantity} is no number", point.scenario, point.server));
+            return;
+        }
         self.results.push(Figure {
             scenario: point.scenario.to_owned(),
             server: point.server.clone(),

@@ -13,11 +13,11 @@ pub mod mod_php;
 pub mod nchan;
 mod nginx;
 pub mod nginx_fpm;
-mod php;
+pub mod php;
 pub mod php_s;
 pub mod php_sse;
 mod port;
-mod programs;
+pub mod programs;
 pub mod pushpin;
 pub mod redis;
 mod user;
@@ -92,6 +92,11 @@ pub trait Server {
     /// The path to GET for an ordinary request to the same pool that answers "hello world"; none where there is no pool.
     fn hello(&self) -> Option<String> {
         None
+    }
+
+    /// Whether it is known to close some streams while many are opened, so that a client has to come back.
+    fn loses_streams(&self) -> bool {
+        false
     }
 
     /// Its hub; none where there is none.

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
+use crate::framing;
 use crate::id::{self, Id};
 use crate::topic::{self, TopicError};
 use crate::wire::{self, Delivery};
@@ -131,7 +132,7 @@ impl NewEvent<'_> {
         if let Some(retry) = self.retry {
             field(frame, "retry", retry.to_string().as_bytes());
         }
-        let line = if memchr_newline(self.data) {
+        let line = if has_newline(self.data) {
             for line in lines(self.data) {
                 field(frame, "data", line);
             }
@@ -191,7 +192,9 @@ pub struct Event {
     topics: Box<[Box<str>]>,
     name: Option<Box<str>>,
     retry: Option<u32>,
-    frame: Box<[u8]>,
+    /// Its bytes in a stream, and before them room for the header of the FastCGI record that they are for most streams: so
+    /// one send() of one piece is all that these take.
+    record: Box<[u8]>,
     data: Data,
     /// The same event for a [`Framing::Message`](crate::wire::Framing::Message) stream, made when the first of them needs it.
     message: OnceLock<Box<[u8]>>,
@@ -210,15 +213,18 @@ impl Event {
     pub fn new(new: &NewEvent<'_>, id: &str) -> Self {
         // Just what most events need, which then is not moved once more.
         let name = new.name.map_or(0, |name| "event: \n".len() + name.len());
-        let mut frame = Vec::with_capacity("id: \n".len() + id.len() + name + "data: \n\n".len() + new.data.len());
-        let line = new.write(Some(id), &mut frame);
-        let data = line.map_or_else(|| Data::Beside(new.data.into()), Data::InFrame);
+        let frame = "id: \n".len() + id.len() + name + "data: \n\n".len() + new.data.len();
+        let mut record = Vec::with_capacity(framing::HEADER + frame);
+        record.extend_from_slice(&[0; framing::HEADER]);
+        let line = new.write(Some(id), &mut record);
+        let in_frame = |line: Range<usize>| Data::InFrame(line.start - framing::HEADER..line.end - framing::HEADER);
+        let data = line.map_or_else(|| Data::Beside(new.data.into()), in_frame);
         Self {
             id: id.into(),
             topics: new.topics.iter().map(|&t| t.into()).collect(),
             name: new.name.map(Into::into),
             retry: new.retry,
-            frame: frame.into_boxed_slice(),
+            record: with_header(record),
             data,
             message: OnceLock::new(),
         }
@@ -252,7 +258,7 @@ impl Event {
     #[must_use]
     pub fn data(&self) -> &[u8] {
         match &self.data {
-            Data::InFrame(range) => &self.frame[range.clone()],
+            Data::InFrame(range) => &self.frame()[range.clone()],
             Data::Beside(data) => data,
         }
     }
@@ -260,7 +266,13 @@ impl Event {
     /// Its bytes in an event stream, blank line included.
     #[must_use]
     pub fn frame(&self) -> &[u8] {
-        &self.frame
+        &self.record[framing::HEADER..]
+    }
+
+    /// The same as one FastCGI record of the [usual request](framing::USUAL_REQUEST); `None` if it is too long for that.
+    #[must_use]
+    pub(crate) fn record(&self) -> Option<&[u8]> {
+        (self.frame().len() <= framing::RECORD).then_some(&self.record)
     }
 
     /// Its bytes for a PHP process that reads events as messages, length prefix included.
@@ -277,6 +289,14 @@ impl Event {
     }
 }
 
+/// Completes a record: a header, where one can be, in the room for it.
+fn with_header(mut record: Vec<u8>) -> Box<[u8]> {
+    if let Some(header) = framing::usual_header(record.len() - framing::HEADER) {
+        record[..framing::HEADER].copy_from_slice(&header);
+    }
+    record.into_boxed_slice()
+}
+
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -284,8 +304,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(b'\n');
 }
 
-fn memchr_newline(data: &[u8]) -> bool {
-    data.iter().any(|&b| b == b'\r' || b == b'\n')
+fn has_newline(data: &[u8]) -> bool {
+    memchr::memchr2(b'\r', b'\n', data).is_some()
 }
 
 /// The lines of data: "Lines must be separated by either a CRLF pair, a single LF, or a single CR".

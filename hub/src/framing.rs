@@ -10,8 +10,12 @@ use crate::wire::Framing;
 /// header a full record is 64 KiB.
 pub const RECORD: usize = 65_528;
 
-const HEADER: usize = 8;
+/// Bytes before the content of a FastCGI record.
+pub(crate) const HEADER: usize = 8;
 const FULL_RECORD: usize = HEADER + RECORD;
+
+/// The request that all of nginx, Apache and Caddy have on a connection.
+pub(crate) const USUAL_REQUEST: u16 = 1;
 
 /// FastCGI 1.0, section 8: FCGI_VERSION_1, FCGI_END_REQUEST, FCGI_STDOUT.
 const VERSION: u8 = 1;
@@ -115,6 +119,11 @@ pub fn piece(framing: Framing, payload: &[u8], offset: usize) -> Option<Piece<'_
     })
 }
 
+/// What goes before a payload that fits in one record of the usual request; `None` for any other.
+pub(crate) fn usual_header(payload: usize) -> Option<[u8; HEADER]> {
+    (1..=RECORD).contains(&payload).then(|| header(STDOUT, USUAL_REQUEST, payload))
+}
+
 /// What ends a response in good order; empty where closing the connection is the end.
 #[must_use]
 pub fn end(framing: Framing) -> Wrap {
@@ -141,11 +150,15 @@ fn chunk_head(len: usize) -> Wrap {
     wrap.push(b"\r\n")
 }
 
-/// The header of a record without padding.
 fn record(kind: u8, request: u16, content: usize) -> Wrap {
+    Wrap::EMPTY.push(&header(kind, request, content))
+}
+
+/// The header of a record without padding.
+fn header(kind: u8, request: u16, content: usize) -> [u8; HEADER] {
     let [id_high, id_low] = request.to_be_bytes();
     let [len_high, len_low] = (content as u16).to_be_bytes();
-    Wrap::EMPTY.push(&[VERSION, kind, id_high, id_low, len_high, len_low, 0, 0])
+    [VERSION, kind, id_high, id_low, len_high, len_low, 0, 0]
 }
 
 #[cfg(test)]

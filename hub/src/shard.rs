@@ -3,6 +3,7 @@
 //! It gets [`Command`]s from the router in order and never waits for anything but its own poll. No lock and no
 //! allocation is on the way of an event to the sockets that can take it.
 
+pub(crate) mod batch;
 pub(crate) mod command;
 pub(crate) mod handle;
 mod handover;
@@ -13,6 +14,7 @@ pub(crate) mod watched;
 
 use std::collections::HashMap;
 use std::io;
+use std::iter;
 use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -22,15 +24,16 @@ use crossbeam_channel::Receiver;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::event::Event;
+use crate::shard::batch::Batch;
 use crate::shard::command::{Attach, Backlog, Command};
 use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
 use crate::shard::watched::Watched;
 use crate::stats::{Ended, ShardStats};
-use crate::stream::{Input, Push, Stream, Trigger, Written, told};
+use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told};
 use crate::timer::Wheel;
 use crate::topic;
 use crate::wire::{Framing, TopicsAs};
@@ -70,6 +73,8 @@ struct Shard {
     now: u32,
     /// Counts fan-outs, to tell which streams one has reached.
     fan_out: u64,
+    /// Events that are not written yet.
+    batch: Batch,
     /// Streams with more input than one turn reads.
     unread: Vec<(u32, u64)>,
     /// Streams found broken while the index was in use.
@@ -110,6 +115,7 @@ impl Shard {
             started: shared.started,
             now: 0,
             fan_out: 0,
+            batch: Batch::default(),
             unread: Vec::new(),
             doomed: Vec::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
@@ -206,10 +212,9 @@ impl Shard {
     /// Writes to one stream, counts it, and ends the stream if that failed.
     fn write(&mut self, key: u32, action: impl FnOnce(&mut Stream, &mut Written) -> Push) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
-        if let Some(why) = counted(stream, &self.stats, self.now, action) {
+        let output = Output { registry: self.poll.registry(), stats: &self.stats, now: self.now };
+        if let Some(why) = output.write(key, stream, action) {
             self.end(key, why);
-        } else {
-            watch_for_room(stream, key, self.poll.registry());
         }
     }
 
@@ -219,6 +224,10 @@ impl Shard {
             let Ok(command) = self.commands.try_recv() else { break };
             let weight = command.weight();
             let pause = matches!(command, Command::Pause);
+            if !matches!(command, Command::Event(_)) {
+                // Whatever it does to streams comes after the events before it.
+                self.deliver();
+            }
             match command {
                 Command::Attach(attach) => self.attach(attach),
                 Command::Commit { stream, framing } => self.commit(stream, framing),
@@ -231,7 +240,8 @@ impl Shard {
                 Command::Frames { stream, frames } => {
                     if let Some(&key) = self.known.get(&stream) {
                         let limit = self.shared.stream_buffer;
-                        self.write(key, |stream, written| stream.push_frames(&frames, limit, written));
+                        let frames = Payload::Frames(frames);
+                        self.write(key, |stream, written| stream.push(iter::once(&frames), limit, written));
                     }
                 }
                 Command::Watch { stream, patterns } => {
@@ -261,6 +271,7 @@ impl Shard {
                 return true;
             }
         }
+        self.deliver();
         false
     }
 
@@ -278,9 +289,11 @@ impl Shard {
     }
 
     fn tell_topics(&mut self, id: u64, topics_as: TopicsAs, cursor: &str) {
-        let Self { known, streams, index, stats, now, .. } = self;
-        let Some(stream) = known.get(&id).and_then(|&key| streams.get_mut(key as usize)) else { return };
-        counted(stream, stats, *now, |stream, _| {
+        let Self { known, streams, index, poll, stats, now, .. } = self;
+        let Some(&key) = known.get(&id) else { return };
+        let Some(stream) = streams.get_mut(key as usize) else { return };
+        // Nothing is written to a held stream, so it can't fail.
+        Output { registry: poll.registry(), stats, now: *now }.write(key, stream, |stream, _| {
             let places = std::mem::take(&mut stream.places);
             let push = stream.tell_topics(topics_as, cursor, |topic| index.is_watched(&places, topic));
             stream.places = places;
@@ -329,11 +342,8 @@ impl Shard {
             // The end of the request's body, which FPM does not read: unread, it would be told of at once.
             let _ = stream.drain(&mut self.scratch, 1);
         }
-        if let Some(why) = counted(stream, &self.stats, self.now, Stream::flush) {
-            self.end(key, why);
-            return;
-        }
-        if let Err(error) = register(stream, key, self.poll.registry()) {
+        let fd = stream.socket().as_raw_fd();
+        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), Token(key as usize), Interest::READABLE) {
             info!(stream = id, %error, "a connection can't be watched");
             self.end(key, Ended::Error);
             return;
@@ -342,13 +352,20 @@ impl Shard {
             self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, ends: None, id });
         }
         debug!(stream = id, ?framing, "open");
+        self.flush(key);
     }
 
+    /// Writes an event to all that watch one of its topics. When others wait already, this is put off until it is known
+    /// which of them each stream gets as well: one write then takes all of them.
     fn publish(&mut self, event: &Arc<Event>) {
         self.fan_out += 1;
-        let Self { poll, index, streams, stats, doomed, fan_out, now, shared, .. } = self;
+        let alone = self.batch.is_empty() && self.commands.is_empty();
+        let Self { index, streams, poll, stats, doomed, fan_out, batch, now, shared, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
+        let limit = shared.stream_buffer;
+        let plain = batch.add(Payload::Event(Arc::clone(event)));
         // An event of one topic is the same for all that tell it.
-        let mut of_one_topic: [Option<Arc<[u8]>>; 2] = [None, None];
+        let mut of_one_topic = [None; 2];
         for topic in event.topics() {
             index.each(topic, |key| {
                 let Some(stream) = streams.get_mut(key as usize) else { return };
@@ -356,32 +373,67 @@ impl Shard {
                     return;
                 }
                 stream.seen = *fan_out;
-                let frames = stream.topics_as.map(|topics_as| {
-                    if event.topics().len() > 1 {
-                        return told(event, topics_as, |topic| index.is_watched(&stream.places, topic));
+                let payload = match stream.topics_as {
+                    None => plain,
+                    Some(topics_as) if event.topics().len() == 1 => *of_one_topic[topics_as as usize]
+                        .get_or_insert_with(|| batch.add(Payload::Frames(told(event, topics_as, |_| true)))),
+                    Some(topics_as) => {
+                        let own = told(event, topics_as, |topic| index.is_watched(&stream.places, topic));
+                        let own = Payload::Frames(own);
+                        let before = batch.share(stream.share.take().unwrap_or_default());
+                        let share = before.chain(iter::once(&own));
+                        let push = |stream: &mut Stream, written: &mut Written| stream.push(share, limit, written);
+                        doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
+                        return;
                     }
-                    Arc::clone(of_one_topic[topics_as as usize].get_or_insert_with(|| told(event, topics_as, |_| true)))
-                });
-                let push = |stream: &mut Stream, written: &mut Written| match &frames {
-                    Some(frames) => stream.push_frames(frames, shared.stream_buffer, written),
-                    None => stream.push_event(event, shared.stream_buffer, written),
                 };
-                doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
-                watch_for_room(stream, key, poll.registry());
+                if alone {
+                    let push = |stream: &mut Stream, written: &mut Written| {
+                        stream.push(iter::once(batch.payload(payload)), limit, written)
+                    };
+                    doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
+                } else {
+                    batch.give(payload, key, &mut stream.share);
+                }
             });
         }
+        if batch.is_empty() {
+            batch.clear();
+            self.bury();
+        } else if batch.is_full() {
+            self.deliver();
+        }
+    }
+
+    /// Writes the events that were put off.
+    fn deliver(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let Self { streams, poll, stats, doomed, batch, now, shared, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
+        for &key in batch.readers() {
+            let Some(stream) = streams.get_mut(key as usize) else { continue };
+            // Another one may have its place by now, or it has got its share already.
+            let Some(share) = stream.share.take() else { continue };
+            let payloads = batch.share(share);
+            let push =
+                |stream: &mut Stream, written: &mut Written| stream.push(payloads, shared.stream_buffer, written);
+            doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
+        }
+        batch.clear();
         self.bury();
     }
 
     fn trigger(&mut self, trigger: &Arc<Trigger>) {
         self.fan_out += 1;
-        let Self { poll, index, streams, stats, doomed, fan_out, now, .. } = self;
+        let Self { index, streams, poll, stats, doomed, fan_out, now, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
         let mut reached = |key: u32, stream: &mut Stream| {
             if stream.seen != *fan_out {
                 stream.seen = *fan_out;
                 let push = |stream: &mut Stream, written: &mut Written| stream.push_trigger(trigger, written);
-                doomed.extend(counted(stream, stats, *now, push).map(|why| (key, why)));
-                watch_for_room(stream, key, poll.registry());
+                doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
             }
         };
         if trigger.topic() == topic::ALL {
@@ -400,14 +452,16 @@ impl Shard {
 
     /// Events are missing on all streams that get events.
     fn tell_gap(&mut self, frame: &Arc<[u8]>) {
-        let Self { poll, streams, stats, doomed, now, shared, .. } = self;
+        let Self { streams, poll, stats, doomed, now, shared, .. } = self;
+        let output = Output { registry: poll.registry(), stats, now: *now };
+        let gap = Payload::Gap(Arc::clone(frame));
         for (key, stream) in streams.iter_mut() {
             // Those that end, or get what a callback returns, watch nothing.
             if !stream.places.is_empty() {
-                let push =
-                    |stream: &mut Stream, written: &mut Written| stream.push_gap(frame, shared.stream_buffer, written);
-                doomed.extend(counted(stream, stats, *now, push).map(|why| (key as u32, why)));
-                watch_for_room(stream, key as u32, poll.registry());
+                let push = |stream: &mut Stream, written: &mut Written| {
+                    stream.push(iter::once(&gap), shared.stream_buffer, written)
+                };
+                doomed.extend(output.write(key as u32, stream, push).map(|why| (key as u32, why)));
             }
         }
         self.bury();
@@ -533,55 +587,57 @@ impl Shard {
     }
 }
 
-/// Watches a stream's socket, for room only while something is queued: a reader of a Unix socket (the web server before FPM)
-/// makes room each time it reads, and would wake the shard by it after each event.
-fn register(stream: &mut Stream, key: u32, registry: &Registry) -> io::Result<()> {
-    stream.awaits_room = stream.queued() > 0;
-    registry.register(&mut SourceFd(&stream.socket().as_raw_fd()), Token(key as usize), interest(stream))
-}
-
-/// To be called after whatever may have queued something, or written all that was.
-fn watch_for_room(stream: &mut Stream, key: u32, registry: &Registry) {
-    let awaits_room = stream.queued() > 0;
-    if awaits_room == stream.awaits_room || stream.is_held() {
-        return;
-    }
-    stream.awaits_room = awaits_room;
-    let socket = stream.socket().as_raw_fd();
-    if let Err(error) = registry.reregister(&mut SourceFd(&socket), Token(key as usize), interest(stream)) {
-        // Without memory for it; what is queued is written with the next event, or its heartbeat finds it.
-        warn!(stream = stream.id, %error, "a connection can't be watched for room");
-        stream.awaits_room = !awaits_room;
-    }
-}
-
-fn interest(stream: &Stream) -> Interest {
-    if stream.awaits_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-}
-
-/// Does something that writes to a stream and counts what was written; returns why the stream has to end, if it has.
-fn counted(
-    stream: &mut Stream,
-    stats: &ShardStats,
+/// What writing to a stream needs of the shard.
+#[derive(Clone, Copy)]
+struct Output<'a> {
+    registry: &'a Registry,
+    stats: &'a ShardStats,
+    /// The shard's second.
     now: u32,
-    action: impl FnOnce(&mut Stream, &mut Written) -> Push,
-) -> Option<Ended> {
-    let before = stream.queued();
-    let mut written = Written::default();
-    let push = action(stream, &mut written);
-    if written.bytes > 0 {
-        stream.active = now;
-        stats.delivered_bytes.add(written.bytes);
-        stats.delivered.add(written.events);
+}
+
+impl Output<'_> {
+    /// Does something that writes to a stream and counts what was written; returns why the stream has to end, if it has.
+    fn write(
+        self,
+        key: u32,
+        stream: &mut Stream,
+        action: impl FnOnce(&mut Stream, &mut Written) -> Push,
+    ) -> Option<Ended> {
+        let before = stream.queued();
+        let mut written = Written::default();
+        let push = action(stream, &mut written);
+        if written.bytes > 0 {
+            stream.active = self.now;
+            self.stats.delivered_bytes.add(written.bytes);
+            self.stats.delivered.add(written.events);
+        }
+        let after = stream.queued();
+        if before != after {
+            self.stats.queued_bytes.add(after);
+            self.stats.queued_bytes.sub(before);
+        }
+        match push {
+            Push::Written | Push::Queued => self.watch_room(key, stream),
+            Push::Overflow => Some(Ended::Slow),
+            Push::Broken => Some(Ended::Client),
+        }
     }
-    let after = stream.queued();
-    if before != after {
-        stats.queued_bytes.add(after);
-        stats.queued_bytes.sub(before);
-    }
-    match push {
-        Push::Written | Push::Queued => None,
-        Push::Overflow => Some(Ended::Slow),
-        Push::Broken => Some(Ended::Client),
+
+    /// Has epoll tell of room in the socket only where something waits for it: a Unix socket tells of it whenever its
+    /// reader takes something, which would wake the shard once more for every delivery.
+    fn watch_room(self, key: u32, stream: &mut Stream) -> Option<Ended> {
+        let waits = !stream.is_held() && stream.queued() > 0;
+        if waits == stream.watches_room {
+            return None;
+        }
+        stream.watches_room = waits;
+        let interest = if waits { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let fd = stream.socket().as_raw_fd();
+        let done = self.registry.reregister(&mut SourceFd(&fd), Token(key as usize), interest);
+        done.err().map(|error| {
+            info!(stream = stream.id, %error, "a connection can't be watched");
+            Ended::Error
+        })
     }
 }

@@ -7,21 +7,24 @@ mod topics;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::iter;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 pub(crate) use payload::{Payload, Trigger};
-use pieces::{PIECES, Pieces};
+pub(crate) use pieces::PIECES;
+use pieces::Pieces;
 pub(crate) use topics::told;
 
-use crate::event::{Event, cursor, opening, opening_at};
-use crate::framing;
+use crate::event::{cursor, opening, opening_at};
 use crate::history::Missed;
 use crate::random;
+use crate::shard::batch::Share;
 use crate::shard::index::Place;
 use crate::stats::Ended;
 use crate::topic;
@@ -70,20 +73,22 @@ pub(crate) struct Stream {
     pub(crate) id: u64,
     /// The last fan-out that reached it, so that no event comes twice.
     pub(crate) seen: u64,
+    /// What it gets of the events that are about to be written.
+    pub(crate) share: Share,
     /// Its places in the index.
     pub(crate) places: Box<[Place]>,
     /// Seconds of silence before a heartbeat; 0: never.
     pub(crate) heartbeat: u32,
     /// The shard's second at which something was written last.
     pub(crate) active: u32,
+    /// Epoll tells when its socket has room.
+    pub(crate) watches_room: bool,
     /// The router has more to say about it.
     pub(crate) followed: bool,
     /// The router wants to know when it has ended.
     pub(crate) reported: bool,
     /// Its worker sends the first lines.
     pub(crate) opened: bool,
-    /// Its socket is watched for room.
-    pub(crate) awaits_room: bool,
     /// Why it ends once all is written; `None`: it goes on.
     pub(crate) closing: Option<Ended>,
     /// How it tells the topics of its events; `None`: not at all.
@@ -110,13 +115,14 @@ impl Stream {
         Self {
             id,
             seen: 0,
+            share: Share::default(),
             places: Box::default(),
             heartbeat,
             active: 0,
+            watches_room: false,
             followed: false,
             reported: false,
             opened: false,
-            awaits_room: false,
             closing: None,
             topics_as: None,
             retry,
@@ -215,52 +221,77 @@ impl Stream {
         Push::Queued
     }
 
-    /// Writes an event, or queues it where the socket is full or the stream held.
-    pub(crate) fn push_event(&mut self, event: &Arc<Event>, limit: usize, written: &mut Written) -> Push {
-        if self.framing == Some(Framing::Wake) {
-            return self.push_wake(written);
+    /// Writes payloads in their order, or queues them where the socket is full or the stream held.
+    pub(crate) fn push<'a>(
+        &mut self,
+        payloads: impl Iterator<Item = &'a Payload> + Clone,
+        limit: usize,
+        written: &mut Written,
+    ) -> Push {
+        if self.framing == Some(Framing::Wake) { self.push_wake(written) } else { self.offer(payloads, limit, written) }
+    }
+
+    fn offer<'a>(
+        &mut self,
+        mut payloads: impl Iterator<Item = &'a Payload> + Clone,
+        limit: usize,
+        written: &mut Written,
+    ) -> Push {
+        // The socket was found full just now.
+        let mut full = false;
+        loop {
+            if self.queue.is_empty()
+                && let Some(framing) = self.framing
+            {
+                let Ok(offset) = self.write_all(&mut payloads, framing, written) else { return Push::Broken };
+                let Some(first) = payloads.next() else { return Push::Written };
+                self.enqueue_any(first.clone());
+                self.offset = offset;
+                self.queued -= offset;
+                full = true;
+            }
+            let Some(payload) = payloads.clone().next() else { return Push::Queued };
+            if !self.is_too_much(payload, limit) {
+                self.enqueue_any(payload.clone());
+                payloads.next();
+            } else if mem::replace(&mut full, true) {
+                return Push::Overflow;
+            } else if self.flush(written) == Push::Broken {
+                // Up to then its reader may have made room: it is not slow because events came many at a time.
+                return Push::Broken;
+            }
         }
-        if self.queue.is_empty()
-            && let Some(framing) = self.framing
-        {
-            let bytes = if framing == Framing::Message { event.message() } else { event.frame() };
-            let pieces = Pieces::of(|offset| framing::piece(framing, bytes, offset));
-            let len = framing::framed_len(framing, bytes.len());
-            return match self.write(&pieces) {
-                Ok(count) => {
-                    written.bytes += count;
-                    if count == len {
-                        written.events += 1;
-                        return Push::Written;
-                    }
-                    let whole = count == pieces.len();
-                    self.offset = count;
-                    self.queued = len - count;
-                    self.queue.push_back(Payload::Event(Arc::clone(event)));
-                    if whole { self.flush(written) } else { Push::Queued }
+    }
+
+    /// Writes payloads of a stream with an empty queue up to where the socket is full, and takes them off those that are
+    /// left; returns how much of the first of these is written.
+    fn write_all<'a>(
+        &self,
+        payloads: &mut (impl Iterator<Item = &'a Payload> + Clone),
+        framing: Framing,
+        written: &mut Written,
+    ) -> Result<usize, Errno> {
+        let mut offset = 0;
+        loop {
+            let mut pieces = Pieces::new();
+            pieces.fill(payloads.clone(), framing, offset);
+            let count = self.write(&pieces)?;
+            written.bytes += count;
+            offset += count;
+            let mut rest = payloads.clone();
+            let complete = loop {
+                let Some(next) = rest.next() else { break true };
+                let len = next.framed_len(framing);
+                if offset < len {
+                    break false;
                 }
-                Err(_) => Push::Broken,
+                offset -= len;
+                written.events += usize::from(next.is_event());
+                *payloads = rest.clone();
             };
-        }
-        self.enqueue(Payload::Event(Arc::clone(event)), limit)
-    }
-
-    /// Writes complete events for this stream only, after all that is queued.
-    pub(crate) fn push_frames(&mut self, frames: &Arc<[u8]>, limit: usize, written: &mut Written) -> Push {
-        match self.enqueue(Payload::Frames(Arc::clone(frames)), limit) {
-            Push::Queued => self.flush(written),
-            other => other,
-        }
-    }
-
-    /// Tells that events are missing, after all that is queued.
-    pub(crate) fn push_gap(&mut self, frame: &Arc<[u8]>, limit: usize, written: &mut Written) -> Push {
-        if self.framing == Some(Framing::Wake) {
-            return self.push_wake(written);
-        }
-        match self.enqueue(Payload::Gap(Arc::clone(frame)), limit) {
-            Push::Queued => self.flush(written),
-            other => other,
+            if complete || count < pieces.len() {
+                return Ok(offset);
+            }
         }
     }
 
@@ -270,8 +301,7 @@ impl Stream {
         match self.framing {
             Some(Framing::Wake) => self.push_wake(written),
             Some(Framing::Message) if self.queue.is_empty() => {
-                self.enqueue_any(Payload::Trigger(Arc::clone(trigger)));
-                self.flush(written)
+                self.offer(iter::once(&Payload::Trigger(Arc::clone(trigger))), usize::MAX, written)
             }
             // Of a held stream it is not known yet what it will be.
             Some(Framing::Message) | None => {
@@ -297,8 +327,7 @@ impl Stream {
         if !self.queue.is_empty() {
             return Push::Queued;
         }
-        self.enqueue_any(Payload::Wake);
-        self.flush(written)
+        self.offer(iter::once(&Payload::Wake), usize::MAX, written)
     }
 
     /// Sends a heartbeat; with something in the queue, that is sign enough, once the client reads it.
@@ -310,8 +339,7 @@ impl Stream {
             // There, every byte means that something happened.
             return Push::Written;
         }
-        self.enqueue_any(Payload::Heartbeat);
-        self.flush(written)
+        self.offer(iter::once(&Payload::Heartbeat), usize::MAX, written)
     }
 
     /// Tells a client that is about to be sent away when to come back: some time within `spread` milliseconds after its
@@ -332,18 +360,14 @@ impl Stream {
         self.flush(written)
     }
 
-    /// Queues within the stream's buffer. What is being written doesn't count: a client that is busy reading one event of
-    /// the largest size is not slow because another one follows. Nor does what it had missed: whoever comes back to more
-    /// than the buffer would never catch up, as the first new event would send it away again.
-    fn enqueue(&mut self, payload: Payload, limit: usize) -> Push {
+    /// Whether a payload would be more than the stream's buffer allows. What is being written doesn't count: a client that
+    /// is busy reading one event of the largest size is not slow because another one follows. Nor does what it had missed:
+    /// whoever comes back to more than the buffer would never catch up, as the first new event would send it away again.
+    fn is_too_much(&self, payload: &Payload, limit: usize) -> bool {
+        let Some(first) = self.queue.front() else { return false };
         let framing = self.framing.unwrap_or(Framing::Raw);
-        let first = self.queue.front().map_or(0, |first| first.framed_len(framing) - self.offset);
-        let behind = self.queued - first.max(self.preloaded) + payload.framed_len(framing);
-        if !self.queue.is_empty() && behind > limit {
-            return Push::Overflow;
-        }
-        self.enqueue_any(payload);
-        Push::Queued
+        let first = first.framed_len(framing) - self.offset;
+        self.queued - first.max(self.preloaded) + payload.framed_len(framing) > limit
     }
 
     fn enqueue_any(&mut self, payload: Payload) {
@@ -369,9 +393,12 @@ impl Stream {
                 self.queue = VecDeque::new();
                 return Push::Written;
             }
-            let pieces = Pieces::of_queue(&self.queue, framing, self.offset);
-            let offered = pieces.len();
-            match self.write(&pieces) {
+            let (offered, taken) = {
+                let mut pieces = Pieces::new();
+                pieces.fill(self.queue.iter(), framing, self.offset);
+                (pieces.len(), self.write(&pieces))
+            };
+            match taken {
                 Ok(count) => {
                     written.bytes += count;
                     written.events += self.advance(framing, count);
@@ -396,7 +423,7 @@ impl Stream {
                 break;
             }
             self.offset -= len;
-            events += usize::from(matches!(first, Payload::Event(_) | Payload::Frames(_)));
+            events += usize::from(first.is_event());
             self.queue.pop_front();
         }
         events
@@ -406,15 +433,15 @@ impl Stream {
     /// 0 bytes: the socket is full.
     fn write(&self, pieces: &Pieces<'_>) -> Result<usize, Errno> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let mut slices = [IoSlice::new(&[]); PIECES];
-        for (slice, piece) in slices.iter_mut().zip(pieces.as_slice()) {
-            *slice = IoSlice::new(piece.bytes());
+        let mut slices = ArrayVec::<_, PIECES>::new_const();
+        if pieces.as_slice().len() > 1 {
+            slices.extend(pieces.as_slice().iter().map(|piece| IoSlice::new(piece.bytes())));
         }
         loop {
-            let sent = match &slices[..pieces.as_slice().len()] {
+            let sent = match pieces.as_slice() {
                 [] => return Ok(0),
-                [one] => rustix::net::send(&self.socket, one, flags),
-                many => rustix::net::sendmsg(&self.socket, many, &mut SendAncillaryBuffer::default(), flags),
+                [one] => rustix::net::send(&self.socket, one.bytes(), flags),
+                _ => rustix::net::sendmsg(&self.socket, &slices, &mut SendAncillaryBuffer::default(), flags),
             };
             match sent {
                 Err(Errno::AGAIN) => return Ok(0),
@@ -441,7 +468,8 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::NewEvent;
+    use crate::event::{Event, NewEvent};
+    use crate::framing;
     use proptest::prelude::*;
     use std::io::{ErrorKind, Read};
     use std::os::unix::net::UnixStream;
@@ -451,6 +479,12 @@ mod tests {
     fn event(len: usize) -> Arc<Event> {
         let data: Vec<u8> = (0..len).map(|i| b'a' + (i % 26) as u8).collect();
         Arc::new(Event::new(&NewEvent { topics: vec!["a"], data: &data, ..Default::default() }, "7-0"))
+    }
+
+    impl Stream {
+        fn push_event(&mut self, event: &Arc<Event>, limit: usize, written: &mut Written) -> Push {
+            self.push(iter::once(&Payload::Event(Arc::clone(event))), limit, written)
+        }
     }
 
     fn framed(framing: Framing, payload: &Payload) -> Vec<u8> {
@@ -546,6 +580,26 @@ mod tests {
         assert_eq!(stream.push_event(&event(1), large.frame().len(), &mut written), Push::Overflow);
     }
 
+    /// One that would have taken them one at a time.
+    #[test]
+    fn a_client_that_has_made_room_is_not_slow_because_many_events_come_at_once() {
+        let (near, mut far) = UnixStream::pair().expect("a pair");
+        far.set_nonblocking(true).expect("own socket");
+        let mut stream = Stream::new(1, near.into(), 0, 500);
+        stream.open(Framing::Raw);
+        let (mut written, mut got) = (Written::default(), Vec::new());
+        let mut size = 100_000;
+        while stream.push_event(&event(size), LIMIT, &mut written) == Push::Written {
+            read(&mut far, 1 << 20, &mut got);
+            size += 10_000;
+        }
+        read(&mut far, 1 << 20, &mut got);
+        let many: Vec<_> = (0..20).map(|_| Payload::Event(event(100))).collect();
+        let limit = 3 * many[0].len();
+        assert_eq!(stream.push(many.iter(), limit, &mut written), Push::Written);
+        assert_eq!(stream.push(many.iter().cycle(), limit, &mut written), Push::Overflow);
+    }
+
     #[test]
     fn a_client_that_has_left_is_noticed_when_reading_and_when_writing() {
         let (mut stream, far) = pair();
@@ -560,7 +614,7 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Event(usize),
+        Events(Vec<usize>),
         Heartbeat,
         Read(usize),
         Flush,
@@ -568,8 +622,9 @@ mod tests {
 
     fn any_step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            (0..2000_usize).prop_map(Step::Event),
-            (60_000..140_000_usize).prop_map(Step::Event),
+            (0..2000_usize).prop_map(|len| Step::Events(vec![len])),
+            proptest::collection::vec(0..500_usize, 0..2 * PIECES).prop_map(Step::Events),
+            proptest::collection::vec(60_000..140_000_usize, 1..3).prop_map(Step::Events),
             Just(Step::Heartbeat),
             (1..50_000_usize).prop_map(Step::Read),
             Just(Step::Flush),
@@ -598,29 +653,29 @@ mod tests {
                     prop_assert_ne!(stream.flush(&mut written), Push::Broken);
                 }
                 let pushed = match step {
-                    Step::Event(len) => {
-                        let event = event(len);
-                        prop_assert!(matches!(stream.push_event(&event, LIMIT, &mut written), Push::Written | Push::Queued));
-                        Some(Payload::Event(event))
+                    Step::Events(sizes) => {
+                        let events: Vec<_> = sizes.into_iter().map(|len| Payload::Event(event(len))).collect();
+                        prop_assert!(matches!(stream.push(events.iter(), LIMIT, &mut written), Push::Written | Push::Queued));
+                        events
                     }
                     Step::Heartbeat => {
                         let idle = !stream.is_held() && stream.queue.is_empty();
                         stream.push_heartbeat(&mut written);
-                        idle.then_some(Payload::Heartbeat)
+                        idle.then_some(Payload::Heartbeat).into_iter().collect()
                     }
                     Step::Read(most) => {
                         read(&mut far, most, &mut got);
-                        None
+                        Vec::new()
                     }
                     Step::Flush => {
                         stream.flush(&mut written);
-                        None
+                        Vec::new()
                     }
                 };
-                match pushed {
-                    Some(payload) if stream.is_held() => events.push(payload),
-                    Some(payload) => expected.extend(framed(framing, &payload)),
-                    None => {}
+                if stream.is_held() {
+                    events.extend(pushed);
+                } else {
+                    pushed.iter().for_each(|payload| expected.extend(framed(framing, payload)));
                 }
                 if !stream.is_held() {
                     prop_assert_eq!(stream.queued() + written.bytes, expected.len());

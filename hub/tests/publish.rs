@@ -5,6 +5,8 @@ mod support;
 use std::io::{BufRead, BufReader};
 
 use serde_json::json;
+use sse_hub::event::{Event, NewEvent};
+use sse_hub::framing;
 use sse_hub::id::Id;
 use sse_hub::wire::{Framing, Reply, Request};
 use support::{Hub, PATIENCE, publish, text, trigger};
@@ -129,6 +131,67 @@ fn requests_sent_at_once_are_answered_in_order() {
     }
     writing.join().expect("written");
     reader.expect(&expected);
+}
+
+/// As many at a time as the hub reads, so that most of them are written together.
+#[test]
+fn events_that_come_many_at_a_time_reach_each_reader_whole_and_in_order() {
+    const EVENTS: usize = 3000;
+    const TOPICS: [&str; 3] = ["a", "b", "c.d"];
+    let hub = Hub::with(json!({"shards": 1}));
+    let framings = [
+        Framing::Raw,
+        Framing::Chunked,
+        Framing::FastCgi { request: 1 },
+        Framing::FastCgi { request: 7 },
+        Framing::Message,
+    ];
+    let watched: [(&[&str], _); 3] = [(&["a"], 1), (&["a", "c.*"], 2), (&["**", "b"], 3)];
+    let readers: Vec<_> = framings
+        .into_iter()
+        .flat_map(|framing| watched.map(|watched| (framing, watched)))
+        .map(|(framing, (patterns, which))| (hub.stream(patterns, framing), framing, which))
+        .collect();
+    let mut bytes = support::hello();
+    let mut expected = vec![Vec::new(); readers.len()];
+    let opening = |framing| if framing == Framing::Message { b"".as_slice() } else { b":\n\n" };
+    let extend = |bytes: &mut Vec<u8>, framing, payload: &[u8]| {
+        let mut offset = 0;
+        while let Some(piece) = framing::piece(framing, payload, offset) {
+            bytes.extend_from_slice(piece.bytes());
+            offset += piece.bytes().len();
+        }
+    };
+    for ((_, framing, _), expected) in readers.iter().zip(&mut expected) {
+        extend(expected, *framing, opening(*framing));
+    }
+    for number in 0..EVENTS {
+        let (id, data) = (format!("n{number}"), "x".repeat(number % 300));
+        let topics = if number % 10 == 9 { vec!["b", "a"] } else { vec![TOPICS[number % 3]] };
+        let new = NewEvent { topics: topics.clone(), data: data.as_bytes(), ..Default::default() };
+        let event = Event::new(&new, &id);
+        for ((_, framing, which), expected) in readers.iter().zip(&mut expected) {
+            let watches = match which {
+                1 => topics.contains(&"a"),
+                2 => topics.contains(&"a") || topics == ["c.d"],
+                _ => true,
+            };
+            if watches {
+                let payload = if *framing == Framing::Message { event.message() } else { event.frame() };
+                extend(expected, *framing, payload);
+            }
+        }
+        let data = data.as_bytes();
+        let request = Request::Publish { topics, name: None, id: Some(&id), retry: None, data, answer: false };
+        bytes.extend(sse_hub::wire::encode(&request));
+    }
+    let mut socket = hub.raw();
+    std::thread::scope(|scope| {
+        for ((mut reader, ..), expected) in readers.into_iter().zip(expected) {
+            scope.spawn(move || reader.expect(&expected));
+        }
+        support::send(&mut socket, &bytes);
+    });
 }
 
 #[test]

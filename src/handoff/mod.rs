@@ -118,10 +118,9 @@ impl Connection {
         }
     }
 
-    /// Whether the worker had better send the stream's first lines itself: under FPM they go out in one write with the headers;
-    /// Apache's filters take longer for them than the hub, and `php -S` writes them apart.
+    /// Whether the worker had better send the stream's first lines itself. Apache's filters take longer for them than the hub.
     pub fn opens(&self) -> bool {
-        matches!(self.sapi, Sapi::Fpm { .. })
+        !matches!(self.sapi, Sapi::Apache)
     }
 
     /// The header line that this server needs so that it doesn't use the connection again.

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace PhpSse\Tests;
 
 use PhpSse\Tests\Server\Catalogue;
+use PhpSse\Tests\Support\Deadline;
 
 /** The figures, as a scraper reads them. */
 final class MetricsTest extends ServerTestCase
@@ -62,6 +63,8 @@ final class MetricsTest extends ServerTestCase
             $server->client->awaitEvents($stream, $i + 1);
         }
 
+        // A run is counted when its request is over, a moment after its output came.
+        Deadline::until(static fn (): bool => $server->stats()['renders']['running'] === 0, 10.0, 'no run is under way');
         $samples = [];
         foreach (self::parse($server->client->request('/metrics.php')->body) as $family) {
             $samples += array_column($family[4], 2, 0);

@@ -65,7 +65,7 @@ final class RenderFailureTest extends ServerTestCase
 
         $server->client->await($stream, static fn (Stream $stream): bool => $stream->ended, 10.0, 'the stream has ended');
         $this->awaitHubLog($server, 'no longer allows the stream');
-        self::assertSame(1, $server->stats()['streams']['closed']['denied']);
+        $server->awaitClosed('denied', 1);
     }
 
     /** @return array<string, array{string}> */

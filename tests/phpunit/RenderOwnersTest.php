@@ -32,7 +32,7 @@ final class RenderOwnersTest extends ServerTestCase
         $server->client->await($b, static fn (Stream $s): bool => $s->ended, 10.0, 'B is told to come back');
         self::assertStringNotContainsString('for user', $a->response->body);
         self::assertStringNotContainsString('three', $b->response->body);
-        self::assertSame(1, $server->stats()['streams']['closed']['moved']);
+        $server->awaitClosed('moved', 1);
         $again = $server->client->openOne('/render/role.php?user=b');
         self::assertSame(['three for user'], $server->client->awaitEvents($again, 1));
     }
@@ -119,6 +119,7 @@ final class RenderOwnersTest extends ServerTestCase
         $this->write($server, 'go-on', '');
 
         Deadline::until(static fn (): bool => $stats()['renders']['running'] === 0, 10.0, 'the replay is over, long before its time');
+        self::assertSame(0, $stats()['renders']['timed_out']);
         self::assertSame(2, $stats()['streams']['open'], 'the one that stays, and the busy one');
         $this->write($server, 'state', 'two');
         $commandLine->run('SseTrigger::push("other") || exit(1);');

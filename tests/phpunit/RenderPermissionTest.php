@@ -45,9 +45,8 @@ final class RenderPermissionTest extends RenderTestCase
             self::assertSame((int) $answer, $server->client->request($path)->status);
         }
         $this->awaitOpenStreams($server, 1);
-        $stats = $server->stats();
-        self::assertSame(5, $stats['streams']['closed']['denied'], json_encode($stats, JSON_THROW_ON_ERROR));
-        self::assertSame(5, $stats['renders']['denied']);
+        $server->awaitClosed('denied', 5);
+        self::assertSame(5, $server->stats()['renders']['denied']);
         self::assertTrue($other->isOpen(), $other->summary());
     }
 
@@ -105,7 +104,7 @@ final class RenderPermissionTest extends RenderTestCase
             $again = $server->client->request('/replay/page.php?topics=news&session=1', self::SESSION);
             self::assertSame(403, $again->status);
             $this->awaitOpenStreams($server, 0);
-            self::assertSame($nth + 1, $server->stats()['streams']['closed']['denied']);
+            $server->awaitClosed('denied', $nth + 1);
         }
     }
 
@@ -173,7 +172,7 @@ final class RenderPermissionTest extends RenderTestCase
         $this->awaitCleanEnd($server, $stream);
         self::assertSame(['one', 'two'], $stream->data());
         $this->awaitOpenStreams($server, 0);
-        self::assertSame(1, $server->stats()['streams']['closed']['denied']);
+        $server->awaitClosed('denied', 1);
     }
 
     /** @dataProvider servers */

@@ -119,7 +119,7 @@ final class RenderShareTest extends RenderTestCase
         self::assertTrue($streams['a']->isOpen() && $streams['c']->isOpen());
         // Until its turn came, it had what the others had.
         self::assertSame(array_slice($sent, 0, count($streams['b']->data())), $streams['b']->data());
-        self::assertSame(1, $server->stats()['streams']['closed']['denied']);
+        $server->awaitClosed('denied', 1);
     }
 
     /** @dataProvider servers */

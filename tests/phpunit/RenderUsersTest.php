@@ -63,7 +63,7 @@ final class RenderUsersTest extends ServerTestCase
         $server->client->awaitEvents($two, 2);
         self::assertFalse($two->ended);
         self::assertSame(401, $server->client->request('/render/user.php', $cookies[1])->status);
-        self::assertSame(1, $server->stats()['streams']['closed']['denied']);
+        $server->awaitClosed('denied', 1);
     }
 
     public function testAUserWhoseSessionWasDeletedLosesTheStreamAtTheNextWake(): void
@@ -76,7 +76,7 @@ final class RenderUsersTest extends ServerTestCase
         $server->json('/render/change.php?users=1');
 
         $server->client->await($stream, static fn (Stream $stream): bool => $stream->ended, 10.0, 'the stream has ended');
-        self::assertSame(1, $server->stats()['streams']['closed']['denied']);
+        $server->awaitClosed('denied', 1);
     }
 
     /** @return array<int, Stream> by user */

@@ -150,6 +150,31 @@ final class SoakVerifierTest extends TestCase
         self::assertSame(['late'], array_unique(array_column($this->verify(['twice' => $late])->violations, 'kind')));
     }
 
+    /** After a gap it may be older than what came before, but not than what was known when it was published. */
+    public function testAnEventWithAnIdOfItsOwnAfterAGapIsNotTakenForOlderThanItCanBe(): void
+    {
+        $publishers = [
+            'a' => "10 try a-1 t  - h1 ack\n20 ok a-1 1-0\n30 try a-2 t  - h2 ack\n40 ok a-2 2-0\n50 try a-3 t  - h3 ack\n60 ok a-3 3-0\n"
+                . "90 try a-4 t  - h4 ack\n95 ok a-4 5-0",
+            'b' => "%d try b-1 t own/b-1 - h5 async\n71 sent b-1",
+        ];
+        $reader = "1 connect 0-0\n2 open\n21 event 1-0 a-1 h1\n41 event 2-0 a-2 h2\n%d event 3-0 a-3 h3\n75 closed killed\n76 connect 3-0\n"
+            . "77 open\n80 gap {}\n81 event own/b-1 b-1 h5\n96 event 5-0 a-4 h4\n97 finished";
+        // Tried when a-3 was known, or at the same time: then it may have come before it or after it.
+        foreach ([[70, 61], [55, 75]] as [$tried, $seen]) {
+            $verifier = new Verifier(static fn (): bool => true, repeats: true);
+            foreach ($publishers as $name => $journal) {
+                $verifier->addPublisher($name, self::lines(sprintf($journal, $tried)));
+            }
+            foreach (['one', 'other'] as $name) {
+                $verifier->addReader($name, ['**'], self::lines(sprintf($reader, $seen)));
+            }
+            $verifier->verify();
+
+            self::assertSame([], array_column($verifier->violations, 'what'));
+        }
+    }
+
     public function testAnOrderAgreesWithEveryChainOrNamesWhatContradicts(): void
     {
         $order = new Order([1 => 10, 2 => 0, 3 => 30, 4 => 0], [[1, 2, 3], [4, 2]]);

@@ -30,13 +30,13 @@ final class UdpWakeTest extends ServerTestCase
     /** With nothing else to do, the hub must not wait with it. */
     public function testADatagramRunsACallbackAtOnce(): void
     {
-        $port = Port::free();
-        $server = $this->serve('nginx-fpm-unix', ['sse.udp' => "127.0.0.1:$port"]);
+        $port = Port::free('udp');
+        $server = $this->serve('nginx-fpm-unix', ['sse.udp' => "127.0.0.1:$port", 'sse.heartbeat' => 0]);
         $stream = $server->client->openOne('/render/clock.php?topic=clock');
         $server->client->awaitEvents($stream, 1);
         foreach ([2, 3, 4] as $count) {
             self::send($port, 'WAKEUP clock');
-            $server->client->awaitEvents($stream, $count, 5.0);
+            $server->client->awaitEvents($stream, $count);
         }
         self::assertSame(3, $server->stats()['udp']['wakes']);
     }

@@ -32,7 +32,7 @@ final class UpgradeTest extends ServerTestCase
         $programs = $this->commandLine(['sse.socket' => $server->socket(), 'sse.spawn' => 'off']);
         $streams = $server->client->openMany(self::READERS, '/stream.php?topics=news');
         $rendered = $server->client->openMany(3, '/render/echo.php?topic=news');
-        $subscriber = $programs->subscribe(['news'], [], 10);
+        $subscriber = $programs->subscribe(['news']);
         $hubs = [$server->hub()];
         $opened = $server->stats()['streams']['opened'];
         $publisher = $programs->start('publish-on.php', ['news', "{$programs->folder->path}/enough"]);
@@ -235,7 +235,7 @@ final class UpgradeTest extends ServerTestCase
 
     public function testAKeyIsPassedOnAsItIsAndInNoListOfProcesses(): void
     {
-        $port = Port::free();
+        $port = Port::free('udp');
         $programs = $this->commandLine(['sse.udp' => "127.0.0.1:$port", 'sse.udp_key' => '"it\'s \"secret\" \\\\ $HOME"']);
         $programs->run('publish.php', ['news', 'event']);
         $key = $programs->run('echo ini_get("sse.udp_key");');

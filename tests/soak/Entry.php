@@ -24,6 +24,8 @@ final class Entry
     public bool $exists = false;
     /** Whether a reader of everything got it: its place among all others is known then. */
     public bool $placed = false;
+    /** When a reader had it, or its publisher was told so, whichever came first: what is published later is behind it. */
+    public int $known = PHP_INT_MAX;
     /** Its place in the hub's own order as a number; 0: not known. */
     public int $stamp = 0;
 

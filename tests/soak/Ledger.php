@@ -37,6 +37,7 @@ final class Ledger
             };
             if ($kind === 'ok') {
                 $entry->exists = true;
+                $entry->known = min($entry->known, $time);
                 $this->name($entry, $line[3]);
             }
         }

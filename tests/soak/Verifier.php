@@ -31,6 +31,8 @@ final class Verifier
     private array $chains = [];
     /** @var array<int, int> */
     private array $places = [];
+    /** @var array<int, int> by number, for events without a stamp, one that they are surely before */
+    private array $latest = [];
     /** @var list<Entry> accepted events that nobody has seen, and whose place is therefore not known */
     private array $floating = [];
 
@@ -120,6 +122,7 @@ final class Verifier
                     }
                     $page = null;
                     $entry->exists = true;
+                    $entry->known = min($entry->known, $time);
                     $entry->placed = $entry->placed || $patterns === ['**'];
                     if (isset($seen[$entry->key])) {
                         $this->violate('doubled', "$entry->key ($entry->id) came again", $time, $name, $entry->key);
@@ -269,11 +272,12 @@ final class Verifier
             }
         }
         asort($stamped);
-        $chains = [array_keys($stamped), ...array_values($accepted), ...$later];
+        $chains = [...array_values($accepted), ...$later, ...$this->behindWhatWasKnown($stamps)];
         foreach ($this->chains as $chain) {
             $chains[] = array_values(array_filter($chain, static fn (int $number): bool => isset($stamps[$number])));
         }
-        $order = new Order($stamps, $chains);
+        $this->latest = self::latest($stamps, $chains);
+        $order = new Order($stamps, [array_keys($stamped), ...$chains]);
         $this->places = $order->places;
         if ($order->contradicting !== []) {
             $some = array_slice($order->contradicting, 0, 10);
@@ -286,6 +290,60 @@ final class Verifier
                 $keys[0],
             );
         }
+    }
+
+    /**
+     * What is tried when somebody knows of another event comes behind that.
+     *
+     * @param array<int, int> $stamps
+     * @return list<array{int, int}> for each event without a stamp the newest that was known, and itself
+     */
+    private function behindWhatWasKnown(array $stamps): array
+    {
+        $times = [];
+        foreach ($stamps as $number => $stamp) {
+            $entry = $this->ledger->entries[$number];
+            $times[] = [$stamp > 0 ? $entry->known : $entry->tried, $stamp, $number];
+        }
+        sort($times);
+        [$chains, $newest] = [[], null];
+        foreach ($times as [, $stamp, $number]) {
+            if ($stamp === 0 && $newest !== null) {
+                $chains[] = [$newest, $number];
+            } elseif ($stamp > 0 && ($newest === null || $stamp > $stamps[$newest])) {
+                $newest = $number;
+            }
+        }
+
+        return $chains;
+    }
+
+    /**
+     * @param array<int, int> $stamps
+     * @param list<list<int>> $chains
+     * @return array<int, int> for events without a stamp one that they are surely before
+     */
+    private static function latest(array $stamps, array $chains): array
+    {
+        $latest = [];
+        foreach ($chains as $chain) {
+            $next = PHP_INT_MAX;
+            foreach (array_reverse($chain) as $number) {
+                if ($stamps[$number] > 0) {
+                    $next = $stamps[$number];
+                } else {
+                    $latest[$number] = min($latest[$number] ?? PHP_INT_MAX, $next);
+                }
+            }
+        }
+
+        return $latest;
+    }
+
+    /** Whether the one is surely before the other, and not only as early as it can be. */
+    private function isBefore(Entry $one, Entry $other): bool
+    {
+        return $one->stamp > 0 || $other->stamp === 0 || ($this->latest[$one->number] ?? PHP_INT_MAX) <= $other->stamp;
     }
 
     /**
@@ -345,6 +403,7 @@ final class Verifier
             }
             if ($rank > $next && !$excused) {
                 $missing = array_slice($mine, $next, $rank - $next);
+                $missing = array_filter($missing, fn (Entry $one): bool => $this->isBefore($one, $entry));
                 if ($forgotten) {
                     $missing = array_filter($missing, static fn (Entry $one): bool => $one->tried > $connection->opened);
                 }

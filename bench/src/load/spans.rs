@@ -37,6 +37,7 @@ impl Spans {
     }
 
     /// How many there are.
+    #[cfg(test)]
     pub fn count(&self) -> u64 {
         self.0.len()
     }

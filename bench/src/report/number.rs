@@ -19,13 +19,16 @@ const STEPS: [(&str, &[(f64, &str)]); 6] = [
 ];
 
 impl Scale {
-    /// The step in which the middle one of these figures has one to three digits before the point.
+    /// The step in which these figures, taken together (their geometric mean), have one to three digits before the point.
     pub fn of(unit: &str, figures: impl IntoIterator<Item = f64>) -> Self {
-        let mut sizes: Vec<f64> = figures.into_iter().map(f64::abs).filter(|size| *size > 0.0).collect();
-        sizes.sort_by(f64::total_cmp);
-        let middle = sizes.get(sizes.len() / 2).copied().unwrap_or(0.0);
+        let sizes: Vec<f64> =
+            figures.into_iter().map(f64::abs).filter(|size| *size > 0.0 && size.is_finite()).collect();
+        let logarithms: f64 = sizes.iter().map(|size| size.ln()).sum();
+        // Of no figure at all it is 0, which has the smallest step.
+        let middle = if sizes.is_empty() { 0.0 } else { (logarithms / sizes.len() as f64).exp() };
         let steps = STEPS.iter().find(|(name, _)| *name == unit).map(|(_, steps)| *steps);
-        let fitting = steps.and_then(|steps| steps.iter().rev().find(|(size, _)| middle >= *size).or(steps.first()));
+        let fitting =
+            steps.and_then(|steps| steps.iter().rev().find(|(size, _)| middle >= *size * 0.9999).or(steps.first()));
         match fitting {
             Some((divisor, name)) => Self { divisor: *divisor, unit: (*name).to_owned() },
             None => Self { divisor: 1.0, unit: unit.to_owned() },
@@ -129,6 +132,7 @@ mod tests {
         assert_eq!(with_unit("bytes", 45_056.0), "44 KiB");
         assert_eq!(with_unit("1/s", 7_700.0), "7,700/s");
         assert_eq!(with_unit("", 100.0), "100");
+        assert_eq!(with_unit("us", 1000.0), "1 ms");
         assert_eq!(with_unit("us", 0.0), "0 µs");
     }
 }

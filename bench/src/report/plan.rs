@@ -171,7 +171,7 @@ pub fn markdown(results: &Results) -> String {
     row("to the clients, with headers", &|plan| format!("{}/s", with_unit("bytes", plan.bytes_per_second)));
     row("all streams open again after a restart of nginx", &|plan| shown("s", plan.reopening));
     row("descriptors of all nginx workers", &|plan| count(plan.nginx_descriptors));
-    row("`sse.processes`, at 20,000 descriptors a process", &|plan| count(plan.hub_processes));
+    row("processes of the hub, at 20,000 descriptors each", &|plan| count(plan.hub_processes));
     text
 }
 

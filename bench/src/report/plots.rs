@@ -75,7 +75,7 @@ const SKETCHES: &[Sketch] = &[
     },
     Sketch {
         name: "opening",
-        title: "Streams opened in a second",
+        title: "Streams opened in a second, and ordinary requests (hello) of the same pool",
         scenario: "opening",
         quantity: "rate",
         with: &[],

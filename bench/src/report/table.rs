@@ -341,12 +341,12 @@ mod tests {
             ]"#,
         );
         let expected = "\
-**Latency**, s, 19 streams
+**Latency**, ms, 19 streams
 
 |  | p50 | p99.9 |
 |---|--:|--:|
-| TITLE, polled every 2 s | 1.1 | 2.2 |
-| other | 0.001 | – |
+| TITLE, polled every 2 s | 1,100 | 2,200 |
+| other | 1 | – |
 "
         .replace("TITLE", server::title("loops"));
         assert_eq!(of_scenario(&results, "latency", None), expected);

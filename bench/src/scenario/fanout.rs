@@ -10,6 +10,9 @@ use crate::server::Server;
 /// Who delivers.
 const SERVERS: &[&str] = &["floor", "php-s", "nginx-fpm", "nchan", "pushpin"];
 
+/// Events during which system calls are counted.
+const CALLS: u64 = 10;
+
 /// So many streams, and what they get.
 struct Step {
     streams: u64,
@@ -53,7 +56,7 @@ fn measure(context: &mut Context, server: &mut dyn Server) -> Result<()> {
     let mut open = 0;
     for step in if context.quick { QUICK } else { STEPS } {
         if step.streams > open {
-            load.open(step.streams - open)?.proved()?;
+            load.open_all(step.streams - open, server)?;
             open = step.streams;
             delivery.warm_up(server, &mut load)?;
         }
@@ -63,6 +66,11 @@ fn measure(context: &mut Context, server: &mut dyn Server) -> Result<()> {
         let point = point.with("rate", step.rate);
         taken.push_cost(context, &point);
         taken.push_latency(context, &point);
+        if (step.streams, step.bytes) == (1_000, 100)
+            && let Some(calls) = delivery.calls(server, &mut load, CALLS)?
+        {
+            context.push_by_role(&point, "system_calls_per_delivery", "", calls.values().sum(), calls);
+        }
         if (step.streams, step.bytes) == (5_000, 100) {
             let point = Point::new("latency", server.name()).with("streams", step.streams).with("load", "fan-out");
             taken.push_latency(context, &point);

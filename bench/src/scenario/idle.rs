@@ -29,7 +29,7 @@ pub fn run(context: &mut Context) -> Result<()> {
 fn measure(context: &mut Context, server: &mut dyn Server) -> Result<()> {
     let (streams, heartbeats) = if context.quick { (1_000, 1) } else { (10_000, 2) };
     let mut load = Load::new(Plan::of(server, "bench"));
-    load.open(streams)?.proved()?;
+    load.open_all(streams, server)?;
     load.forget()?;
     let before = Usage::of(&server.processes()?)?;
     let begin = Instant::now();

@@ -34,7 +34,7 @@ pub fn run(context: &mut Context) -> Result<()> {
 fn measure(context: &mut Context, server: &mut dyn Server) -> Result<()> {
     let events = if context.quick { 50 } else { 200 };
     let mut load = Load::new(Plan::of(server, "bench"));
-    load.open(STREAMS)?.proved()?;
+    load.open_all(STREAMS, server)?;
     let mut delivery = Delivery::new("bench");
     delivery.warm_up(server, &mut load)?;
     let point = |kind: &str| Point::new("latency", server.name()).with("streams", STREAMS).with("load", kind);

@@ -36,11 +36,11 @@ pub fn run(context: &mut Context) -> Result<()> {
 fn streams(context: &mut Context, server: &mut dyn Server) -> Result<()> {
     let mut load = Load::new(Plan::of(server, "bench"));
     // The first stream brings what there is once.
-    load.open(1)?.proved()?;
+    load.open_all(1, server)?;
     let first = memory_by_role(&server.processes()?)?;
     let mut open = 0;
     for streams in if context.quick { QUICK } else { STEPS } {
-        load.open(streams - open)?.proved()?;
+        load.open_all(streams - open, server)?;
         open = *streams;
         let grown = per_one(&memory_by_role(&server.processes()?)?, &first, open);
         let point = Point::new("memory", server.name()).with("streams", open);

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 
 use super::php::Settings;
 use super::{Process, http, programs, user};
+use crate::process::until;
 use crate::publisher::Paced;
 
 /// The script that publishes at a steady pace.
@@ -32,9 +34,15 @@ impl Hub {
     /// # Errors
     /// PHP can't start it, or there is no such user.
     pub fn start(address: SocketAddr, socket: PathBuf, as_workers: bool) -> Result<Self> {
-        let answer = http::ok(address, "/ready.php")?;
-        let pid = answer.lines().last().unwrap_or_default();
-        let pid = pid.parse().with_context(|| format!("ready.php does not tell the hub's process: {answer}"))?;
+        let mut last = String::new();
+        let ready = || {
+            last = http::ok(address, "/ready.php")?;
+            Ok(last.lines().last().is_some_and(|line| line.parse::<u32>().is_ok()))
+        };
+        // More than once: on a machine that is busy otherwise, a hub may take longer to start than `sse.timeout`.
+        let told = until("ready.php tells the hub's process", Duration::from_secs(20), ready);
+        told.with_context(|| format!("the last answer was: {last}"))?;
+        let pid = last.lines().last().unwrap_or_default().parse()?;
         Ok(Self { socket, pid, user: if as_workers { user::ids_of_workers()? } else { None } })
     }
 
@@ -56,6 +64,8 @@ impl Hub {
             Settings::new(modules)?
                 .extension(&self.socket)?
                 .with("sse.spawn", "off")
+                // A machine that is too busy for what is measured gives bad figures, not none.
+                .with("sse.timeout", 20_000)
                 .with("display_errors", "stderr")
                 .arguments(),
         );

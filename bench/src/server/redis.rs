@@ -13,7 +13,6 @@ use super::{Process, port, programs};
 #[derive(Debug)]
 pub struct Redis {
     redis: Child,
-    address: SocketAddr,
     folder: Folder,
 }
 
@@ -39,13 +38,7 @@ impl Redis {
         command.arg("--dir").arg(folder.path()).arg("--unixsocket").arg(folder.path().join("redis.sock"));
         let mut redis = Child::start(&mut command, &folder.path().join("redis.log"))?;
         redis.wait_until("Redis listens", || port::listens(address))?;
-        Ok(Self { redis, address, folder })
-    }
-
-    /// Where it listens by TCP.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        Ok(Self { redis, folder })
     }
 
     /// Its Unix socket.

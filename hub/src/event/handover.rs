@@ -4,19 +4,20 @@ use std::sync::OnceLock;
 
 use serde_bytes::Bytes;
 
-use super::{Data, Event};
+use super::{Data, Event, with_header};
+use crate::framing;
 use crate::handover::state::{DataState, EventState};
 
 impl Event {
     /// As it is passed on.
     pub(crate) fn state(&self) -> EventState<'_> {
-        let Self { id, topics, name, retry, frame, data, message: _ } = self;
+        let Self { id, topics, name, retry, record: _, data, message: _ } = self;
         EventState {
             id,
             topics: topics.iter().map(AsRef::as_ref).collect(),
             name: name.as_deref(),
             retry: *retry,
-            frame: Bytes::new(frame),
+            frame: Bytes::new(self.frame()),
             data: match data {
                 Data::InFrame(range) => DataState::InFrame(range.start as u64, range.end as u64),
                 Data::Beside(data) => DataState::Beside(Bytes::new(data)),
@@ -39,7 +40,7 @@ impl Event {
             topics: state.topics.iter().map(|&topic| topic.into()).collect(),
             name: state.name.map(Into::into),
             retry: state.retry,
-            frame: state.frame.to_vec().into(),
+            record: with_header([&[0; framing::HEADER], &state.frame[..]].concat()),
             data,
             message: OnceLock::new(),
         })

@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd, AsRawFd};
 
-use super::{Due, PARTING, Shard, register};
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
+use super::{Due, PARTING, Shard};
 use crate::handover::outgoing::{ITEMS, Outgoing};
 use crate::handover::state::Part;
 use crate::shard::index::Place;
@@ -52,6 +56,10 @@ impl Shard {
         if heartbeat > 0 {
             self.wheel.insert(active.saturating_add(heartbeat), Due { key, ends: None, id });
         }
-        register(&mut self.streams[key as usize], key, self.poll.registry())
+        let stream = &mut self.streams[key as usize];
+        stream.watches_room = queued > 0;
+        let socket = stream.socket().as_fd().as_raw_fd();
+        let interest = if queued > 0 { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        self.poll.registry().register(&mut SourceFd(&socket), Token(key as usize), interest)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{Event, HEARTBEAT};
-use crate::framing::{self, Piece};
+use crate::framing::{self, Piece, USUAL_REQUEST};
 use crate::wire::{self, Delivery, Framing};
 
 /// [`Delivery::Trigger`] of all topics as a message.
@@ -11,6 +11,12 @@ const ALL_MESSAGE: &[u8] = &[4, 0, 0, 0, 1, 2, b'*', b'*'];
 
 /// [`Delivery::Heartbeat`] as a message.
 const HEARTBEAT_MESSAGE: &[u8] = &[1, 0, 0, 0, 2];
+
+/// [`HEARTBEAT`] as a chunk.
+const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+
+/// [`HEARTBEAT`] as a record of the usual FastCGI request.
+const HEARTBEAT_RECORD: &[u8] = b"\x01\x06\x00\x01\x00\x03\x00\x00:\n\n";
 
 /// What a [`Framing::Wake`] stream carries, for events and changed topics alike.
 pub(super) const WAKE: &[u8] = b"W";
@@ -78,6 +84,27 @@ impl Payload {
         }
     }
 
+    /// About how many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes(Framing::Raw).len()
+    }
+
+    /// Whether it counts as an event when it is written.
+    pub(super) fn is_event(&self) -> bool {
+        matches!(self, Self::Event(_) | Self::Frames(_))
+    }
+
+    /// All its bytes on the connection, if they are kept like that.
+    fn whole(&self, framing: Framing) -> Option<&[u8]> {
+        match (self, framing) {
+            (_, Framing::Raw | Framing::Message | Framing::Wake) => Some(self.bytes(framing)),
+            (Self::Event(event), Framing::FastCgi { request: USUAL_REQUEST }) => event.record(),
+            (Self::Heartbeat, Framing::FastCgi { request: USUAL_REQUEST }) => Some(HEARTBEAT_RECORD),
+            (Self::Heartbeat, Framing::Chunked) => Some(HEARTBEAT_CHUNK),
+            _ => None,
+        }
+    }
+
     /// The number of its bytes on the connection.
     pub(super) fn framed_len(&self, framing: Framing) -> usize {
         match self {
@@ -93,7 +120,10 @@ impl Payload {
                 let rest = framing::end(framing).skip(offset);
                 (!rest.bytes().is_empty()).then_some(Piece::Wrap(rest))
             }
-            other => framing::piece(framing, other.bytes(framing), offset),
+            other => match other.whole(framing) {
+                Some(whole) => whole.get(offset..).filter(|rest| !rest.is_empty()).map(Piece::Content),
+                None => framing::piece(framing, other.bytes(framing), offset),
+            },
         }
     }
 }
@@ -101,10 +131,36 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::NewEvent;
 
     #[test]
     fn fixed_messages_are_what_the_wire_says() {
         assert_eq!(HEARTBEAT_MESSAGE, wire::encode(&Delivery::Heartbeat));
         assert_eq!(ALL_MESSAGE, wire::encode(&Delivery::Trigger { topic: crate::topic::ALL }));
+    }
+
+    #[test]
+    fn what_is_kept_whole_is_what_the_framing_makes_of_it() {
+        let event = |len| {
+            let data = vec![b'x'; len];
+            let new = NewEvent { topics: vec!["a"], data: &data, ..Default::default() };
+            Payload::Event(Arc::new(Event::new(&new, "7-0")))
+        };
+        let around = event(0).bytes(Framing::Raw).len();
+        let fits = framing::RECORD - around;
+        let payloads = [event(0), event(100), event(fits), event(fits + 1), Payload::Heartbeat];
+        for (payload, framing) in payloads.iter().flat_map(|payload| {
+            let framings = [Framing::Raw, Framing::Chunked].into_iter();
+            framings.chain([1, 2].map(|request| Framing::FastCgi { request })).map(move |framing| (payload, framing))
+        }) {
+            let (mut got, mut expected) = (Vec::new(), Vec::new());
+            while let Some(piece) = payload.piece(framing, got.len()) {
+                got.extend_from_slice(piece.bytes());
+            }
+            while let Some(piece) = framing::piece(framing, payload.bytes(framing), expected.len()) {
+                expected.extend_from_slice(piece.bytes());
+            }
+            assert!(got == expected && got.len() == payload.framed_len(framing), "{framing:?}");
+        }
     }
 }

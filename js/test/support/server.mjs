@@ -22,7 +22,7 @@ export class Server {
   constructor(folder, port, settings) {
     this.folder = folder
     this.port = port
-    this.settings = { 'sse.socket': join(folder, 'hub.sock'), 'sse.udp': '', extension, ...settings }
+    this.settings = { 'sse.socket': join(folder, 'hub.sock'), 'sse.udp': '', 'sse.timeout': 30_000, extension, ...settings }
     this.url = `http://127.0.0.1:${port}`
   }
 

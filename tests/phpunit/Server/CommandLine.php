@@ -89,7 +89,7 @@ final class CommandLine
     }
 
     /** Starts a subscriber and waits until it is ready. */
-    public function subscribe(array $topics, array $settings = [], float $timeout = 20): Process
+    public function subscribe(array $topics, array $settings = [], float $timeout = 120): Process
     {
         $process = $this->start('subscribe.php', [(string) $timeout, ...$topics], $settings);
         self::awaitOutput($process, "ready\n");
@@ -145,8 +145,9 @@ final class CommandLine
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
             'sse.retry_jitter' => 0,
+            'sse.timeout' => 30_000,
             'sse.log_level' => 'info',
-            'sse.idle_exit' => 20,
+            'sse.idle_exit' => 120,
             'display_errors' => 'stderr',
             'log_errors' => 0,
         ];

@@ -42,7 +42,7 @@ final class Php
     /** The user that the servers' workers run as: www-data when the tests run as root, else who runs them. */
     public static function workerUser(): string
     {
-        return posix_geteuid() === 0 ? 'www-data' : posix_getpwuid(posix_geteuid())['name'];
+        return posix_geteuid() === 0 ? 'www-data' : (posix_getpwuid(posix_geteuid())['name'] ?? (string) posix_geteuid());
     }
 
     /** @param list<string> $candidates */

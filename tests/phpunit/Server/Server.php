@@ -8,6 +8,7 @@ use PhpSse\Tests\Client\Client;
 use PhpSse\Tests\Client\Response;
 use PhpSse\Tests\Support\Deadline;
 use PhpSse\Tests\Support\Proc;
+use PHPUnit\Framework\Assert;
 use Throwable;
 
 /**
@@ -119,6 +120,18 @@ abstract class Server
     final public function openStreams(): int
     {
         return $this->stats()['streams']['open'];
+    }
+
+    /** Waits until so many streams are counted as closed for this reason: a client may see the end a moment before that. */
+    final public function awaitClosed(string $why, int $count): void
+    {
+        Deadline::until(
+            fn (): bool => $this->stats()['streams']['closed'][$why] >= $count,
+            10.0,
+            "$count streams are counted as closed: $why",
+            fn (): string => json_encode($this->stats()['streams'], JSON_THROW_ON_ERROR),
+        );
+        Assert::assertSame($count, $this->stats()['streams']['closed'][$why]);
     }
 
     /** @return array<string, mixed> */
@@ -257,6 +270,8 @@ abstract class Server
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
             'sse.retry_jitter' => 0,
+            // What is to wait in vain says for how long.
+            'sse.timeout' => 30_000,
             'sse.log_level' => 'info',
             'session.save_path' => "$folder/sessions",
             'log_errors' => 1,

@@ -32,8 +32,8 @@ pub struct Row {
 const WIDTH: i32 = 760;
 const TOP: i32 = 68;
 const ROW: i32 = 34;
-/// Where bars begin: names are before it.
-const LEFT: i32 = 236;
+/// About the width of a letter of a name.
+const LETTER: i32 = 8;
 /// Room behind the longest bar for its value.
 const BEHIND: i32 = 220;
 
@@ -42,18 +42,25 @@ impl Columns {
         (WIDTH.unsigned_abs(), (TOP + ROW * i32::try_from(self.rows.len()).unwrap_or(1) + 14).unsigned_abs())
     }
 
+    /// Where bars begin: names are before it.
+    fn left(&self) -> i32 {
+        let longest = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        (i32::try_from(longest).unwrap_or(0) * LETTER + 24).min(WIDTH / 2)
+    }
+
     pub(super) fn draw(&self, area: &Area) -> Drawn {
         let scale = Scale::of(&self.unit, self.rows.iter().map(|row| row.value));
         let most = self.rows.iter().map(|row| row.spread.1).fold(f64::MIN_POSITIVE, f64::max);
-        let at = |value: f64| LEFT + (value / most * f64::from(WIDTH - LEFT - BEHIND)).round() as i32;
+        let left = self.left();
+        let at = |value: f64| left + (value / most * f64::from(WIDTH - left - BEHIND)).round() as i32;
         heading(area, &self.title, "median and spread of the rounds")?;
         let end = TOP + ROW * i32::try_from(self.rows.len()).unwrap_or(1);
-        area.draw(&PathElement::new([(LEFT, TOP - 4), (LEFT, end)], GRID.stroke_width(1)))?;
+        area.draw(&PathElement::new([(left, TOP - 4), (left, end)], GRID.stroke_width(1)))?;
         for (row, top) in self.rows.iter().zip((TOP..).step_by(ROW.unsigned_abs() as usize)) {
             let middle = top + ROW / 2;
-            area.draw_text(&row.name, &text_style(14, &INK, HPos::Right, VPos::Center), (LEFT - 10, middle))?;
-            let tip = at(row.value).max(LEFT + 1);
-            area.draw(&Rectangle::new([(LEFT, top + 6), (tip, top + ROW - 6)], row.look.color.filled()))?;
+            area.draw_text(&row.name, &text_style(14, &INK, HPos::Right, VPos::Center), (left - 10, middle))?;
+            let tip = at(row.value).max(left + 1);
+            area.draw(&Rectangle::new([(left, top + 6), (tip, top + ROW - 6)], row.look.color.filled()))?;
             let (low, high) = (at(row.spread.0), at(row.spread.1));
             if high > low {
                 area.draw(&PathElement::new([(low, middle), (high, middle)], INK.stroke_width(1)))?;

@@ -1,0 +1,141 @@
+//! Events that came faster than they are written: each stream gets its own of them by one write.
+//!
+//! Nothing is copied or allocated for a stream: its share is a chain of links in one list for all of them.
+
+use crate::stream::{PIECES, Payload};
+
+/// Bytes of events in a batch. More would be more than a socket takes at once, and the first readers' events would wait.
+const BYTES: usize = 64 << 10;
+
+/// Links in a batch, 8 bytes each.
+const LINKS: usize = 256 << 10;
+
+/// Links whose memory is kept from batch to batch.
+const KEPT_LINKS: usize = 16 << 10;
+
+/// Events, and who gets which of them.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    payloads: Vec<Payload>,
+    links: Vec<Link>,
+    /// Places of the streams that get some, in the order of their first.
+    readers: Vec<u32>,
+    bytes: usize,
+}
+
+/// A payload that a stream gets, and the next one.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    payload: u32,
+    next: Option<At>,
+}
+
+/// A place in the list of links, counted from 1.
+type At = std::num::NonZeroU32;
+
+/// What a stream gets of a batch: its first and its last link.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Share(Option<(At, At)>);
+
+impl Share {
+    /// Takes it out of the stream that it was kept by; `None` if it is nothing.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        self.0.take().map(|links| Self(Some(links)))
+    }
+}
+
+impl Batch {
+    /// Whether nobody gets anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    /// Whether it is time to write.
+    pub(crate) fn is_full(&self) -> bool {
+        self.payloads.len() >= PIECES || self.bytes >= BYTES || self.links.len() >= LINKS
+    }
+
+    /// Adds a payload that nobody gets yet.
+    pub(crate) fn add(&mut self, payload: Payload) -> u32 {
+        self.bytes += payload.len();
+        self.payloads.push(payload);
+        self.payloads.len() as u32 - 1
+    }
+
+    /// One that was added.
+    pub(crate) fn payload(&self, nth: u32) -> &Payload {
+        &self.payloads[nth as usize]
+    }
+
+    /// Gives a payload to the stream at `key`, whose share of this batch is `share`.
+    pub(crate) fn give(&mut self, payload: u32, key: u32, share: &mut Share) {
+        self.links.push(Link { payload, next: None });
+        let Some(link) = At::new(self.links.len() as u32) else { return };
+        let first = match share.0 {
+            Some((first, last)) => {
+                self.links[last.get() as usize - 1].next = Some(link);
+                first
+            }
+            None => {
+                self.readers.push(key);
+                link
+            }
+        };
+        share.0 = Some((first, link));
+    }
+
+    /// The payloads of a share.
+    pub(crate) fn share(&self, share: Share) -> impl Iterator<Item = &Payload> + Clone {
+        let mut next = share.0.map(|(first, _)| first);
+        std::iter::from_fn(move || {
+            let link = self.links[next?.get() as usize - 1];
+            next = link.next;
+            Some(self.payload(link.payload))
+        })
+    }
+
+    /// Places of streams that have a share, or had one.
+    pub(crate) fn readers(&self) -> &[u32] {
+        &self.readers
+    }
+
+    /// Begins another one.
+    pub(crate) fn clear(&mut self) {
+        self.payloads.clear();
+        self.readers.clear();
+        self.links.clear();
+        self.bytes = 0;
+        if self.links.capacity() > KEPT_LINKS {
+            self.links = Vec::new();
+            self.readers = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stream_has_its_own_payloads_in_their_order() {
+        let mut batch = Batch::default();
+        let mut shares = [Share::default(); 3];
+        for nth in 0..6 {
+            let payload = batch.add(Payload::Lines(nth.to_string().into()));
+            for key in (0..2).filter(|key| nth % (key + 1) == 0) {
+                batch.give(payload, key, &mut shares[key as usize]);
+            }
+        }
+        let mut taken = |key: usize| -> String {
+            let text = |payload: &Payload| match payload {
+                Payload::Lines(text) => text.to_string(),
+                other => panic!("{other:?}"),
+            };
+            shares[key].take().map(|share| batch.share(share).map(text).collect()).unwrap_or_default()
+        };
+        assert_eq!([taken(0), taken(1), taken(2), taken(0)], ["012345", "024", "", ""]);
+        assert_eq!(batch.readers(), [0, 1]);
+        batch.clear();
+        assert!(batch.is_empty() && !batch.is_full());
+    }
+}
