@@ -3,7 +3,9 @@
 
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
-use crate::{signals, title};
+use sse_hub::sys;
+
+use crate::signals;
 
 /// Forks the hub, which keeps these descriptors and does this work. It becomes no child of this process, so that the
 /// application's own `pcntl_wait()` never meets it.
@@ -42,21 +44,6 @@ pub fn start<const N: usize>(
     }
 }
 
-/// Closes all descriptors from this number on.
-fn close_from(first: i32) {
-    // SAFETY: the caller has nothing open there that it still needs.
-    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
-        return;
-    }
-    // Before Linux 5.9, or where a filter of system calls doesn't know it.
-    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    for number in numbers.filter(|number| *number >= first).collect::<Vec<_>>() {
-        // SAFETY: as above; the folder's own descriptor is closed already, which this then reports and nothing more.
-        unsafe { libc::close(number) };
-    }
-}
-
 /// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open but these descriptors: a listening
 /// socket kept here would keep the server's port taken.
 fn become_hub<const N: usize>(
@@ -90,10 +77,10 @@ fn become_hub<const N: usize>(
                 }
                 libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC);
             }
-            close_from(after);
+            sys::close_all_but(&(0..after).collect::<Vec<_>>());
             std::array::from_fn(|nth| OwnedFd::from_raw_fd(FIRST + nth as i32))
         };
-        title::set(name);
+        sys::set_title(name);
         work(kept)
     });
     // SAFETY: ends the process without PHP's exit handlers, which belong to its parent.

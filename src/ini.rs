@@ -15,7 +15,7 @@ use crate::remembered::{self, Remembered};
 use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<39> = IniEntryDefs::new([
     setting(c"sse.socket", c"", SYSTEM),
     setting(c"sse.socket_mode", c"0600", SYSTEM),
     setting(c"sse.socket_group", c"", SYSTEM),
@@ -30,6 +30,7 @@ static SETTINGS: IniEntryDefs<38> = IniEntryDefs::new([
     setting(c"sse.publish", c"ack", ALL),
     setting(c"sse.commit_bytes", c"8M", ALL),
     setting(c"sse.max_streams", c"0", SYSTEM),
+    setting(c"sse.processes", c"auto", SYSTEM),
     setting(c"sse.max_streams_per_ip", c"0", SYSTEM),
     setting(c"sse.max_streams_per_user", c"0", ALL),
     setting(c"sse.max_topics", c"100", SYSTEM),
@@ -284,6 +285,9 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         log: if log.is_empty() { None } else { Some(config::absolute("sse.log", log)?) },
         log_level: config::log_level(zend::ini(c"sse.log_level"))?,
         shards: 0,
+        processes: config::processes(zend::ini(c"sse.processes"))?,
+        // It is going to be forked, or is said to be otherwise.
+        may_fork: true,
         foreground: false,
         successor,
     })

@@ -23,7 +23,6 @@ mod signals;
 mod signatures;
 mod spawn;
 mod successor;
-mod title;
 mod upgrade;
 mod variables;
 mod zend;

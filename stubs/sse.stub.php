@@ -212,7 +212,10 @@ function sse_cursor(): string {}
  *
  * @return array<string, mixed> By name. More may be added; those that are there stay what they are.
  *   - `version`, `pid`: the hub's. `uptime`: seconds since it started. `upgrades`: times that another hub has taken over
- *     since then. `resident_bytes`: memory of its process. `shards`: its threads that hold streams. `peers`: PHP processes that are connected now.
+ *     since then. `resident_bytes`: memory of its process, or of all its
+ *     processes. `shards`: its threads that hold streams. `peers`: PHP processes that are connected now.
+ *   - `processes`, with several that hold streams only (`sse.processes`): of `each` its `pid` (null while it is started anew),
+ *     its `streams` and `resident_bytes`; how many were `lost`: killed, or failed, with their streams, and replaced.
  *   - `streams`: `open` now (subscriptions too); `held` now: offered by a worker that is still sending the headers;
  *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read, `sse.stream_buffer`),
  *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
@@ -222,7 +225,7 @@ function sse_cursor(): string {}
  *     (`max_per_user`) or `descriptors` (the limit of open files); PHP processes
  *     (`peers`: of users that may not use this hub; `protocol`: of another version).
  *   - `visitors`: client addresses and users that have streams that are counted now.
- *   - `topics`: topics and patterns that are watched now.
+ *   - `topics`: topics and patterns that are watched now. One that streams of several processes watch counts in each.
  *   - `published`, `published_bytes`: events that were accepted (with `sse.bus` those of all machines), and their data. `publish_refused`: those that were not.
  *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.

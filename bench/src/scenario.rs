@@ -1,6 +1,7 @@
 //! What is measured: each scenario starts the servers it is about, puts load on them and pushes figures.
 
 mod baseline;
+mod capacity;
 mod fanout;
 mod idle;
 mod latency;
@@ -32,6 +33,7 @@ const SCENARIOS: &[(&str, Run, usize)] = &[
     ("idle", idle::run, 2),
     ("publish", publish::run, usize::MAX),
     ("topics", topics::run, 2),
+    ("capacity", capacity::run, 1),
     ("baseline", baseline::run, 1),
 ];
 

@@ -61,6 +61,10 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// I/O threads; 0: one a core.
     pub shards: usize,
+    /// Processes that hold the streams, 1: this one; `None`: as many as `max_streams` needs.
+    pub processes: Option<usize>,
+    /// Whether this process has one thread, so that it can fork others.
+    pub may_fork: bool,
     /// Whether this process stays for as long as there is a hub, also when another one has taken over.
     pub foreground: bool,
     /// What to run at SIGHUP, to have another hub take over; `None`: nothing is known.
@@ -183,6 +187,22 @@ pub fn number(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Config
     number
         .filter(|n| (min..=max).contains(n))
         .ok_or_else(|| ConfigError::new(name, value, format!("is not a number from {min} to {max}")))
+}
+
+/// Most processes that streams may be in.
+pub const MAX_PROCESSES: u64 = 256;
+
+/// Reads `sse.processes`; `None`: as many as needed.
+///
+/// # Errors
+/// Neither `auto` nor a number.
+pub fn processes(value: &str) -> Result<Option<usize>, ConfigError> {
+    if value == "auto" {
+        return Ok(None);
+    }
+    let number = number("sse.processes", value, 1, MAX_PROCESSES)
+        .map_err(|_| ConfigError::new("sse.processes", value, format!("is neither auto nor 1 to {MAX_PROCESSES}")))?;
+    Ok(usize::try_from(number).ok())
 }
 
 /// Reads a switch: `auto` or `off`. PHP's own parser makes `1` of an unquoted `on`, and nothing of `off`.
@@ -388,6 +408,8 @@ mod tests {
         assert_eq!(switch("sse.spawn", ""), Ok(false), "PHP's parser makes nothing of an unquoted off");
         assert_eq!(switch("sse.spawn", "auto"), Ok(true));
         assert_eq!(text(switch("sse.spawn", "maybe")), "sse.spawn: 'maybe' is neither auto nor off");
+        assert_eq!((processes("auto"), processes("4")), (Ok(None), Ok(Some(4))));
+        assert_eq!(text(processes("0")), "sse.processes: '0' is neither auto nor 1 to 256");
         assert!(namespace("shop_2-a").is_ok());
         assert!(text(namespace("a/b")).contains("letters, digits"));
         assert_eq!(text(absolute("sse.log", "hub.log")), "sse.log: 'hub.log' is not an absolute path");

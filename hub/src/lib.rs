@@ -28,6 +28,7 @@ mod handover;
 mod history;
 #[cfg(fuzzing)]
 pub mod history;
+mod holder;
 mod keeper;
 mod log;
 mod render;

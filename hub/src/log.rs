@@ -5,9 +5,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::level_filters::LevelFilter;
@@ -20,6 +21,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a text from outside that a line shows.
 const SHOWN: usize = 64;
 
+/// This process's log file, if it has one.
+static FILE: OnceLock<Arc<LogFile>> = OnceLock::new();
+
 /// Makes this process's log go where the settings say. A process that has a subscriber already keeps it.
 pub(crate) fn install(config: &Config) -> io::Result<()> {
     if config.log_level == LevelFilter::OFF {
@@ -28,7 +32,14 @@ pub(crate) fn install(config: &Config) -> io::Result<()> {
     // The builder's own clock is UTC, and it writes each line with one call.
     let lines = tracing_subscriber::fmt().with_max_level(config.log_level).with_ansi(false).with_target(false);
     let _already_set = match &config.log {
-        Some(path) => lines.with_writer(Arc::new(LogFile::open(path)?)).try_init(),
+        Some(path) => {
+            let file = Arc::new(LogFile::open(path)?);
+            let installed = lines.with_writer(Arc::clone(&file)).try_init();
+            if installed.is_ok() {
+                FILE.get_or_init(|| file);
+            }
+            installed
+        }
         None => lines.with_writer(io::stderr).try_init(),
     };
     Ok(())
@@ -40,6 +51,11 @@ pub(crate) fn check(config: &Config) -> io::Result<()> {
         Some(path) if config.log_level != LevelFilter::OFF => open(path).map(drop),
         _ => Ok(()),
     }
+}
+
+/// The descriptor of the log file, which processes that are forked from this one must not close.
+pub(crate) fn descriptor() -> Option<RawFd> {
+    FILE.get().map(|log| log.current().file.as_raw_fd())
 }
 
 /// The beginning of a text that a client or a script has chosen.

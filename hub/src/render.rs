@@ -154,6 +154,11 @@ impl Renders {
         }
     }
 
+    /// Its streams.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = u64> {
+        self.by_stream.keys().copied()
+    }
+
     /// What is to be told to the shards now.
     pub(crate) fn take_effects(&mut self) -> Vec<(u64, Command)> {
         std::mem::take(&mut self.effects)

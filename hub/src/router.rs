@@ -33,10 +33,12 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::foreground::{Link, StandIn};
+use crate::holder::{self, Common};
 use crate::id::now_ms;
 use crate::keeper::Ticket;
 use crate::render::{self, Renders};
 use crate::router::desk::Desk;
+use crate::router::desk::processes::House;
 use crate::router::door::{Door, Knock};
 use crate::router::handover::{Legacy, Passed};
 use crate::router::linger::{Linger, MOMENT};
@@ -47,8 +49,9 @@ use crate::router::signals::Signals;
 use crate::router::successor::Starter;
 use crate::run::HubError;
 use crate::shard::command::Command;
-use crate::shard::handle::{ShardHandle, Shared};
+use crate::shard::handle::ShardHandle;
 use crate::shard::names::Names;
+use crate::shard::thread::Shared;
 use crate::socket;
 use crate::udp;
 
@@ -56,9 +59,9 @@ const DOOR: Token = Token(0);
 const UDP: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const WAKER: Token = Token(3);
-/// Above these, peers, owners and exchanges take turns.
+/// Above these, peers, owners, exchanges and shards take turns.
 const FIRST: usize = 4;
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 
 /// How often the hub looks whether its socket file is still its own.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
@@ -113,6 +116,11 @@ impl Router {
         descriptors: usize,
         mut legacy: Option<&mut Legacy<'_>>,
     ) -> Result<Self, HubError> {
+        let started = legacy.as_ref().map_or_else(Instant::now, |legacy| legacy.started);
+        // Before there is any thread.
+        let common = Common { stream_buffer: config.stream_buffer, started };
+        let house = House::new(&config, holder::count(&config, descriptors)?, common);
+        let house = house.map_err(HubError::system("starting a process for streams"))?;
         let poll = Poll::new().map_err(HubError::system("waiting for events"))?;
         let registry = poll.registry();
         let door = Door::new(listener, &config.socket).map_err(HubError::system("listening"))?;
@@ -122,13 +130,8 @@ impl Router {
         let names = Arc::new(Names::default());
         let (ended, ends) = crossbeam_channel::unbounded();
         let router = Arc::new(waker);
-        let started = legacy.as_ref().map_or_else(Instant::now, |legacy| legacy.started);
         let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router, ended, started };
-        let count = match config.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
-        };
-        let shards = (0..count).map(|number| ShardHandle::new(number, shared.clone())).collect::<Result<_, _>>();
+        let shards = house.shards(&shared, registry, |nth| Of::Shard(nth).into());
         let shards = shards.map_err(HubError::system("starting a shard"))?;
         let udp = match legacy.as_mut().and_then(|legacy| legacy.udp(&config)) {
             Some(udp) => {
@@ -220,6 +223,7 @@ impl Router {
                         }
                         Of::Owner(pid) => self.owners.ended(pid, self.poll.registry()),
                         Of::Exchange(place) => exchanges.push(place),
+                        Of::Shard(number) => self.desk.shard_ready(number),
                     },
                 }
             }
@@ -245,6 +249,7 @@ impl Router {
 
     /// One round of work.
     fn turn(&mut self, exchanges: &[usize]) {
+        self.desk.replace_lost();
         self.desk.learn_ends();
         let answered = self.learn_news();
         self.let_in();
@@ -330,8 +335,9 @@ impl Router {
         let udp = self.desk.udp.as_ref().and_then(udp::Receiver::deadline);
         let idle = self.idle_since.zip(self.desk.config.idle_exit).and_then(|(since, limit)| since.checked_add(limit));
         let renders = self.desk.renders.deadline();
-        let next =
-            [udp.filter(|_| !behind), idle, self.door.retry, renders, self.desk.deadline()].into_iter().flatten().min();
+        let shards = self.desk.shards.iter().filter_map(ShardHandle::deadline).min();
+        let next = [udp.filter(|_| !behind), idle, self.door.retry, renders, self.desk.deadline(), shards];
+        let next = next.into_iter().flatten().min();
         let next = next.map_or(self.next_check, |next| next.min(self.next_check));
         Some(next.saturating_duration_since(now))
     }
@@ -417,7 +423,8 @@ impl Router {
             if let Err(error) = peer.await_room(Of::Peer(key).into(), self.poll.registry()) {
                 warn!(%error, "a connection can't be watched");
                 self.close(key);
-            } else if peer.stalled && !peer.session.is_full() {
+            } else if peer.is_closed || (peer.stalled && !peer.session.is_full()) {
+                // Of one that has gone what it has sent is read to the end.
                 peer.stalled = false;
                 self.queue(key);
             }
@@ -533,6 +540,8 @@ pub(crate) enum Of {
     Owner(u32),
     /// The exchange at this place.
     Exchange(usize),
+    /// The process of the shard with this number.
+    Shard(usize),
 }
 
 impl Of {
@@ -541,7 +550,8 @@ impl Of {
         match (token - FIRST) % KINDS {
             0 => Self::Peer(place),
             1 => Self::Owner(place as u32),
-            _ => Self::Exchange(place),
+            2 => Self::Exchange(place),
+            _ => Self::Shard(place),
         }
     }
 }
@@ -552,6 +562,7 @@ impl From<Of> for Token {
             Of::Peer(place) => (place, 0),
             Of::Owner(pid) => (pid as usize, 1),
             Of::Exchange(place) => (place, 2),
+            Of::Shard(number) => (number, 3),
         };
         Self(FIRST + KINDS * place + kind)
     }

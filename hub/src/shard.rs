@@ -9,6 +9,7 @@ pub(crate) mod handle;
 mod handover;
 pub(crate) mod index;
 pub(crate) mod names;
+pub(crate) mod thread;
 pub(crate) mod trie;
 pub(crate) mod watched;
 
@@ -29,8 +30,8 @@ use tracing::{debug, info};
 use crate::event::Event;
 use crate::shard::batch::Batch;
 use crate::shard::command::{Attach, Backlog, Command};
-use crate::shard::handle::Shared;
 use crate::shard::index::{Index, Watcher};
+use crate::shard::thread::Shared;
 use crate::shard::watched::Watched;
 use crate::stats::{Ended, ShardStats};
 use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told};
@@ -62,7 +63,7 @@ struct Shard {
     /// What the router takes for watched here.
     watched: Arc<Watched>,
     shared: Shared,
-    stats: Arc<ShardStats>,
+    stats: &'static ShardStats,
     streams: Slab<Stream>,
     index: Index,
     /// Places of the streams that the router still speaks of, by their ids: those that are held or followed.
@@ -99,7 +100,7 @@ impl Shard {
         commands: Receiver<Command>,
         backlog: Arc<Backlog>,
         watched: Arc<Watched>,
-        stats: Arc<ShardStats>,
+        stats: &'static ShardStats,
         shared: Shared,
     ) -> Self {
         let mut shard = Self {
@@ -212,7 +213,7 @@ impl Shard {
     /// Writes to one stream, counts it, and ends the stream if that failed.
     fn write(&mut self, key: u32, action: impl FnOnce(&mut Stream, &mut Written) -> Push) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
-        let output = Output { registry: self.poll.registry(), stats: &self.stats, now: self.now };
+        let output = Output { registry: self.poll.registry(), stats: self.stats, now: self.now };
         if let Some(why) = output.write(key, stream, action) {
             self.end(key, why);
         }
@@ -335,7 +336,8 @@ impl Shard {
         stream.open(framing);
         self.stats.queued_bytes.sub(before);
         self.stats.queued_bytes.add(stream.queued());
-        self.stats.opened.add(usize::from(!stream.opened));
+        self.stats.opened.add(1);
+        self.stats.untold.add(usize::from(!stream.opened));
         // Only TCP has it; on other sockets there is nothing to be delayed.
         let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
         if matches!(framing, Framing::FastCgi { .. }) {
@@ -500,7 +502,7 @@ impl Shard {
                 continue;
             }
             self.wheel.insert(self.now.saturating_add(stream.heartbeat), due);
-            let stats = Arc::clone(&self.stats);
+            let stats = self.stats;
             self.write(key, |stream, written| {
                 let idle = stream.queued() == 0;
                 let push = stream.push_heartbeat(written);
@@ -523,7 +525,8 @@ impl Shard {
             let _ = self.shared.router.wake();
         }
         if stream.is_held() {
-            self.stats.ended_held.add(usize::from(!stream.opened));
+            self.stats.ended_held.add(1);
+            self.stats.told_held.add(usize::from(stream.opened));
         } else {
             // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
             let _ = self.poll.registry().deregister(&mut SourceFd(&stream.socket().as_raw_fd()));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::handover::state::ShardCounts;
 
-/// A number that one thread changes and any thread may read.
+/// A number that one thread at a time changes and any thread of any process that has it may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -17,6 +17,11 @@ impl Counter {
     /// Counts less, for a number that tells how many there are now.
     pub(crate) fn sub(&self, count: usize) {
         self.0.store(self.get().saturating_sub(count as u64), Ordering::Relaxed);
+    }
+
+    /// The number is this now.
+    pub(crate) fn set(&self, count: usize) {
+        self.0.store(count as u64, Ordering::Relaxed);
     }
 
     /// The number now; exact once the writing thread is idle.
@@ -79,13 +84,22 @@ impl Ended {
     ];
 }
 
-/// What one shard counts. Only its thread writes.
+/// What one shard counts, in memory of all processes of the hub. Only its thread writes, and the router once that has gone.
+/// Two shards share no cache line.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct ShardStats {
-    /// Streams that began, but for those that the router has counted.
+    /// Streams that began.
     pub(crate) opened: Counter,
-    /// Streams that ended before they began, but for those.
+    /// Streams that ended before they began.
     pub(crate) ended_held: Counter,
+    /// Streams whose workers were told the first lines to send: whoever gets these has a stream, so it counts as begun. Only the
+    /// router writes this.
+    pub(crate) told: Counter,
+    /// Those of them that ended before they began.
+    pub(crate) told_held: Counter,
+    /// Streams that began without having been counted there.
+    pub(crate) untold: Counter,
     ended: [Counter; Ended::ALL.len()],
     /// Events written completely.
     pub(crate) delivered: Counter,
@@ -95,6 +109,8 @@ pub(crate) struct ShardStats {
     pub(crate) heartbeats: Counter,
     /// Bytes waiting for slow clients now.
     pub(crate) queued_bytes: Counter,
+    /// Different patterns that are watched, where the shard is in a process of its own.
+    pub(crate) topics: Counter,
 }
 
 impl ShardStats {
@@ -103,10 +119,16 @@ impl ShardStats {
         self.ended[why as usize].add(1);
     }
 
+    /// Counts the end of several.
+    pub(crate) fn end_many(&self, why: Ended, count: usize) {
+        self.ended[why as usize].add(count);
+    }
+
     /// Goes on from what other shards have counted.
     pub(crate) fn restore(&self, counts: &ShardCounts<'_>) {
         let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
         add(&self.opened, counts.opened);
+        add(&self.untold, counts.opened);
         add(&self.ended_held, counts.ended_held);
         add(&self.delivered, counts.delivered);
         add(&self.delivered_bytes, counts.delivered_bytes);
@@ -115,6 +137,18 @@ impl ShardStats {
             // One that this version does not know is still one.
             add(&self.ended[Ended::named(name).unwrap_or(Ended::Error) as usize], count);
         }
+    }
+
+    /// Streams that have begun for whoever asks.
+    pub(crate) fn begun(&self) -> u64 {
+        (self.told.get() + self.untold.get()).saturating_sub(self.told_held.get())
+    }
+
+    /// Its process has gone, and the streams with it that had not begun yet.
+    pub(crate) fn lose_told(&self) {
+        let begun = self.opened.get().saturating_sub(self.untold.get());
+        let held = self.told.get().saturating_sub(self.told_held.get() + begun);
+        self.told_held.add(usize::try_from(held).unwrap_or(usize::MAX));
     }
 
     /// Streams that ended for this reason.

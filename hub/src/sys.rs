@@ -1,9 +1,18 @@
 //! System calls that rustix does not have: the only unsafe code of this crate.
 #![allow(unsafe_code)]
 
+mod fork;
+mod shared;
+mod title;
+
 use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+pub use fork::close_all_but;
+pub(crate) use fork::{fork, ignore_children};
+pub(crate) use shared::counters;
+pub use title::set_title;
 
 /// The number of a group by its name, as this system's user database has it.
 #[must_use]

@@ -33,6 +33,8 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         log: None,
         log_level: LevelFilter::OFF,
         shards: 1,
+        processes: Some(1),
+        may_fork: true,
         foreground: false,
         successor: None,
     }

@@ -63,7 +63,7 @@ fn a_client_that_does_not_read_does_not_hold_up_the_end() {
 
 #[test]
 fn its_threads_leave_other_signals_alone() {
-    let hub = Hub::new();
+    let hub = Hub::with(json!({ "processes": 1 }));
     hub.stats();
     let own = 1 << (1 - 1) | 1 << (2 - 1) | 1 << (15 - 1);
     assert_eq!(blocked(&hub, "sse-router") & own, 0, "SIGHUP, SIGINT and SIGTERM");

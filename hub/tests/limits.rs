@@ -52,7 +52,7 @@ fn the_log_says_why_streams_were_refused_but_not_each_time() {
 
 #[test]
 fn without_a_descriptor_for_a_stream_the_answer_names_the_limit() {
-    let hub = Hub::with(json!({"descriptors": 64, "max_streams": 1000}));
+    let hub = Hub::with(json!({"processes": 1, "descriptors": 64, "max_streams": 1000}));
     let mut client = hub.client();
     let mut streams = Vec::new();
     let message = loop {
@@ -82,7 +82,7 @@ fn without_a_descriptor_for_a_stream_the_answer_names_the_limit() {
 
 #[test]
 fn without_a_setting_the_descriptor_limit_decides() {
-    let hub = Hub::with(json!({"descriptors": 130}));
+    let hub = Hub::with(json!({"processes": 1, "descriptors": 130}));
     let mut client = hub.client();
     let _far = [(); 2].map(|()| {
         let (near, far) = pair();
@@ -93,7 +93,7 @@ fn without_a_setting_the_descriptor_limit_decides() {
         Err(ClientError::Hub { code: ErrorCode::Full, message }) => assert_eq!(
             message,
             "2 streams are open, and the limit of 130 descriptors allows no more; raise it (ulimit -n, or LimitNOFILE in \
-             a systemd unit)"
+             a systemd unit), or set sse.max_streams to what is needed, which the hub then spreads over several processes"
         ),
         other => panic!("not refused: {other:?}"),
     }

@@ -133,6 +133,23 @@ fn requests_sent_at_once_are_answered_in_order() {
     reader.expect(&expected);
 }
 
+/// More than the hub reads of one peer in a turn, and the publisher has not even read the greeting's answer.
+#[test]
+fn what_a_publisher_has_sent_before_it_ended_is_published() {
+    let hub = Hub::new();
+    let client = hub.client();
+    hub.signal(rustix::process::Signal::STOP);
+    let data = vec![b'x'; 30_000];
+    let request = Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: &data, answer: false };
+    let mut sent = 0;
+    while sent < 40 && client.post(&request).is_ok() {
+        sent += 1;
+    }
+    drop(client);
+    hub.signal(rustix::process::Signal::CONT);
+    hub.until("all is published", |stats| stats["published"] == json!(sent));
+}
+
 /// As many at a time as the hub reads, so that most of them are written together.
 #[test]
 fn events_that_come_many_at_a_time_reach_each_reader_whole_and_in_order() {

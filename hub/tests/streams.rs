@@ -198,7 +198,7 @@ fn only_who_attached_a_stream_may_commit_it() {
 
 #[test]
 fn a_client_that_leaves_is_noticed_at_once() {
-    let hub = Hub::new();
+    let hub = Hub::with(json!({ "processes": 1 }));
     let keep = hub.stream(&["a"], Framing::Raw);
     let leave = hub.stream(&["a", "b"], FASTCGI);
     hub.until("both are open", |stats| stats["streams"]["open"] == json!(2) && stats["topics"] == json!(2));
@@ -267,7 +267,7 @@ fn heartbeats_come_in_silence_in_the_streams_framing() {
 
 #[test]
 fn the_counters_add_up() {
-    let hub = Hub::new();
+    let hub = Hub::with(json!({ "processes": 1 }));
     let mut reader = hub.stream(&["a"], Framing::Raw);
     let held = held(&hub, &["b", "a"]);
     publish(&mut hub.client(), &["a"], "1", "one");

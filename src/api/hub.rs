@@ -6,11 +6,11 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::config::Config;
-use sse_hub::socket;
+use sse_hub::{socket, sys};
 
 use super::exceptions::Problem;
 use crate::upgrade::{self, Upgraded};
-use crate::{ini, signals, spawn, title, zend};
+use crate::{ini, signals, spawn, zend};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -40,6 +40,11 @@ pub fn sse_hub_upgrade() -> PhpResult<ZBox<ZendHashTable>> {
     Ok(result)
 }
 
+/// Whether no other thread, of an extension or of a thread-safe PHP, could hold a lock when this process forks.
+fn has_one_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+}
+
 fn run() -> Result<(), Problem> {
     let sapi = zend::sapi_name();
     if sapi != c"cli" && sapi != c"phpdbg" {
@@ -50,7 +55,13 @@ fn run() -> Result<(), Problem> {
     }
     // Whoever started it in the foreground decides when it ends.
     let (path, folder) = ini::socket()?;
-    let config = Config { follow_owners: false, idle_exit: None, foreground: true, ..ini::hub_config(path.clone())? };
+    let config = Config {
+        follow_owners: false,
+        idle_exit: None,
+        foreground: true,
+        may_fork: has_one_thread(),
+        ..ini::hub_config(path.clone())?
+    };
     socket::check_folder(&path, folder)?;
     let lock = socket::lock(&path, ini::timeout()?)?;
     if spawn::answers(&path) {
@@ -61,7 +72,7 @@ fn run() -> Result<(), Problem> {
     }
     let listener = socket::bind(&lock, &path, config.socket_mode, config.socket_group)?;
     drop(lock);
-    title::set("sse-hub");
+    sys::set_title("sse-hub");
     signals::with_default(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP], || sse_hub::run(config, listener))
         .map_err(|error| Problem::Other(error.to_string()))
 }

@@ -9,7 +9,7 @@ sse.idle_exit=5
 $php = getenv('TEST_PHP_EXECUTABLE');
 $arguments = '-n -d extension=' . escapeshellarg(getenv('SSE_EXTENSION') ?: dirname(__DIR__, 2) . '/build/sse.so');
 foreach (['sse.udp=0.0.0.0:8099', 'sse.udp=nonsense', 'sse.spawn=maybe', 'sse.max_event_size=lots', 'sse.socket_mode=0444',
-    'sse.socket_group=no-such-group', 'sse.namespace=a/b', 'sse.log_level=loud', 'sse.timeout=0', 'sse.publish=later', 'sse.history=disk', 'sse.history_events=0', 'sse.max_streams_per_ip=-1', 'sse.render_bytes=1K', 'sse.log=/no/such/folder/hub.log', 'sse.log=hub.log', 'sse.socket=hub.sock'] as $setting) {
+    'sse.socket_group=no-such-group', 'sse.namespace=a/b', 'sse.log_level=loud', 'sse.timeout=0', 'sse.publish=later', 'sse.history=disk', 'sse.history_events=0', 'sse.max_streams_per_ip=-1', 'sse.processes=0', 'sse.render_bytes=1K', 'sse.log=/no/such/folder/hub.log', 'sse.log=hub.log', 'sse.socket=hub.sock'] as $setting) {
     $code = 'try { sse_publish("a", "x"); echo "accepted"; } catch (SseException $e) { echo get_class($e), ": ", $e->getMessage(); }';
     $socket = '-d sse.socket=' . escapeshellarg(ini_get('sse.socket'));
     echo shell_exec("$php $arguments $socket -d " . escapeshellarg($setting) . ' -r ' . escapeshellarg($code)), "\n";
@@ -29,6 +29,7 @@ SseException: sse.publish: 'later' is not one of: ack, async, commit
 SseException: sse.history: 'disk' is neither memory, sqlite:/path nor off
 SseException: sse.history_events: '0' is not a number from 1 to 10000000
 SseException: sse.max_streams_per_ip: '-1' is not a number from 0 to 10000000
+SseException: sse.processes: '0' is neither auto nor 1 to 256
 SseException: sse.render_bytes: '1K' is not a number from 65536 to 1099511627776
 SseUnavailable: sse.log: opening /no/such/folder/hub.log failed: No such file or directory (os error 2)
 SseException: sse.log: 'hub.log' is not an absolute path

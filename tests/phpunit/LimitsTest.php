@@ -49,7 +49,7 @@ final class LimitsTest extends ServerTestCase
 
     public function testAHubWithoutDescriptorsLeftAnswers503AndGoesOn(): void
     {
-        $server = $this->serve('nginx-fpm-unix', [], ['nofile' => 256]);
+        $server = $this->serve('nginx-fpm-unix', ['sse.processes' => 1], ['nofile' => 256]);
         $opened = [];
         $refused = null;
         while ($refused === null && count($opened) < 400) {

@@ -149,7 +149,8 @@ fn push(context: &mut Context, name: &str, readers: u64, published: &Published) 
     let point = Point::new("publish", name).with("streams", readers).with("bytes", BYTES);
     context.push(&point, "rate", "1/s", published.rate());
     let cpu = published.cpu_by_role();
-    let servers = cpu.iter().filter(|(role, _)| *role != "publisher").map(|(_, part)| part).sum();
+    let servers =
+        cpu.iter().filter(|(role, _)| *role != "publisher").map(|(_, part)| part).fold(0.0, |sum, part| sum + part);
     // What the readers' deliveries cost is no part of it, and can't be told from it.
     if readers == 0 {
         context.push_by_role(&point, "cpu_per_publish", "us", servers, cpu);

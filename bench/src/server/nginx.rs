@@ -81,7 +81,7 @@ http {{
 }
 
 /// How many descriptors a process may have here.
-fn descriptors() -> u64 {
+pub fn descriptors() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.maximum.unwrap_or(1_000_000)
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::child::Child;
 use super::folder::Folder;
 use super::fpm::Fpm;
-use super::nginx::Nginx;
+use super::nginx::{self, Nginx};
 use super::php::Settings;
 use super::php_sse::Hub;
 use super::{Process, Server, children, programs};
@@ -41,13 +41,28 @@ impl NginxFpm {
     /// # Errors
     /// As [`NginxFpm::start`].
     pub fn with(workers: usize, more: impl FnOnce(Settings) -> Settings) -> Result<Self> {
+        Self::start_with(0, workers, more)
+    }
+
+    /// The same, with as many workers of nginx as so many streams need.
+    ///
+    /// # Errors
+    /// As [`NginxFpm::start`].
+    pub fn for_streams(streams: u64, workers: usize, more: impl FnOnce(Settings) -> Settings) -> Result<Self> {
+        // Two connections each; the kernel does not spread them quite evenly.
+        let needed = (streams * 2).div_ceil(nginx::descriptors() * 9 / 10);
+        Self::start_with(usize::try_from(needed)?, workers, more)
+    }
+
+    fn start_with(of_nginx: usize, workers: usize, more: impl FnOnce(Settings) -> Settings) -> Result<Self> {
         let folder = Folder::new()?;
         let socket = folder.of_workers("hub")?.join("hub.sock");
         let fpm = Fpm::start(&folder, workers, &more(Settings::new(&[])?.extension(&socket)?))?;
         let root = folder.scripts()?;
         // A stream is silent between events and heartbeats.
         let server = format!("root {};\n{}", root.display(), fpm.location("1h", ""));
-        let (nginx, address) = Nginx { server: &server, ..Nginx::default() }.start(&folder, "nginx")?;
+        let (nginx, address) =
+            Nginx { server: &server, workers: of_nginx, ..Nginx::default() }.start(&folder, "nginx")?;
         let hub = Hub::start(address, socket, true)?;
         Ok(Self { nginx, address, fpm, hub, _folder: folder })
     }

@@ -23,41 +23,53 @@ const ENOUGH: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     channel: &'a Channel,
-    events: Table<Event>,
-    blobs: Table<[u8]>,
+    /// What parts refer to.
+    pub(crate) numbers: Numbers,
     /// The last part was not answered yet.
     unanswered: bool,
 }
 
-/// Things that many parts refer to, each sent once.
+/// Events and bytes that many parts refer to, each sent once.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    events: Table<Event>,
+    blobs: Table<[u8]>,
+}
+
+/// Things by their numbers.
 #[derive(Debug)]
 struct Table<T: ?Sized> {
-    /// Numbers by address: nothing of a hub changes while it is passed on.
-    known: HashMap<*const u8, u32>,
-    fresh: Vec<Arc<T>>,
+    /// Numbers by address.
+    known: HashMap<usize, u32>,
+    /// All of them, so that no address is given twice.
+    items: Vec<Arc<T>>,
+    sent: usize,
+}
+
+impl<T: ?Sized> Default for Table<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), items: Vec::new(), sent: 0 }
+    }
 }
 
 impl<T: ?Sized> Table<T> {
-    fn new() -> Self {
-        Self { known: HashMap::new(), fresh: Vec::new() }
-    }
-
     fn number(&mut self, item: &Arc<T>) -> u32 {
-        let next = self.known.len() as u32;
-        let number = *self.known.entry(Arc::as_ptr(item).cast()).or_insert(next);
+        let next = self.items.len() as u32;
+        let number = *self.known.entry(Arc::as_ptr(item).cast::<u8>().addr()).or_insert(next);
         if number == next {
-            self.fresh.push(Arc::clone(item));
+            self.items.push(Arc::clone(item));
         }
         number
     }
+
+    /// Those that were not sent yet.
+    fn fresh(&mut self) -> &[Arc<T>] {
+        let before = mem::replace(&mut self.sent, self.items.len());
+        &self.items[before..]
+    }
 }
 
-impl<'a> Outgoing<'a> {
-    /// Nothing sent yet.
-    pub(crate) fn new(channel: &'a Channel) -> Self {
-        Self { channel, events: Table::new(), blobs: Table::new(), unanswered: false }
-    }
-
+impl Numbers {
     /// The number of an event.
     pub(crate) fn event(&mut self, event: &Arc<Event>) -> u32 {
         self.events.number(event)
@@ -68,19 +80,52 @@ impl<'a> Outgoing<'a> {
         self.blobs.number(blob)
     }
 
+    /// The events that were numbered since this was asked last, in the order of their numbers.
+    pub(crate) fn fresh_events(&mut self) -> &[Arc<Event>] {
+        self.events.fresh()
+    }
+
+    /// The same of bytes.
+    pub(crate) fn fresh_blobs(&mut self) -> &[Arc<[u8]>] {
+        self.blobs.fresh()
+    }
+}
+
+impl<'a> Outgoing<'a> {
+    /// Nothing sent yet.
+    pub(crate) fn new(channel: &'a Channel) -> Self {
+        Self { channel, numbers: Numbers::default(), unanswered: false }
+    }
+
+    /// The number of an event.
+    pub(crate) fn event(&mut self, event: &Arc<Event>) -> u32 {
+        self.numbers.event(event)
+    }
+
+    /// The number of some bytes.
+    pub(crate) fn blob(&mut self, blob: &Arc<[u8]>) -> u32 {
+        self.numbers.blob(blob)
+    }
+
     /// Sends a part, after all that it refers to.
     pub(crate) fn part(&mut self, part: &Part<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let events = mem::take(&mut self.events.fresh);
-        for group in groups(&events, |event| event.frame().len()) {
+        let mut numbers = mem::take(&mut self.numbers);
+        let sent = self.referred(&mut numbers);
+        self.numbers = numbers;
+        sent?;
+        self.send(part, descriptors)
+    }
+
+    fn referred(&mut self, numbers: &mut Numbers) -> io::Result<()> {
+        for group in groups(numbers.fresh_events(), |event| event.frame().len()) {
             let group = group.iter().map(|event| event.state()).collect();
             self.send(&Part::Events(group), &[])?;
         }
-        let blobs = mem::take(&mut self.blobs.fresh);
-        for group in groups(&blobs, |blob| blob.len()) {
+        for group in groups(numbers.fresh_blobs(), |blob| blob.len()) {
             let group = group.iter().map(|blob| Bytes::new(blob)).collect();
             self.send(&Part::Blobs(group), &[])?;
         }
-        self.send(part, descriptors)
+        Ok(())
     }
 
     /// The new hub works on one part while the next is made.
@@ -127,9 +172,9 @@ mod tests {
 
     #[test]
     fn the_same_thing_has_one_number() {
-        let mut table = Table::<[u8]>::new();
+        let mut table = Table::<[u8]>::default();
         let (one, two): (Arc<[u8]>, Arc<[u8]>) = (b"a"[..].into(), b"a"[..].into());
         assert_eq!([table.number(&one), table.number(&two), table.number(&one)], [0, 1, 0]);
-        assert_eq!(table.fresh.len(), 2);
+        assert_eq!((table.fresh().len(), table.fresh().len()), (2, 0));
     }
 }

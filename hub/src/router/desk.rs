@@ -3,6 +3,7 @@
 mod events;
 mod greeting;
 mod handover;
+pub(crate) mod processes;
 mod streams;
 mod wakes;
 
@@ -37,9 +38,6 @@ use crate::shard::names::Names;
 use crate::stats::ShardStats;
 use crate::udp;
 use crate::wire::{self, ErrorCode, Reply, Request};
-
-/// Descriptors that streams leave for everything else: PHP processes, shards, files.
-const DESCRIPTORS_KEPT: usize = 128;
 
 /// What an idle stream takes, in bytes, about.
 const STREAM: u64 = 256;
@@ -97,7 +95,9 @@ pub(crate) struct Desk {
     /// Attaches that wait for it.
     parked: CarPark,
     max_streams: usize,
-    /// The limit of descriptors, for messages.
+    /// What shards have counted that another hub had.
+    before: ShardStats,
+    /// The limit of descriptors of one process.
     descriptors: usize,
     /// Whose streams are counted.
     pub(crate) visitors: Visitors,
@@ -110,10 +110,12 @@ pub(crate) struct Desk {
 /// What the router counts.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
-    /// Streams that were attached, and with it the last stream's id.
+    /// Streams that were attached.
     pub(crate) attached: u64,
-    /// Of them, those whose first lines their workers send. They count as begun: who gets these lines has a stream.
-    pub(crate) opened: u64,
+    /// The last one's id.
+    pub(crate) last_stream: u64,
+    /// Processes with streams that were killed, or have failed.
+    pub(crate) processes_lost: u64,
     /// Events taken, and bytes of their data.
     pub(crate) published: u64,
     pub(crate) published_bytes: u64,
@@ -147,7 +149,7 @@ impl Desk {
         router: Arc<Waker>,
     ) -> Self {
         let max_streams = match config.max_streams {
-            0 => descriptors.saturating_sub(DESCRIPTORS_KEPT),
+            0 => processes::room(&shards, descriptors),
             limit => limit,
         };
         let visitors = Visitors::new(config.max_streams_per_ip);
@@ -182,6 +184,7 @@ impl Desk {
             position: Id::default(),
             parked: CarPark::default(),
             max_streams,
+            before: ShardStats::default(),
             descriptors,
             visitors,
             full: Sparingly::default(),
@@ -314,8 +317,7 @@ impl Desk {
 
     /// Streams that the hub holds now, begun or not.
     pub(crate) fn streams(&self) -> u64 {
-        let ended: u64 = self.shards.iter().map(|shard| shard.stats().ended_all()).sum();
-        self.counts.attached.saturating_sub(ended)
+        self.counts.attached.saturating_sub(self.sum(ShardStats::ended_all))
     }
 
     /// About how many bytes are kept for readers, now or later.
@@ -336,7 +338,7 @@ impl Desk {
 
     /// A number over all shards.
     pub(crate) fn sum(&self, number: impl Fn(&ShardStats) -> u64) -> u64 {
-        self.shards.iter().map(|shard| number(shard.stats())).sum()
+        number(&self.before) + self.shards.iter().map(|shard| number(shard.stats())).sum::<u64>()
     }
 
     /// The shard of a stream: its id tells, so that there is no table.

@@ -356,6 +356,7 @@ impl Router {
         events: Vec<(Id, Arc<Event>)>,
         arrived: &mut Arrived,
     ) -> io::Result<()> {
+        self.desk.settle_shards()?;
         self.desk.renders.settle(arrived);
         self.desk.inherit(hub, events);
         if self.desk.config.follow_owners {

@@ -52,13 +52,15 @@ impl Kind {
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 70] = [
+static METRICS: [Metric; 72] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, ""),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
     ("/upgrades", Counter, "upgrades", None, "Times that a hub has taken the streams of the one before over"),
     ("/resident_bytes", Gauge, "process_resident_memory", Some(Unit::Bytes), "Memory that the hub's process has"),
     ("/shards", Gauge, "shards", None, "Threads that hold streams"),
+    ("/processes/lost", Counter, "processes_lost", None, "Processes with streams that were killed or have failed"),
+    ("/processes/each", Nothing, "", None, ""),
     ("/peers", Gauge, "peers", None, "PHP processes that are connected"),
     ("/visitors", Gauge, "visitors", None, "Remote addresses and users that streams are counted for"),
     ("/streams/open", Gauge, "streams_open", None, "Streams that are open"),

@@ -235,7 +235,8 @@ impl Peer {
         }
     }
 
-    /// Writes what it is owed, as much as it takes; false when there is nothing more to say, or nobody to say it to.
+    /// Writes what it is owed, as much as it takes; false when there is nothing more to say and to hear. One that has gone may
+    /// have sent more than was read yet.
     pub(crate) fn flush(&mut self) -> bool {
         let Session { outbox, refused, .. } = &mut self.session;
         while !outbox.is_empty() {
@@ -245,7 +246,10 @@ impl Peer {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return true,
-                Err(_) => return false,
+                Err(_) => {
+                    outbox.clear();
+                    self.is_closed = true;
+                }
             }
         }
         if outbox.capacity() > ENOUGH {

@@ -12,18 +12,20 @@ use crate::wire::VERSION;
 /// [`metrics`](super::metrics), stubs/sse.stub.php and README.md.
 pub(crate) fn report(desk: &Desk) -> Value {
     let counts = &desk.counts;
-    let opened = counts.opened + desk.sum(|stats| stats.opened.get());
+    let opened = desk.sum(ShardStats::begun);
     let ended_held = desk.sum(|stats| stats.ended_held.get());
     let ended = desk.sum(ShardStats::ended_all);
     let closed: Map<String, Value> =
         Ended::ALL.iter().map(|why| (why.name().into(), desk.sum(|stats| stats.ended(*why)).into())).collect();
     let no_udp = UdpStats::default();
     let udp = desk.udp.as_ref().map_or(&no_udp, |udp| &udp.stats);
+    let processes = desk.processes();
+    let others: u64 = processes.iter().flatten().filter_map(|process| process["resident_bytes"].as_u64()).sum();
     let mut report = json!({
         "version": VERSION,
         "pid": std::process::id(),
         "uptime": desk.started.elapsed().as_secs(),
-        "resident_bytes": resident().unwrap_or_default(),
+        "resident_bytes": resident(std::process::id()).unwrap_or_default() + others,
         "upgrades": desk.upgrades,
         "shards": desk.shards.len(),
         "peers": desk.peers,
@@ -42,7 +44,7 @@ pub(crate) fn report(desk: &Desk) -> Value {
             "protocol": counts.refused_protocol,
         },
         "visitors": desk.visitors.len(),
-        "topics": desk.names.len(),
+        "topics": desk.names.len() as u64 + desk.sum(|stats| stats.topics.get()),
         "published": counts.published,
         "published_bytes": counts.published_bytes,
         "publish_refused": counts.publish_refused,
@@ -67,12 +69,15 @@ pub(crate) fn report(desk: &Desk) -> Value {
     if let Keeper::Bus(bus) = &desk.keeper {
         report["bus"] = bus.report();
     }
+    if let Some(processes) = processes {
+        report["processes"] = json!({ "lost": counts.processes_lost, "each": processes });
+    }
     report
 }
 
-/// Bytes of memory that this process has.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+/// Bytes of memory that a process has.
+pub(crate) fn resident(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let number: u64 = kilobytes.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(number << 10)

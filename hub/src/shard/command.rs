@@ -12,7 +12,7 @@ use crate::stream::Trigger;
 use crate::wire::{Framing, TopicsAs};
 
 /// Bytes of commands that may wait in one shard before the router takes no more requests.
-const HIGH: usize = 32 << 20;
+pub(crate) const HIGH: usize = 32 << 20;
 
 /// Bytes that may still wait when it takes them again.
 const LOW: usize = 8 << 20;

@@ -25,7 +25,7 @@ impl Shard {
         for group in streams.chunks(ITEMS) {
             let states = group.iter().map(|stream| {
                 let patterns = stream.places.iter().map(|&place: &Place| self.index.pattern(place));
-                stream.state(patterns.collect(), now, ends.get(&stream.id).copied(), outgoing)
+                stream.state(patterns.collect(), now, ends.get(&stream.id).copied(), &mut outgoing.numbers)
             });
             let part = Part::Streams(states.collect());
             let sockets: Vec<_> = group.iter().map(|stream| stream.socket()).collect();

@@ -3,15 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::stats::Counter;
+
 /// Patterns in use. A shard takes one when its first stream watches it and gives it back when its last one has gone, so
 /// that the lock is never on the way of an event.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// Each with the number of shards that use it.
     used: Mutex<HashMap<Arc<str>, usize>>,
+    /// Where other processes read how many there are.
+    counter: Option<&'static Counter>,
 }
 
 impl Names {
+    /// None in use; another process reads how many there are.
+    pub(crate) fn counted_by(counter: &'static Counter) -> Self {
+        Self { used: Mutex::default(), counter: Some(counter) }
+    }
+
     /// The shared text of a pattern.
     pub(crate) fn take(&self, pattern: &str) -> Arc<str> {
         let mut used = self.lock();
@@ -22,6 +31,7 @@ impl Names {
         }
         let shared: Arc<str> = pattern.into();
         used.insert(Arc::clone(&shared), 1);
+        self.count(used.len());
         shared
     }
 
@@ -32,6 +42,7 @@ impl Names {
             *shards -= 1;
             if *shards == 0 {
                 used.remove(pattern);
+                self.count(used.len());
             }
         }
     }
@@ -39,6 +50,12 @@ impl Names {
     /// How many different patterns are watched.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    fn count(&self, len: usize) {
+        if let Some(counter) = self.counter {
+            counter.set(len);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {

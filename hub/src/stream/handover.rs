@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Payload, Stream, Trigger};
 use crate::handover::incoming::{Tables, wrong};
-use crate::handover::outgoing::Outgoing;
+use crate::handover::outgoing::Numbers;
 use crate::handover::state::{PayloadState, StreamState};
 use crate::stats::Ended;
 use crate::wire::Framing;
@@ -18,7 +18,7 @@ impl Stream {
         patterns: Vec<&'a str>,
         now: u32,
         ends: Option<u32>,
-        outgoing: &mut Outgoing<'_>,
+        numbers: &mut Numbers,
     ) -> StreamState<'a> {
         let Self {
             id,
@@ -56,7 +56,7 @@ impl Stream {
             retry: *retry,
             framing: *framing,
             offset: *offset as u64,
-            queue: queue.iter().map(|payload| payload.state(outgoing)).collect(),
+            queue: queue.iter().map(|payload| payload.state(numbers)).collect(),
             pending: pending.iter().map(|trigger| trigger.topic()).collect(),
         }
     }
@@ -87,12 +87,18 @@ impl Stream {
     }
 }
 
+impl From<Stream> for OwnedFd {
+    fn from(stream: Stream) -> Self {
+        stream.socket
+    }
+}
+
 impl Payload {
-    fn state(&self, outgoing: &mut Outgoing<'_>) -> PayloadState<'_> {
+    fn state(&self, numbers: &mut Numbers) -> PayloadState<'_> {
         match self {
-            Self::Event(event) => PayloadState::Event(outgoing.event(event)),
-            Self::Frames(frames) => PayloadState::Frames(outgoing.blob(frames)),
-            Self::Gap(gap) => PayloadState::Gap(outgoing.blob(gap)),
+            Self::Event(event) => PayloadState::Event(numbers.event(event)),
+            Self::Frames(frames) => PayloadState::Frames(numbers.blob(frames)),
+            Self::Gap(gap) => PayloadState::Gap(numbers.blob(gap)),
             Self::Trigger(trigger) => PayloadState::Trigger(trigger.topic()),
             Self::Lines(text) => PayloadState::Lines(text),
             Self::Wake => PayloadState::Wake,

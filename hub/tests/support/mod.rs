@@ -113,8 +113,19 @@ pub fn config(settings: &Value) -> Config {
         log: text("log").map(PathBuf::from),
         log_level: text("log_level").unwrap_or("off").parse().expect("a level"),
         shards: number("shards", 2) as usize,
+        processes: processes(settings),
+        may_fork: true,
         foreground: settings["foreground"].as_bool().unwrap_or(false),
         successor: None,
+    }
+}
+
+/// As `SSE_HUB_TEST_PROCESSES` says for all tests that don't care.
+fn processes(settings: &Value) -> Option<usize> {
+    let all = std::env::var("SSE_HUB_TEST_PROCESSES").ok().map_or(1, |count| count.parse().expect("a number"));
+    match settings["processes"].as_str() {
+        Some("auto") => None,
+        _ => Some(settings["processes"].as_u64().map_or(all, |count| count as usize)),
     }
 }
 

@@ -144,6 +144,7 @@ final class CommandLine
         $settings += $this->settings + [
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
+            'sse.processes' => getenv('SSE_HUB_TEST_PROCESSES') ?: 'auto',
             'sse.retry_jitter' => 0,
             'sse.timeout' => 30_000,
             'sse.log_level' => 'info',

@@ -269,6 +269,7 @@ abstract class Server
         return [
             'sse.socket' => $this->socket(),
             'sse.udp' => '',
+            'sse.processes' => getenv('SSE_HUB_TEST_PROCESSES') ?: 'auto',
             'sse.retry_jitter' => 0,
             // What is to wait in vain says for how long.
             'sse.timeout' => 30_000,

@@ -109,6 +109,7 @@ impl Desk {
     pub(crate) fn expire(&mut self, now: Instant) {
         self.history.expire(now);
         self.forget();
+        self.tidy_processes();
     }
 
     /// Delivers what was kept meanwhile. `answer` gets what its publishers are told.
@@ -216,10 +217,9 @@ impl Desk {
         self.parked.due(self.position, now)
     }
 
-    /// When something that waits for the bus, or for a shard to be woken, waits no longer.
+    /// When something that waits for the bus waits no longer.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let shards = self.shards.iter().filter_map(ShardHandle::deadline);
-        self.gate.into_iter().chain(self.parked.deadline()).chain(shards).min()
+        self.gate.into_iter().chain(self.parked.deadline()).min()
     }
 
     /// A publisher has gone.

@@ -59,6 +59,11 @@ impl Desk {
         self.shards.iter_mut().try_for_each(ShardHandle::pause)
     }
 
+    /// Waits until all streams that were passed on are where they belong.
+    pub(crate) fn settle_shards(&mut self) -> io::Result<()> {
+        self.shards.iter_mut().try_for_each(ShardHandle::settle)
+    }
+
     /// Gives a stream that another hub has passed on to its shard.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         self.shard(stream.id).adopt(stream, patterns, ends)
@@ -67,9 +72,7 @@ impl Desk {
     /// Goes on from where another hub has stopped.
     pub(crate) fn inherit(&mut self, state: &HubState<'_>, events: Vec<(Id, Arc<Event>)>) {
         self.counts = state.counts;
-        if let Some(first) = self.shards.first() {
-            first.stats().restore(&state.shards);
-        }
+        self.before.restore(&state.shards);
         self.written = state.written;
         let BusState { loaded, position, place } = &state.bus;
         (self.position, self.place) = (*position, place.clone());

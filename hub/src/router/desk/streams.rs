@@ -74,6 +74,10 @@ impl Desk {
         if rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::STREAM) {
             return Err(invalid("what came with the request is not a stream socket".into()));
         }
+        let Some(id) = self.next_stream() else {
+            self.counts.refused_full += 1;
+            return Err((ErrorCode::Full, self.full()));
+        };
         let replay = match replay {
             Some(replay) => {
                 let listener = self
@@ -86,7 +90,6 @@ impl Desk {
             None => None,
         };
         self.counts.attached += 1;
-        let id = self.counts.attached;
         self.pass_nudges();
         // A stream with a callback gets what that returns, not the events themselves.
         let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
@@ -111,7 +114,6 @@ impl Desk {
         // Of a bus that is not read yet no id is known.
         missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
         let opening = if opens { opening(retry, &mut missed) } else { String::new() };
-        self.counts.opened += u64::from(opens);
         let attach = Attach {
             id,
             socket,
@@ -124,6 +126,7 @@ impl Desk {
             followed,
             reported,
         };
+        self.shard(id).stats().told.add(usize::from(opens));
         // While it is held nothing is done but to keep what comes for it, which comes after this.
         self.shard(id).send_ahead(Command::Attach(attach));
         if let Some(topics_as) = topics_as {
@@ -215,14 +218,21 @@ impl Desk {
     }
 
     pub(super) fn full(&mut self) -> String {
-        let limit = self.max_streams;
-        let message = if self.config.max_streams > 0 {
+        let (limit, descriptors) = (self.max_streams, self.descriptors);
+        let message = if self.config.max_streams > 0 && self.streams() >= limit as u64 {
             format!("{limit} streams are open, and sse.max_streams allows no more")
+        } else if self.shards.iter().any(|shard| shard.process().is_some()) {
+            format!(
+                "{} streams are open, and the limit of {descriptors} descriptors of each of {} processes allows no more; \
+                 raise it (ulimit -n, or LimitNOFILE in a systemd unit), or set sse.processes higher",
+                self.streams(),
+                self.shards.len()
+            )
         } else {
             format!(
-                "{limit} streams are open, and the limit of {} descriptors allows no more; raise it (ulimit -n, or \
-                 LimitNOFILE in a systemd unit)",
-                self.descriptors
+                "{limit} streams are open, and the limit of {descriptors} descriptors allows no more; raise it (ulimit -n, \
+                 or LimitNOFILE in a systemd unit), or set sse.max_streams to what is needed, which the hub then spreads \
+                 over several processes"
             )
         };
         self.warn_full(&message);

@@ -1,7 +1,7 @@
 //! The name that `ps` shows.
 
 /// Sets the process's name, and overwrites its command line as far as there is room.
-pub fn set(name: &str) {
+pub fn set_title(name: &str) {
     if let Ok(short) = std::ffi::CString::new(name) {
         let _ = rustix::thread::set_name(&short);
     }
