@@ -84,6 +84,18 @@ pub fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("can't find this program")
 }
 
+/// Gives the session of this process the niceness that the benchmark was started with. Linux shares the processors among
+/// sessions first (autogroup, see sched(7)), so on a busy machine a hub, which has a session of its own, would otherwise wait
+/// for every other session while servers in the benchmark's do not.
+pub fn favour(pid: u32) {
+    if let Ok(nice) = rustix::process::getpriority_process(None)
+        && nice != 0
+    {
+        // Not all kernels have it, and not every user may: then it is as it was.
+        let _ = std::fs::write(format!("/proc/{pid}/autogroup"), nice.to_string());
+    }
+}
+
 /// Waits until `condition` is true.
 ///
 /// # Errors

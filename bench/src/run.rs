@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::process;
 use crate::results::{Machine, Results};
 use crate::scenario::{self, Context};
 use crate::server;
@@ -35,6 +36,7 @@ pub struct Options {
 /// # Errors
 /// Something could not be measured (what could be is written all the same), or the results can't be written.
 pub fn run(options: &Options) -> Result<()> {
+    process::favour(std::process::id());
     let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
     let mut context = Context {
         quick: options.quick,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use super::php::Settings;
 use super::{Process, http, programs, user};
-use crate::process::until;
+use crate::process::{favour, until};
 use crate::publisher::Paced;
 
 /// The script that publishes at a steady pace.
@@ -43,6 +43,7 @@ impl Hub {
         let told = until("ready.php tells the hub's process", Duration::from_secs(20), ready);
         told.with_context(|| format!("the last answer was: {last}"))?;
         let pid = last.lines().last().unwrap_or_default().parse()?;
+        favour(pid);
         Ok(Self { socket, pid, user: if as_workers { user::ids_of_workers()? } else { None } })
     }
 
