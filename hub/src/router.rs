@@ -252,7 +252,7 @@ impl Router {
         }
         // After all that wakes callbacks. And after the requests: what a script's process has said comes before the end of
         // its response.
-        self.desk.go_on_rendering(exchanges);
+        self.desk.go_on_rendering(exchanges, self.ready.is_empty());
         self.desk.pass_nudges();
         self.desk.wake_shards();
         // Before the answers, after which an owner may end at any time.
@@ -296,7 +296,9 @@ impl Router {
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
         let behind = self.desk.is_behind();
-        let more = !self.ready.is_empty() || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
+        let more = !self.ready.is_empty()
+            || self.desk.renders.awaits_word()
+            || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
         if more && !behind {
             return Some(Duration::ZERO);
         }
