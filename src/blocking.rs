@@ -27,7 +27,7 @@ const PHP_CONNECTION_ABORTED: i32 = 1;
 /// `Unavailable` if there is no hub, or what the callback's first run came to; nothing has been sent then.
 pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     let (ours, theirs) = pair()?;
-    let held = match stream.attach(theirs.as_fd(), None)? {
+    let held = match stream.attach(theirs.as_fd(), false, None)? {
         Attached::Held(held) => held,
         Attached::Refused(outcome) => return Ok(outcome),
     };
@@ -80,7 +80,7 @@ enum Ended {
 
 /// A hand-off that failed late has sent the headers already.
 fn begin_unless_begun(stream: &Stream<'_>) -> Result<(), Interrupted> {
-    if response::begun() { Ok(()) } else { stream.begin(None) }
+    if response::begun() { Ok(()) } else { stream.begin(None, "") }
 }
 
 /// A connected pair of stream sockets.

@@ -18,7 +18,7 @@ const PARAMETER: &str = "SSE_RENDER_TOKEN";
 /// The header with the token, where there are only headers. From outside it holds no token that the hub knows.
 const HEADER: &str = "HTTP_SSE_RENDER_TOKEN";
 
-/// What this request is.
+/// What a replay is for.
 #[derive(Debug, Clone)]
 pub enum Replay {
     /// A run that the hub waits for.
@@ -30,7 +30,6 @@ pub enum Replay {
 /// What the hub asks for.
 #[derive(Debug, Clone)]
 pub struct Rendering {
-    token: String,
     /// The stream it is for.
     pub stream: u64,
     /// Why.
@@ -39,9 +38,24 @@ pub struct Rendering {
     pub last_event_id: Option<String>,
 }
 
+/// A run of this script.
+#[derive(Debug)]
+pub enum Run {
+    /// That the hub waits for, as far as is known.
+    Wanted(Token),
+    /// That nobody waits for any more.
+    Over,
+}
+
+/// Proves to the hub that this process does what it has asked for.
+#[derive(Debug)]
+pub struct Token(String);
+
 /// The state of the current request.
 struct State {
-    replay: Replay,
+    token: String,
+    /// What the hub has said to the token; `None`: it was not asked yet.
+    replay: Option<Replay>,
     /// The hub has been told what came of it.
     done: bool,
     /// Why it failed, if that is known.
@@ -63,19 +77,17 @@ pub fn begin() {
         _ => return,
     };
     let Some(token) = token else { return };
-    let asked = spawn::call_running(&Request::Replayed { token: &token }, |reply| match reply {
-        Reply::Replayed { stream, reason, remote, last_event_id } => {
-            let remote = (remote.0.to_owned(), remote.1.to_owned());
-            Ok((stream, reason, remote, last_event_id.map(str::to_owned)))
-        }
-        other => Err(ClientError::Protocol(format!("{other:?} to a token"))),
-    });
-    let (stream, reason, (address, port), last_event_id) = match asked {
+    if name == PARAMETER {
+        // It can't come from a client, so it is the hub's: most scripts have nothing to ask it before their callback runs.
+        variables::set_of_server(&[(name, None)]);
+        STATE.set(Some(State { token, replay: None, done: false, failure: None }));
+        return;
+    }
+    let (replay, (address, port)) = match ask(&token) {
         Ok(answer) => answer,
-        // A parameter can't come from a client, so it is the hub's also where that doesn't know it any more, or is away.
-        Err(error) if is_over(&error) || name == PARAMETER => {
+        Err(error) if is_over(&error) => {
             variables::set_of_server(&[(name, None)]);
-            STATE.set(Some(State { replay: Replay::Over, done: true, failure: None }));
+            STATE.set(Some(State { token, replay: Some(Replay::Over), done: true, failure: None }));
             return;
         }
         // An ordinary request, whatever it says of itself.
@@ -92,13 +104,45 @@ pub fn begin() {
             let _ = zend::call("apache_setenv", &[name, &value.unwrap_or_default()]);
         }
     }
-    let replay = Replay::Wanted(Rendering { token, stream, reason, last_event_id });
-    STATE.set(Some(State { replay, done: false, failure: None }));
+    STATE.set(Some(State { token, replay: Some(replay), done: false, failure: None }));
 }
 
-/// What this request is, if it comes from the hub.
+/// Asks the hub what a token is for; the client's address and port beside that.
+fn ask(token: &str) -> Result<(Replay, (String, String)), SpawnError> {
+    spawn::call_running(&Request::Replayed { token }, |reply| match reply {
+        Reply::Replayed { stream, reason, remote, last_event_id } => {
+            let last_event_id = last_event_id.map(str::to_owned);
+            let replay = Replay::Wanted(Rendering { stream, reason, last_event_id });
+            Ok((replay, (remote.0.to_owned(), remote.1.to_owned())))
+        }
+        other => Err(ClientError::Protocol(format!("{other:?} to a token"))),
+    })
+}
+
+/// What this request is for, if it comes from the hub.
 pub fn current() -> Option<Replay> {
-    STATE.with_borrow(|state| state.as_ref().map(|state| state.replay.clone()))
+    let token =
+        match STATE.with_borrow(|state| state.as_ref().map(|state| (state.replay.clone(), state.token.clone())))? {
+            (Some(replay), _) => return Some(replay),
+            (None, token) => token,
+        };
+    // A hub that doesn't know it any more, or is away, waits for nothing.
+    let replay = ask(&token).map_or(Replay::Over, |(replay, _)| replay);
+    STATE.with_borrow_mut(|state| {
+        if let Some(state) = state {
+            state.done |= matches!(replay, Replay::Over);
+            state.replay = Some(replay.clone());
+        }
+    });
+    Some(replay)
+}
+
+/// The run that this request is, if it comes from the hub.
+pub fn run() -> Option<Run> {
+    STATE.with_borrow(|state| {
+        let State { token, replay, .. } = state.as_ref()?;
+        Some(if matches!(replay, Some(Replay::Over)) { Run::Over } else { Run::Wanted(Token(token.clone())) })
+    })
 }
 
 /// Keeps why the callback did not return, for the hub's log; `None`: PHP's last error tells.
@@ -112,19 +156,19 @@ pub fn failed_by(why: Option<String>) {
 
 /// Tells the hub, before the response ends, if its stream gets nothing from this request.
 pub fn end() {
-    let Some(State { replay: Replay::Wanted(rendering), done: false, failure }) = STATE.take() else { return };
+    let Some(State { token, done: false, failure, .. }) = STATE.take() else { return };
     let reason = failure.or_else(zend::last_error).unwrap_or_else(|| "it ended before sse_stream() was done".into());
     // A hub that does not hear it sees the response end all the same.
-    let _ = spawn::call_running(&Request::NotRendered { token: &rendering.token, reason: &reason }, |_| Ok(()));
+    let _ = spawn::call_running(&Request::NotRendered { token: &token, reason: &reason }, |_| Ok(()));
 }
 
-impl Rendering {
+impl Token {
     /// What has happened since the callback's last run; `None` if the stream has ended meanwhile.
     ///
     /// # Errors
     /// `Unavailable` if the hub does not answer.
     pub fn events(&self, patterns: &[&str]) -> Result<Option<Vec<Zval>>, Problem> {
-        let request = Request::Render { token: &self.token, patterns: patterns.to_vec() };
+        let request = Request::Render { token: &self.0, patterns: patterns.to_vec() };
         // The objects are made afterwards: for want of memory the engine may jump over what is held here.
         let answer = spawn::call_running(&request, |reply| match reply {
             Reply::Events { events } => Ok(events.iter().map(wire::encode).collect::<Vec<_>>()),
@@ -137,6 +181,8 @@ impl Rendering {
                 .collect::<Result<_, _>>()
                 .map(Some),
             Err(error) if is_over(&error) => Ok(None),
+            // The hub that has sent this request has gone meanwhile.
+            Err(SpawnError::Client(ClientError::NotRunning { .. })) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -151,7 +197,7 @@ impl Rendering {
                 state.done = true;
             }
         });
-        match spawn::rendered(Whose::Token(&self.token), render, share, patterns, frames) {
+        match spawn::rendered(Whose::Token(&self.0), render, share, patterns, frames) {
             Err(error) if !is_over(&error) => Err(error.into()),
             _ => Ok(()),
         }

@@ -77,12 +77,29 @@ fn headers_sent() -> String {
     }
 }
 
-/// Lets the session go, empties all output buffers and sends the headers. Runs the user's code where handlers for
-/// sessions, buffers or headers are registered.
+/// Lets the session go, empties all output buffers and sends the headers and what comes first of the body. Runs the user's
+/// code where handlers for sessions, buffers or headers are registered.
 ///
 /// # Errors
 /// [`Interrupted`], if such code did not return.
-pub fn begin(extra: &[String]) -> Result<(), Interrupted> {
+pub fn begin(extra: &[String], first: &str) -> Result<(), Interrupted> {
+    prepare(extra)?;
+    send_headers(first)
+}
+
+/// The same for a response that nobody reads: it is not sent before it ends, unless the server does that by itself.
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_unread(extra: &[String]) -> Result<(), Interrupted> {
+    prepare(extra)?;
+    // SAFETY: as in `send_headers`.
+    run(|| unsafe {
+        ffi::sapi_send_headers();
+    })
+}
+
+fn prepare(extra: &[String]) -> Result<(), Interrupted> {
     adopt::renounce();
     close_session()?;
     discard_output()?;
@@ -94,7 +111,7 @@ pub fn begin(extra: &[String]) -> Result<(), Interrupted> {
     for header in HEADERS.into_iter().chain(extra.iter().map(String::as_str)) {
         set_header(header);
     }
-    send_headers()
+    Ok(())
 }
 
 /// An answer in place of a stream.
@@ -122,7 +139,7 @@ pub fn refuse(refusal: &Refusal) -> Result<(), Interrupted> {
     set_header("Content-Type: text/plain; charset=utf-8");
     set_header("Cache-Control: no-store");
     set_header(&format!("Retry-After: {}", refusal.retry_after));
-    send_headers()?;
+    send_headers("")?;
     // SAFETY: the engine only reads the bytes.
     run(|| unsafe {
         ffi::php_output_write(refusal.sentence.as_ptr().cast(), refusal.sentence.len());
@@ -179,14 +196,17 @@ fn discard_output() -> Result<(), Interrupted> {
     run(|| unsafe { ffi::php_output_discard_all() })
 }
 
-/// Sends the headers, and what the SAPI itself keeps back.
+/// Sends the headers and the first of the body, and what the SAPI itself keeps back.
 ///
 /// # Errors
 /// [`Interrupted`], if a user's code for headers did not return.
-pub fn send_headers() -> Result<(), Interrupted> {
-    // SAFETY: both belong to a running request. PHP 8.1's flush alone would not send them.
+pub fn send_headers(first: &str) -> Result<(), Interrupted> {
+    // SAFETY: all belong to a running request. PHP 8.1's flush alone would not send them.
     run(|| unsafe {
         ffi::sapi_send_headers();
+        if !first.is_empty() {
+            ffi::php_output_write(first.as_ptr().cast(), first.len());
+        }
         ffi::sapi_flush();
     })
 }

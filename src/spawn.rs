@@ -156,6 +156,8 @@ pub struct Held {
     generation: u64,
     /// The hub already has output for it, of others with the same `share`.
     pub rendered: bool,
+    /// What this process is to send first, if it has asked for that.
+    pub opening: String,
 }
 
 /// Asks the hub, starting it if need be, and reads its answer.
@@ -240,10 +242,19 @@ fn patiently<T>(action: impl FnOnce(&mut Slot, Patience) -> Result<T, SpawnError
 /// # Errors
 /// `SpawnError`, if it was not sent.
 pub fn send(request: &Request<'_>) -> Result<(), SpawnError> {
+    tell(request, Missing::Start)
+}
+
+/// The same to a hub that runs.
+fn send_running(request: &Request<'_>) -> Result<(), SpawnError> {
+    tell(request, Missing::Fail)
+}
+
+fn tell(request: &Request<'_>, missing: Missing) -> Result<(), SpawnError> {
     patiently(|slot, patience| {
         let mut again = true;
         loop {
-            let client = slot.open(patience, Missing::Start)?;
+            let client = slot.open(patience, missing)?;
             match client.post_whole(request, patience.left()) {
                 Ok(()) => return Ok(()),
                 Err(error @ ClientError::Behind) => return Err(error.into()),
@@ -316,14 +327,19 @@ pub enum Fate<'a> {
 /// `SpawnError`; `Client(Hub { code: Full | TooMany, .. })` if there is no room for another stream.
 pub fn attach(wanted: Attach<'_>, descriptor: BorrowedFd<'_>) -> Result<Held, SpawnError> {
     let request = Request::Attach(wanted);
-    let ((stream, rendered), generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
-        Reply::Attached { stream, rendered } => Ok((stream, rendered)),
+    let (answer, generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
+        Reply::Attached { stream, rendered, opening } => Ok((stream, rendered, opening.to_owned())),
         other => Err(ClientError::Protocol(format!("{other:?} to a connection"))),
     })?;
-    Ok(Held { stream, generation, rendered })
+    let (stream, rendered, opening) = answer;
+    Ok(Held { stream, generation, rendered, opening })
 }
 
-/// Gives the hub what a callback's run is to send.
+/// Longest output for which no answer of the hub is awaited.
+const SHORT: usize = 16 << 10;
+
+/// Gives the hub what a callback's run is to send. Of a replay that has asked for its events before nothing is left to go wrong
+/// but with the hub itself: it is not waited for, unless the output is so long that the hub could refuse it.
 ///
 /// # Errors
 /// `SpawnError`; `Client(Hub { code: Over, .. })` if the stream or the token is not there any more.
@@ -335,7 +351,11 @@ pub fn rendered(
     frames: &Frames,
 ) -> Result<(), SpawnError> {
     let (last_id, frames) = (frames.last_id.as_deref(), frames.bytes.as_slice());
-    let request = Request::Rendered { whose, render, share, patterns: patterns.to_vec(), last_id, frames };
+    let answer = !matches!(whose, Whose::Token(_)) || !render || frames.len() > SHORT;
+    let request = Request::Rendered { whose, render, share, patterns: patterns.to_vec(), last_id, frames, answer };
+    if !answer {
+        return send_running(&request);
+    }
     call_running(&request, |reply| match reply {
         Reply::Done => Ok(()),
         other => Err(ClientError::Protocol(format!("{other:?} to what was rendered"))),

@@ -157,6 +157,13 @@ pub fn opening(retry: u32) -> String {
     if retry > 0 { format!("retry: {retry}\n\n") } else { ":\n\n".into() }
 }
 
+/// The same for a reader that goes on from an id: without the blank line between them.
+pub(crate) fn opening_at(retry: u32, lines: &str) -> String {
+    let mut first = opening(retry);
+    first.pop();
+    first + lines
+}
+
 /// What tells a client where it is in the stream though it gets no event: "id" alone sets its last event ID, and dispatches
 /// nothing.
 pub(crate) fn cursor(id: Id) -> String {

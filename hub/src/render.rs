@@ -283,6 +283,11 @@ impl Renders {
         exchanges.chain(pauses).chain(timer).min()
     }
 
+    /// Whether a response has ended whose process may have said something that is not heard yet.
+    pub(crate) fn awaits_word(&self) -> bool {
+        self.exchanges.iter().any(|(_, exchange)| exchange.end.is_some())
+    }
+
     /// One round of work.
     pub(crate) fn turn(&mut self, token_of: TokenOf) {
         for place in std::mem::take(&mut self.unread) {

@@ -6,7 +6,6 @@
 pub(crate) mod desk;
 pub(crate) mod door;
 pub(crate) mod handover;
-pub(crate) mod linger;
 pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod nudges;
@@ -41,7 +40,6 @@ use crate::router::desk::Desk;
 use crate::router::desk::processes::House;
 use crate::router::door::{Door, Knock};
 use crate::router::handover::{Legacy, Passed};
-use crate::router::linger::{Linger, MOMENT};
 use crate::router::memory::Memory;
 use crate::router::owners::Owners;
 use crate::router::peer::{Peer, Read};
@@ -102,9 +100,6 @@ pub(crate) struct Router {
     /// Since when nobody needs this hub.
     idle_since: Option<Instant>,
     memory: Memory,
-    linger: Linger,
-    /// Publications and wakes, as of the last turn.
-    taken: u64,
     scratch: Box<[u8]>,
 }
 
@@ -171,8 +166,6 @@ impl Router {
             next_check: Instant::now() + CHECK_INTERVAL,
             idle_since: Some(Instant::now()),
             memory: Memory::default(),
-            linger: Linger::default(),
-            taken: 0,
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
         })
     }
@@ -188,7 +181,7 @@ impl Router {
         begun(self.desk.streams());
         let mut events = Events::with_capacity(256);
         let result = loop {
-            match self.wait(&mut events) {
+            match self.poll.poll(&mut events, self.timeout()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     break Err(HubError::system("waiting for events")(error));
                 }
@@ -259,7 +252,7 @@ impl Router {
         }
         // After all that wakes callbacks. And after the requests: what a script's process has said comes before the end of
         // its response.
-        self.desk.go_on_rendering(exchanges);
+        self.desk.go_on_rendering(exchanges, self.ready.is_empty());
         self.desk.pass_nudges();
         self.desk.wake_shards();
         // Before the answers, after which an owner may end at any time.
@@ -300,33 +293,12 @@ impl Router {
         answered
     }
 
-    /// Waits for something to happen.
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = self.timeout();
-        let taken = self.desk.counts.published + self.desk.counts.triggers;
-        let busy = taken != std::mem::replace(&mut self.taken, taken);
-        if !busy || timeout == Some(Duration::ZERO) {
-            return self.poll.poll(events, timeout);
-        }
-        let begin = Instant::now();
-        if self.linger.is_wanted() {
-            while begin.elapsed() < MOMENT {
-                self.poll.poll(events, Some(Duration::ZERO))?;
-                if !events.is_empty() {
-                    return Ok(());
-                }
-            }
-            self.linger.was_in_vain();
-        }
-        self.poll.poll(events, timeout)?;
-        self.linger.slept(begin.elapsed());
-        Ok(())
-    }
-
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
         let behind = self.desk.is_behind();
-        let more = !self.ready.is_empty() || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
+        let more = !self.ready.is_empty()
+            || self.desk.renders.awaits_word()
+            || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
         if more && !behind {
             return Some(Duration::ZERO);
         }

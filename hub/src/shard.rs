@@ -277,9 +277,9 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, followed, reported } = attach;
+        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } = attach;
         let mut stream = Stream::new(id, socket, heartbeat, retry);
-        (stream.followed, stream.reported) = (followed, reported);
+        (stream.opened, stream.followed, stream.reported) = (opened, followed, reported);
         let key = self.streams.insert(stream) as u32;
         if let Some(ends) = lifetime.map(|lifetime| lifetime.saturating_add(self.now)) {
             self.wheel.insert(ends.get(), Due { key, ends: Some(ends), id });
@@ -337,8 +337,13 @@ impl Shard {
         self.stats.queued_bytes.sub(before);
         self.stats.queued_bytes.add(stream.queued());
         self.stats.opened.add(1);
+        self.stats.untold.add(usize::from(!stream.opened));
         // Only TCP has it; on other sockets there is nothing to be delayed.
         let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
+        if matches!(framing, Framing::FastCgi { .. }) {
+            // The end of the request's body, which FPM does not read: unread, it would be told of at once.
+            let _ = stream.drain(&mut self.scratch, 1);
+        }
         let fd = stream.socket().as_raw_fd();
         if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), Token(key as usize), Interest::READABLE) {
             info!(stream = id, %error, "a connection can't be watched");
@@ -521,6 +526,7 @@ impl Shard {
         }
         if stream.is_held() {
             self.stats.ended_held.add(1);
+            self.stats.told_held.add(usize::from(stream.opened));
         } else {
             // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
             let _ = self.poll.registry().deregister(&mut SourceFd(&stream.socket().as_raw_fd()));

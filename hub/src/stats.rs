@@ -93,6 +93,13 @@ pub(crate) struct ShardStats {
     pub(crate) opened: Counter,
     /// Streams that ended before they began.
     pub(crate) ended_held: Counter,
+    /// Streams whose workers were told the first lines to send: whoever gets these has a stream, so it counts as begun. Only the
+    /// router writes this.
+    pub(crate) told: Counter,
+    /// Those of them that ended before they began.
+    pub(crate) told_held: Counter,
+    /// Streams that began without having been counted there.
+    pub(crate) untold: Counter,
     ended: [Counter; Ended::ALL.len()],
     /// Events written completely.
     pub(crate) delivered: Counter,
@@ -121,6 +128,7 @@ impl ShardStats {
     pub(crate) fn restore(&self, counts: &ShardCounts<'_>) {
         let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
         add(&self.opened, counts.opened);
+        add(&self.untold, counts.opened);
         add(&self.ended_held, counts.ended_held);
         add(&self.delivered, counts.delivered);
         add(&self.delivered_bytes, counts.delivered_bytes);
@@ -129,6 +137,18 @@ impl ShardStats {
             // One that this version does not know is still one.
             add(&self.ended[Ended::named(name).unwrap_or(Ended::Error) as usize], count);
         }
+    }
+
+    /// Streams that have begun for whoever asks.
+    pub(crate) fn begun(&self) -> u64 {
+        (self.told.get() + self.untold.get()).saturating_sub(self.told_held.get())
+    }
+
+    /// Its process has gone, and the streams with it that had not begun yet.
+    pub(crate) fn lose_told(&self) {
+        let begun = self.opened.get().saturating_sub(self.untold.get());
+        let held = self.told.get().saturating_sub(self.told_held.get() + begun);
+        self.told_held.add(usize::try_from(held).unwrap_or(usize::MAX));
     }
 
     /// Streams that ended for this reason.

@@ -21,7 +21,7 @@ pub(crate) use pieces::PIECES;
 use pieces::Pieces;
 pub(crate) use topics::told;
 
-use crate::event::{cursor, opening};
+use crate::event::{cursor, opening, opening_at};
 use crate::history::Missed;
 use crate::random;
 use crate::shard::batch::Share;
@@ -87,6 +87,8 @@ pub(crate) struct Stream {
     pub(crate) followed: bool,
     /// The router wants to know when it has ended.
     pub(crate) reported: bool,
+    /// Its worker sends the first lines.
+    pub(crate) opened: bool,
     /// Why it ends once all is written; `None`: it goes on.
     pub(crate) closing: Option<Ended>,
     /// How it tells the topics of its events; `None`: not at all.
@@ -120,6 +122,7 @@ impl Stream {
             watches_room: false,
             followed: false,
             reported: false,
+            opened: false,
             closing: None,
             topics_as: None,
             retry,
@@ -165,14 +168,17 @@ impl Stream {
             self.queue = happened.then_some(Payload::Wake).into_iter().collect();
         } else {
             self.pending = Vec::new();
-            let mut first = opening(self.retry);
-            if let Some(Payload::Lines(lines)) = self.queue.front() {
-                // Without the blank line between them.
-                first.pop();
-                first.push_str(lines);
-                self.queue.pop_front();
+            if !self.opened {
+                let first = match self.queue.front() {
+                    Some(Payload::Lines(_)) => self.queue.pop_front(),
+                    _ => None,
+                };
+                let first = match first {
+                    Some(Payload::Lines(lines)) => opening_at(self.retry, &lines),
+                    _ => opening(self.retry),
+                };
+                self.queue.push_front(Payload::Lines(first.into_boxed_str()));
             }
-            self.queue.push_front(Payload::Lines(first.into_boxed_str()));
         }
         self.queued = self.queue.iter().map(|payload| payload.framed_len(framing)).sum();
         if self.preloaded > 0 {

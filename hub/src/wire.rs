@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::topic;
 
 /// Version of everything but the greeting.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 
 /// Begins every greeting ("SSEH").
 pub const MAGIC: u32 = 0x5353_4548;
@@ -106,7 +106,7 @@ pub enum Request<'a> {
         #[serde(borrow)]
         patterns: Vec<&'a str>,
     },
-    /// What a script's call came to. Answer: `Done`, or `Error` with `Unknown`.
+    /// What a script's call came to. Answer, if one is wanted: `Done`, or `Error` with `Over`.
     Rendered {
         /// Whose it is.
         whose: Whose<'a>,
@@ -122,6 +122,8 @@ pub enum Request<'a> {
         /// What to send: complete events as they are in a stream; empty: nothing.
         #[serde(with = "serde_bytes")]
         frames: &'a [u8],
+        /// Whether the script's process waits for the answer.
+        answer: bool,
     },
     /// A replayed request ends without a `Rendered`. Answer: `Done`.
     NotRendered {
@@ -168,6 +170,8 @@ pub struct Attach<'a> {
     pub topics_as: Option<TopicsAs>,
     /// Whether a client that gets no event at first is told the id of the newest one, so that it can go on from there.
     pub cursor: bool,
+    /// Whether the worker sends the stream's first lines itself, with the headers: `Attached` tells it which.
+    pub opens: bool,
     /// How to run the script again for this stream; `None`: never.
     pub replay: Option<Replay<'a>>,
 }
@@ -317,6 +321,8 @@ pub enum Reply<'a> {
         stream: u64,
         /// The hub has what others of the same `share` were sent last, and sends it to this stream as well.
         rendered: bool,
+        /// What the worker is to send first, where it has asked for that; otherwise empty, and the hub sends it.
+        opening: &'a str,
     },
     /// The hub holds the event.
     Published {

@@ -120,7 +120,15 @@ fn no_level_tells_data_cookies_headers_bodies_or_tokens() {
     drop(near);
     let whose = Whose::Stream(stream);
     let frames = b"data: secret-frame\n\n";
-    let rendered = Request::Rendered { whose, render: true, share: None, patterns: vec!["a"], last_id: None, frames };
+    let rendered = Request::Rendered {
+        whose,
+        render: true,
+        share: None,
+        patterns: vec!["a"],
+        last_id: None,
+        frames,
+        answer: true,
+    };
     client.call(&rendered, None, PATIENCE).expect("taken");
     commit(&client, stream, Framing::Raw);
     trigger(&client, &["a"]);

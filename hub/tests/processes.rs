@@ -313,7 +313,7 @@ fn many_processes_have_more_streams_than_one_may_have_descriptors() {
             Err(error) => break error.to_string(),
         }
     };
-    assert_eq!(readers.len(), 4 * (100 - 32));
+    assert_eq!(readers.len(), 4 * (100 - 32), "{refused}");
     assert!(refused.contains("the limit of 100 descriptors of each of 4 processes allows no more"), "{refused}");
     publish(&mut client, &["a"], "1", "x");
     for reader in &mut readers {

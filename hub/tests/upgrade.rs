@@ -208,7 +208,7 @@ fn half_a_request_and_its_descriptor_are_passed_on() {
     drop(near);
     hub.upgrade(&json!({}));
     support::send(&mut peer, &bytes[5..]);
-    assert_eq!(support::answer(&mut peer), "Attached { stream: 1, rendered: false }");
+    assert_eq!(support::answer(&mut peer), "Attached { stream: 1, rendered: false, opening: \"\" }");
     support::send(&mut peer, &wire::encode(&Request::Commit { stream: 1, framing: Framing::Raw }));
     let mut far = support::patient(far);
     support::expect(&mut far, b":\n\n");

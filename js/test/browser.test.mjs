@@ -21,6 +21,8 @@ after(async () => {
 /** A browser of one user: its pages share cookies, locks and channels. */
 async function user(t) {
   const context = await browser.newContext()
+  // As patient as until(): a busy machine takes long to load a page.
+  context.setDefaultTimeout(60_000)
   t.after(() => context.close())
   return context
 }

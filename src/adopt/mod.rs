@@ -109,7 +109,7 @@ fn begin() -> Result<(), Interrupted> {
     PHASE.set(Phase::Streaming);
     response::close_session()?;
     BUFFERS_TAKEN.set(output::take_off_buffers()?);
-    response::send_headers()
+    response::send_headers("")
 }
 
 /// The patterns of topics that wake this request's script.

@@ -17,7 +17,7 @@ use super::exceptions::{Problem, settle};
 use super::options::Wanted;
 use crate::handoff::{self, Connection, NoHandOff};
 use crate::original::Original;
-use crate::rendering::{self, Rendering, Replay};
+use crate::rendering::{self, Run, Token};
 use crate::response::{self, Interrupted, Refusal};
 use crate::spawn::{self, Held, SpawnError};
 use crate::{blocking, variables, zend};
@@ -105,9 +105,9 @@ fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>)
     if response::check()? == response::Wanted::HeadersOnly {
         return Ok(stream.headers_only());
     }
-    match rendering::current() {
-        Some(Replay::Wanted(rendering)) => return stream.replay(&rendering),
-        Some(Replay::Over) => return Ok(stream.nobody_waits()),
+    match rendering::run() {
+        Some(Run::Wanted(token)) => return stream.replay(&token),
+        Some(Run::Over) => return Ok(stream.nobody_waits()),
         None => {}
     }
     if stream.wanted.detach {
@@ -135,11 +135,16 @@ thread_local! {
 }
 
 impl Stream<'_> {
-    /// Asks the hub to hold a connection for this stream.
+    /// Asks the hub to hold a connection for this stream. `opens`: this process sends its first lines, which it then has to.
     ///
     /// # Errors
     /// `SpawnError` if there is no hub, or if it can't send the request again.
-    pub fn attach(&self, descriptor: BorrowedFd<'_>, replay: Option<wire::Replay<'_>>) -> Result<Attached, SpawnError> {
+    pub fn attach(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        opens: bool,
+        replay: Option<wire::Replay<'_>>,
+    ) -> Result<Attached, SpawnError> {
         let Wanted { patterns, heartbeat, retry, max_lifetime, user, topics_as, last_event_id, .. } = &self.wanted;
         let address = variables::of_server("REMOTE_ADDR");
         let wanted = wire::Attach {
@@ -152,6 +157,7 @@ impl Stream<'_> {
             user: *user,
             topics_as: *topics_as,
             cursor: topics_as.is_none(),
+            opens,
             replay,
         };
         match spawn::attach(wanted, descriptor) {
@@ -166,14 +172,14 @@ impl Stream<'_> {
         }
     }
 
-    /// Sends the response's headers, with those that the server needs besides.
+    /// Sends the response's headers, with those that the server needs besides, and what comes first of the body.
     ///
     /// # Errors
     /// [`Interrupted`] if user code that ran meanwhile did not return.
-    pub fn begin(&self, extra: Option<&str>) -> Result<(), Interrupted> {
+    pub fn begin(&self, extra: Option<&str>, first: &str) -> Result<(), Interrupted> {
         let mut headers = self.wanted.headers.clone();
         headers.extend(extra.map(str::to_owned));
-        response::begin(&headers)
+        response::begin(&headers, first)
     }
 
     /// Runs the callback, with the session let go.
@@ -208,7 +214,7 @@ impl Stream<'_> {
     }
 
     fn headers_only(&self) -> Outcome {
-        let outcome = self.begin(None);
+        let outcome = self.begin(None, "");
         response::silence();
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
@@ -222,24 +228,24 @@ impl Stream<'_> {
 
     /// This request is one that the hub has sent again: the hub gets what the callback returns, and nobody reads the
     /// response.
-    fn replay(&self, rendering: &Rendering) -> Result<Outcome, Problem> {
+    fn replay(&self, run: &Token) -> Result<Outcome, Problem> {
         let patterns = &self.wanted.patterns;
         let frames = match &self.callback {
             None => Some(Frames::default()),
-            Some(callback) => match rendering.events(patterns)? {
+            Some(callback) => match run.events(patterns)? {
                 Some(events) => Some(self.run(callback, events)?),
                 None => None,
             },
         };
         if let Some(frames) = frames {
-            rendering.finish(self.callback.is_some(), self.wanted.share, patterns, &frames)?;
+            run.finish(self.callback.is_some(), self.wanted.share, patterns, &frames)?;
         }
         Ok(self.nobody_waits())
     }
 
-    /// Begins a response that nobody reads.
+    /// Begins a response that nobody reads: it is sent when it ends, which is one write for all.
     fn nobody_waits(&self) -> Outcome {
-        let begun = self.begin(None);
+        let begun = response::begin_unread(&self.wanted.headers);
         response::silence();
         begun.map_or_else(Outcome::from, |()| Outcome::HandedOver)
     }
@@ -254,7 +260,7 @@ impl Stream<'_> {
             false => None,
         };
         let replay = original.as_ref().map(|original| self.wanted.replay(self.callback.is_some(), original));
-        let held = match self.attach(connection.descriptor(), replay) {
+        let held = match self.attach(connection.descriptor(), connection.opens(), replay) {
             Ok(Attached::Held(held)) => held,
             Ok(Attached::Refused(outcome)) => return Ok(outcome),
             Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::NoReplay, message })) => {
@@ -267,7 +273,8 @@ impl Stream<'_> {
             spawn::abort(&held);
             return Err(problem.into());
         }
-        if let Err(interrupted) = self.begin(connection.extra_header()) {
+        // One write, and one for the server to pass on, for the headers and the stream's first lines.
+        if let Err(interrupted) = self.begin(connection.extra_header(), &held.opening) {
             spawn::abort(&held);
             return Ok(interrupted.into());
         }

@@ -7,7 +7,8 @@ mod cli_server;
 mod fpm;
 mod peer;
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 use sse_hub::wire::Framing;
@@ -37,7 +38,7 @@ impl NoHandOff {
 pub struct Connection {
     descriptor: RawFd,
     /// What takes its place; opened first, so that letting go can't fail for want of a descriptor.
-    stand_in: OwnedFd,
+    stand_in: BorrowedFd<'static>,
     sapi: Sapi,
 }
 
@@ -83,11 +84,20 @@ pub fn is_complete() -> bool {
     zend::sapi_name() == c"fpm-fcgi" && fpm::has_ended()
 }
 
+/// `/dev/null`, opened once a process: a child has it as well.
+fn stand_in() -> Result<BorrowedFd<'static>, NoHandOff> {
+    static NOTHING: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(nothing) = NOTHING.get() {
+        return Ok(nothing.as_fd());
+    }
+    let nothing = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| NoHandOff::unproved(format!("/dev/null can't be opened: {error}")))?;
+    Ok(NOTHING.get_or_init(|| nothing).as_fd())
+}
+
 impl Connection {
     fn new(descriptor: RawFd, sapi: Sapi) -> Result<Self, NoHandOff> {
-        let stand_in = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| NoHandOff::unproved(format!("/dev/null can't be opened: {error}")))?;
-        Ok(Self { descriptor, stand_in, sapi })
+        Ok(Self { descriptor, stand_in: stand_in()?, sapi })
     }
 
     /// The connection, to be sent to the hub.
@@ -106,6 +116,11 @@ impl Connection {
             Sapi::CliServer => Ok(Framing::Raw),
             Sapi::Apache => apache::framing(),
         }
+    }
+
+    /// Whether the worker had better send the stream's first lines itself. Apache's filters take longer for them than the hub.
+    pub fn opens(&self) -> bool {
+        !matches!(self.sapi, Sapi::Apache)
     }
 
     /// The header line that this server needs so that it doesn't use the connection again.

@@ -170,6 +170,8 @@ pub(crate) struct StreamState<'a> {
     pub(crate) silent: u32,
     pub(crate) followed: bool,
     pub(crate) reported: bool,
+    /// Its worker sends the first lines.
+    pub(crate) opened: bool,
     /// Seconds after which its time is over.
     pub(crate) ends: Option<u32>,
     /// Why it ends once all is written.

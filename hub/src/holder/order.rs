@@ -78,6 +78,7 @@ pub(super) struct Attach<'a> {
     /// Events that were lent.
     pub(super) missed: Vec<u64>,
     pub(super) cursor: Option<Id>,
+    pub(super) opened: bool,
     pub(super) followed: bool,
     pub(super) reported: bool,
 }

@@ -196,14 +196,26 @@ impl Holder {
     fn obey(&mut self, order: Order<'_>) -> io::Result<()> {
         let command = match order {
             Order::Attach(attach) => {
-                let order::Attach { id, patterns, heartbeat, retry, lifetime, gap, missed, cursor, followed, reported } =
-                    attach;
+                let order::Attach {
+                    id,
+                    patterns,
+                    heartbeat,
+                    retry,
+                    lifetime,
+                    gap,
+                    missed,
+                    cursor,
+                    opened,
+                    followed,
+                    reported,
+                } = attach;
                 let events = missed.iter().map(|number| self.lent.get(number).cloned());
                 let events = events.collect::<Option<_>>().ok_or_else(|| wrong("the number of an event"))?;
                 let missed = Missed { gap: gap.map(shared), events, cursor };
                 let patterns = patterns.into_iter().map(Box::from).collect();
                 let socket = self.intake.descriptor().ok_or_else(|| wrong("the number of descriptors"))?;
-                let attach = Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, followed, reported };
+                let attach =
+                    Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported };
                 Command::Attach(attach)
             }
             Order::Commit { stream, framing } => Command::Commit { stream, framing },

@@ -262,7 +262,7 @@ impl Remote {
 
     fn attach(&mut self, attach: Attach) {
         self.given += 1;
-        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, followed, reported } = attach;
+        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } = attach;
         let Some(line) = &mut self.line else { return };
         if self.lent.are_many() {
             line.add(&Order::Forget(self.lent.forget()), None);
@@ -284,6 +284,7 @@ impl Remote {
             gap: missed.gap.as_deref().map(Bytes::new),
             missed: numbers,
             cursor: missed.cursor,
+            opened,
             followed,
             reported,
         };
@@ -366,6 +367,7 @@ impl Remote {
         let streams = self.streams();
         let held = self.given.saturating_sub(self.begun + counters.opened.get() + counters.ended_held.get());
         counters.ended_held.add(count(held));
+        counters.lose_told();
         counters.end_many(Ended::Error, count(streams));
         counters.queued_bytes.set(0);
         counters.topics.set(0);

@@ -43,6 +43,7 @@ impl Renders {
         self.put_back(place);
         self.watch_also(key, patterns);
         let run = &mut self.exchanges[place].run;
+        run.reached = true;
         let unit = &mut self.units[key as usize];
         unit.due = None;
         Some(run.taken.insert(std::mem::take(&mut unit.pending)).deliveries())
@@ -60,6 +61,7 @@ impl Renders {
             self.end(stream, Ended::Moved);
             return true;
         }
+        run.reached = true;
         run.rendered = true;
         run.taken = None;
         let took = now.saturating_duration_since(run.started);
@@ -113,7 +115,9 @@ impl Renders {
         if let Some(place) = self.place_of(token) {
             // An uncaught exception has its whole trace below.
             let first = reason.lines().next().unwrap_or_default();
-            self.exchanges[place].run.reason = Some(topic::printable(first));
+            let run = &mut self.exchanges[place].run;
+            run.reached = true;
+            run.reason = Some(topic::printable(first));
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Exchange {
     pub(super) response: Response,
     /// Any byte of a response has come.
     pub(super) heard: bool,
+    /// How it has ended, while it is waited for what the script's process has said before.
+    pub(super) end: Option<End>,
     /// What it is for.
     pub(crate) run: Run,
 }
@@ -81,30 +83,43 @@ impl Exchange {
     /// An exchange that has not sent anything yet.
     pub(crate) fn new(socket: OwnedFd, request: Vec<u8>, fastcgi: bool, run: Run) -> Self {
         let response = if fastcgi { Response::FastCgi(Default::default()) } else { Response::Http(Default::default()) };
-        Self { socket, out: request, sent: 0, response, heard: false, run }
+        Self { socket, out: request, sent: 0, response, heard: false, end: None, run }
     }
 
-    /// Watches its socket.
+    /// Watches its socket; for room only if there is something left to send: a server that reads a request makes some.
     pub(crate) fn register(&self, token: Token, registry: &Registry) -> std::io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        let interest = if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
     }
 
-    /// Writes and reads what can be; `Some` when it has ended. A `true` beside `None`: there may be more to read.
-    pub(crate) fn proceed(&mut self, scratch: &mut [u8]) -> (Option<End>, bool) {
+    /// Sends what can be sent; `Some` if there is nobody to send it to.
+    pub(crate) fn send(&mut self) -> Option<End> {
+        if self.out.is_empty() {
+            return None;
+        }
         while self.sent < self.out.len() {
             match rustix::net::send(&self.socket, &self.out[self.sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(count) => self.sent += count,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
+                Err(Errno::AGAIN) => return None,
                 // A server that closes early may have answered before.
                 Err(Errno::PIPE | Errno::CONNRESET) if self.sent > 0 => self.sent = self.out.len(),
-                Err(error) => return (Some(End::Unreachable(error)), false),
+                Err(error) => return Some(End::Unreachable(error)),
             }
         }
-        if self.sent == self.out.len() {
-            self.out = Vec::new();
-            self.sent = 0;
+        self.out = Vec::new();
+        self.sent = 0;
+        if matches!(self.response, Response::FastCgi(_)) {
+            // FPM reads to the end of its input before it takes the next request; it need not wait for this to be closed.
+            let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
+        }
+        None
+    }
+
+    /// Writes and reads what can be; `Some` when it has ended. A `true` beside `None`: there may be more to read.
+    pub(crate) fn proceed(&mut self, scratch: &mut [u8]) -> (Option<End>, bool) {
+        if let Some(end) = self.send() {
+            return (Some(end), false);
         }
         for _ in 0..READS_A_TURN {
             match rustix::net::recv(&self.socket, &mut *scratch, RecvFlags::DONTWAIT) {
@@ -133,6 +148,13 @@ impl Exchange {
             (None, true) => End::Broken,
             (None, false) => End::Silent,
         }
+    }
+}
+
+impl Run {
+    /// Whether its process says what came of it, or why nothing, before the response ends: it may not have been heard yet.
+    pub(super) fn awaits_word(&self) -> bool {
+        self.unit.is_some() && self.wanted && !self.rendered && self.reason.is_none()
     }
 }
 

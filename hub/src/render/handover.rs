@@ -341,7 +341,7 @@ impl Exchange {
     }
 
     fn state(&self, now: Instant, outgoing: &mut Outgoing<'_>) -> RunState<'_> {
-        let Self { socket: _, out, sent, response, heard, run } = self;
+        let Self { socket: _, out, sent, response, heard, end: _, run } = self;
         let Run { token, unit, wanted, stream, script, listener, started, deadline, reached, rendered, taken, reason } =
             run;
         RunState {
@@ -386,6 +386,7 @@ impl Exchange {
                 ResponseState::Http(response) => Response::Http(response.clone()),
             },
             heard: state.heard,
+            end: None,
             run: Run {
                 token: state.token.into(),
                 unit: state.unit,

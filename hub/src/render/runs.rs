@@ -64,15 +64,18 @@ impl Renders {
         debug!(stream = member.stream, script = %member.request.script, "rendering");
         unit.state = State::Running;
         unit.not_before = None;
-        let exchange = Exchange::new(socket, bytes, member.request.is_fastcgi(), run);
+        let mut exchange = Exchange::new(socket, bytes, member.request.is_fastcgi(), run);
+        let end = exchange.send();
         let place = self.exchanges.insert(exchange);
+        if let Some(end) = end {
+            self.conclude(place, end);
+            return;
+        }
         if let Err(error) = self.exchanges[place].register(token_of(place), &self.registry) {
             warn!(%error, "a connection can't be watched");
             self.fail(place, "its connection can't be watched", now);
             self.finish(place);
-            return;
         }
-        self.proceed(place);
     }
 
     /// A server can't be connected to.
@@ -120,11 +123,20 @@ impl Renders {
     }
 
     pub(super) fn proceed(&mut self, place: usize) {
-        let Some(exchange) = self.exchanges.get_mut(place) else { return };
+        let Some(exchange) = self.exchanges.get_mut(place).filter(|exchange| exchange.end.is_none()) else { return };
         match exchange.proceed(&mut self.scratch) {
+            (Some(end), _) if exchange.run.awaits_word() => exchange.end = Some(end),
             (Some(end), _) => self.conclude(place, end),
             (None, true) => self.unread.push(place),
             (None, false) => {}
+        }
+    }
+
+    /// Responses have ended, and all that their processes have said before was heard.
+    pub(crate) fn conclude_ended(&mut self) {
+        let ended = self.exchanges.iter().filter_map(|(place, exchange)| Some((place, exchange.end?)));
+        for (place, end) in ended.collect::<Vec<_>>() {
+            self.conclude(place, end);
         }
     }
 

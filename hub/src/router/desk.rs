@@ -15,6 +15,7 @@ use crossbeam_channel::Receiver;
 use mio::Waker;
 use serde::{Deserialize, Serialize};
 
+use self::streams::Attached;
 use crate::bus::Place;
 use crate::config::Config;
 use crate::event::NewEvent;
@@ -239,16 +240,16 @@ impl Desk {
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
             Request::Attach(wanted) => match self.attach(wanted, descriptor, truncated) {
-                Ok((stream, rendered)) => {
+                Ok(Attached { stream, rendered, opening }) => {
                     session.held.push(stream);
-                    session.reply(&Reply::Attached { stream, rendered });
+                    session.reply(&Reply::Attached { stream, rendered, opening: &opening });
                 }
                 Err((code, message)) => session.error(code, &message),
             },
             Request::Commit { stream, framing } => {
                 if taken(&mut session.held, stream) {
                     self.pass_nudges();
-                    self.shard(stream).send(Command::Commit { stream, framing });
+                    self.shard(stream).commit(stream, framing);
                     self.renders.open(stream);
                 }
             }
@@ -278,11 +279,13 @@ impl Desk {
                 }
                 Err((code, message)) => session.error(code, &message),
             },
-            Request::Rendered { whose, render, share, patterns, last_id, frames } => {
+            Request::Rendered { whose, render, share, patterns, last_id, frames, answer } => {
                 let output = Output { render, share, patterns, last_id, frames };
                 match self.rendered(session, whose, output) {
-                    Ok(()) => session.reply(&Reply::Done),
-                    Err((code, message)) => session.error(code, &message),
+                    Ok(()) if answer => session.reply(&Reply::Done),
+                    Err((code, message)) if answer => session.error(code, &message),
+                    // A process that doesn't wait for the answer could do nothing about it.
+                    Ok(()) | Err(_) => {}
                 }
             }
             Request::NotRendered { token, reason } => {

@@ -203,7 +203,7 @@ impl Router {
         while keys.iter().any(|key| self.peers.contains(*key)) && Instant::now() < deadline {
             let answered = self.learn_news();
             let served = self.serve();
-            self.desk.go_on_rendering(&[]);
+            self.desk.go_on_rendering(&[], self.ready.is_empty());
             self.desk.wake_shards();
             self.answer(&answered);
             self.answer(&served);

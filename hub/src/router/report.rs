@@ -12,7 +12,7 @@ use crate::wire::VERSION;
 /// [`metrics`](super::metrics), stubs/sse.stub.php and README.md.
 pub(crate) fn report(desk: &Desk) -> Value {
     let counts = &desk.counts;
-    let opened = desk.sum(|stats| stats.opened.get());
+    let opened = desk.sum(ShardStats::begun);
     let ended_held = desk.sum(|stats| stats.ended_held.get());
     let ended = desk.sum(ShardStats::ended_all);
     let closed: Map<String, Value> =

@@ -34,10 +34,19 @@ pub(crate) struct Attach {
     pub(crate) lifetime: Option<NonZeroU32>,
     /// What its reader has missed.
     pub(crate) missed: Missed,
+    /// The worker sends the first lines.
+    pub(crate) opened: bool,
     /// The router has more to say about it while it is open.
     pub(crate) followed: bool,
     /// The router wants to know when it has ended.
     pub(crate) reported: bool,
+}
+
+impl Attach {
+    /// Whether there will be nothing to write when it begins, unless something comes until then.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.opened && self.missed.gap.is_none() && self.missed.events.is_empty() && self.missed.cursor.is_none()
+    }
 }
 
 /// Something for a shard to do. Shards get the commands in the router's order.

@@ -10,6 +10,7 @@ use crate::shard::command::Command;
 use crate::shard::thread::ShardThread;
 use crate::stats::ShardStats;
 use crate::stream::Stream;
+use crate::wire::Framing;
 
 /// A shard.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl ShardHandle {
 
     /// Gives a stream that another hub has passed on to a shard that stands still.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
+        self.stats().told.add(usize::from(stream.is_held() && stream.opened));
         match self {
             Self::Here(shard) => shard.adopt(stream, patterns, ends),
             Self::Elsewhere(shard) => shard.adopt(stream, patterns, ends),
@@ -67,6 +69,22 @@ impl ShardHandle {
         match self {
             Self::Here(shard) => shard.send(command),
             Self::Elsewhere(shard) => shard.send(command),
+        }
+    }
+
+    /// The same for a command that there is nothing to do for before another one follows.
+    pub(crate) fn send_ahead(&mut self, command: Command) {
+        match self {
+            Self::Here(shard) => shard.send_ahead(command),
+            Self::Elsewhere(shard) => shard.send(command),
+        }
+    }
+
+    /// Begins a held stream, maybe a moment later if there is nothing to write.
+    pub(crate) fn commit(&mut self, stream: u64, framing: Framing) {
+        match self {
+            Self::Here(shard) => shard.commit(stream, framing),
+            Self::Elsewhere(shard) => shard.send(Command::Commit { stream, framing }),
         }
     }
 
@@ -105,7 +123,10 @@ impl ShardHandle {
 
     /// When the router must come back to it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.process().and_then(Remote::deadline)
+        match self {
+            Self::Here(shard) => shard.deadline(),
+            Self::Elsewhere(shard) => shard.deadline(),
+        }
     }
 
     /// What it counts.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use mio::{Poll, Waker};
@@ -19,6 +19,7 @@ use crate::shard::watched::Watched;
 use crate::stats::ShardStats;
 use crate::stream::Stream;
 use crate::sys::BlockedSignals;
+use crate::wire::Framing;
 
 /// What the threads of shards share with the router.
 #[derive(Debug, Clone)]
@@ -35,6 +36,9 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
 }
 
+/// How long a shard may learn late of streams that have begun with nothing to write.
+const LATENESS: Duration = Duration::from_millis(5);
+
 /// A shard, in a thread of its own or standing still.
 #[derive(Debug)]
 pub(crate) struct ShardThread {
@@ -49,6 +53,10 @@ pub(crate) struct ShardThread {
     state: State,
     /// Commands were sent since it was woken last.
     sent: bool,
+    /// The first of the streams attached since then that begin without anything to write.
+    quiet: Option<u64>,
+    /// When it is to be woken for those of them that have begun.
+    late: Option<Instant>,
 }
 
 /// Where the shard is.
@@ -96,6 +104,8 @@ impl ShardThread {
             router,
             state: State::Still(Box::new(shard)),
             sent: false,
+            quiet: None,
+            late: None,
         })
     }
 
@@ -153,13 +163,44 @@ impl ShardThread {
 
     /// Sends a command; the shard looks at it after the next [`wake`](Self::wake), or before.
     pub(crate) fn send(&mut self, command: Command) {
+        self.put(command);
+        self.sent = true;
+    }
+
+    /// Sends a command that there is nothing to do for before another one follows: the shard is not woken for it.
+    pub(crate) fn send_ahead(&mut self, command: Command) {
+        self.quiet = match &command {
+            Command::Attach(attach) if attach.is_quiet() => self.quiet.or(Some(attach.id)),
+            _ => None,
+        };
+        self.put_unhurried(command);
+    }
+
+    /// Begins a held stream. If there is nothing to write, the shard only has to notice in time that the client leaves: it is
+    /// woken for many such streams at once.
+    pub(crate) fn commit(&mut self, stream: u64, framing: Framing) {
+        let command = Command::Commit { stream, framing };
+        if self.quiet.is_some_and(|first| stream >= first) {
+            self.late.get_or_insert_with(|| Instant::now() + LATENESS);
+            self.put_unhurried(command);
+        } else {
+            self.send(command);
+        }
+    }
+
+    fn put_unhurried(&mut self, command: Command) {
+        self.put(command);
+        // The router waits for a shard that has much to do, which then has to do it.
+        self.sent |= self.is_behind();
+    }
+
+    fn put(&mut self, command: Command) {
         if let Command::Attach(Attach { patterns, .. }) | Command::Watch { patterns, .. } = &command {
             patterns.iter().for_each(|pattern| self.watched.add(pattern));
         }
         self.backlog.add(command.weight());
         // A shard that is gone is noticed by `is_gone`, and the hub ends.
         let _ = self.commands.send(command);
-        self.sent = true;
     }
 
     /// Whether one of its streams may watch this topic.
@@ -167,13 +208,21 @@ impl ShardThread {
         self.watched.may_watch(topic)
     }
 
-    /// Wakes the shard if anything was sent.
+    /// Wakes the shard if anything was sent, but for what can wait.
     pub(crate) fn wake(&mut self) {
-        if std::mem::take(&mut self.sent)
-            && let Err(error) = self.waker.wake()
-        {
+        self.sent |= self.late.is_some_and(|late| Instant::now() >= late);
+        if !std::mem::take(&mut self.sent) {
+            return;
+        }
+        (self.quiet, self.late) = (None, None);
+        if let Err(error) = self.waker.wake() {
             error!(%error, "a shard can't be woken");
         }
+    }
+
+    /// When it is to be woken at the latest, if something waits for that.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.late
     }
 
     /// Whether it has more to do than it should; if so, it will wake the router.

@@ -30,6 +30,7 @@ impl Stream {
             watches_room: _,
             followed,
             reported,
+            opened,
             closing,
             topics_as,
             retry,
@@ -48,6 +49,7 @@ impl Stream {
             silent: now.saturating_sub(*active),
             followed: *followed,
             reported: *reported,
+            opened: *opened,
             ends,
             closing: closing.map(Ended::name),
             topics_as: *topics_as,
@@ -64,7 +66,7 @@ impl Stream {
         let closing = state.closing.map(|name| Ended::named(name).ok_or_else(|| wrong("a reason to end")));
         let queue = state.queue.iter().map(|payload| Payload::restore(payload, tables));
         let mut stream = Self::new(state.id, socket, state.heartbeat, state.retry);
-        (stream.followed, stream.reported) = (state.followed, state.reported);
+        (stream.followed, stream.reported, stream.opened) = (state.followed, state.reported, state.opened);
         stream.active = now.saturating_sub(state.silent);
         stream.closing = closing.transpose()?;
         stream.topics_as = state.topics_as;

@@ -8,6 +8,7 @@ use rustix::net::SocketType;
 use tracing::{info, warn};
 
 use super::{Desk, OVER};
+use crate::event;
 use crate::history::Missed;
 use crate::log;
 use crate::random;
@@ -22,14 +23,24 @@ use crate::wire::{self, ErrorCode, Whose};
 /// Of a lifetime, this part is random, so that streams that began together don't end together.
 const LIFETIME_SPREAD: u32 = 10;
 
+/// What a worker is told of its stream.
+pub(super) struct Attached {
+    /// Its name.
+    pub(super) stream: u64,
+    /// It is sent what others of its `share` were.
+    pub(super) rendered: bool,
+    /// What the worker is to send first.
+    pub(super) opening: String,
+}
+
 impl Desk {
-    /// Holds a stream; true beside its id if it is sent what others of its `share` were.
+    /// Holds a stream.
     pub(super) fn attach(
         &mut self,
         wanted: wire::Attach<'_>,
         descriptor: Option<OwnedFd>,
         truncated: bool,
-    ) -> Result<(u64, bool), (ErrorCode, String)> {
+    ) -> Result<Attached, (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
         let wire::Attach {
             patterns,
@@ -41,6 +52,7 @@ impl Desk {
             user,
             topics_as,
             cursor,
+            opens,
             replay,
         } = wanted;
         let patterns = self.checked(patterns)?;
@@ -101,16 +113,30 @@ impl Desk {
         }
         // Of a bus that is not read yet no id is known.
         missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
-        let attach = Attach { id, socket, patterns: watched, heartbeat, retry, lifetime, missed, followed, reported };
-        self.shard(id).send(Command::Attach(attach));
+        let opening = if opens { opening(retry, &mut missed) } else { String::new() };
+        let attach = Attach {
+            id,
+            socket,
+            patterns: watched,
+            heartbeat,
+            retry,
+            lifetime,
+            missed,
+            opened: opens,
+            followed,
+            reported,
+        };
+        self.shard(id).stats().told.add(usize::from(opens));
+        // While it is held nothing is done but to keep what comes for it, which comes after this.
+        self.shard(id).send_ahead(Command::Attach(attach));
         if let Some(topics_as) = topics_as {
             let cursor = self.newest().into();
-            self.shard(id).send(Command::TellTopics { stream: id, topics_as, cursor });
+            self.shard(id).send_ahead(Command::TellTopics { stream: id, topics_as, cursor });
         }
         let rendered = replay
             .is_some_and(|(listener, request, replay)| self.renders.attach(id, listener, request, &replay, &patterns));
         self.pass_effects();
-        Ok((id, rendered))
+        Ok(Attached { stream: id, rendered, opening })
     }
 
     /// Patterns that can be watched, in order and none twice.
@@ -154,9 +180,13 @@ impl Desk {
         }
     }
 
-    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is.
-    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize]) {
+    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is. `heard`: all that peers
+    /// have sent so far was read.
+    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize], heard: bool) {
         self.pass_nudges();
+        if heard {
+            self.renders.conclude_ended();
+        }
         for &place in exchanges {
             self.renders.ready(place);
         }
@@ -229,6 +259,16 @@ fn out_of_descriptors(limit: usize) -> String {
         "the hub has no descriptor left of the {limit} that its limit allows; raise it (ulimit -n, or LimitNOFILE in a \
          systemd unit), or set sse.max_streams lower"
     )
+}
+
+/// The first lines of a stream that its worker sends itself. Where it goes on from follows events that were missed, and then
+/// is the hub's to send.
+fn opening(retry: u32, missed: &mut Missed) -> String {
+    let first = missed.gap.is_none() && missed.events.is_empty();
+    match missed.cursor.take_if(|_| first) {
+        Some(id) => event::opening_at(retry, &event::cursor(id)),
+        None => event::opening(retry),
+    }
 }
 
 /// A lifetime in seconds, less a random part; `None`: without end.
