@@ -54,10 +54,10 @@ pub fn run(options: &Options) -> Result<()> {
         some => some.to_vec(),
     };
     for round in 1..=rounds {
-        for name in &chosen {
+        for name in chosen.iter().filter(|name| scenario::is_due(name, round)) {
             let begin = Instant::now();
             eprintln!("round {round} of {rounds}: {name}");
-            if let Err(error) = scenario::run(name, round, &mut context) {
+            if let Err(error) = scenario::run(name, &mut context) {
                 eprintln!("  FAILED {name}: {error:#}");
                 context.results.failures.push(format!("{name}: {error:#}"));
             }

@@ -28,11 +28,11 @@ const fn step(streams: u64, bytes: usize, rate: u64, events: u64) -> Step {
 
 const STEPS: &[Step] = &[
     step(1, 100, 10, 30),
-    step(1, 10_240, 10, 20),
+    step(1, 10_240, 10, 10),
     step(100, 100, 10, 30),
-    step(100, 10_240, 10, 20),
+    step(100, 10_240, 10, 10),
     step(1_000, 100, 10, 30),
-    step(1_000, 10_240, 10, 20),
+    step(1_000, 10_240, 10, 10),
     step(5_000, 100, 10, 30),
     step(10_000, 100, 10, 30),
     // At 10 a second these would be a gigabyte each second, which nothing here can move.
