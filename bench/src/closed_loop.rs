@@ -102,6 +102,11 @@ impl ClosedLoop {
 }
 
 impl Published {
+    /// Events that were taken: the calls, and one before the clock started.
+    pub fn events(&self) -> u64 {
+        self.calls + 1
+    }
+
     /// Events a second that were taken.
     pub fn rate(&self) -> f64 {
         self.calls as f64 / self.seconds

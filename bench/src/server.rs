@@ -94,7 +94,8 @@ pub trait Server {
         None
     }
 
-    /// Whether it is known to close some streams while many are opened, so that a client has to come back.
+    /// Whether it is known to close some streams while many are opened, so that a client has to come back, and to drop events
+    /// that come too fast.
     fn loses_streams(&self) -> bool {
         false
     }
