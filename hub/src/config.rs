@@ -59,7 +59,7 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// What goes there.
     pub log_level: LevelFilter,
-    /// I/O threads; 0: one a core.
+    /// I/O threads; 0: one for two cores.
     pub shards: usize,
     /// Processes that hold the streams, 1: this one; `None`: as many as `max_streams` needs.
     pub processes: Option<usize>,

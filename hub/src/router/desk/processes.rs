@@ -33,7 +33,9 @@ impl House {
             let counters = sys::counters(processes)?;
             return Ok(Self::Processes(counters, Arc::new(Starter::new(common, counters)?)));
         }
-        let count = if config.shards == 0 { holder::cores() } else { config.shards };
+        // Half of the cores: what is sent costs more where it is sent from all of them, as nginx, PHP and, where they are on the
+        // same machine, readers wait for one then.
+        let count = if config.shards == 0 { holder::cores().div_ceil(2) } else { config.shards };
         Ok(Self::Threads(sys::counters(count)?))
     }
 
