@@ -44,10 +44,12 @@ final class SoakVerifierTest extends TestCase
         $back = str_replace('44 open', "44 open\n45 event own/a-2 a-2 h2", $back);
         $page = str_replace("42 closed drop\n43 connect own/a-2", "42 closed page\n62 asks\n63 page 2-0\n64 connect 2-0", self::TWICE);
         $page = str_replace("44 open\n61 event 2-0 b-1 h5", '65 open', $page);
+        // The page's id may be that event's place, or one before it.
+        $during = str_replace("41 event own/a-2 a-2 h2\n42 closed drop\n43 connect own/a-2\n44 open", "22 closed page\n25 asks\n35 page 1-1\n36 connect 1-1\n37 open", self::TWICE);
         $afresh = str_replace("42 closed drop\n43 connect own/a-2", "42 closed afresh\n62 afresh\n63 connect ", self::TWICE);
         $afresh = str_replace("44 open\n61 event 2-0 b-1 h5", '65 open', $afresh);
 
-        foreach ([$back, $page, $afresh] as $journal) {
+        foreach ([$back, $page, $during, $afresh] as $journal) {
             self::assertSame([], array_column($this->verify(['twice' => $journal])->violations, 'what'), $journal);
         }
     }
@@ -58,6 +60,7 @@ final class SoakVerifierTest extends TestCase
         return [
             'an event is lost' => ['lost', 'twice', "61 event 2-0 b-1 h5\n", ''],
             'one with an id of its own is lost' => ['lost', 'twice', "41 event own/a-2 a-2 h2\n42 closed drop\n43 connect own/a-2", "42 closed drop\n43 connect 1-0"],
+            'one with an id of its own that was published after the page is lost' => ['lost', 'twice', "41 event own/a-2 a-2 h2\n42 closed drop\n43 connect own/a-2\n44 open", "22 closed page\n25 asks\n26 page 1-1\n27 connect 1-1\n28 open"],
             'the first is lost' => ['lost', 'twice', "21 event 1-0 a-1 h1\n", ''],
             'the last is lost' => ['lost', 'twice', "111 event 5-0 b-3 h7\n", ''],
             'one is lost between two connections' => ['lost', 'twice', "44 open\n61 event 2-0 b-1 h5", '44 open'],

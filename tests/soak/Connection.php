@@ -22,11 +22,13 @@ final class Connection
     /**
      * @param string $since the id that was asked for; empty: none
      * @param ?int $page when the page was asked for that gave this id; null: it came with an event
+     * @param ?int $told when that page gave it
      */
     public function __construct(
         public readonly int $begun,
         public readonly string $since,
         public readonly ?int $page,
+        public readonly ?int $told,
     ) {
     }
 }

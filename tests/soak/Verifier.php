@@ -100,14 +100,14 @@ final class Verifier
     {
         $this->patterns[$name] = $patterns;
         $this->connections[$name] = [];
-        [$connection, $asked, $page, $chain] = [null, 0, 0, []];
+        [$connection, $asked, $page, $told, $chain] = [null, 0, 0, 0, []];
         /** @var list<Entry> $had what it has now, in order */
         [$had, $seen] = [[], []];
         foreach ($lines as $line) {
             [$time, $kind] = $line;
             switch ($kind) {
                 case 'connect':
-                    $connection = $this->connections[$name][] = new Connection($time, $line[2], $page);
+                    $connection = $this->connections[$name][] = new Connection($time, $line[2], $page, $told);
                     $this->chains[] = $chain;
                     $before = $line[2] === '' ? null : $this->ledger->byId($line[2]);
                     $chain = $before === null ? [] : [$before->number];
@@ -120,7 +120,7 @@ final class Verifier
                     if ($entry === null) {
                         break;
                     }
-                    $page = null;
+                    $page = $told = null;
                     $entry->exists = true;
                     $entry->known = min($entry->known, $time);
                     $entry->placed = $entry->placed || $patterns === ['**'];
@@ -168,11 +168,11 @@ final class Verifier
                     $asked = $time;
                     break;
                 case 'page':
-                    $page = $asked;
+                    [$page, $told] = [$asked, $time];
                     [$had, $seen] = [[], []];
                     break;
                 case 'afresh':
-                    $page = $time;
+                    $page = $told = $time;
                     [$had, $seen] = [[], []];
                     break;
                 case 'finished':
@@ -440,13 +440,15 @@ final class Verifier
             // An id whose place nobody knows.
             return null;
         }
-        // The stamp of a hub that had nothing yet. An event without a stamp may have its place before or after it.
-        $asked = $connection->page ?? 0;
+        // The stamp of a hub that had nothing yet, or of an event whose own id readers know. An event without a stamp may have
+        // its place before or after it, unless it was published later.
+        foreach ($mine as $first => $entry) {
+            if ($entry->stamp === 0 ? $entry->tried > ($connection->told ?? 0) : $entry->stamp > $stamp) {
+                return $first;
+            }
+        }
 
-        return $this->search(
-            $mine,
-            static fn (Entry $entry): bool => $entry->stamp === 0 ? $entry->tried > $asked : $entry->stamp > $stamp,
-        );
+        return count($mine);
     }
 
     /** @param list<Entry> $mine */
