@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
+use crate::address;
 use crate::handover::state::VisitorState;
 use crate::wire::{MAX_KEY, User};
-
-/// Bits of an IPv6 address that are one client: providers give at least so much to each.
-const IPV6_PREFIX: u32 = 64;
 
 /// Somebody whose streams are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,11 +79,11 @@ impl Visitors {
     /// Who has as many as allowed already.
     pub(crate) fn admit(&self, address: Option<&str>, user: Option<User<'_>>) -> Result<Party, TooMany> {
         let mut party = Vec::new();
-        if let Some(address) = address.filter(|_| self.per_address > 0).and_then(counted) {
+        if let Some(address) = address.filter(|_| self.per_address > 0).and_then(address::client) {
             let limit = self.per_address;
             let visitor = Visitor::Address(address);
             if self.count(&visitor) >= limit {
-                let what = if address.is_ipv6() { format!("{address}/{IPV6_PREFIX}") } else { address.to_string() };
+                let what = address::shown(address);
                 return Err(TooMany::Address(format!(
                     "{what} has as many streams open as sse.max_streams_per_ip allows ({limit})"
                 )));
@@ -147,17 +145,6 @@ impl Visitors {
     }
 }
 
-/// What is counted as one client. What a server calls an address and is none, such as `unix:`, is not counted.
-fn counted(address: &str) -> Option<IpAddr> {
-    let address: IpAddr = address.parse().ok()?;
-    Some(match address.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() >> (128 - IPV6_PREFIX) << (128 - IPV6_PREFIX)).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    })
-}
-
 /// Checks a user's key.
 ///
 /// # Errors
@@ -205,12 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_of_one_network_are_one_client_and_no_address_is_none() {
-        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), counted("2001:db8:1:2::1"));
-        assert_ne!(counted("2001:db8:1:2::1"), counted("2001:db8:1:3::1"));
-        assert_eq!(counted("::ffff:192.0.2.7"), counted("192.0.2.7"));
-        assert_ne!(counted("192.0.2.7"), counted("192.0.2.8"));
-        assert_eq!(["unix:", "", "localhost"].map(counted), [None; 3]);
+    fn the_addresses_of_one_network_have_their_streams_together() {
         let mut visitors = Visitors::new(1);
         let party = visitors.admit(Some("2001:db8:1:2::1"), None).expect("room");
         visitors.enter(1, party);

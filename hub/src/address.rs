@@ -1,0 +1,39 @@
+//! Which addresses are one client, for every limit that counts by address.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Bits of an IPv6 address that are one client: providers give at least so much to each.
+pub(crate) const IPV6_PREFIX: u32 = 64;
+
+/// The client of a `REMOTE_ADDR`. What a server calls an address and is none, such as `unix:`, is `None`: all clients of such a
+/// server would be one.
+pub(crate) fn client(address: &str) -> Option<IpAddr> {
+    let address: IpAddr = address.parse().ok()?;
+    Some(match address.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() >> (128 - IPV6_PREFIX) << (128 - IPV6_PREFIX)).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    })
+}
+
+/// A client for people: with the length of the prefix where that is what counts.
+pub(crate) fn shown(client: IpAddr) -> String {
+    if client.is_ipv6() { format!("{client}/{IPV6_PREFIX}") } else { client.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_client_and_no_address_is_none() {
+        assert_eq!(client("2001:db8:1:2:3:4:5:6"), client("2001:db8:1:2::1"));
+        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+        assert_eq!(client("::ffff:192.0.2.7"), client("192.0.2.7"));
+        assert_ne!(client("192.0.2.7"), client("192.0.2.8"));
+        assert_eq!(["unix:", "", "localhost"].map(client), [None; 3]);
+        let named = ["2001:db8:1:2::1", "192.0.2.7"].map(|address| client(address).map(shown));
+        assert_eq!(named, [Some("2001:db8:1:2::/64".into()), Some("192.0.2.7".into())]);
+    }
+}
