@@ -85,7 +85,12 @@ impl Budget {
 
     /// The account of a client, by its `REMOTE_ADDR`.
     pub(crate) fn account(&self, address: Option<&str>) -> Account {
-        let Some(client) = address.and_then(address::client) else { return self.of_all() };
+        self.of_client(address.and_then(address::client))
+    }
+
+    /// The same, for one that [`Account::client`] has told.
+    pub(crate) fn of_client(&self, client: Option<IpAddr>) -> Account {
+        let Some(client) = client else { return self.of_all() };
         let mut takers = self.0.takers();
         if let Some(known) = takers.get(&client).and_then(Weak::upgrade) {
             return Account(known);
@@ -102,6 +107,11 @@ impl Budget {
 }
 
 impl Account {
+    /// Whose it is; `None`: nobody's in particular.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.0.client
+    }
+
     /// Takes bytes if there is room for them.
     ///
     /// # Errors
@@ -135,6 +145,11 @@ impl Account {
 }
 
 impl Reservation {
+    /// Where it counts.
+    pub(crate) fn account(&self) -> Account {
+        Account(Arc::clone(&self.taker))
+    }
+
     /// It is so many bytes now.
     pub(crate) fn set(&mut self, bytes: usize) {
         self.set_with_shared(bytes, 0);

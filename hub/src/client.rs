@@ -267,6 +267,8 @@ impl Client {
                 Ok(())
             }
             Ok(Reply::Refused { reason }) => Err(ClientError::Refused(reason.into())),
+            // There was no descriptor to accept this connection with.
+            Ok(Reply::Error { code, message }) => Err(ClientError::Hub { code, message: message.into() }),
             Ok(other) => Err(ClientError::Protocol(format!("{other:?} instead of a greeting"))),
             // A hub that ends while it is greeted has done nothing.
             Err(ClientError::Unanswered) => Err(ClientError::Closed),

@@ -217,6 +217,32 @@ pub fn switch(name: &str, value: &str) -> Result<bool, ConfigError> {
     }
 }
 
+/// Whether streams leave their workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detach {
+    /// Where the server can hand over; elsewhere the worker serves the stream.
+    Auto,
+    /// They do, or are refused.
+    Require,
+    /// Never.
+    Off,
+}
+
+/// `sse.detach`.
+///
+/// # Errors
+/// Any other word.
+pub fn detach(value: &str) -> Result<Detach, ConfigError> {
+    if value == "require" {
+        return Ok(Detach::Require);
+    }
+    match switch("sse.detach", value) {
+        Ok(true) => Ok(Detach::Auto),
+        Ok(false) => Ok(Detach::Off),
+        Err(_) => Err(ConfigError::new("sse.detach", value, "is none of auto, require and off")),
+    }
+}
+
 /// Where events are kept for readers that were away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keep {
@@ -391,6 +417,15 @@ mod tests {
         assert_eq!(["1", "On", "yes", "TRUE"].map(|word| boolean("sse.x", word)), [const { Ok(true) }; 4]);
         assert_eq!(["", "0", "Off", "no", "false"].map(|word| boolean("sse.x", word)), [const { Ok(false) }; 5]);
         assert_eq!(text(boolean("sse.x", "maybe")), "sse.x: 'maybe' is neither on nor off");
+    }
+
+    #[test]
+    fn streams_leave_their_workers_where_they_can_or_must_or_never() {
+        assert_eq!(
+            ["auto", "1", "require", "off", ""].map(|word| detach(word).ok()),
+            [Some(Detach::Auto), Some(Detach::Auto), Some(Detach::Require), Some(Detach::Off), Some(Detach::Off)]
+        );
+        assert_eq!(text(detach("never")), "sse.detach: 'never' is none of auto, require and off");
     }
 
     #[test]

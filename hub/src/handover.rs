@@ -46,7 +46,7 @@ use std::time::Duration;
 
 /// Version of [`state`], and of all that it is made of: to be raised with any change there, in
 /// [`Delivery`](crate::wire::Delivery) and in [`framing`](crate::framing).
-pub(crate) const FORMAT: u16 = 1;
+pub(crate) const FORMAT: u16 = 2;
 
 /// Begins the greeting of a hub that takes over ("SSEU"); its `protocol` is a [`FORMAT`].
 pub(crate) const TAKE_OVER: u32 = 0x5353_4555;
@@ -79,6 +79,7 @@ mod tests {
 
     use super::state::*;
     use super::*;
+    use crate::cause::Cause;
     use crate::id::Id;
     use crate::upstream::{fastcgi, http};
     use crate::wire::{self, Delivery, Framing, Reason, TopicsAs};
@@ -185,6 +186,7 @@ mod tests {
             fields: vec![2],
             body: Some(bytes("b")),
             http: Some(("GET", "/")),
+            client: Some([192, 0, 2, 7].into()),
         };
         UnitState {
             key: 1,
@@ -207,6 +209,7 @@ mod tests {
             sent: Some(8),
             output: Some(9),
             last_id: Some("i"),
+            client: None,
         }
     }
 
@@ -250,7 +253,7 @@ mod tests {
             parked: vec![(2, 3)],
             paused: Some(Duration::from_secs(4)),
             pauses: 5,
-            refused: Some((Duration::from_secs(6), "why")),
+            refused: Some((Duration::from_secs(6), Cause::Load, "why")),
         };
         let peer = PeerState {
             pid: -1,
@@ -296,6 +299,6 @@ mod tests {
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
         let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((FORMAT, found.as_str()), (1, "96a85ba3b506ee38"), "raise FORMAT, and say here what it is now");
+        assert_eq!((FORMAT, found.as_str()), (2, "64eb13caedb8daaf"), "raise FORMAT, and say here what it is now");
     }
 }

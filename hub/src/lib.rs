@@ -6,6 +6,7 @@
 //!                          └─ ids, order, limits
 //! ```
 
+pub mod cause;
 pub mod client;
 pub mod config;
 pub mod event;

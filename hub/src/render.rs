@@ -32,11 +32,13 @@ use mio::{Registry, Token};
 use serde_json::Value;
 use slab::Slab;
 
+use crate::budget::{Account, Budget};
+use crate::cause::Cause;
 use crate::event::Event;
 use crate::render::exchange::Exchange;
 use crate::render::figures::Figures;
-use crate::render::listener::{Address, Listener};
-use crate::render::meter::Meter;
+use crate::render::listener::{Address, Listener, NoReplay};
+use crate::render::meter::Metered;
 use crate::render::pool::Pool;
 use crate::render::unit::{State, Unit};
 use crate::router::sparingly::Sparingly;
@@ -47,7 +49,7 @@ use crate::stream::Trigger;
 use crate::topic;
 use crate::wire::{Protocol, Reason};
 
-/// Servers remembered; more than a hub ever sees of its own pools.
+/// Servers remembered, of which those without streams are forgotten; more than a hub ever sees of its own pools.
 const LISTENERS: usize = 1024;
 
 /// What the router's settings say of renders.
@@ -73,8 +75,9 @@ pub(crate) struct Renders {
     /// Units that share their output, by script, server and key.
     shares: HashMap<(Arc<str>, u32, Box<str>), u32>,
     index: Index,
-    /// What it all takes.
-    meter: Meter,
+    /// What it all takes, and what of that is no single client's.
+    budget: Budget,
+    common: Account,
     pool: Pool,
     scripts: HashSet<Arc<str>>,
     listeners: Vec<Listener>,
@@ -129,15 +132,16 @@ pub(crate) struct Output<'a> {
 impl Renders {
     /// None yet. `names` and `registry` are the router's.
     pub(crate) fn new(limits: Limits, names: Arc<Names>, registry: Registry) -> Self {
-        let meter = Meter::new(limits.bytes);
+        let budget = Budget::new("sse.render_bytes", limits.bytes);
         Self {
             limits,
             units: Slab::new(),
             by_stream: HashMap::new(),
             shares: HashMap::new(),
             index: Index::new(names),
-            pool: Pool::new(meter.charge(0)),
-            meter,
+            pool: Pool::default(),
+            common: budget.of_all(),
+            budget,
             scripts: HashSet::new(),
             listeners: Vec::new(),
             queue: VecDeque::new(),
@@ -166,26 +170,31 @@ impl Renders {
 
     /// Bytes kept for all streams.
     pub(crate) fn bytes(&self) -> usize {
-        self.meter.used()
+        self.budget.used()
     }
 
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
         let queued = self.queue.len() + self.listeners.iter().map(|listener| listener.parked.len()).sum::<usize>();
-        self.figures.report(self.by_stream.len(), queued, self.exchanges.len(), self.meter.used())
+        self.figures.report(self.by_stream.len(), queued, self.exchanges.len(), self.budget.used())
     }
 
     /// The server that a connection came from, if requests can be sent there.
-    pub(crate) fn listener(&mut self, connection: BorrowedFd<'_>, protocol: Protocol<'_>) -> Result<u32, String> {
+    pub(crate) fn listener(&mut self, connection: BorrowedFd<'_>, protocol: Protocol<'_>) -> Result<u32, NoReplay> {
         let address = Address::of(connection)?;
-        let place = match self.listeners.iter().position(|known| known.address == address) {
+        let known = self.listeners.iter().position(|known| known.address == address);
+        let place = match known.or_else(|| self.forget_a_listener()) {
             Some(place) => place,
-            None if self.listeners.len() >= LISTENERS => return Err("too many servers use this hub".into()),
-            None => {
-                self.listeners.push(Listener::new(address));
-                self.listeners.len() - 1
+            None if self.listeners.len() >= LISTENERS => {
+                return Err(NoReplay::new(Cause::Load, format!("streams of {LISTENERS} servers are open already")));
             }
+            None => self.listeners.len(),
         };
+        match self.listeners.get_mut(place) {
+            Some(_) if known.is_some() => {}
+            Some(forgotten) => *forgotten = Listener::new(address),
+            None => self.listeners.push(Listener::new(address)),
+        }
         let listener = &mut self.listeners[place];
         listener.check(Instant::now())?;
         // `php -S` would complain of a connection without a request.
@@ -193,6 +202,17 @@ impl Renders {
             listener.probe()?;
         }
         Ok(place as u32)
+    }
+
+    /// Where there is room for no more servers, the place of one that has no streams. The local address of a connection may be
+    /// the client's choice, so that nothing of it is kept for ever.
+    fn forget_a_listener(&self) -> Option<usize> {
+        if self.listeners.len() < LISTENERS {
+            return None;
+        }
+        let runs: HashSet<u32> = self.exchanges.iter().map(|(_, exchange)| exchange.run.listener).collect();
+        let mut idle = self.listeners.iter().enumerate().filter(|(_, listener)| listener.units == 0);
+        idle.find(|(place, _)| !runs.contains(&(*place as u32))).map(|(place, _)| place)
     }
 
     /// An event was published.
@@ -203,9 +223,10 @@ impl Renders {
         if reached.is_empty() {
             return;
         }
-        let event = self.meter.keep(event, event.message().len());
+        let event = Metered::new(event, event.message().len(), &self.common);
         for unit in reached {
-            self.units[unit as usize].pending.add_event(&event, limit, &self.meter);
+            let Unit { pending, account, .. } = &mut self.units[unit as usize];
+            pending.add_event(&event, limit, account);
             self.wake(unit, Reason::Wake);
         }
     }
@@ -217,9 +238,10 @@ impl Renders {
         } else {
             self.reached([trigger.topic()])
         };
-        let trigger = self.meter.keep(trigger, trigger.len());
+        let trigger = Metered::new(trigger, trigger.len(), &self.common);
         for unit in reached {
-            self.units[unit as usize].pending.add_trigger(&trigger, &self.meter);
+            let Unit { pending, account, .. } = &mut self.units[unit as usize];
+            pending.add_trigger(&trigger, account);
             self.wake(unit, Reason::Wake);
         }
     }

@@ -323,7 +323,7 @@ impl Router {
                         self.door.retry = Some(Instant::now() + DOOR_PAUSE);
                         return;
                     };
-                    door::turn_away(&socket, &reason);
+                    door::no_room(&socket, &reason);
                     drop(socket);
                     self.door.refill();
                 }

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::topic;
 
 /// Version of everything but the greeting.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// Begins every greeting ("SSEH").
 pub const MAGIC: u32 = 0x5353_4548;
@@ -379,15 +379,17 @@ pub enum ErrorCode {
     Invalid,
     /// `sse.max_streams` or the descriptor limit is reached; later it may work.
     Full,
-    /// The stream could be held, but its script could not be run again.
+    /// The stream could be held, but its script could not be run again, as its server does not let the hub.
     NoReplay,
+    /// The stream could be held, but its script could not be run again as things are; later it may work.
+    Busy,
     /// No such token, or no such stream.
     Unknown,
     /// The event could not be kept, and is not delivered; later it may work.
     NotKept,
     /// The token is the hub's, but nobody waits for its run any more: its stream has ended, or its time is over.
     Over,
-    /// The client's address, or its user, has as many streams as it may have.
+    /// The client's address, or its user, has as many streams as it may have, or makes the hub keep as much as it may.
     TooMany,
 }
 

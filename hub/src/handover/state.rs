@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::bus::Place;
+use crate::cause::Cause;
 use crate::history::disk::Written;
 use crate::id::Id;
 use crate::router::desk::Counts;
@@ -237,7 +238,7 @@ pub(crate) struct ServerState<'a> {
     pub(crate) parked: Vec<(u32, u64)>,
     pub(crate) paused: Option<Duration>,
     pub(crate) pauses: u32,
-    pub(crate) refused: Option<(Duration, &'a str)>,
+    pub(crate) refused: Option<(Duration, Cause, &'a str)>,
 }
 
 /// Where a server listens.
@@ -301,6 +302,8 @@ pub(crate) struct UnitState<'a> {
     /// The number of a blob.
     pub(crate) output: Option<u32>,
     pub(crate) last_id: Option<&'a str>,
+    /// Where it counts in sse.render_bytes.
+    pub(crate) client: Option<IpAddr>,
 }
 
 /// What a unit is doing.
@@ -324,6 +327,8 @@ pub(crate) struct MemberState<'a> {
     #[serde(borrow)]
     pub(crate) body: Option<&'a Bytes>,
     pub(crate) http: Option<(&'a str, &'a str)>,
+    /// Where it counts in sse.render_bytes.
+    pub(crate) client: Option<IpAddr>,
 }
 
 /// What has happened since a callback ran last.

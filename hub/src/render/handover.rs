@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use serde_bytes::Bytes;
 
 use super::exchange::{Exchange, Response, Run};
-use super::listener::{Address, Listener};
-use super::meter::{Meter, Metered};
+use super::listener::{Address, Listener, NoReplay};
+use super::meter::Metered;
 use super::pending::{Happened, Pending};
 use super::request::Request;
 use super::unit::{Member, State, Unit};
 use super::{Renders, TokenOf};
+use crate::budget::Account;
 use crate::event::Event;
 use crate::handover::incoming::{Tables, wrong};
 use crate::handover::outgoing::{ITEMS, Outgoing};
@@ -81,9 +82,10 @@ impl Renders {
             sent,
             output,
             last_id,
+            account,
         } = unit;
         let members = members.iter().map(|Member { stream, request, open }| {
-            let Request { script, remote, last_event_id, fields, body, http, charge: _ } = request;
+            let Request { script, remote, last_event_id, fields, body, http, reservation } = request;
             MemberState {
                 stream: *stream,
                 open: *open,
@@ -93,6 +95,7 @@ impl Renders {
                 fields: fields.iter().map(|&part| outgoing.blob(self.pool.shared(part))).collect(),
                 body: body.as_deref().map(Bytes::new),
                 http: http.as_ref().map(|http| (&*http.0, &*http.1)),
+                client: reservation.account().client(),
             }
         });
         UnitState {
@@ -120,6 +123,7 @@ impl Renders {
             sent: *sent,
             output: output.as_ref().map(|output| outgoing.blob(output)),
             last_id: last_id.as_deref(),
+            client: account.client(),
         }
     }
 
@@ -157,6 +161,7 @@ impl Renders {
             if let (Some(share), Some(member)) = (&unit.share, unit.members.first()) {
                 self.shares.insert((Arc::clone(&member.request.script), unit.listener, share.clone()), key);
             }
+            self.listeners[unit.listener as usize].units += 1;
             arrived.units.push((key as usize, unit));
         }
         Ok(())
@@ -181,9 +186,10 @@ impl Renders {
         now: Instant,
     ) -> io::Result<Unit> {
         let mut members = Vec::with_capacity(state.members.len());
-        for MemberState { stream, open, script, remote, last_event_id, fields, body, http } in &state.members {
+        for MemberState { stream, open, script, remote, last_event_id, fields, body, http, client } in &state.members {
             let pair = |&(one, two): &(&str, &str)| Box::new((one.into(), two.into()));
-            let fields = fields.iter().map(|&number| Ok(self.pool.take(&tables.blob(number)?)));
+            let account = self.budget.of_client(*client);
+            let fields = fields.iter().map(|&number| Ok(self.pool.take(&tables.blob(number)?, &account)));
             let request = Request {
                 fields: fields.collect::<io::Result<_>>()?,
                 script: self.script(script),
@@ -191,11 +197,12 @@ impl Renders {
                 last_event_id: last_event_id.map(Into::into),
                 body: body.map(|body| body.to_vec().into()),
                 http: http.as_ref().map(pair),
-                charge: self.meter.charge(0),
+                reservation: account.take(0),
             };
             let request = request.counted();
             members.push(Member { stream: *stream, request, open: *open });
         }
+        let account = self.budget.of_client(state.client);
         Ok(Unit {
             serial: state.serial,
             members,
@@ -205,7 +212,7 @@ impl Renders {
             seen: 0,
             places: Box::default(),
             watched: state.watched,
-            pending: arrived.pending(&state.pending, tables, &self.meter)?,
+            pending: arrived.pending(&state.pending, tables, (&account, &self.common))?,
             due: state.due,
             state: match state.activity {
                 Activity::Resting => State::Resting,
@@ -222,6 +229,7 @@ impl Renders {
             sent: state.sent,
             output: state.output.map(|number| tables.blob(number)).transpose()?,
             last_id: state.last_id.map(Into::into),
+            account,
         })
     }
 
@@ -241,7 +249,9 @@ impl Renders {
                 return Err(wrong("the unit of a run"));
             }
             let script = self.script(state.script);
-            let taken = state.taken.as_ref().map(|taken| arrived.pending(taken, tables, &self.meter)).transpose()?;
+            let unit = state.unit.and_then(|(key, _)| self.units.get(key as usize));
+            let accounts = (unit.map_or(&self.common, |unit| &unit.account), &self.common);
+            let taken = state.taken.as_ref().map(|taken| arrived.pending(taken, tables, accounts)).transpose()?;
             let exchange = Exchange::restore(state, script, taken, socket, now)?;
             let place = self.exchanges.insert(exchange);
             self.exchanges[place].register(token_of(place), &self.registry)?;
@@ -253,7 +263,7 @@ impl Renders {
 
 impl Listener {
     fn state(&self, now: Instant) -> ServerState<'_> {
-        let Self { address, proved, probed, silences, parked, paused, pauses, refused } = self;
+        let Self { address, proved, probed, silences, parked, paused, pauses, refused, units: _ } = self;
         let left = |at: Instant| at.saturating_duration_since(now);
         ServerState {
             address: match address {
@@ -266,7 +276,7 @@ impl Listener {
             parked: parked.clone(),
             paused: paused.map(left),
             pauses: *pauses as u32,
-            refused: refused.as_ref().map(|(until, why)| (left(*until), why.as_str())),
+            refused: refused.as_ref().map(|(until, no)| (left(*until), no.cause, no.why.as_str())),
         }
     }
 
@@ -283,14 +293,15 @@ impl Listener {
             parked: parked.clone(),
             paused: paused.map(|left| now + left),
             pauses: *pauses as usize,
-            refused: refused.map(|(left, why)| (now + left, why.into())),
+            refused: refused.map(|(left, cause, why)| (now + left, NoReplay::new(cause, why))),
+            units: 0,
         }
     }
 }
 
 impl Pending {
     fn state(&self, outgoing: &mut Outgoing<'_>) -> PendingState<'_> {
-        let Self { kept, bytes: _, missing, charge: _ } = self;
+        let Self { kept, bytes: _, missing, reservation: _ } = self;
         let kept = kept.iter().map(|happened| match happened {
             Happened::Event(event) => HappenedState::Event(outgoing.event(event.value())),
             Happened::Trigger(trigger) => HappenedState::Trigger(trigger.topic()),
@@ -310,27 +321,33 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    fn pending(&mut self, state: &PendingState<'_>, tables: &Tables, meter: &Meter) -> io::Result<Pending> {
+    /// `own` counts the list, `common` what others keep as well.
+    fn pending(
+        &mut self,
+        state: &PendingState<'_>,
+        tables: &Tables,
+        (own, common): (&Account, &Account),
+    ) -> io::Result<Pending> {
         let mut pending = Pending { missing: state.missing, ..Pending::default() };
         for happened in &state.kept {
             pending.kept.push_back(match happened {
                 HappenedState::Event(number) => {
                     let event = tables.event(*number)?;
                     let metered = self.events.entry(*number);
-                    let event = metered.or_insert_with(|| meter.keep(&event, event.message().len()));
+                    let event = metered.or_insert_with(|| Metered::new(&event, event.message().len(), common));
                     Happened::Event(Arc::clone(event))
                 }
                 HappenedState::Trigger(topic) => {
                     let metered = self.triggers.entry((*topic).into()).or_insert_with(|| {
                         let trigger = Arc::new(Trigger::new(topic));
-                        meter.keep(&trigger, trigger.len())
+                        Metered::new(&trigger, trigger.len(), common)
                     });
                     Happened::Trigger(Arc::clone(metered))
                 }
             });
         }
         pending.bytes = pending.kept.iter().map(Happened::bytes).sum();
-        pending.count(meter);
+        pending.count(own);
         Ok(pending)
     }
 }

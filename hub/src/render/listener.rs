@@ -10,6 +10,8 @@ use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::cause::Cause;
+
 /// How long a server that can't be reached is left alone; twice as long each time it still can't.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
@@ -17,8 +19,24 @@ const PAUSES: [Duration; 4] =
 /// Pauses after which an outage is worth a line in the log: five seconds.
 const LONG_OUTAGE: usize = 8;
 
-/// How long streams of a server that doesn't take the hub's requests are left to their workers before it is tried again.
+/// How long a server that doesn't take the hub's requests is left alone before it is tried again.
 const REFUSAL: Duration = Duration::from_secs(60);
+
+/// Why a stream's script can't be run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoReplay {
+    /// Who has brought it about.
+    pub(crate) cause: Cause,
+    /// As a sentence.
+    pub(crate) why: String,
+}
+
+impl NoReplay {
+    /// For this reason.
+    pub(crate) fn new(cause: Cause, why: impl Into<String>) -> Self {
+        Self { cause, why: why.into() }
+    }
+}
 
 /// Where a server listens: the local name of the connections it has accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,9 +47,9 @@ pub(crate) enum Address {
 
 impl Address {
     /// The listener that a connection came from.
-    pub(crate) fn of(connection: BorrowedFd<'_>) -> Result<Self, String> {
+    pub(crate) fn of(connection: BorrowedFd<'_>) -> Result<Self, NoReplay> {
         let name = rustix::net::getsockname(connection)
-            .map_err(|error| format!("the server's address is not known: {error}"))?;
+            .map_err(|error| NoReplay::new(Cause::Server, format!("the server's address is not known: {error}")))?;
         if let Ok(address) = SocketAddr::try_from(name.clone()) {
             return Ok(Self::Internet(address));
         }
@@ -39,7 +57,7 @@ impl Address {
             SocketAddrUnix::try_from(name).ok().and_then(|unix| Some(unix.path()?.to_string_lossy().into_owned()));
         match path {
             Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
-            _ => Err("the server's socket has no absolute path".into()),
+            _ => Err(NoReplay::new(Cause::Server, "the server's socket has no absolute path")),
         }
     }
 
@@ -85,7 +103,9 @@ pub(crate) struct Listener {
     pub(super) paused: Option<Instant>,
     pub(super) pauses: usize,
     /// Why it can't be used, and until when that is believed.
-    pub(super) refused: Option<(Instant, String)>,
+    pub(super) refused: Option<(Instant, NoReplay)>,
+    /// Units that are rendered there.
+    pub(super) units: usize,
 }
 
 impl Listener {
@@ -100,11 +120,12 @@ impl Listener {
             paused: None,
             pauses: 0,
             refused: None,
+            units: 0,
         }
     }
 
     /// Whether requests can be sent to it, as far as can be told without sending one.
-    pub(crate) fn check(&mut self, now: Instant) -> Result<(), String> {
+    pub(crate) fn check(&mut self, now: Instant) -> Result<(), NoReplay> {
         if let Some((until, why)) = &self.refused {
             if now < *until {
                 return Err(why.clone());
@@ -113,20 +134,21 @@ impl Listener {
         }
         match &self.address {
             Address::Unix(path) => may_connect(path)
-                .map_err(|error| format!("the hub may not connect to the server's socket {}: {error}; see listen.owner, listen.group and listen.mode of the pool", path.display())),
+                .map_err(|error| NoReplay::new(Cause::Server, format!("the hub may not connect to the server's socket {}: {error}; see listen.owner, listen.group and listen.mode of the pool", path.display()))),
             Address::Internet(_) => Ok(()),
         }
     }
 
     /// Whether the hub, which may be in another container than the server, finds it where its connections say it is.
-    pub(crate) fn probe(&mut self) -> Result<(), String> {
+    pub(crate) fn probe(&mut self) -> Result<(), NoReplay> {
         if !self.proved && !self.probed {
             match self.address.connect() {
                 // A connection that is closed at once is none to the server.
                 Ok(_) | Err(Errno::AGAIN) => self.probed = true,
                 Err(error) => {
-                    let error = io::Error::from(error);
-                    return Err(format!("the hub does not find the server at {}: {error}", self.address));
+                    let why =
+                        format!("the hub does not find the server at {}: {}", self.address, io::Error::from(error));
+                    return Err(NoReplay::new(Cause::of_errno(error), why));
                 }
             }
         }
@@ -140,7 +162,7 @@ impl Listener {
     }
 
     /// It doesn't take the hub's requests.
-    pub(crate) fn refuse(&mut self, why: String, now: Instant) {
+    pub(crate) fn refuse(&mut self, why: NoReplay, now: Instant) {
         self.refused = Some((now + REFUSAL, why));
     }
 
@@ -214,8 +236,9 @@ mod tests {
         let start = Instant::now();
         let mut listener = Listener::new(Address::Unix("/nonexistent/fpm.sock".into()));
         assert_eq!(listener.check(start), Ok(()));
-        listener.refuse("no".into(), start);
-        assert_eq!(listener.check(start), Err("no".into()));
+        let why = NoReplay::new(Cause::Load, "no");
+        listener.refuse(why.clone(), start);
+        assert_eq!(listener.check(start), Err(why));
         assert_eq!(listener.check(start + REFUSAL), Ok(()));
 
         listener.pause(start);

@@ -7,8 +7,11 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::Renders;
+use super::listener::NoReplay;
 use super::request::Request;
 use super::unit::{Member, Unit};
+use crate::budget::Exhausted;
+use crate::cause::Cause;
 use crate::shard::command::Command;
 use crate::shard::index::Watcher;
 use crate::wire::{OriginalRequest, Replay};
@@ -17,19 +20,16 @@ impl Renders {
     /// Keeps the request of a stream that is about to be attached.
     ///
     /// # Errors
-    /// If there is no room for it, with the reason.
-    pub(crate) fn keep(&mut self, original: &OriginalRequest<'_>) -> Result<Request, String> {
+    /// If there is no room for it.
+    pub(crate) fn keep(&mut self, original: &OriginalRequest<'_>, address: Option<&str>) -> Result<Request, NoReplay> {
         let script = self.script(original.script);
-        let request = Request::new(original, script, &mut self.pool, &self.meter);
-        if self.meter.is_over() {
-            self.let_go(request);
-            self.figures.refused += 1;
-            return Err(format!(
-                "what the hub keeps for streams with callbacks takes all of sse.render_bytes ({}); raise it",
-                self.meter.limit()
-            ));
-        }
-        Ok(request)
+        let account = self.budget.account(address);
+        let request = Request::new(original, script, &mut self.pool, &account);
+        let Err(exhausted) = account.check() else { return Ok(request) };
+        self.let_go(request);
+        self.figures.refused += 1;
+        let cause = if matches!(exhausted, Exhausted::Whole { .. }) { Cause::Load } else { Cause::Client };
+        Err(NoReplay::new(cause, format!("another request of a stream with a callback can't be kept: {exhausted}")))
     }
 
     /// The opposite of [`keep`](Self::keep).
@@ -57,7 +57,9 @@ impl Renders {
         let known = shared.as_ref().and_then(|share| self.shares.get(share)).copied();
         let key = known.unwrap_or_else(|| {
             self.serials += 1;
-            self.units.insert(Unit::new(self.serials, listener, replay)) as u32
+            self.listeners[listener as usize].units += 1;
+            let account = member.request.reservation.account();
+            self.units.insert(Unit::new(self.serials, listener, replay, account)) as u32
         });
         let unit = &mut self.units[key as usize];
         unit.members.push(member);
@@ -106,6 +108,7 @@ impl Renders {
     pub(super) fn remove(&mut self, key: u32, script: &Arc<str>) {
         self.unwatch(key);
         let unit = self.units.remove(key as usize);
+        self.listeners[unit.listener as usize].units -= 1;
         if let Some(share) = unit.share {
             self.shares.remove(&(Arc::clone(script), unit.listener, share));
         }

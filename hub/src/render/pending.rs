@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::meter::{Charge, Meter, Metered};
+use super::meter::Metered;
+use crate::budget::{Account, Reservation};
 use crate::event::Event;
 use crate::stream::Trigger;
 use crate::topic;
@@ -28,12 +29,12 @@ pub(crate) struct Pending {
     /// The oldest were dropped.
     pub(super) missing: bool,
     /// Of the list itself.
-    pub(super) charge: Option<Charge>,
+    pub(super) reservation: Option<Reservation>,
 }
 
 impl Pending {
     /// Keeps an event, and lets the oldest go where there is no room.
-    pub(crate) fn add_event(&mut self, event: &Arc<Metered<Event>>, limit: usize, meter: &Meter) {
+    pub(crate) fn add_event(&mut self, event: &Arc<Metered<Event>>, limit: usize, account: &Account) {
         self.bytes += event.message().len();
         self.kept.push_back(Happened::Event(Arc::clone(event)));
         while self.kept.len() > LIMIT || self.bytes > limit {
@@ -41,11 +42,11 @@ impl Pending {
             self.bytes -= oldest.bytes();
             self.missing = true;
         }
-        self.count(meter);
+        self.count(account);
     }
 
     /// Keeps a trigger, a topic's once.
-    pub(crate) fn add_trigger(&mut self, trigger: &Arc<Metered<Trigger>>, meter: &Meter) {
+    pub(crate) fn add_trigger(&mut self, trigger: &Arc<Metered<Trigger>>, account: &Account) {
         let known = |kept: &Happened| matches!(kept, Happened::Trigger(other) if other.topic() == trigger.topic());
         if self.kept.iter().any(known) {
             return;
@@ -55,26 +56,27 @@ impl Pending {
             return;
         }
         self.kept.push_back(Happened::Trigger(Arc::clone(trigger)));
-        self.count(meter);
+        self.count(account);
     }
 
     /// Puts what was taken before back in front: the callback that had it has failed.
-    pub(crate) fn put_back(&mut self, taken: Self, limit: usize, meter: &Meter) {
+    pub(crate) fn put_back(&mut self, taken: Self, limit: usize, account: &Account) {
         let later = std::mem::replace(self, taken);
         self.missing |= later.missing;
         for happened in later.kept {
             match happened {
-                Happened::Event(event) => self.add_event(&event, limit, meter),
-                Happened::Trigger(trigger) => self.add_trigger(&trigger, meter),
+                Happened::Event(event) => self.add_event(&event, limit, account),
+                Happened::Trigger(trigger) => self.add_trigger(&trigger, account),
             }
         }
     }
 
-    /// Counts what it takes. Where too much is kept for all together, nothing is kept here but that anything may have changed.
-    pub(super) fn count(&mut self, meter: &Meter) {
+    /// Counts what it takes. Where too much is kept for its client, or for all together, nothing is kept here but that anything
+    /// may have changed.
+    pub(super) fn count(&mut self, account: &Account) {
         let own = self.kept.capacity() * size_of::<Happened>();
-        self.charge.get_or_insert_with(|| meter.charge(0)).set(own);
-        if meter.is_over() {
+        self.reservation.get_or_insert_with(|| account.take(0)).set_with_shared(own, self.bytes);
+        if account.check().is_err() {
             *self = Self { missing: true, ..Self::default() };
         }
     }
@@ -105,23 +107,24 @@ impl Happened {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::event::NewEvent;
 
     const ENOUGH: usize = 1 << 20;
 
-    fn meter() -> Meter {
-        Meter::new(ENOUGH)
+    fn account() -> Account {
+        Budget::new("", ENOUGH).of_all()
     }
 
-    fn event(data: &str, meter: &Meter) -> Arc<Metered<Event>> {
+    fn event(data: &str, account: &Account) -> Arc<Metered<Event>> {
         let new = NewEvent { topics: vec!["a"], data: data.as_bytes(), ..Default::default() };
         let event = Arc::new(Event::new(&new, data));
-        meter.keep(&event, event.message().len())
+        Metered::new(&event, event.message().len(), account)
     }
 
-    fn trigger(topic: &str, meter: &Meter) -> Arc<Metered<Trigger>> {
+    fn trigger(topic: &str, account: &Account) -> Arc<Metered<Trigger>> {
         let trigger = Arc::new(Trigger::new(topic));
-        meter.keep(&trigger, trigger.len())
+        Metered::new(&trigger, trigger.len(), account)
     }
 
     fn told(pending: &Pending) -> Vec<String> {
@@ -135,25 +138,25 @@ mod tests {
 
     #[test]
     fn a_topic_that_changed_twice_is_told_once_and_events_all() {
-        let (mut pending, meter) = (Pending::default(), meter());
-        pending.add_trigger(&trigger("a", &meter), &meter);
-        pending.add_event(&event("1", &meter), 1000, &meter);
-        pending.add_trigger(&trigger("a", &meter), &meter);
-        pending.add_event(&event("1", &meter), 1000, &meter);
+        let (mut pending, account) = (Pending::default(), account());
+        pending.add_trigger(&trigger("a", &account), &account);
+        pending.add_event(&event("1", &account), 1000, &account);
+        pending.add_trigger(&trigger("a", &account), &account);
+        pending.add_event(&event("1", &account), 1000, &account);
         assert_eq!(told(&pending), ["changed: a", "1", "1"]);
     }
 
     #[test]
     fn what_is_too_much_is_told_as_anything_may_have_changed() {
-        let (mut pending, meter) = (Pending::default(), meter());
-        let room_for_two = 2 * event("1", &meter).message().len();
+        let (mut pending, account) = (Pending::default(), account());
+        let room_for_two = 2 * event("1", &account).message().len();
         for data in ["1", "2", "3"] {
-            pending.add_event(&event(data, &meter), room_for_two, &meter);
+            pending.add_event(&event(data, &account), room_for_two, &account);
         }
         assert_eq!(told(&pending), ["changed: **", "2", "3"]);
         let mut pending = Pending::default();
         for number in 0..=LIMIT {
-            pending.add_trigger(&trigger(&format!("t{number}"), &meter), &meter);
+            pending.add_trigger(&trigger(&format!("t{number}"), &account), &account);
         }
         assert_eq!(told(&pending)[..2], ["changed: **", "changed: t0"]);
         assert_eq!(told(&pending).len(), LIMIT + 1);
@@ -161,33 +164,34 @@ mod tests {
 
     #[test]
     fn what_a_failed_callback_had_comes_before_what_came_meanwhile() {
-        let (mut pending, meter) = (Pending::default(), meter());
-        pending.add_event(&event("1", &meter), 1000, &meter);
+        let (mut pending, account) = (Pending::default(), account());
+        pending.add_event(&event("1", &account), 1000, &account);
         let taken = std::mem::take(&mut pending);
-        pending.add_event(&event("2", &meter), 1000, &meter);
-        pending.put_back(taken, 1000, &meter);
+        pending.add_event(&event("2", &account), 1000, &account);
+        pending.put_back(taken, 1000, &account);
         assert_eq!(told(&pending), ["1", "2"]);
     }
 
     #[test]
     fn where_all_callbacks_together_have_too_much_a_list_becomes_anything_may_have_changed() {
-        let meter = Meter::new(5000);
+        let budget = Budget::new("", 5000);
+        let account = budget.of_all();
         let (mut one, mut other) = (Pending::default(), Pending::default());
-        let large = event(&"x".repeat(1500), &meter);
+        let large = event(&"x".repeat(1500), &account);
         for pending in [&mut one, &mut other] {
-            pending.add_event(&large, ENOUGH, &meter);
+            pending.add_event(&large, ENOUGH, &account);
             assert_eq!(told(pending).len(), 1, "what is shared counts once");
         }
         drop(large);
-        let used = meter.used();
-        let another = event(&"y".repeat(1500), &meter);
-        one.add_event(&another, ENOUGH, &meter);
+        let used = budget.used();
+        let another = event(&"y".repeat(1500), &account);
+        one.add_event(&another, ENOUGH, &account);
         drop(another);
         assert_eq!((told(&one), told(&other).len()), (vec!["changed: **".to_owned()], 1));
-        assert!(meter.used() < used, "{} of {used}", meter.used());
-        one.add_event(&event("z", &meter), ENOUGH, &meter);
+        assert!(budget.used() < used, "{} of {used}", budget.used());
+        one.add_event(&event("z", &account), ENOUGH, &account);
         assert_eq!(told(&one), ["changed: **", "z"], "there is room again");
         drop((one, other));
-        assert_eq!(meter.used(), 0);
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::meter::Charge;
+use crate::budget::{Account, Reservation};
 
 /// The parts in use.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Pool {
     parts: Slab<Part>,
     places: HashMap<Arc<[u8]>, PartId>,
-    /// What they take.
-    bytes: usize,
-    charge: Charge,
 }
 
 /// What a part takes beside its bytes: its two places and the counters of its memory.
@@ -28,24 +25,20 @@ pub(crate) struct PartId(u32);
 struct Part {
     bytes: Arc<[u8]>,
     users: usize,
+    /// Of the client whose request had it first: nobody else can have brought in a part that is large and only his.
+    _reservation: Reservation,
 }
 
 impl Pool {
-    /// No parts yet. What they will take is counted there.
-    pub(crate) fn new(charge: Charge) -> Self {
-        Self { parts: Slab::new(), places: HashMap::new(), bytes: 0, charge }
-    }
-
     /// Keeps a part, once more for one more user.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> PartId {
+    pub(crate) fn take(&mut self, bytes: &[u8], account: &Account) -> PartId {
         if let Some(&id) = self.places.get(bytes) {
             self.parts[id.0 as usize].users += 1;
             return id;
         }
         let bytes: Arc<[u8]> = bytes.into();
-        let id = PartId(self.parts.insert(Part { bytes: Arc::clone(&bytes), users: 1 }) as u32);
-        self.bytes += PART + bytes.len();
-        self.charge.set(self.bytes);
+        let part = Part { bytes: Arc::clone(&bytes), users: 1, _reservation: account.take(PART + bytes.len()) };
+        let id = PartId(self.parts.insert(part) as u32);
         self.places.insert(bytes, id);
         id
     }
@@ -57,8 +50,6 @@ impl Pool {
         if part.users == 0 {
             let part = self.parts.remove(id.0 as usize);
             self.places.remove(&part.bytes);
-            self.bytes -= PART + part.bytes.len();
-            self.charge.set(self.bytes);
         }
     }
 
@@ -76,19 +67,20 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::meter::Meter;
+    use crate::budget::Budget;
 
     #[test]
     fn equal_parts_are_one_and_go_with_their_last_user() {
-        let meter = Meter::new(0);
-        let mut pool = Pool::new(meter.charge(0));
-        let first = pool.take(b"a");
-        assert_eq!(pool.take(b"a"), first);
-        assert_ne!(pool.take(b"b"), first);
+        let budget = Budget::new("", 0);
+        let account = budget.of_all();
+        let mut pool = Pool::default();
+        let first = pool.take(b"a", &account);
+        assert_eq!(pool.take(b"a", &account), first);
+        assert_ne!(pool.take(b"b", &account), first);
         assert_eq!(pool.bytes(first), b"a");
         pool.give_back(first);
         assert_eq!(pool.bytes(first), b"a");
         pool.give_back(first);
-        assert_eq!((pool.parts.len(), pool.places.len(), meter.used()), (1, 1, PART + 1));
+        assert_eq!((pool.parts.len(), pool.places.len(), budget.used()), (1, 1, PART + 1));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::meter::{Charge, Meter};
 use super::pool::{PartId, Pool};
+use crate::budget::{Account, Reservation};
 use crate::upstream::{fastcgi, http};
 use crate::wire::{OriginalRequest, Protocol};
 
@@ -27,12 +27,12 @@ pub(crate) struct Request {
     pub(super) body: Option<Box<[u8]>>,
     /// Method and target; `None`: FastCGI, which has them among its parameters.
     pub(super) http: Option<Box<(Box<str>, Box<str>)>>,
-    pub(super) charge: Charge,
+    pub(super) reservation: Reservation,
 }
 
 impl Request {
     /// Keeps a request.
-    pub(crate) fn new(original: &OriginalRequest<'_>, script: Arc<str>, pool: &mut Pool, meter: &Meter) -> Self {
+    pub(crate) fn new(original: &OriginalRequest<'_>, script: Arc<str>, pool: &mut Pool, account: &Account) -> Self {
         let pair = |(one, two): (&str, &str)| Some(Box::new((one.into(), two.into())));
         let (http, remote) = match original.protocol {
             Protocol::FastCgi => (None, None),
@@ -45,7 +45,7 @@ impl Request {
                 Protocol::FastCgi => fastcgi::pair(&mut part, name, value),
                 Protocol::Http { .. } => http::field(&mut part, name, value),
             }
-            pool.take(&part)
+            pool.take(&part, account)
         });
         Self {
             script,
@@ -54,18 +54,18 @@ impl Request {
             fields: fields.collect(),
             body: (!original.body.is_empty()).then(|| original.body.to_vec().into_boxed_slice()),
             http,
-            charge: meter.charge(0),
+            reservation: account.take(0),
         }
         .counted()
     }
 
     /// Counts what it takes, but its shared parts.
     pub(super) fn counted(mut self) -> Self {
-        let Self { script: _, remote, last_event_id, fields, body, http, charge } = &mut self;
+        let Self { script: _, remote, last_event_id, fields, body, http, reservation } = &mut self;
         let pairs = [remote, http].into_iter().flatten().map(|pair| pair.0.len() + pair.1.len());
         let texts = pairs.sum::<usize>() + last_event_id.as_ref().map_or(0, |id| id.len());
         let body = body.as_ref().map_or(0, |body| body.len());
-        charge.set(size_of::<Self>() + size_of_val(&**fields) + body + texts);
+        reservation.set(size_of::<Self>() + size_of_val(&**fields) + body + texts);
         self
     }
 
@@ -110,6 +110,7 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use serde_bytes::Bytes;
 
     fn original<'a>(protocol: Protocol<'a>, fields: &[(&'a str, &'a str)]) -> OriginalRequest<'a> {
@@ -126,17 +127,17 @@ mod tests {
 
     #[test]
     fn what_is_sent_again_has_the_token_and_the_id_of_now() {
-        let meter = Meter::new(0);
-        let mut pool = Pool::new(meter.charge(0));
+        let budget = Budget::new("", 0);
+        let (mut pool, account) = (Pool::default(), budget.of_all());
         let http = Protocol::Http { method: "POST", target: "/a.php?x" };
         let request =
-            Request::new(&original(http, &[("Host", "h"), ("Cookie", "c")]), "/a.php".into(), &mut pool, &meter);
+            Request::new(&original(http, &[("Host", "h"), ("Cookie", "c")]), "/a.php".into(), &mut pool, &account);
         let text = String::from_utf8(request.bytes(&pool, "t0", Some("9"))).expect("text");
         let expected = "POST /a.php?x HTTP/1.1\r\nHost: h\r\nCookie: c\r\nSse-Render-Token: t0\r\nLast-Event-ID: 9\r\n\
              Connection: close\r\nContent-Length: 3\r\n\r\nb=1";
         assert_eq!(text, expected);
 
-        let request = Request::new(&original(Protocol::FastCgi, &[("A", "b")]), "/a.php".into(), &mut pool, &meter);
+        let request = Request::new(&original(Protocol::FastCgi, &[("A", "b")]), "/a.php".into(), &mut pool, &account);
         let bytes = request.bytes(&pool, "t0", None);
         assert!(
             bytes.windows(21).any(|w| w == b"\x01\x01Ab\x10\x02SSE_RENDER_TOKEN"[..].get(..21).unwrap_or_default())
@@ -147,17 +148,19 @@ mod tests {
 
     #[test]
     fn equal_parts_of_requests_are_kept_once() {
-        let meter = Meter::new(0);
-        let mut pool = Pool::new(meter.charge(0));
-        let one = Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "1")]), "/a".into(), &mut pool, &meter);
-        let two = Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "2")]), "/a".into(), &mut pool, &meter);
+        let budget = Budget::new("", 0);
+        let (mut pool, account) = (Pool::default(), budget.of_all());
+        let one =
+            Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "1")]), "/a".into(), &mut pool, &account);
+        let two =
+            Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "2")]), "/a".into(), &mut pool, &account);
         assert_eq!(one.fields[0], two.fields[0]);
         assert_ne!(one.fields[1], two.fields[1]);
-        let used = meter.used();
+        let used = budget.used();
         one.release(&mut pool);
         assert_eq!(pool.bytes(two.fields[0]), b"\x01\x01Ab");
-        assert!((1..used).contains(&meter.used()));
+        assert!((1..used).contains(&budget.used()));
         two.release(&mut pool);
-        assert_eq!(meter.used(), 0);
+        assert_eq!(budget.used(), 0);
     }
 }

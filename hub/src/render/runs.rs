@@ -8,8 +8,10 @@ use rustix::rand::GetRandomFlags;
 use tracing::{debug, info, warn};
 
 use super::exchange::{End, Exchange, Run};
+use super::listener::NoReplay;
 use super::unit::State;
 use super::{Renders, TokenOf};
+use crate::cause::Cause;
 use crate::random;
 use crate::shard::command::Command;
 use crate::stats::Ended;
@@ -87,7 +89,7 @@ impl Renders {
         if matches!(error, Errno::ACCESS | Errno::PERM) {
             let why =
                 format!("the hub may not connect to the server at {}: {}", server.address, std::io::Error::from(error));
-            self.refused(listener, why, now);
+            self.refused(listener, NoReplay::new(Cause::Server, why), now);
         } else {
             debug!(server = %server.address, %error, "a server can't be reached; its streams wait");
             if server.pause(now) {
@@ -96,11 +98,11 @@ impl Renders {
         }
     }
 
-    /// A server doesn't take the hub's requests: its streams end, and are served in their workers when they come back.
-    pub(super) fn refused(&mut self, listener: u32, why: String, now: Instant) {
-        warn!(why, "streams can't be rendered there; they are left to their workers");
+    /// A server doesn't take the hub's requests: its streams end.
+    pub(super) fn refused(&mut self, listener: u32, no: NoReplay, now: Instant) {
+        warn!(why = no.why, "streams can't be rendered there; they end");
         let server = &mut self.listeners[listener as usize];
-        server.refuse(why, now);
+        server.refuse(no, now);
         server.parked.clear();
         let of_server = self.units.iter().filter(|(_, unit)| unit.listener == listener);
         let streams: Vec<u64> =
@@ -167,7 +169,8 @@ impl Renders {
                     let why = format!(
                         "the server at {address} closes the hub's connections without an answer; see listen.allowed_clients"
                     );
-                    self.refused(listener, why, now);
+                    // A single request may have done that, or too many of them.
+                    self.refused(listener, NoReplay::new(Cause::Load, why), now);
                     return;
                 }
                 End::Answered(status) if !reached && !proved => {
@@ -177,7 +180,8 @@ impl Renders {
                         "the server at {address} answers the hub's requests with {status} before PHP runs; let requests from \
                          this machine pass"
                     );
-                    self.refused(listener, why, now);
+                    // A single request may have done that, or too many of them.
+                    self.refused(listener, NoReplay::new(Cause::Load, why), now);
                     return;
                 }
                 End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) => self.deny(place, status),
@@ -231,7 +235,7 @@ impl Renders {
         let run = &mut self.exchanges[place].run;
         if let (Some(taken), Some((key, _))) = (run.taken.take(), run.unit) {
             let unit = &mut self.units[key as usize];
-            unit.pending.put_back(taken, self.limits.pending, &self.meter);
+            unit.pending.put_back(taken, self.limits.pending, &unit.account);
             unit.due.get_or_insert(Reason::Retry);
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::pending::Pending;
 use super::request::Request;
+use crate::budget::Account;
 use crate::shard::index::Place;
 use crate::wire::{Reason, Replay};
 
@@ -57,6 +58,8 @@ pub(crate) struct Unit {
     pub(crate) output: Option<Arc<[u8]>>,
     /// The last id that was sent.
     pub(crate) last_id: Option<Box<str>>,
+    /// Of its first stream's client: where it counts what its callback is to be told.
+    pub(crate) account: Account,
 }
 
 /// A stream of a unit.
@@ -83,7 +86,7 @@ pub(crate) enum State {
 
 impl Unit {
     /// A unit without streams.
-    pub(crate) fn new(serial: u64, listener: u32, replay: &Replay<'_>) -> Self {
+    pub(crate) fn new(serial: u64, listener: u32, replay: &Replay<'_>, account: Account) -> Self {
         let milliseconds = |ms: u32| (ms > 0).then(|| Duration::from_millis(ms.into()));
         Self {
             serial,
@@ -107,6 +110,7 @@ impl Unit {
             sent: None,
             output: None,
             last_id: None,
+            account,
         }
     }
 
@@ -183,7 +187,7 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::meter::Meter;
+    use crate::budget::Budget;
     use crate::render::pool::Pool;
     use crate::wire::{OriginalRequest, Protocol};
     use serde_bytes::Bytes;
@@ -191,7 +195,7 @@ mod tests {
     fn unit(poll: u32, reauthorize: u32) -> Unit {
         let request = original();
         let replay = Replay { render: true, only_changes: true, poll, reauthorize, share: None, request };
-        Unit::new(1, 0, &replay)
+        Unit::new(1, 0, &replay, Budget::new("", 0).of_all())
     }
 
     fn original() -> OriginalRequest<'static> {
@@ -206,9 +210,8 @@ mod tests {
     }
 
     fn member(stream: u64, open: bool) -> Member {
-        let meter = Meter::new(0);
-        let pool = &mut Pool::new(meter.charge(0));
-        Member { stream, request: Request::new(&original(), "/a.php".into(), pool, &meter), open }
+        let (pool, account) = (&mut Pool::default(), Budget::new("", 0).of_all());
+        Member { stream, request: Request::new(&original(), "/a.php".into(), pool, &account), open }
     }
 
     #[test]

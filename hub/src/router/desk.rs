@@ -103,6 +103,7 @@ pub(crate) struct Desk {
     pub(crate) visitors: Visitors,
     full: Sparingly,
     too_many: Sparingly,
+    busy: Sparingly,
     refused: Sparingly,
     unpublished: Sparingly,
 }
@@ -189,6 +190,7 @@ impl Desk {
             visitors,
             full: Sparingly::default(),
             too_many: Sparingly::default(),
+            busy: Sparingly::default(),
             refused: Sparingly::default(),
             unpublished: Sparingly::default(),
         }

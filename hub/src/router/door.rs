@@ -15,7 +15,7 @@ use rustix::net::{SendFlags, SocketFlags};
 use tracing::warn;
 
 use crate::socket::StartLock;
-use crate::wire::{self, Reply};
+use crate::wire::{self, ErrorCode, Reply};
 
 /// Where PHP processes come in.
 #[derive(Debug)]
@@ -150,8 +150,16 @@ impl Door {
     }
 }
 
+/// Tells a peer that there is no room for it. Not in the words of a hub that won't talk to it: later it may work.
+pub(crate) fn no_room(socket: &OwnedFd, message: &str) {
+    say(socket, &Reply::Error { code: ErrorCode::Full, message });
+}
+
 /// Tells a peer why it isn't let in.
 pub(crate) fn turn_away(socket: &OwnedFd, reason: &str) {
-    let reply = wire::encode(&Reply::Refused { reason });
-    let _ = rustix::net::send(socket, &reply, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    say(socket, &Reply::Refused { reason });
+}
+
+fn say(socket: &OwnedFd, reply: &Reply<'_>) {
+    let _ = rustix::net::send(socket, &wire::encode(reply), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
 }

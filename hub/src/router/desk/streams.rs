@@ -8,11 +8,13 @@ use rustix::net::SocketType;
 use tracing::{info, warn};
 
 use super::{Desk, OVER};
+use crate::cause::Cause;
 use crate::event;
 use crate::history::Missed;
 use crate::log;
 use crate::random;
 use crate::render::Output;
+use crate::render::listener::NoReplay;
 use crate::router::peer::Session;
 use crate::router::visitors::TooMany;
 use crate::router::{Of, visitors};
@@ -80,11 +82,10 @@ impl Desk {
         };
         let replay = match replay {
             Some(replay) => {
-                let listener = self
-                    .renders
-                    .listener(socket.as_fd(), replay.request.protocol)
-                    .map_err(|why| (ErrorCode::NoReplay, why))?;
-                let request = self.renders.keep(&replay.request).map_err(|why| (ErrorCode::NoReplay, why))?;
+                let listener =
+                    self.renders.listener(socket.as_fd(), replay.request.protocol).map_err(|no| self.no_replay(no))?;
+                let kept = self.renders.keep(&replay.request, address);
+                let request = kept.map_err(|no| self.no_replay(no))?;
                 Some((listener, request, replay))
             }
             None => None,
@@ -215,6 +216,19 @@ impl Desk {
             warn!(reason = message, before = kept_back, "a stream was refused");
         }
         (ErrorCode::TooMany, message)
+    }
+
+    /// A stream can't be held, as its script could not be run again.
+    fn no_replay(&mut self, NoReplay { cause, why }: NoReplay) -> (ErrorCode, String) {
+        let code = match cause {
+            Cause::Client => ErrorCode::TooMany,
+            Cause::Load => ErrorCode::Busy,
+            Cause::Server => return (ErrorCode::NoReplay, why),
+        };
+        if let Some(kept_back) = self.busy.due(Instant::now()) {
+            warn!(reason = why, before = kept_back, "a stream was refused");
+        }
+        (code, why)
     }
 
     pub(super) fn full(&mut self) -> String {
