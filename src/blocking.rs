@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 use sse_hub::wire::Framing;
 
 use crate::api::exceptions::Problem;
-use crate::api::stream::{Attached, Outcome, Stream};
+use crate::api::stream::{Outcome, Stays, Stream, without_hub};
 use crate::response::{self, Interrupted};
 use crate::{handoff, spawn, zend};
 
@@ -27,9 +27,9 @@ const PHP_CONNECTION_ABORTED: i32 = 1;
 /// `Unavailable` if there is no hub, or what the callback's first run came to; nothing has been sent then.
 pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     let (ours, theirs) = pair()?;
-    let held = match stream.attach(theirs.as_fd(), false, None)? {
-        Attached::Held(held) => held,
-        Attached::Refused(outcome) => return Ok(outcome),
+    let held = match stream.attach(theirs.as_fd(), false, None) {
+        Ok(held) => held,
+        Err(stays) => return unheld(stream, stays),
     };
     drop(theirs);
     let client = handoff::hang_up_source();
@@ -46,8 +46,8 @@ pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
     }
     let framing = if stream.callback.is_some() { Framing::Message } else { Framing::Raw };
     if let Err(error) = spawn::commit(&held, framing) {
-        response::silence();
-        return Err(error.into());
+        spawn::abort(&held);
+        return unheld(stream, without_hub(error));
     }
     // A client that leaves must not end the script in the middle of this function.
     let ignored = set_ignore_user_abort(true);
@@ -65,6 +65,14 @@ pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
         Err(Ended::ClientLeft | Ended::ByHub) | Ok(()) => Ok(Outcome::Served),
         Err(Ended::Interrupted) => Ok(Outcome::Interrupted),
         Err(Ended::Failed(problem)) => Err(problem),
+    }
+}
+
+/// The hub does not hold the stream.
+fn unheld(stream: &Stream<'_>, stays: Stays) -> Result<Outcome, Problem> {
+    match stays {
+        Stays::Because(obstacle) => Ok(stream.refuse(&obstacle)),
+        Stays::Failed(problem) => Err(problem),
     }
 }
 

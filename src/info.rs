@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_int};
 use ext_php_rs::ffi;
 use ext_php_rs::zend::ModuleEntry;
 use ext_php_rs::{info_table_end, info_table_header, info_table_row, info_table_start};
+use sse_hub::config::Detach;
 use sse_hub::masked_bus_address;
 
 use crate::{ini, zend};
@@ -15,10 +16,15 @@ pub extern "C" fn print(module: *mut ModuleEntry) {
         Ok((path, _)) => path.display().to_string(),
         Err(error) => error.to_string(),
     };
+    let required = matches!(ini::detach(), Ok(Detach::Require));
     let streams = match zend::sapi_name().to_bytes() {
+        b"cli" | b"phpdbg" | b"embed" => "served in the worker",
+        _ if cfg!(php_zts) && required => "refused (thread-safe PHP, sse.detach=require)",
         _ if cfg!(php_zts) => "served in the worker (thread-safe PHP)",
         b"fpm-fcgi" | b"cli-server" => "handed over to the hub",
+        b"apache2handler" if required => "handed over to the hub (HTTPS: refused)",
         b"apache2handler" => "handed over to the hub (HTTPS: served in the worker)",
+        _ if required => "refused (sse.detach=require)",
         _ => "served in the worker",
     };
     info_table_start!();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
 use sse_hub::BusAddress;
-use sse_hub::config::{self, Bus, Config, ConfigError, Keep, PublishMode};
+use sse_hub::config::{self, Bus, Config, ConfigError, Detach, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::topic_map::TopicMap;
 
@@ -208,12 +208,12 @@ pub fn max_topics() -> Result<usize, ConfigError> {
     TOPICS.with(|limit| limit.get(|| size(c"sse.max_topics", 1, config::MAX_TOPICS)))
 }
 
-/// Whether streams may leave the worker.
+/// Whether streams may, or must, leave the worker.
 ///
 /// # Errors
-/// Neither `auto` nor `off`.
-pub fn detach() -> Result<bool, ConfigError> {
-    config::switch("sse.detach", zend::ini(c"sse.detach"))
+/// None of `auto`, `require` and `off`.
+pub fn detach() -> Result<Detach, ConfigError> {
+    config::detach(zend::ini(c"sse.detach"))
 }
 
 /// Whether a hub may be started where none runs.

@@ -3,7 +3,11 @@
 use serde_bytes::Bytes;
 use sse_hub::wire::{MAX_REQUEST, OriginalRequest, Protocol};
 
-use crate::{variables, zend};
+use crate::api::exceptions::Problem;
+use crate::api::stream::Stays;
+use crate::handoff::obstacle::{Kind, Obstacle};
+use crate::variables;
+use crate::zend::{self, NoValue};
 
 /// Longest body that is kept, in bytes.
 const MAX_BODY: usize = 64 << 10;
@@ -56,24 +60,21 @@ impl Original {
     /// The current request.
     ///
     /// # Errors
-    /// Why it can't be sent again, as the end of a sentence.
-    pub fn capture() -> Result<Self, String> {
+    /// Why it can't be sent again.
+    pub fn capture() -> Result<Self, Stays> {
         let variable = |name| variables::of_server(name).unwrap_or_default();
         let fastcgi = zend::sapi_name() == c"fpm-fcgi";
         let body = body(&variable)?;
         let (http, mut fields) = if fastcgi {
             (None, parameters(&body))
         } else {
-            let (method, target) = (variable("REQUEST_METHOD"), variable("REQUEST_URI"));
-            if [&method, &target].iter().any(|part| part.is_empty() || part.bytes().any(|b| b <= b' ' || b == 0x7f)) {
-                return Err("its request line can't be told from PHP's variables".into());
-            }
-            (Some((method, target)), headers()?)
+            (Some((of_line("REQUEST_METHOD")?, of_line("REQUEST_URI")?)), headers()?)
         };
-        let script = variable("SCRIPT_FILENAME");
+        let script = variables::bytes_of_server("SCRIPT_FILENAME").unwrap_or_default();
         if script.is_empty() {
-            return Err("PHP's variables don't tell its script; see variables_order".into());
+            return Err(cannot(Kind::Server, "PHP's variables don't tell its script; see variables_order"));
         }
+        let script = String::from_utf8_lossy(&script).into_owned();
         with_session(&mut fields, if fastcgi { b"HTTP_COOKIE" } else { b"Cookie" });
         let original = Self {
             script,
@@ -85,7 +86,7 @@ impl Original {
         };
         let size = original.size();
         if size > MAX_REQUEST {
-            return Err(format!("it has {size} bytes; up to {MAX_REQUEST} are kept to be sent again"));
+            return Err(cannot(Kind::TooLarge, &format!("it has {size} bytes; up to {MAX_REQUEST} are kept")));
         }
         Ok(original)
     }
@@ -93,7 +94,9 @@ impl Original {
     fn size(&self) -> usize {
         let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
         let line = self.http.as_ref().map_or(0, |(method, target)| method.len() + target.len());
-        fields + self.body.len() + line + self.script.len() + self.last_event_id.as_ref().map_or(0, String::len)
+        // The id is told to the hub twice, as that of the request and as that of the stream.
+        let id = 2 * self.last_event_id.as_ref().map_or(0, String::len);
+        fields + self.body.len() + line + self.script.len() + id
     }
 
     /// As it goes over the wire.
@@ -135,8 +138,19 @@ fn parameters(body: &[u8]) -> Fields {
     parameters
 }
 
+/// A part of the request line. An empty one is not told by this PHP; one with other bytes than a request line may have is the
+/// client's doing.
+fn of_line(variable: &str) -> Result<String, Stays> {
+    let bytes = variables::bytes_of_server(variable).unwrap_or_default();
+    if bytes.is_empty() {
+        return Err(cannot(Kind::Server, "its request line can't be told from PHP's variables; see variables_order"));
+    }
+    let text = String::from_utf8(bytes).ok().filter(|text| !text.bytes().any(|b| b <= b' ' || b == 0x7f));
+    text.ok_or_else(|| cannot(Kind::Unclear, "its request line has bytes that no request line may have"))
+}
+
 /// The headers as they came.
-fn headers() -> Result<Fields, String> {
+fn headers() -> Result<Fields, Stays> {
     let mut kept = Vec::new();
     for (name, value) in if zend::sapi_name() == c"cli-server" { of_variables() } else { of_apache()? } {
         let plain = name.to_ascii_lowercase().replace('-', "_");
@@ -175,10 +189,10 @@ fn with_session(fields: &mut Fields, header: &[u8]) {
 }
 
 /// Apache's own. PHP's variables leave some out, such as Authorization.
-fn of_apache() -> Result<Vec<(String, Vec<u8>)>, String> {
+fn of_apache() -> Result<Vec<(String, Vec<u8>)>, Stays> {
     let headers = zend::call("getallheaders", &[]);
-    let headers = headers.ok().ok_or("getallheaders() is disabled")?;
-    let table = headers.array().ok_or("getallheaders() gave no headers")?;
+    let headers = headers.ok().ok_or_else(|| cannot(Kind::Server, "getallheaders() is disabled"))?;
+    let table = headers.array().ok_or_else(|| cannot(Kind::Server, "getallheaders() gave no headers"))?;
     let strings =
         table.iter().filter_map(|(name, value)| Some((name.to_string(), value.zend_str()?.as_bytes().to_vec())));
     Ok(strings.collect())
@@ -191,24 +205,37 @@ fn of_variables() -> Vec<(String, Vec<u8>)> {
     headers.collect()
 }
 
-fn body(variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, String> {
-    let announced: usize = variable("CONTENT_LENGTH").parse().unwrap_or(0);
+/// The body. Whatever is wrong with it, a request without one would do: it is the client's doing.
+fn body(variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, Stays> {
+    let announced = variable("CONTENT_LENGTH");
+    // One that is no number of bytes is more than any.
+    let announced: usize = if announced.is_empty() { 0 } else { announced.parse().unwrap_or(usize::MAX) };
     if announced == 0 && variable("HTTP_TRANSFER_ENCODING").is_empty() {
         return Ok(Vec::new());
     }
-    let too_long = || format!("its body has more than {} KiB", MAX_BODY >> 10);
+    let too_long = || cannot(Kind::TooLarge, &format!("its body has more than {} KiB", MAX_BODY >> 10));
     if announced > MAX_BODY {
         return Err(too_long());
     }
     let most = i64::try_from(MAX_BODY).unwrap_or(i64::MAX) + 1;
-    let read = zend::call("file_get_contents", &[&"php://input", &false, &None::<i64>, &0_i64, &most]);
-    let read = read.ok().ok_or("its body can't be read: file_get_contents() is disabled")?;
+    let read = match zend::call("file_get_contents", &[&"php://input", &false, &None::<i64>, &0_i64, &most]) {
+        Ok(read) => read,
+        Err(NoValue::Interrupted) => return Err(Stays::Failed(Problem::Pending)),
+        Err(NoValue::Missing) => {
+            return Err(cannot(Kind::TooLarge, "its body can't be read: file_get_contents() is disabled"));
+        }
+    };
     let body = read.zend_str().map(|text| text.as_bytes().to_vec()).unwrap_or_default();
     if body.len() > MAX_BODY {
         return Err(too_long());
     }
     if body.is_empty() && announced > 0 {
-        return Err("its body is a form with files (multipart/form-data), which PHP does not keep".into());
+        let why = "its body is a form with files (multipart/form-data), which PHP does not keep";
+        return Err(cannot(Kind::TooLarge, why));
     }
     Ok(body)
+}
+
+fn cannot(kind: Kind, why: &str) -> Stays {
+    Stays::Because(Obstacle::new(kind, format!("its request can't be sent again for a render: {why}")))
 }

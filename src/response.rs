@@ -54,9 +54,7 @@ pub fn check() -> Result<Wanted, Problem> {
 /// Whether headers are on their way to the client. On the command line there are none.
 pub fn begun() -> bool {
     let globals = zend::sapi_globals();
-    globals.headers_sent != 0
-        && !globals.request_info.no_headers
-        && !matches!(zend::sapi_name().to_bytes(), b"cli" | b"phpdbg")
+    globals.headers_sent != 0 && !globals.request_info.no_headers && !zend::is_command_line()
 }
 
 /// Checks that no user code that ran meanwhile has sent headers.
@@ -119,13 +117,13 @@ fn prepare(extra: &[String]) -> Result<(), Interrupted> {
 pub struct Refusal {
     /// The response's status.
     pub status: usize,
-    /// Seconds after which the client may try again.
-    pub retry_after: u32,
+    /// Seconds after which the client may try again; `None`: it would be refused again.
+    pub retry_after: Option<u32>,
     /// For people who see the response.
     pub sentence: &'static str,
 }
 
-/// Answers that there is no room for another stream, which may be tried again later.
+/// Answers that there is no stream, and why.
 ///
 /// # Errors
 /// [`Interrupted`], as for [`begin`].
@@ -138,7 +136,10 @@ pub fn refuse(refusal: &Refusal) -> Result<(), Interrupted> {
     set_status(refusal.status);
     set_header("Content-Type: text/plain; charset=utf-8");
     set_header("Cache-Control: no-store");
-    set_header(&format!("Retry-After: {}", refusal.retry_after));
+    match refusal.retry_after {
+        Some(seconds) => set_header(&format!("Retry-After: {seconds}")),
+        None => remove_header("Retry-After"),
+    }
     send_headers("")?;
     // SAFETY: the engine only reads the bytes.
     run(|| unsafe {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use sse_hub::cause::Cause;
 use sse_hub::client::{Client, ClientError};
 use sse_hub::config::ConfigError;
 use sse_hub::socket::{self, Folder, SocketError};
@@ -45,6 +46,20 @@ pub enum SpawnError {
     /// Starting failed.
     #[error("starting the hub failed: {0}")]
     Fork(std::io::Error),
+}
+
+impl SpawnError {
+    /// Who has brought about that there is no hub for a stream; `None`: there is none at any time, or the script has.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Client(error) | Self::Impatient(error) => error.cause(),
+            Self::Socket(SocketError::Locked { .. }) => Some(Cause::Load),
+            Self::Socket(SocketError::Io { error, .. }) | Self::Fork(error) => {
+                Some(Cause::of_error(error)).filter(|cause| *cause == Cause::Load)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The process that loaded this extension: FPM's master, Apache's parent, or `php` itself.
@@ -373,23 +388,28 @@ pub fn rendered_first(held: &Held, share: Option<&str>, patterns: &[&str], frame
 /// Lets the stream begin.
 ///
 /// # Errors
-/// If the hub that held it is gone.
-pub fn commit(held: &Held, framing: Framing) -> Result<(), ClientError> {
-    on_same_connection(held, &Request::Commit { stream: held.stream, framing })
+/// If the hub that held it is gone, or doesn't read within `sse.timeout`.
+pub fn commit(held: &Held, framing: Framing) -> Result<(), SpawnError> {
+    let request = Request::Commit { stream: held.stream, framing };
+    patiently(|slot, patience| Ok(held.client(slot)?.post_whole(&request, patience.left())?))
 }
 
 /// Takes the connection back. A hub that can't be told lets it go when this process's connection ends.
 pub fn abort(held: &Held) {
-    if on_same_connection(held, &Request::Abort { stream: held.stream }).is_err() {
-        HUB.with_borrow_mut(|slot| slot.client = None);
-    }
+    let request = Request::Abort { stream: held.stream };
+    HUB.with_borrow_mut(|slot| {
+        if held.client(slot).and_then(|client| client.post(&request)).is_err() {
+            slot.client = None;
+        }
+    });
 }
 
-fn on_same_connection(held: &Held, request: &Request<'_>) -> Result<(), ClientError> {
-    HUB.with_borrow(|slot| match &slot.client {
-        Some(client) if slot.generation == held.generation && slot.is_of(std::process::id()) => client.post(request),
-        _ => Err(ClientError::Closed),
-    })
+impl Held {
+    /// The connection that it was attached by.
+    fn client<'a>(&self, slot: &'a Slot) -> Result<&'a Client, ClientError> {
+        let same = slot.generation == self.generation && slot.is_of(std::process::id());
+        slot.client.as_ref().filter(|_| same).ok_or(ClientError::Closed)
+    }
 }
 
 /// Tells the hub something, without waiting and without starting one: where none runs, nobody listens.

@@ -20,6 +20,11 @@ pub fn of_server(name: &str) -> Option<String> {
     table()?.get(name)?.string()
 }
 
+/// The same, whatever bytes it has.
+pub fn bytes_of_server(name: &str) -> Option<Vec<u8>> {
+    table()?.get(name)?.zend_str().map(|text| text.as_bytes().to_vec())
+}
+
 /// A variable of the request as the SAPI has it, without filling in `$_SERVER`; not every SAPI can tell.
 pub fn of_request(name: &CStr) -> Option<String> {
     // SAFETY: the name outlives the call; what comes back is a C string allocated by the engine for the caller.

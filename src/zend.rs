@@ -114,6 +114,11 @@ pub fn leaving() -> bool {
         }
 }
 
+/// Whether this is no server's process: there is no client, and a response has no status.
+pub fn is_command_line() -> bool {
+    matches!(sapi_name().to_bytes(), b"cli" | b"phpdbg" | b"embed")
+}
+
 /// Whether a PHP function exists in this process.
 pub fn function_exists(name: &str) -> bool {
     ExecutorGlobals::get().function_table().is_some_and(|table| table.get(name).is_some())

@@ -48,11 +48,16 @@
  * log says which script failed and why. A replay uses the session as a request does: it may wait for its lock, and keeps it
  * alive. Cookies that it sets don't reach the client.
  *
- * Where no hand-off is possible (the command line, CGI, mod_php with HTTPS, `sse.detach=off`) or the request can't be sent
- * again (a body of more than 64 KiB, a form with files, a server that does not let the hub connect, or `sse.render_bytes` is
- * used up: PHP's log says which),
+ * Where the server can't hand over (the command line, CGI, mod_php with HTTPS, `sse.detach=off`, or, for a stream whose
+ * request has to be sent again, a socket that the hub may not connect to: PHP's log says which),
  * it serves the same stream in this worker, and returns when the client has left or the hub has stopped. The callback then
- * runs in this process each time, so permission is not asked again before the client reconnects.
+ * runs in this process each time, so permission is not asked again before the client reconnects. With `sse.detach=require`
+ * the client gets 503 with `Retry-After` instead, except on the command line.
+ *
+ * **What a client chooses, or load brings about, holds no worker.** With a callback or `reauthorize`, a request with a body of
+ * more than 64 KiB, with files, or of more than 192 KiB in all is answered with 413. Where there is no room in the hub, where
+ * it does not answer in time, or where the server has just turned its requests away, the client gets 503 with `Retry-After`.
+ * A hub that ends meanwhile is replaced by the next one; the callback's first run may then happen again.
  *
  * @param string|array<string> $topics  A pattern, or a list of them; at most `sse.max_topics` (100).
  * @param callable|null        $render  `function (array $events): mixed`. It gets what has happened on the topics since its
@@ -104,13 +109,15 @@
  *
  * @return bool True at once, when the hub has the stream, or in a replay, when it has what was rendered. False, when the
  *              response is complete: the stream was served in this worker and is over, or the request was HEAD (headers
- *              only), or there was no room for another stream (`sse.max_streams`, or the hub's descriptor limit), which the
- *              client was told by 503 with `Retry-After`, or its address or user has as many as it may have
- *              (`sse.max_streams_per_ip`, `max_per_user`), which it was told by 429.
+ *              only), or the client was refused. It was told by 503 with `Retry-After` if there was no room for another stream
+ *              (`sse.max_streams`, `sse.render_bytes`, the hub's descriptor limit) or no hub that answered in time, by 429
+ *              if its address or user has as much as it may have (`sse.max_streams_per_ip`, `max_per_user`, an eighth of
+ *              `sse.render_bytes`), by 413, 400 or 505 if its request was not one that a stream can have.
  *
  * @throws SseInvalidArgument A topic, pattern or option breaks a rule, or what `$render` returned can't be sent; the message
  *                            names the value and the rule.
- * @throws SseUnavailable     No hub runs and none can be started, or it does not answer within `sse.timeout`.
+ * @throws SseUnavailable     No hub runs and none can be started; on the command line also if it does not answer within
+ *                            `sse.timeout`.
  * @throws SseException       The headers are already sent, the response has been finished, an output callback is running,
  *                            a setting can't be used, or `$render` has called `sse_stream()` or has sent output itself
  *                            (`ob_end_flush()`, `flush()`).
@@ -240,8 +247,8 @@ function sse_cursor(): string {}
  *     have been; `wakes_sent`, `wakes_received`: messages, of several topics each; `last_id`: the last entry that was read.
  *   - `renders`: `streams` now whose scripts can be run again, renders that are `queued` and `running` now; `done`;
  *     `coalesced`: wakes that another render answered as well; `unchanged`: the same output as before; `failed`, of which
- *     `timed_out`; `denied`: streams that their scripts ended; `refused`: streams left to their workers as `sse.render_bytes`
- *     was used up; `bytes` kept for them now, requests and events. How long those that were done took: `p50_ms`, `p99_ms`
+ *     `timed_out`; `denied`: streams that their scripts ended; `refused`: streams that were refused as `sse.render_bytes`,
+ *     or their address's eighth of it, was used up; `bytes` kept for them now, requests and events. How long those that were done took: `p50_ms`, `p99_ms`
  *     (null before the first), `seconds`: `sum`, and `buckets`, how many took no longer than each bound and longer than
  *     the one before.
  *   - `udp`: the address it is `listening` at, null if at none; datagrams `received`, of them `wakes`, `garbage`,

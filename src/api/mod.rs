@@ -8,6 +8,7 @@ pub mod exceptions;
 pub mod hub;
 pub mod options;
 pub mod publish;
+pub mod refusal;
 pub mod render;
 pub mod stats;
 pub mod stream;

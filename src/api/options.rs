@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ext_php_rs::types::{ZendHashTable, Zval};
+use sse_hub::config::Detach;
 use sse_hub::random;
 use sse_hub::wire::{MAX_KEY, TopicsAs, User};
 
@@ -33,8 +34,10 @@ pub struct Wanted<'a> {
     pub max_lifetime: u32,
     /// Whose stream it is.
     pub user: Option<User<'a>>,
-    /// Whether the stream may leave the worker.
-    pub detach: bool,
+    /// Whether the stream may, or must, leave the worker.
+    pub detach: Detach,
+    /// The caller wants it to be served in the worker.
+    pub stays: bool,
     /// Further response headers, as lines.
     pub headers: Vec<String>,
     /// The last event that the client has, without a callback.
@@ -97,7 +100,8 @@ impl<'a> Wanted<'a> {
             retry: spread(retry.map_or_else(ini::retry, Ok)?, ini::retry_jitter()?),
             max_lifetime: max_lifetime.map_or_else(ini::max_lifetime, Ok)?,
             user,
-            detach: detach.unwrap_or(true) && ini::detach()?,
+            detach: ini::detach()?,
+            stays: detach == Some(false),
             headers,
             last_event_id: last_event_id.map(str::to_owned).or_else(of_request).filter(|_| render.is_none()),
             topics_as,

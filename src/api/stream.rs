@@ -2,36 +2,31 @@
 
 use std::cell::Cell;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::{php_function, wrap_function};
+use sse_hub::cause::Cause;
 use sse_hub::client::ClientError;
-use sse_hub::wire::{self, ErrorCode};
+use sse_hub::config::Detach;
+use sse_hub::wire;
 
 use super::callback::{Callback, Frames};
 use super::exceptions::{Problem, settle};
 use super::options::Wanted;
-use crate::handoff::{self, Connection, NoHandOff};
+use super::refusal::{self, Fate};
+use crate::handoff::obstacle::{Kind, Obstacle};
+use crate::handoff::{self, Connection};
 use crate::original::Original;
 use crate::rendering::{self, Run, Token};
-use crate::response::{self, Interrupted, Refusal};
+use crate::response::{self, Interrupted};
 use crate::spawn::{self, Held, SpawnError};
 use crate::{blocking, variables, zend};
 
-/// To a client that found the hub full.
-const NO_ROOM: Refusal =
-    Refusal { status: 503, retry_after: 5, sentence: "There is no room for another stream; try again later.\n" };
-
-/// To a client whose address or user has as many streams as allowed.
-const TOO_MANY: Refusal = Refusal {
-    status: 429,
-    retry_after: 5,
-    sentence: "You have too many streams open; close one, or try again later.\n",
-};
+/// Hubs that a stream is offered to, each after the one before has ended meanwhile.
+const HUBS: usize = 4;
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -65,18 +60,10 @@ impl From<Interrupted> for Outcome {
     }
 }
 
-/// What the hub said to a connection.
-pub enum Attached {
-    /// It holds the connection.
-    Held(Held),
-    /// It has no room. The client has been told.
-    Refused(Outcome),
-}
-
 /// Why a stream is not handed over after all.
-enum Stays {
-    /// For this reason; it is to be served in the worker.
-    InWorker(String),
+pub enum Stays {
+    /// Because of this. The worker still has it.
+    Because(Obstacle),
     /// The call has failed.
     Failed(Problem),
 }
@@ -84,6 +71,12 @@ enum Stays {
 impl<T: Into<Problem>> From<T> for Stays {
     fn from(problem: T) -> Self {
         Self::Failed(problem.into())
+    }
+}
+
+impl From<Obstacle> for Stays {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Because(obstacle)
     }
 }
 
@@ -110,18 +103,11 @@ fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>)
         Some(Run::Over) => return Ok(stream.nobody_waits()),
         None => {}
     }
-    if stream.wanted.detach {
-        match handoff::find() {
-            Ok(connection) => match stream.hand_over(connection) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Stays::InWorker(reason)) => stays_in_worker(&reason),
-                Err(Stays::Failed(problem)) => return Err(problem),
-            },
-            Err(NoHandOff::Unsupported(_)) => {}
-            Err(reason @ NoHandOff::Unproved(_)) => stays_in_worker(&reason.to_string()),
-        }
+    match stream.leave() {
+        Ok(outcome) => Ok(outcome),
+        Err(Stays::Failed(problem)) => Err(problem),
+        Err(Stays::Because(obstacle)) => stream.stay(&obstacle),
     }
-    blocking::serve(&stream)
 }
 
 /// A new request: what a bailout has left behind is over.
@@ -135,16 +121,39 @@ thread_local! {
 }
 
 impl Stream<'_> {
+    /// Leaves the worker, where that is possible.
+    fn leave(&self) -> Result<Outcome, Stays> {
+        if self.wanted.stays {
+            return Err(Obstacle::new(Kind::Expected, "its option 'detach' is false").into());
+        }
+        if self.wanted.detach == Detach::Off {
+            return Err(Obstacle::new(Kind::Expected, "sse.detach is off").into());
+        }
+        self.hand_over(&handoff::find()?)
+    }
+
+    /// Stays, if that is the server's doing and allowed.
+    fn stay(&self, obstacle: &Obstacle) -> Result<Outcome, Problem> {
+        let required = self.wanted.detach == Detach::Require && !zend::is_command_line();
+        if obstacle.kind.cause() != Cause::Server || required {
+            return Ok(self.refuse(obstacle));
+        }
+        if obstacle.kind != Kind::Expected {
+            refusal::tell(obstacle, Fate::InWorker);
+        }
+        blocking::serve(self)
+    }
+
     /// Asks the hub to hold a connection for this stream. `opens`: this process sends its first lines, which it then has to.
     ///
     /// # Errors
-    /// `SpawnError` if there is no hub, or if it can't send the request again.
+    /// Why the hub doesn't hold it.
     pub fn attach(
         &self,
         descriptor: BorrowedFd<'_>,
         opens: bool,
         replay: Option<wire::Replay<'_>>,
-    ) -> Result<Attached, SpawnError> {
+    ) -> Result<Held, Stays> {
         let Wanted { patterns, heartbeat, retry, max_lifetime, user, topics_as, last_event_id, .. } = &self.wanted;
         let address = variables::of_server("REMOTE_ADDR");
         let wanted = wire::Attach {
@@ -160,16 +169,7 @@ impl Stream<'_> {
             opens,
             replay,
         };
-        match spawn::attach(wanted, descriptor) {
-            Ok(held) => Ok(Attached::Held(held)),
-            Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::Full, .. })) => {
-                Ok(Attached::Refused(self.refuse(&NO_ROOM)))
-            }
-            Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::TooMany, .. })) => {
-                Ok(Attached::Refused(self.refuse(&TOO_MANY)))
-            }
-            Err(error) => Err(error),
-        }
+        spawn::attach(wanted, descriptor).map_err(without_hub)
     }
 
     /// Sends the response's headers, with those that the server needs besides, and what comes first of the body.
@@ -219,9 +219,12 @@ impl Stream<'_> {
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
 
-    fn refuse(&self, refusal: &Refusal) -> Outcome {
-        // After a hand-off that failed late it is too late for another status.
-        let outcome = if response::begun() { Ok(()) } else { response::refuse(refusal) };
+    /// Tells the client that there is no stream for it.
+    pub fn refuse(&self, obstacle: &Obstacle) -> Outcome {
+        // After a hand-off that failed late it is too late for another status: the client comes back by itself.
+        let begun = response::begun();
+        refusal::tell(obstacle, if begun { Fate::Ended } else { Fate::Refused });
+        let outcome = if begun { Ok(()) } else { response::refuse(refusal::of(obstacle.kind)) };
         response::silence();
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
@@ -251,63 +254,107 @@ impl Stream<'_> {
     }
 
     /// Hands the connection over. Where that is not possible, the worker still has it.
-    fn hand_over(&self, connection: Connection) -> Result<Outcome, Stays> {
+    fn hand_over(&self, connection: &Connection) -> Result<Outcome, Stays> {
         let original = match self.wanted.replays(self.callback.is_some()) {
-            true => {
-                let cannot = |why| Stays::InWorker(format!("its request can't be sent again for a render: {why}"));
-                Some(Original::capture().map_err(cannot)?)
-            }
+            true => Some(Original::capture()?),
             false => None,
         };
-        let replay = original.as_ref().map(|original| self.wanted.replay(self.callback.is_some(), original));
-        let held = match self.attach(connection.descriptor(), connection.opens(), replay) {
-            Ok(Attached::Held(held)) => held,
-            Ok(Attached::Refused(outcome)) => return Ok(outcome),
-            Err(SpawnError::Client(ClientError::Hub { code: ErrorCode::NoReplay, message })) => {
-                return Err(Stays::InWorker(message));
+        for _ in 0..HUBS {
+            if let Some(outcome) = self.hand_over_once(connection, original.as_ref())? {
+                return Ok(outcome);
             }
-            Err(error) => return Err(error.into()),
-        };
+        }
+        Err(Obstacle::new(Kind::Load, format!("{HUBS} hubs have ended, one after the other, while they had it")).into())
+    }
+
+    /// Hands the connection over to the hub that runs; `None` if that has ended meanwhile, so that the next one is to get it.
+    /// It is told all anew, and the callback runs again: nobody has kept what has happened since.
+    fn hand_over_once(&self, connection: &Connection, original: Option<&Original>) -> Result<Option<Outcome>, Stays> {
+        let replay = original.map(|original| self.wanted.replay(self.callback.is_some(), original));
+        let begun = response::begun();
+        let held = self.attach(connection.descriptor(), connection.opens() && !begun, replay)?;
         // From here on wakes are kept for this stream, so that none is lost between what the callback reads now and later.
-        if let Err(problem) = self.begin_with_output(&held) {
-            spawn::abort(&held);
-            return Err(problem.into());
-        }
-        // One write, and one for the server to pass on, for the headers and the stream's first lines.
-        if let Err(interrupted) = self.begin(connection.extra_header(), &held.opening) {
-            spawn::abort(&held);
-            return Ok(interrupted.into());
-        }
-        let committed = connection.framing().map_err(|error| error.to_string()).and_then(|framing| {
-            // The hub may write from here on, and this worker must not: it only replaces its descriptor.
-            spawn::commit(&held, framing).map_err(|error| error.to_string())
-        });
-        match committed {
-            Ok(()) => {
-                let released = connection.release();
-                response::silence();
-                match released {
-                    Ok(()) => Ok(Outcome::HandedOver),
-                    Err(error) => Err(Problem::Other(format!("the connection could not be let go: {error}")).into()),
-                }
-            }
-            Err(reason) => {
+        match self.begin_with_output(&held) {
+            Ok(()) => {}
+            Err(First::Failed(problem)) => {
                 spawn::abort(&held);
-                Err(Stays::InWorker(reason))
+                return Err(problem.into());
             }
+            Err(First::NotTaken(error)) => {
+                spawn::abort(&held);
+                return if has_ended(&error) { Ok(None) } else { Err(without_hub(error)) };
+            }
+        }
+        // One write, and one for the server to pass on, for the headers and the stream's first lines. Where they were sent for
+        // another hub, this one sends its own first lines.
+        if !begun && let Err(interrupted) = self.begin(connection.extra_header(), &held.opening) {
+            spawn::abort(&held);
+            return Ok(Some(interrupted.into()));
+        }
+        let framing = connection.framing().inspect_err(|_| spawn::abort(&held))?;
+        // The hub may write from here on, and this worker must not: it only replaces its descriptor.
+        if let Err(error) = spawn::commit(&held, framing) {
+            spawn::abort(&held);
+            return if has_ended(&error) { Ok(None) } else { Err(without_hub(error)) };
+        }
+        let released = connection.release();
+        response::silence();
+        match released {
+            Ok(()) => Ok(Some(Outcome::HandedOver)),
+            Err(error) => Err(Problem::Other(format!("the connection could not be let go: {error}")).into()),
         }
     }
 
-    fn begin_with_output(&self, held: &Held) -> Result<(), Problem> {
+    fn begin_with_output(&self, held: &Held) -> Result<(), First> {
         if held.rendered {
             return Ok(());
         }
-        let frames = self.run_first()?;
+        let frames = self.run_first().map_err(First::Failed)?;
         if frames.bytes.is_empty() {
             return Ok(());
         }
-        Ok(spawn::rendered_first(held, self.wanted.share, &self.wanted.patterns, &frames)?)
+        spawn::rendered_first(held, self.wanted.share, &self.wanted.patterns, &frames).map_err(First::NotTaken)
     }
+}
+
+/// Why a stream does not begin with what its callback has returned.
+enum First {
+    /// The callback has failed.
+    Failed(Problem),
+    /// The hub has not taken it.
+    NotTaken(SpawnError),
+}
+
+/// Whether the hub that held a stream has ended, or has let go of it.
+fn has_ended(error: &SpawnError) -> bool {
+    use wire::ErrorCode::Over;
+    let SpawnError::Client(error) = error else { return false };
+    matches!(
+        error,
+        ClientError::Closed
+            | ClientError::Unanswered
+            | ClientError::NotRunning { .. }
+            | ClientError::Hub { code: Over, .. }
+    )
+}
+
+/// No hub has the stream, for this reason.
+pub fn without_hub(error: SpawnError) -> Stays {
+    let kind = match error.cause() {
+        Some(Cause::Client) => Kind::TooMany,
+        // Nobody is there to be refused: the script is told.
+        Some(Cause::Load)
+            if zend::is_command_line() && !matches!(error, SpawnError::Client(ClientError::Hub { .. })) =>
+        {
+            return error.into();
+        }
+        Some(Cause::Load) => Kind::Load,
+        Some(Cause::Server) => Kind::Server,
+        // Too late for an exception, which says that nothing was sent.
+        None if response::begun() => Kind::Load,
+        None => return error.into(),
+    };
+    Obstacle::new(kind, error.to_string()).into()
 }
 
 impl Wanted<'_> {
@@ -327,14 +374,4 @@ impl Wanted<'_> {
             request: original.wire(),
         }
     }
-}
-
-/// Tells the operator, once a process and in PHP's error log, why streams keep their workers although the server could do
-/// better.
-fn stays_in_worker(reason: &str) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if TOLD.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    zend::log(&format!("sse: a stream is served in its worker: {reason}"));
 }

@@ -2,44 +2,46 @@
 
 use sse_hub::wire::Framing;
 
-use super::{Connection, NoHandOff, Sapi, peer};
+use super::obstacle::{Kind, Obstacle};
+use super::{Connection, Sapi, peer};
 use crate::{variables, zend};
 
 /// The connection to the browser, if nothing stands between it and the worker.
-pub(super) fn find() -> Result<Connection, NoHandOff> {
+pub(super) fn find() -> Result<Connection, Obstacle> {
     let scheme = variables::of_server("REQUEST_SCHEME").unwrap_or_default();
     if scheme != "http" {
-        return Err(NoHandOff::unproved(format!(
+        return Err(Obstacle::server(format!(
             "the request's scheme is '{scheme}': only Apache itself can encrypt for this client"
         )));
     }
     let protocol = variables::of_server("SERVER_PROTOCOL").unwrap_or_default();
     if protocol != "HTTP/1.1" && protocol != "HTTP/1.0" {
-        return Err(NoHandOff::unproved(format!(
-            "the request's protocol is '{protocol}', whose frames only Apache can write"
-        )));
+        // A server without threads speaks no HTTP/2, so that it is the client that says something odd.
+        return Err(Obstacle::new(Kind::Version, format!("the request's protocol is '{protocol}'")));
     }
     let connection = Connection::new(peer::find()?, Sapi::Apache)?;
-    // mod_deflate would compress what Apache writes, and the hub can't continue a compressed body.
-    let _ = zend::call("apache_setenv", &[&"no-gzip", &"1"]);
+    // mod_deflate and mod_brotli would compress what Apache writes, and the hub can't continue a compressed body.
+    for module in ["no-gzip", "no-brotli"] {
+        let _ = zend::call("apache_setenv", &[&module, &"1"]);
+    }
     Ok(connection)
 }
 
 /// What Apache has chosen, by the headers that it has sent.
-pub(super) fn framing() -> Result<Framing, NoHandOff> {
+pub(super) fn framing() -> Result<Framing, Obstacle> {
     let headers = zend::call("apache_response_headers", &[])
-        .map_err(|_| NoHandOff::unproved("apache_response_headers() can't be called"))?;
+        .map_err(|_| Obstacle::server("apache_response_headers() can't be called"))?;
     let header = |name: &str| {
         let table = headers.array()?;
         let found = table.iter().find(|(key, _)| key.to_string().eq_ignore_ascii_case(name));
         found.and_then(|(_, value)| value.string())
     };
     if let Some(encoding) = header("Content-Encoding") {
-        return Err(NoHandOff::unproved(format!("Apache encodes the response as '{encoding}'")));
+        return Err(Obstacle::server(format!("Apache encodes the response as '{encoding}'")));
     }
     match header("Transfer-Encoding").as_deref() {
         Some("chunked") => Ok(Framing::Chunked),
         None => Ok(Framing::Raw),
-        Some(other) => Err(NoHandOff::unproved(format!("Apache transfers the response as '{other}'"))),
+        Some(other) => Err(Obstacle::server(format!("Apache transfers the response as '{other}'"))),
     }
 }

@@ -2,9 +2,11 @@
 
 use std::os::fd::BorrowedFd;
 
+use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
 
-use super::{Connection, NoHandOff, Sapi};
+use super::obstacle::{Kind, Obstacle};
+use super::{Connection, Sapi};
 use crate::zend;
 
 /// The start of `struct _fcgi_request` (`main/fastcgi.c`), the same in PHP 8.1–8.6. Nothing in it is trusted before
@@ -21,8 +23,8 @@ struct FcgiRequest {
 }
 
 /// The worker's FastCGI connection.
-pub(super) fn find() -> Result<Connection, NoHandOff> {
-    prove(request().ok_or_else(|| NoHandOff::unproved("FPM has no request"))?)
+pub(super) fn find() -> Result<Connection, Obstacle> {
+    prove(request().ok_or_else(|| Obstacle::server("FPM has no request"))?)
 }
 
 /// Whether FPM has answered the request already.
@@ -37,8 +39,8 @@ fn request() -> Option<&'static FcgiRequest> {
     if context.is_null() || !context.is_aligned() { None } else { Some(unsafe { &*context }) }
 }
 
-fn prove(request: &FcgiRequest) -> Result<Connection, NoHandOff> {
-    let no = |reason: &str| Err(NoHandOff::unproved(format!("FPM's request is not as expected: {reason}")));
+fn prove(request: &FcgiRequest) -> Result<Connection, Obstacle> {
+    let no = |reason: &str| Err(Obstacle::server(format!("FPM's request is not as expected: {reason}")));
     if request.ended != 0 {
         return no("it has ended");
     }
@@ -51,7 +53,11 @@ fn prove(request: &FcgiRequest) -> Result<Connection, NoHandOff> {
     // SAFETY: these numbers are only asked about below; if they are no descriptors, the kernel says so.
     let (connection, listener) =
         unsafe { (BorrowedFd::borrow_raw(request.fd), BorrowedFd::borrow_raw(request.listen_socket)) };
-    if sockopt::socket_type(connection) != Ok(SocketType::STREAM) || rustix::net::getpeername(connection).is_err() {
+    let peer = rustix::net::getpeername(connection);
+    if peer == Err(Errno::NOTCONN) {
+        return Err(Obstacle::new(Kind::Left, "the web server has reset the connection"));
+    }
+    if sockopt::socket_type(connection) != Ok(SocketType::STREAM) || peer.is_err() {
         return no("its descriptor is not a connected stream socket");
     }
     if sockopt::socket_acceptconn(listener) != Ok(true) {

@@ -5,6 +5,7 @@
 mod apache;
 mod cli_server;
 mod fpm;
+pub mod obstacle;
 mod peer;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -12,26 +13,9 @@ use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 use sse_hub::wire::Framing;
-use thiserror::Error;
 
+use self::obstacle::{Kind, Obstacle};
 use crate::zend;
-
-/// Why a stream has to be served in the worker.
-#[derive(Debug, Error)]
-pub enum NoHandOff {
-    /// The SAPI has no connection that could be handed over; nothing is wrong.
-    #[error("the {0} SAPI has no connection to hand over")]
-    Unsupported(String),
-    /// The SAPI normally can, but this connection could not be proved.
-    #[error("{0}")]
-    Unproved(String),
-}
-
-impl NoHandOff {
-    fn unproved(reason: impl Into<String>) -> Self {
-        Self::Unproved(reason.into())
-    }
-}
 
 /// The connection of the current request, proved to be so.
 #[derive(Debug)]
@@ -53,16 +37,19 @@ enum Sapi {
 /// Finds the connection of the current request.
 ///
 /// # Errors
-/// [`NoHandOff`] if there is none, or if it is not certain which it is.
-pub fn find() -> Result<Connection, NoHandOff> {
+/// [`Obstacle`] if there is none, or if it is not certain which it is.
+pub fn find() -> Result<Connection, Obstacle> {
     if cfg!(php_zts) {
-        return Err(NoHandOff::Unsupported("thread-safe".into()));
+        return Err(Obstacle::new(Kind::Expected, "a thread-safe PHP has no connection to hand over"));
     }
     match zend::sapi_name().to_bytes() {
         b"fpm-fcgi" => fpm::find(),
         b"cli-server" => cli_server::find(),
         b"apache2handler" => apache::find(),
-        other => Err(NoHandOff::Unsupported(String::from_utf8_lossy(other).into_owned())),
+        other => {
+            let sapi = String::from_utf8_lossy(other);
+            Err(Obstacle::new(Kind::Expected, format!("the {sapi} SAPI has no connection to hand over")))
+        }
     }
 }
 
@@ -85,18 +72,18 @@ pub fn is_complete() -> bool {
 }
 
 /// `/dev/null`, opened once a process: a child has it as well.
-fn stand_in() -> Result<BorrowedFd<'static>, NoHandOff> {
+fn stand_in() -> Result<BorrowedFd<'static>, Obstacle> {
     static NOTHING: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(nothing) = NOTHING.get() {
         return Ok(nothing.as_fd());
     }
     let nothing = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|error| NoHandOff::unproved(format!("/dev/null can't be opened: {error}")))?;
+        .map_err(|error| Obstacle::of_errno("/dev/null can't be opened", error))?;
     Ok(NOTHING.get_or_init(|| nothing).as_fd())
 }
 
 impl Connection {
-    fn new(descriptor: RawFd, sapi: Sapi) -> Result<Self, NoHandOff> {
+    fn new(descriptor: RawFd, sapi: Sapi) -> Result<Self, Obstacle> {
         Ok(Self { descriptor, stand_in: stand_in()?, sapi })
     }
 
@@ -109,8 +96,8 @@ impl Connection {
     /// How the server wraps what follows the headers. To be asked once the headers are sent: only then is it settled.
     ///
     /// # Errors
-    /// `Unproved` if the server has chosen something that the hub can't continue.
-    pub fn framing(&self) -> Result<Framing, NoHandOff> {
+    /// [`Obstacle`] if the server has chosen something that the hub can't continue.
+    pub fn framing(&self) -> Result<Framing, Obstacle> {
         match self.sapi {
             Sapi::Fpm { request } => Ok(Framing::FastCgi { request }),
             Sapi::CliServer => Ok(Framing::Raw),
@@ -134,7 +121,7 @@ impl Connection {
     ///
     /// # Errors
     /// What the system says; the worker then still has the connection.
-    pub fn release(self) -> std::io::Result<()> {
+    pub fn release(&self) -> std::io::Result<()> {
         // SAFETY: dup3 atomically replaces a descriptor that the SAPI owns; the SAPI keeps owning the number.
         let replaced = unsafe { libc::dup3(self.stand_in.as_raw_fd(), self.descriptor, libc::O_CLOEXEC) };
         if replaced < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }

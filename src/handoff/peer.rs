@@ -3,32 +3,36 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, RawFd};
 
-use super::NoHandOff;
+use rustix::io::Errno;
+use rustix::net::sockopt;
+
+use super::obstacle::{Kind, Obstacle};
 use crate::variables;
 
 /// The one socket of this process that is connected to the client.
-pub(super) fn find() -> Result<RawFd, NoHandOff> {
+pub(super) fn find() -> Result<RawFd, Obstacle> {
     let client = client()?;
     let mut found = None;
+    let mut reset = false;
     for descriptor in descriptors()? {
+        reset |= is_reset(descriptor);
         if peer(descriptor) == Some(client) && found.replace(descriptor).is_some() {
-            return Err(NoHandOff::unproved(format!("several descriptors are connected to {client}")));
+            return Err(Obstacle::server(format!("several descriptors are connected to {client}")));
         }
     }
     found.ok_or_else(|| {
-        NoHandOff::unproved(format!(
-            "no descriptor is connected to {client}, the client by REMOTE_ADDR and REMOTE_PORT"
-        ))
+        let why = format!("no descriptor is connected to {client}, the client by REMOTE_ADDR and REMOTE_PORT");
+        Obstacle::new(if reset { Kind::Left } else { Kind::Server }, why)
     })
 }
 
-fn client() -> Result<SocketAddr, NoHandOff> {
+fn client() -> Result<SocketAddr, Obstacle> {
     let variable = |name| variables::of_server(name).unwrap_or_default();
     let (address, port) = (variable("REMOTE_ADDR"), variable("REMOTE_PORT"));
     let ip = address.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     match (ip, port.parse()) {
         (Some(ip), Ok(port)) => Ok(SocketAddr::new(ip.to_canonical(), port)),
-        _ => Err(NoHandOff::unproved(format!("REMOTE_ADDR '{address}' and REMOTE_PORT '{port}' are no address"))),
+        _ => Err(Obstacle::server(format!("REMOTE_ADDR '{address}' and REMOTE_PORT '{port}' are no address"))),
     }
 }
 
@@ -39,8 +43,18 @@ fn peer(descriptor: RawFd) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
-fn descriptors() -> Result<Vec<RawFd>, NoHandOff> {
+/// Whether this was a connection to somebody who has reset it. Its name is left, which a socket that never had one hasn't.
+fn is_reset(descriptor: RawFd) -> bool {
+    // SAFETY: as in `peer`.
+    let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    rustix::net::getpeername(socket) == Err(Errno::NOTCONN)
+        && sockopt::socket_acceptconn(socket) == Ok(false)
+        && rustix::net::getsockname(socket)
+            .is_ok_and(|name| SocketAddr::try_from(name).is_ok_and(|name| name.port() > 0))
+}
+
+fn descriptors() -> Result<Vec<RawFd>, Obstacle> {
     let folder = std::fs::read_dir("/proc/self/fd")
-        .map_err(|error| NoHandOff::unproved(format!("the process's descriptors can't be listed: {error}")))?;
+        .map_err(|error| Obstacle::of_system("the process's descriptors can't be listed", &error))?;
     Ok(folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(|fd| *fd > 2).collect())
 }

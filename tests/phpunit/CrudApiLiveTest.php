@@ -460,6 +460,18 @@ final class CrudApiLiveTest extends CrudApiTestCase
         self::assertStringNotContainsString('/', $response->body);
     }
 
+    /** Attack: the request of a stream is kept, so that one that can't be would stay in its worker. */
+    public function testARequestThatIsTooLargeToBeKeptIsRefused(): void
+    {
+        $server = $this->serveCrudApi('php-s');
+
+        $body = str_pad('{}', 65_537);
+        $response = $server->client->request('/crud/open.php/sse/records/posts', [], 'GET', $body);
+
+        self::assertSame(413, $response->status, $response->summary());
+        self::live($server, 'open', '/posts');
+    }
+
     public function testWhereNoHandOffIsPossibleTheWorkerServesIt(): void
     {
         $server = $this->serveCrudApi('php-s-blocking');

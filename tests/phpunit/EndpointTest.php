@@ -242,6 +242,17 @@ final class EndpointTest extends EndpointTestCase
         self::assertSame(200, $server->client->openOne($path, $bearer + self::ALICE)->response->status);
     }
 
+    /** Attack: the request of a stream is kept, so that one that can't be would stay in its worker. */
+    public function testARequestThatIsTooLargeToBeKeptIsRefused(): void
+    {
+        $server = $this->serveSite('php-s');
+
+        $answer = $server->client->request('/sse/stream.php?topics=news', [], 'GET', str_repeat('b', 65_537));
+
+        self::assertSame(413, $answer->status, $answer->summary());
+        self::assertSame(200, $server->client->openOne('/sse/stream.php?topics=news')->response->status);
+    }
+
     public function testWithoutAHubBothAreUnavailableAndTellNothing(): void
     {
         $server = $this->serveSite('php-s', ['sse.spawn' => 'off', 'sse.timeout' => 200, 'display_errors' => 1]);

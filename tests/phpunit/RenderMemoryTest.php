@@ -21,31 +21,26 @@ final class RenderMemoryTest extends RenderTestCase
     }
 
     /** @dataProvider servers */
-    public function testARequestThatIsTooMuchIsServedInItsWorkerAndTheLogSaysWhy(string $name): void
+    public function testAClientWhoseRequestsAreTooMuchIsRefusedAndTheLogSaysWhy(string $name): void
     {
-        // php -S has one worker, which that stream would hold.
-        $name = $name === 'php-s' ? 'php-s-workers' : $name;
-        $server = $this->serve($name, ['sse.render_bytes' => self::BOUND], ['pm.max_children' => 6]);
+        $server = $this->serve($name, ['sse.render_bytes' => 8 * self::BOUND]);
         $body = str_repeat('x', 40_000);
         $kept = $server->client->open(self::PAGE, self::LARGE, 'POST', $body);
         $server->client->awaitEvents($kept, 1);
-        self::assertStringNotContainsString('served in its worker', $server->phpLog());
-        $inWorker = $server->client->open(self::PAGE, self::LARGE, 'POST', $body);
-        $server->client->awaitEvents($inWorker, 1);
+        $refused = $server->client->request(self::PAGE, self::LARGE, 'POST', $body);
 
-        $why = "a stream is served in its worker: what the hub keeps for streams with callbacks takes all of sse.render_bytes (" . self::BOUND . ")";
+        self::assertSame([429, '5'], [$refused->status, $refused->headers['retry-after'] ?? null], $refused->summary());
+        $why = 'sse: a stream was refused (429): another request of a stream with a callback can\'t be kept: 127.0.0.1 takes the '
+            . 'eighth of sse.render_bytes (' . self::BOUND . ' of its bytes)';
         self::assertStringContainsString($why, $server->phpLog());
         $this->trigger($server, 'rows');
-        foreach ([$kept, $inWorker] as $stream) {
-            $server->client->awaitEvents($stream, 2);
-        }
+        $server->client->awaitEvents($kept, 2);
         $renders = $server->stats()['renders'];
         self::assertSame([1, 1], [$renders['streams'], $renders['refused']]);
         self::assertGreaterThan(40_000, $renders['bytes']);
         self::assertLessThanOrEqual(self::BOUND, $renders['bytes']);
 
         $kept->close();
-        $inWorker->close();
         Deadline::until(
             static fn (): bool => $server->stats()['renders']['bytes'] === 0,
             10.0,

@@ -5,7 +5,6 @@ declare(strict_types=1);
 namespace PhpSse\Tests;
 
 use PhpSse\Tests\Server\Catalogue;
-use PhpSse\Tests\Support\Deadline;
 
 /** A replay is the original request once more: a script can't tell the two apart but by sse_render(). */
 final class RenderRequestTest extends RenderTestCase
@@ -168,26 +167,21 @@ final class RenderRequestTest extends RenderTestCase
      * @dataProvider requestsThatCantBeSentAgain
      * @param array<string, string> $headers
      */
-    public function testWhatCantBeSentAgainIsServedInItsWorker(
+    public function testWhatCantBeSentAgainIsRefused(
         string $name,
         array $headers,
         string $body,
         string $reason,
     ): void {
         $server = $this->serve($name);
-        $stream = $server->client->open('/replay/page.php?topics=news&callback=value', $headers, 'POST', $body);
-        $server->client->awaitEvents($stream, 1);
-        $server->publish('news', 'second');
-        $server->client->awaitEvents($stream, 2);
+        $response = $server->client->request('/replay/page.php?topics=news&callback=value', $headers, 'POST', $body);
 
-        self::assertSame("retry: 2000\n\ndata: first\n\ndata: second\n\n", $stream->response->body);
-        self::assertSame(['original', 'original'], $this->awaitRuns($server, 2));
-        self::assertStringContainsString('sse: a stream is served in its worker: ', $server->phpLog());
-        self::assertStringContainsString($reason, $server->phpLog());
-        self::assertStringNotContainsString('sse_stream returned', $server->phpLog());
-        self::assertSame(0, $server->stats()['renders']['streams']);
-        $stream->close();
+        self::assertSame(413, $response->status, $response->summary());
         $server->awaitLog('sse_stream returned false');
+        self::assertSame([], $this->told($server));
+        self::assertStringContainsString('sse: a stream was refused (413): its request can\'t be sent again', $server->phpLog());
+        self::assertStringContainsString($reason, $server->phpLog());
+        self::assertSame(0, $server->openStreams());
     }
 
     public function testAStreamWithoutCallbackIsHandedOverWhateverItsBody(): void
@@ -200,25 +194,6 @@ final class RenderRequestTest extends RenderTestCase
 
         $server->awaitLog('sse_stream returned true');
         self::assertStringNotContainsString('served in its worker', $server->phpLog());
-    }
-
-    public function testAWorkerSaysOnceWhyItKeepsItsStreams(): void
-    {
-        $server = $this->serve('nginx-fpm-unix', [], ['pm.max_children' => 1]);
-        for ($nth = 1; $nth <= 3; $nth++) {
-            $body = str_repeat('b', 65_537);
-            $stream = $server->client->open('/replay/page.php?topics=news&callback=value', [], 'POST', $body);
-            $server->client->awaitEvents($stream, 1);
-            $stream->close();
-            Deadline::until(
-                static fn (): bool => substr_count($server->phpLog(), 'sse_stream returned false') === $nth,
-                10.0,
-                "$nth streams are over",
-                static fn (): string => $server->phpLog(),
-            );
-        }
-
-        self::assertSame(1, substr_count($server->phpLog(), 'a stream is served in its worker'));
     }
 
     /**

@@ -6,7 +6,10 @@ namespace PhpSse\Tests\Server;
 
 use PhpSse\Tests\Support\Proc;
 
-/** Apache prefork with PHP inside, two processes. Option 'tls' => 1: HTTPS, where no hand-off is possible. */
+/**
+ * Apache prefork with PHP inside, two processes. Options: 'tls' => 1: HTTPS, where no hand-off is possible; 'brotli' => 1:
+ * responses are compressed for clients that take that.
+ */
 final class ApacheModPhp extends Server
 {
     private Process $apache;
@@ -21,9 +24,11 @@ final class ApacheModPhp extends Server
         $path = $this->folder->path;
         $module = Php::apacheModule();
         $tls = $this->scheme() === 'https' ? $this->tls() : '';
+        $brotli = (bool) ($this->options['brotli'] ?? 0);
+        $filter = $brotli ? 'SetOutputFilter BROTLI_COMPRESS' : '';
         $file = $this->folder->file('apache.conf', Apache::configuration(
             $this,
-            ['mpm_prefork', 'authz_core', 'mime', ...($tls === '' ? [] : ['ssl'])],
+            ['mpm_prefork', 'authz_core', 'mime', ...($tls === '' ? [] : ['ssl']), ...($brotli ? ['filter', 'brotli'] : [])],
             <<<CONF
             LoadModule php_module $module
             PHPIniDir "$path"
@@ -34,6 +39,7 @@ final class ApacheModPhp extends Server
             MaxSpareServers 2
             TypesConfig /dev/null
             $tls
+            $filter
             <FilesMatch "\.php$">
                 SetHandler application/x-httpd-php
             </FilesMatch>
