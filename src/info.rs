@@ -18,7 +18,7 @@ pub extern "C" fn print(module: *mut ModuleEntry) {
     };
     let required = matches!(ini::detach(), Ok(Detach::Require));
     let streams = match zend::sapi_name().to_bytes() {
-        b"cli" | b"phpdbg" | b"embed" => "served in the worker",
+        b"cli" | b"phpdbg" => "served in the worker",
         _ if cfg!(php_zts) && required => "refused (thread-safe PHP, sse.detach=require)",
         _ if cfg!(php_zts) => "served in the worker (thread-safe PHP)",
         b"fpm-fcgi" | b"cli-server" => "handed over to the hub",

@@ -116,7 +116,7 @@ pub fn leaving() -> bool {
 
 /// Whether this is no server's process: there is no client, and a response has no status.
 pub fn is_command_line() -> bool {
-    matches!(sapi_name().to_bytes(), b"cli" | b"phpdbg" | b"embed")
+    matches!(sapi_name().to_bytes(), b"cli" | b"phpdbg")
 }
 
 /// Whether a PHP function exists in this process.

@@ -62,23 +62,28 @@ pub enum Fate {
 
 /// Tells the operator, in PHP's error log and each reason once a process, why a stream is not handed over.
 pub fn tell(obstacle: &Obstacle, fate: Fate) {
-    // What differs from client to client must not make a reason another one.
-    let reason = match obstacle.kind {
-        Kind::Server | Kind::Expected => obstacle.why.clone(),
+    let Obstacle { kind, why, detail } = obstacle;
+    // Clients that do things one after the other must not make many reasons of one.
+    let reason = match kind {
+        Kind::Server | Kind::Expected => why.clone(),
         // Its own business.
         Kind::Left => return,
         kind => format!("{kind:?}"),
     };
-    static TOLD: Mutex<BTreeSet<(Fate, String)>> = Mutex::new(BTreeSet::new());
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if told.len() >= REASONS || !told.insert((fate, reason)) {
-        return;
-    }
-    let last = if told.len() == REASONS { "; this process tells no further reasons" } else { "" };
+    let Some(is_last) = is_new((fate, reason)) else { return };
+    let last = if is_last { "; this process tells no further reasons" } else { "" };
+    let detail = detail.as_ref().map_or_else(String::new, |detail| format!(" ({detail})"));
     let what = match fate {
         Fate::InWorker => "a stream is served in its worker".to_owned(),
         Fate::Refused => format!("a stream was refused ({})", of(obstacle.kind).status),
         Fate::Ended => "a stream has ended as it began".to_owned(),
     };
-    zend::log(&format!("sse: {what}: {}{last}", obstacle.why));
+    zend::log(&format!("sse: {what}: {why}{detail}{last}"));
+}
+
+/// Whether a reason was not told yet, and if so, whether it is the last one that is.
+fn is_new(reason: (Fate, String)) -> Option<bool> {
+    static TOLD: Mutex<BTreeSet<(Fate, String)>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    (told.len() < REASONS && told.insert(reason)).then(|| told.len() == REASONS)
 }

@@ -10,6 +10,8 @@ pub struct Obstacle {
     pub kind: Kind,
     /// As a sentence for the log.
     pub why: String,
+    /// What of it differs from client to client.
+    pub detail: Option<String>,
 }
 
 /// Kinds of reasons. Only a server's is one to serve the stream in the worker for: what a client chooses or load brings about
@@ -48,7 +50,12 @@ impl Kind {
 impl Obstacle {
     /// For this reason.
     pub fn new(kind: Kind, why: impl Into<String>) -> Self {
-        Self { kind, why: why.into() }
+        Self { kind, why: why.into(), detail: None }
+    }
+
+    /// With what differs from client to client.
+    pub fn of(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// The server's, which could do better.

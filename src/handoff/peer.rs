@@ -17,12 +17,12 @@ pub(super) fn find() -> Result<RawFd, Obstacle> {
     for descriptor in descriptors()? {
         reset |= is_reset(descriptor);
         if peer(descriptor) == Some(client) && found.replace(descriptor).is_some() {
-            return Err(Obstacle::server(format!("several descriptors are connected to {client}")));
+            return Err(Obstacle::server("several descriptors are connected to the client").of(client.to_string()));
         }
     }
     found.ok_or_else(|| {
-        let why = format!("no descriptor is connected to {client}, the client by REMOTE_ADDR and REMOTE_PORT");
-        Obstacle::new(if reset { Kind::Left } else { Kind::Server }, why)
+        let why = "no descriptor is connected to the client by REMOTE_ADDR and REMOTE_PORT";
+        Obstacle::new(if reset { Kind::Left } else { Kind::Server }, why).of(client.to_string())
     })
 }
 
@@ -32,7 +32,7 @@ fn client() -> Result<SocketAddr, Obstacle> {
     let ip = address.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     match (ip, port.parse()) {
         (Some(ip), Ok(port)) => Ok(SocketAddr::new(ip.to_canonical(), port)),
-        _ => Err(Obstacle::server(format!("REMOTE_ADDR '{address}' and REMOTE_PORT '{port}' are no address"))),
+        _ => Err(Obstacle::server("REMOTE_ADDR and REMOTE_PORT are no address").of(format!("{address:?}, {port:?}"))),
     }
 }
 

@@ -159,6 +159,19 @@ final class DetachTest extends RenderTestCase
         self::assertSame(0, $server->openStreams());
     }
 
+    /** Apache lets a hundred headers of 8 KiB pass. */
+    public function testHeadersThatAreTooLargeToBeKeptAreRefused(): void
+    {
+        $server = $this->serve('apache-mod-php');
+        $headers = [];
+        for ($number = 1; $number <= 30; $number++) {
+            $headers["X-Large-$number"] = str_repeat('h', 8_000);
+        }
+
+        self::assertRefused(413, 'no huge headers', $server->client->request(self::CALLBACK, $headers));
+        $server->awaitLog('up to 196608 are kept');
+    }
+
     /** Whether Apache compresses is the client's choice. */
     public function testAClientThatTakesCompressedResponsesHoldsNoWorker(): void
     {

@@ -194,4 +194,22 @@ mod tests {
         drop((one, other));
         assert_eq!(budget.used(), 0);
     }
+
+    /// Attack: callbacks that a client keeps from running must not make those of others forget what they were not told.
+    #[test]
+    fn what_one_client_has_too_much_of_leaves_what_others_have() {
+        let budget = Budget::new("", 80_000);
+        let [greedy, other] = ["192.0.2.1", "192.0.2.2"].map(|address| budget.account(Some(address)));
+        let (mut of_greedy, mut of_other) = (Pending::default(), Pending::default());
+        for number in 0..8 {
+            let event = event(&format!("{number}{}", "x".repeat(1500)), &budget.of_all());
+            of_greedy.add_event(&event, ENOUGH, &greedy);
+            if number == 0 {
+                of_other.add_event(&event, ENOUGH, &other);
+            }
+        }
+        assert_eq!(told(&of_greedy)[0], "changed: **");
+        assert_eq!(told(&of_other).len(), 1);
+        assert!(budget.of_all().check().is_ok());
+    }
 }
