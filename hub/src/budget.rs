@@ -78,11 +78,6 @@ impl Budget {
         self.0.used.load(Relaxed)
     }
 
-    /// Whether more is taken than there is.
-    pub(crate) fn is_over(&self) -> bool {
-        self.used() > self.0.limit
-    }
-
     /// The account of a client, by its `REMOTE_ADDR`.
     pub(crate) fn account(&self, address: Option<&str>) -> Account {
         self.of_client(address.and_then(address::client))
@@ -116,6 +111,7 @@ impl Account {
     ///
     /// # Errors
     /// If there is none; nothing is taken then.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for what is not there yet; renders count what is"))]
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         let reservation = self.take(bytes);
         self.check().map(|()| reservation)
@@ -232,7 +228,7 @@ mod tests {
         let kept = [Some("unix:"), None].map(|address| budget.account(address).reserve(400).expect("room"));
         assert!(matches!(budget.of_all().reserve(1), Err(Exhausted::Whole { limit: 800, .. })));
         drop(kept);
-        assert!(!budget.is_over());
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

@@ -23,7 +23,6 @@ pub mod upstream;
 pub mod wire;
 
 mod address;
-#[cfg_attr(not(test), allow(dead_code, reason = "its limits follow"))]
 mod budget;
 mod bus;
 mod foreground;
