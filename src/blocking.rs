@@ -15,6 +15,7 @@ use sse_hub::wire::Framing;
 
 use crate::api::exceptions::Problem;
 use crate::api::stream::{Outcome, Stays, Stream, without_hub};
+use crate::php::engine::Engine;
 use crate::response::{self, Interrupted};
 use crate::{handoff, spawn, zend};
 
@@ -25,40 +26,40 @@ const PHP_CONNECTION_ABORTED: i32 = 1;
 ///
 /// # Errors
 /// `Unavailable` if there is no hub, or what the callback's first run came to; nothing has been sent then.
-pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
+pub fn serve(engine: &mut Engine, stream: &Stream) -> Result<Outcome, Problem> {
     let (ours, theirs) = pair()?;
     let held = match stream.attach(theirs.as_fd(), false, None) {
         Ok(held) => held,
-        Err(stays) => return unheld(stream, stays),
+        Err(stays) => return unheld(engine, stream, stays),
     };
     drop(theirs);
     let client = handoff::hang_up_source();
-    let first = match stream.run_first() {
+    let first = match stream.run_first(engine) {
         Ok(frames) => frames,
         Err(problem) => {
             spawn::abort(&held);
             return Err(problem);
         }
     };
-    if let Err(interrupted) = begin_unless_begun(stream) {
+    if let Err(interrupted) = begin_unless_begun(engine, stream) {
         spawn::abort(&held);
         return Ok(interrupted.into());
     }
     let framing = if stream.callback.is_some() { Framing::Message } else { Framing::Raw };
     if let Err(error) = spawn::commit(&held, framing) {
         spawn::abort(&held);
-        return unheld(stream, without_hub(error));
+        return unheld(engine, stream, without_hub(error));
     }
     // A client that leaves must not end the script in the middle of this function.
     let ignored = set_ignore_user_abort(true);
     let limit = zend::ini(c"max_execution_time").parse().unwrap_or(0);
-    set_time_limit(0);
+    set_time_limit(engine, 0);
     let served = match &stream.callback {
         _ if zend::interrupted() => Err(Ended::Interrupted),
-        None => copy(&ours, client),
-        Some(callback) => render::serve(stream, callback, first, ours, client, limit),
+        None => copy(engine, &ours, client),
+        Some(callback) => render::serve(engine, stream, callback, first, ours, client, limit),
     };
-    set_time_limit(limit);
+    set_time_limit(engine, limit);
     set_ignore_user_abort(ignored);
     response::silence();
     match served {
@@ -69,9 +70,9 @@ pub fn serve(stream: &Stream<'_>) -> Result<Outcome, Problem> {
 }
 
 /// The hub does not hold the stream.
-fn unheld(stream: &Stream<'_>, stays: Stays) -> Result<Outcome, Problem> {
+fn unheld(engine: &mut Engine, stream: &Stream, stays: Stays) -> Result<Outcome, Problem> {
     match stays {
-        Stays::Because(obstacle) => Ok(stream.refuse(&obstacle)),
+        Stays::Because(obstacle) => Ok(stream.refuse(engine, &obstacle)),
         Stays::Failed(problem) => Err(problem),
     }
 }
@@ -87,8 +88,8 @@ enum Ended {
 }
 
 /// A hand-off that failed late has sent the headers already.
-fn begin_unless_begun(stream: &Stream<'_>) -> Result<(), Interrupted> {
-    if response::begun() { Ok(()) } else { stream.begin(None, "") }
+fn begin_unless_begun(engine: &mut Engine, stream: &Stream) -> Result<(), Interrupted> {
+    if response::begun() { Ok(()) } else { stream.begin(engine, None, "") }
 }
 
 /// A connected pair of stream sockets.
@@ -100,13 +101,13 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Problem> {
         .map_err(|error| Problem::Unavailable(format!("no socket pair could be made: {error}")))
 }
 
-fn copy(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<(), Ended> {
+fn copy(engine: &mut Engine, hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<(), Ended> {
     let mut buffer = vec![0; 64 * 1024].into_boxed_slice();
     loop {
-        wait(hub.as_fd(), client, None)?;
+        wait(engine, hub.as_fd(), client, None)?;
         match rustix::net::recv(hub, &mut buffer[..], RecvFlags::DONTWAIT) {
             Ok((0, _)) => return Err(Ended::ByHub),
-            Ok((read, _)) => write(&buffer[..read])?,
+            Ok((read, _)) => write(engine, &buffer[..read])?,
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => return Err(Ended::ByHub),
         }
@@ -114,9 +115,9 @@ fn copy(hub: &OwnedFd, client: Option<BorrowedFd<'_>>) -> Result<(), Ended> {
 }
 
 /// Sends bytes to the client through PHP's output layer, as `echo` does.
-fn write(bytes: &[u8]) -> Result<(), Ended> {
+fn write(engine: &mut Engine, bytes: &[u8]) -> Result<(), Ended> {
     // SAFETY: the engine only reads the bytes.
-    let written = zend::guarded(|| unsafe {
+    let written = zend::guarded(engine, || unsafe {
         ffi::php_output_write(bytes.as_ptr().cast(), bytes.len());
         ffi::sapi_flush();
     });
@@ -134,7 +135,12 @@ enum Ready {
     Time,
 }
 
-fn wait(hub: BorrowedFd<'_>, client: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<Ready, Ended> {
+fn wait(
+    engine: &mut Engine,
+    hub: BorrowedFd<'_>,
+    client: Option<BorrowedFd<'_>>,
+    until: Option<Instant>,
+) -> Result<Ready, Ended> {
     loop {
         // `connection_aborted()` would notice only when a write fails.
         let source = client.unwrap_or(hub);
@@ -146,7 +152,7 @@ fn wait(hub: BorrowedFd<'_>, client: Option<BorrowedFd<'_>>, until: Option<Insta
             Ok(0) => return Ok(Ready::Time),
             Ok(_) => {}
             Err(Errno::INTR) => {
-                zend::dispatch_signals();
+                zend::dispatch_signals(engine);
                 if zend::interrupted() {
                     return Err(Ended::Interrupted);
                 }
@@ -171,9 +177,9 @@ pub fn aborted() -> bool {
 }
 
 /// Seconds of CPU that the script may use; none while it only waits.
-fn set_time_limit(seconds: i64) {
+fn set_time_limit(engine: &mut Engine, seconds: i64) {
     // Where that function is disabled, the limit stays: it counts CPU time, of which waiting takes hardly any.
-    let _ = zend::call("set_time_limit", &[&seconds]);
+    let _ = zend::call(engine, "set_time_limit", &[&seconds]);
 }
 
 fn set_ignore_user_abort(ignore: bool) -> bool {

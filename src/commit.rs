@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use sse_hub::wire::{self, Reply, Request};
 
 use crate::api::exceptions::Problem;
+use crate::php::engine::Engine;
 use crate::spawn::{self, Fate};
 use crate::{handoff, ini, zend};
 
@@ -116,7 +117,7 @@ pub fn hold(request: &Request<'_>) -> Result<bool, Problem> {
 }
 
 /// Runs when a request has ended.
-pub fn end_request() {
+pub fn end_request(engine: &mut Engine) {
     let failed = zend::has_failed();
     let held = STATE.with_borrow_mut(|state| {
         state.phase = if failed { Phase::Failed } else { Phase::Succeeded };
@@ -126,17 +127,17 @@ pub fn end_request() {
     if failed || held.is_empty() {
         return;
     }
-    finish_response();
+    finish_response(engine);
     if let Some(loss) = send(&held) {
         zend::log(&format!("sse: {loss}"));
     }
 }
 
 /// Lets the client have its response before the hub is waited for, where PHP can do that.
-fn finish_response() {
+fn finish_response(engine: &mut Engine) {
     if zend::sapi_name() == c"fpm-fcgi" && !handoff::is_complete() {
         // Where that function is disabled, or the client has gone, the events are sent all the same.
-        let _ = zend::call("fastcgi_finish_request", &[]);
+        let _ = zend::call(engine, "fastcgi_finish_request", &[]);
         zend::forget_bailout();
     }
 }

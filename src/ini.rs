@@ -236,8 +236,9 @@ pub fn adopt() -> Result<bool, ConfigError> {
 ///
 /// # Errors
 /// The first entry that can't be used.
-pub fn adopt_topics(script: &str) -> Result<Vec<&'static str>, ConfigError> {
-    Ok(TopicMap::parse(zend::ini(c"sse.adopt_topics"))?.topics(script))
+pub fn adopt_topics(script: &str) -> Result<Vec<String>, ConfigError> {
+    let map = TopicMap::parse(zend::ini(c"sse.adopt_topics"))?;
+    Ok(map.topics(script).into_iter().map(Into::into).collect())
 }
 
 /// What a new hub at this socket is told.

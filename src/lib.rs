@@ -15,6 +15,7 @@ mod info;
 mod ini;
 mod original;
 mod patience;
+mod php;
 mod remembered;
 mod rendering;
 mod request;
@@ -35,7 +36,17 @@ fn startup(_type: i32, module: i32) -> i32 {
     successor::remember_extension();
     ini::register(module);
     let registered = api::exceptions::register().and_then(|()| api::event::register());
+    // Only where the module stays: the engine keeps the addresses.
+    if registered.is_ok() {
+        adopt::begin_module();
+    }
     i32::from(registered.is_err())
+}
+
+/// Runs when the module ends.
+extern "C" fn shutdown(_type: i32, _module: i32) -> i32 {
+    adopt::end_module();
+    0
 }
 
 /// The extension.
@@ -46,6 +57,7 @@ pub fn module(module: ModuleBuilder) -> ModuleBuilder {
         .name("sse")
         .request_startup_function(request::start)
         .request_shutdown_function(request::end)
+        .shutdown_function(shutdown)
         .info_function(info::print);
     api::declare(module)
 }

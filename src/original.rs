@@ -6,6 +6,7 @@ use sse_hub::wire::{MAX_REQUEST, OriginalRequest, Protocol};
 use crate::api::exceptions::Problem;
 use crate::api::stream::Stays;
 use crate::handoff::obstacle::{Kind, Obstacle};
+use crate::php::engine::Engine;
 use crate::variables;
 use crate::zend::{self, NoValue};
 
@@ -61,21 +62,21 @@ impl Original {
     ///
     /// # Errors
     /// Why it can't be sent again.
-    pub fn capture() -> Result<Self, Stays> {
+    pub fn capture(engine: &mut Engine) -> Result<Self, Stays> {
         let variable = |name| variables::of_server(name).unwrap_or_default();
         let fastcgi = zend::sapi_name() == c"fpm-fcgi";
-        let body = body(&variable)?;
+        let body = body(engine, &variable)?;
         let (http, mut fields) = if fastcgi {
             (None, parameters(&body))
         } else {
-            (Some((of_line("REQUEST_METHOD")?, of_line("REQUEST_URI")?)), headers()?)
+            (Some((of_line("REQUEST_METHOD")?, of_line("REQUEST_URI")?)), headers(engine)?)
         };
         let script = variables::bytes_of_server("SCRIPT_FILENAME").unwrap_or_default();
         if script.is_empty() {
             return Err(cannot(Kind::Server, "PHP's variables don't tell its script; see variables_order"));
         }
         let script = String::from_utf8_lossy(&script).into_owned();
-        with_session(&mut fields, if fastcgi { b"HTTP_COOKIE" } else { b"Cookie" });
+        with_session(engine, &mut fields, if fastcgi { b"HTTP_COOKIE" } else { b"Cookie" });
         let original = Self {
             script,
             http,
@@ -150,9 +151,9 @@ fn of_line(variable: &str) -> Result<String, Stays> {
 }
 
 /// The headers as they came.
-fn headers() -> Result<Fields, Stays> {
+fn headers(engine: &mut Engine) -> Result<Fields, Stays> {
     let mut kept = Vec::new();
-    for (name, value) in if zend::sapi_name() == c"cli-server" { of_variables() } else { of_apache()? } {
+    for (name, value) in if zend::sapi_name() == c"cli-server" { of_variables() } else { of_apache(engine)? } {
         let plain = name.to_ascii_lowercase().replace('-', "_");
         let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         if token && !NOT_HEADERS.contains(&plain.as_str()) {
@@ -170,8 +171,11 @@ fn headers() -> Result<Fields, Stays> {
 }
 
 /// A session that this very request has begun, or given another id, is not in its cookies yet.
-fn with_session(fields: &mut Fields, header: &[u8]) {
-    let text = |function| zend::call(function, &[]).ok()?.string().filter(|text: &String| !text.is_empty());
+fn with_session(engine: &mut Engine, fields: &mut Fields, header: &[u8]) {
+    let mut text = |function| {
+        let value = zend::call(engine, function, &[]).ok()?;
+        value.look(engine).string().filter(|text| !text.is_empty())
+    };
     let (Some(id), Some(name)) = (text("session_id"), text("session_name")) else { return };
     let own = format!("{name}={id}");
     let place = fields.iter().position(|(field, _)| field.eq_ignore_ascii_case(header));
@@ -189,10 +193,10 @@ fn with_session(fields: &mut Fields, header: &[u8]) {
 }
 
 /// Apache's own. PHP's variables leave some out, such as Authorization.
-fn of_apache() -> Result<Vec<(String, Vec<u8>)>, Stays> {
-    let headers = zend::call("getallheaders", &[]);
+fn of_apache(engine: &mut Engine) -> Result<Vec<(String, Vec<u8>)>, Stays> {
+    let headers = zend::call(engine, "getallheaders", &[]);
     let headers = headers.ok().ok_or_else(|| cannot(Kind::Server, "getallheaders() is disabled"))?;
-    let table = headers.array().ok_or_else(|| cannot(Kind::Server, "getallheaders() gave no headers"))?;
+    let table = headers.look(engine).array().ok_or_else(|| cannot(Kind::Server, "getallheaders() gave no headers"))?;
     let strings =
         table.iter().filter_map(|(name, value)| Some((name.to_string(), value.zend_str()?.as_bytes().to_vec())));
     Ok(strings.collect())
@@ -206,7 +210,7 @@ fn of_variables() -> Vec<(String, Vec<u8>)> {
 }
 
 /// The body. Whatever is wrong with it, a request without one would do: it is the client's doing.
-fn body(variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, Stays> {
+fn body(engine: &mut Engine, variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, Stays> {
     let announced = variable("CONTENT_LENGTH");
     // One that is no number of bytes is more than any.
     let announced: usize = if announced.is_empty() { 0 } else { announced.parse().unwrap_or(usize::MAX) };
@@ -218,14 +222,14 @@ fn body(variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, Stays> {
         return Err(too_long());
     }
     let most = i64::try_from(MAX_BODY).unwrap_or(i64::MAX) + 1;
-    let read = match zend::call("file_get_contents", &[&"php://input", &false, &None::<i64>, &0_i64, &most]) {
+    let read = match zend::call(engine, "file_get_contents", &[&"php://input", &false, &None::<i64>, &0_i64, &most]) {
         Ok(read) => read,
         Err(NoValue::Interrupted) => return Err(Stays::Failed(Problem::Pending)),
         Err(NoValue::Missing) => {
             return Err(cannot(Kind::TooLarge, "its body can't be read: file_get_contents() is disabled"));
         }
     };
-    let body = read.zend_str().map(|text| text.as_bytes().to_vec()).unwrap_or_default();
+    let body = read.look(engine).zend_str().map(|text| text.as_bytes().to_vec()).unwrap_or_default();
     if body.len() > MAX_BODY {
         return Err(too_long());
     }

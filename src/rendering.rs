@@ -9,6 +9,7 @@ use sse_hub::wire::{self, ErrorCode, PREFIX, Reason, Reply, Request, Whose};
 use crate::api::callback::Frames;
 use crate::api::event;
 use crate::api::exceptions::Problem;
+use crate::php::engine::Engine;
 use crate::spawn::{self, SpawnError};
 use crate::{variables, zend};
 
@@ -67,7 +68,7 @@ thread_local! {
 }
 
 /// Looks whether the hub has sent this request, before its script runs.
-pub fn begin() {
+pub fn begin(engine: &mut Engine) {
     STATE.set(None);
     let sapi = zend::sapi_name().to_bytes();
     let (name, token) = match sapi {
@@ -79,14 +80,14 @@ pub fn begin() {
     let Some(token) = token else { return };
     if name == PARAMETER {
         // It can't come from a client, so it is the hub's: most scripts have nothing to ask it before their callback runs.
-        variables::set_of_server(&[(name, None)]);
+        variables::set_of_server(engine, &[(name, None)]);
         STATE.set(Some(State { token, replay: None, done: false, failure: None }));
         return;
     }
     let (replay, (address, port)) = match ask(&token) {
         Ok(answer) => answer,
         Err(error) if is_over(&error) => {
-            variables::set_of_server(&[(name, None)]);
+            variables::set_of_server(engine, &[(name, None)]);
             STATE.set(Some(State { token, replay: Some(Replay::Over), done: true, failure: None }));
             return;
         }
@@ -97,11 +98,11 @@ pub fn begin() {
     if !address.is_empty() {
         variables.extend([("REMOTE_ADDR", Some(address.as_str())), ("REMOTE_PORT", Some(port.as_str()))]);
     }
-    variables::set_of_server(&variables);
+    variables::set_of_server(engine, &variables);
     if sapi == b"apache2handler" {
         // What getenv() tells is Apache's own. Where this function is disabled it tells of the hub's connection.
         for (name, value) in &variables {
-            let _ = zend::call("apache_setenv", &[name, &value.unwrap_or_default()]);
+            let _ = zend::call(engine, "apache_setenv", &[name, &value.unwrap_or_default()]);
         }
     }
     STATE.set(Some(State { token, replay: Some(replay), done: false, failure: None }));

@@ -1,28 +1,34 @@
 //! The beginning and the end of each request.
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::api::stream;
-use crate::{adopt, commit, patience, rendering, signatures};
+use crate::php::engine::Engine;
+use crate::{adopt, commit, patience, rendering, signatures, zend};
 
 /// Called by the engine before the script. A panic ends here: it would take the server's process with it.
 pub extern "C" fn start(_type: i32, _module: i32) -> i32 {
-    let _ = catch_unwind(|| {
+    // SAFETY: the engine has called this function.
+    let engine = &mut unsafe { Engine::entered() };
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        zend::forget_bailout();
         signatures::complete();
         patience::reset();
         commit::begin_request();
         stream::reset();
-        rendering::begin();
+        rendering::begin(engine);
         adopt::begin_request();
-    });
+    }));
     0
 }
 
 /// Called by the engine after the script, its shutdown functions and its destructors.
 pub extern "C" fn end(_type: i32, _module: i32) -> i32 {
+    // SAFETY: as above.
+    let engine = &mut unsafe { Engine::entered() };
     let _ = catch_unwind(rendering::end);
     let _ = catch_unwind(adopt::end_request);
     // Last, since it may wait.
-    let _ = catch_unwind(commit::end_request);
+    let _ = catch_unwind(AssertUnwindSafe(|| commit::end_request(engine)));
     0
 }

@@ -6,6 +6,7 @@ use ext_php_rs::ffi;
 
 use crate::adopt;
 use crate::api::exceptions::Problem;
+use crate::php::engine::Engine;
 use crate::zend::{self, NoValue, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
 
 /// The headers of every event stream. `X-Accel-Buffering` tells nginx not to collect the response.
@@ -47,7 +48,8 @@ pub fn check() -> Result<Wanted, Problem> {
         return Err(Problem::Other(message.into()));
     }
     check_unbegun()?;
-    let method = zend::text(zend::sapi_globals().request_info.request_method);
+    // SAFETY: the engine keeps it for as long as the request.
+    let method = unsafe { zend::text(zend::sapi_globals().request_info.request_method) };
     Ok(if method == Some("HEAD") { Wanted::HeadersOnly } else { Wanted::Stream })
 }
 
@@ -66,10 +68,11 @@ pub fn check_unbegun() -> Result<(), Problem> {
 }
 
 fn headers_sent() -> String {
-    // SAFETY: asks where output began; the name belongs to the engine.
-    let (file, line) = unsafe { (ffi::php_output_get_start_filename(), ffi::php_output_get_start_lineno()) };
+    // SAFETY: asks where output began; the name belongs to the engine, and is copied before anything else is output.
+    let (file, line) =
+        unsafe { (zend::text(ffi::php_output_get_start_filename()), ffi::php_output_get_start_lineno()) };
     let advice = "call sse_stream() before any output, or turn output_buffering on";
-    match zend::text(file) {
+    match file {
         Some(file) => format!("the response's headers are already sent (output started at {file}:{line}); {advice}"),
         None => "the response's headers are already sent, for example by flush() or fastcgi_finish_request(); call sse_stream() before those".into(),
     }
@@ -80,34 +83,34 @@ fn headers_sent() -> String {
 ///
 /// # Errors
 /// [`Interrupted`], if such code did not return.
-pub fn begin(extra: &[String], first: &str) -> Result<(), Interrupted> {
-    prepare(extra)?;
-    send_headers(first)
+pub fn begin(engine: &mut Engine, extra: &[String], first: &str) -> Result<(), Interrupted> {
+    prepare(engine, extra)?;
+    send_headers(engine, first)
 }
 
 /// The same for a response that nobody reads: it is not sent before it ends, unless the server does that by itself.
 ///
 /// # Errors
 /// As [`begin`].
-pub fn begin_unread(extra: &[String]) -> Result<(), Interrupted> {
-    prepare(extra)?;
+pub fn begin_unread(engine: &mut Engine, extra: &[String]) -> Result<(), Interrupted> {
+    prepare(engine, extra)?;
     // SAFETY: as in `send_headers`.
-    run(|| unsafe {
+    run(engine, || unsafe {
         ffi::sapi_send_headers();
     })
 }
 
-fn prepare(extra: &[String]) -> Result<(), Interrupted> {
+fn prepare(engine: &mut Engine, extra: &[String]) -> Result<(), Interrupted> {
     adopt::renounce();
-    close_session()?;
-    discard_output()?;
+    close_session(engine)?;
+    discard_output(engine)?;
     for header in UNFIT {
-        remove_header(header);
+        remove_header(engine, header);
     }
     // "If res's status is not 200 [...] then fail the connection": a browser takes no other status for a stream.
-    set_status(200);
+    set_status(engine, 200);
     for header in HEADERS.into_iter().chain(extra.iter().map(String::as_str)) {
-        set_header(header);
+        set_header(engine, header);
     }
     Ok(())
 }
@@ -127,29 +130,29 @@ pub struct Refusal {
 ///
 /// # Errors
 /// [`Interrupted`], as for [`begin`].
-pub fn refuse(refusal: &Refusal) -> Result<(), Interrupted> {
-    close_session()?;
-    discard_output()?;
+pub fn refuse(engine: &mut Engine, refusal: &Refusal) -> Result<(), Interrupted> {
+    close_session(engine)?;
+    discard_output(engine)?;
     for header in UNFIT {
-        remove_header(header);
+        remove_header(engine, header);
     }
-    set_status(refusal.status);
-    set_header("Content-Type: text/plain; charset=utf-8");
-    set_header("Cache-Control: no-store");
+    set_status(engine, refusal.status);
+    set_header(engine, "Content-Type: text/plain; charset=utf-8");
+    set_header(engine, "Cache-Control: no-store");
     match refusal.retry_after {
-        Some(seconds) => set_header(&format!("Retry-After: {seconds}")),
-        None => remove_header("Retry-After"),
+        Some(seconds) => set_header(engine, &format!("Retry-After: {seconds}")),
+        None => remove_header(engine, "Retry-After"),
     }
-    send_headers("")?;
+    send_headers(engine, "")?;
     // SAFETY: the engine only reads the bytes.
-    run(|| unsafe {
+    run(engine, || unsafe {
         ffi::php_output_write(refusal.sentence.as_ptr().cast(), refusal.sentence.len());
     })
 }
 
 /// Throws away what user code outputs, so that neither a displayed warning nor a forgotten dump gets into the stream or
 /// sends headers before it. What `exit` or a fatal error says at the end of the script is kept if nothing was sent yet.
-pub fn muted<R>(code: impl FnOnce() -> R) -> R {
+pub fn muted<R>(engine: &mut Engine, code: impl FnOnce(&mut Engine) -> R) -> R {
     // SAFETY: asks for numbers; not inside a handler, see `check`, so that a buffer can be put on the others.
     let (level, status) = unsafe {
         let kept = (ffi::php_output_get_level(), ffi::php_output_get_status());
@@ -161,13 +164,16 @@ pub fn muted<R>(code: impl FnOnce() -> R) -> R {
     if begun() {
         silence();
     }
-    let result = code();
+    // What it suspends would go on with this buffer on top.
+    let result = zend::within_fiber(engine, code);
     // SAFETY: sets flags of the output layer as they were.
     unsafe { ffi::php_output_set_status(status) };
     if !zend::leaving() {
         // A handler that user code has put on this buffer is user code as well. What does not let itself be taken off stays.
         // SAFETY: as above.
-        let _ = guarded(|| unsafe { while ffi::php_output_get_level() > level && ffi::php_output_discard() == 0 {} });
+        let _ = guarded(engine, || unsafe {
+            while ffi::php_output_get_level() > level && ffi::php_output_discard() == 0 {}
+        });
     }
     result
 }
@@ -182,8 +188,8 @@ pub fn silence() {
 ///
 /// # Errors
 /// [`Interrupted`], if a session handler of the user did not return.
-pub fn close_session() -> Result<(), Interrupted> {
-    match zend::call("session_write_close", &[]) {
+pub fn close_session(engine: &mut Engine) -> Result<(), Interrupted> {
+    match zend::call(engine, "session_write_close", &[]) {
         Err(NoValue::Interrupted) => Err(Interrupted),
         // Without the session extension there is no session.
         Err(NoValue::Missing) | Ok(_) => Ok(()),
@@ -192,18 +198,18 @@ pub fn close_session() -> Result<(), Interrupted> {
 
 /// Ends all buffers without sending what they hold. The engine takes zlib's handlers off first, so that no compressed
 /// body is begun.
-fn discard_output() -> Result<(), Interrupted> {
+fn discard_output(engine: &mut Engine) -> Result<(), Interrupted> {
     // SAFETY: not inside a handler, see `check`; handlers that are user code run within `run`.
-    run(|| unsafe { ffi::php_output_discard_all() })
+    run(engine, || unsafe { ffi::php_output_discard_all() })
 }
 
 /// Sends the headers and the first of the body, and what the SAPI itself keeps back.
 ///
 /// # Errors
 /// [`Interrupted`], if a user's code for headers did not return.
-pub fn send_headers(first: &str) -> Result<(), Interrupted> {
+pub fn send_headers(engine: &mut Engine, first: &str) -> Result<(), Interrupted> {
     // SAFETY: all belong to a running request. PHP 8.1's flush alone would not send them.
-    run(|| unsafe {
+    run(engine, || unsafe {
         ffi::sapi_send_headers();
         if !first.is_empty() {
             ffi::php_output_write(first.as_ptr().cast(), first.len());
@@ -216,30 +222,31 @@ pub fn send_headers(first: &str) -> Result<(), Interrupted> {
 ///
 /// # Errors
 /// [`Interrupted`], if that did not return.
-pub fn run(code: impl FnOnce()) -> Result<(), Interrupted> {
-    let _ = guarded(code);
+pub fn run(engine: &mut Engine, code: impl FnOnce()) -> Result<(), Interrupted> {
+    let _ = guarded(engine, code);
     if zend::interrupted() { Err(Interrupted) } else { Ok(()) }
 }
 
 /// Sets a header in place of those of the same name.
-pub fn set_header(line: &str) {
-    header(ffi::sapi_header_op_enum_SAPI_HEADER_REPLACE, line);
+pub fn set_header(engine: &mut Engine, line: &str) {
+    header(engine, ffi::sapi_header_op_enum_SAPI_HEADER_REPLACE, line);
 }
 
-fn remove_header(name: &str) {
-    header(ffi::sapi_header_op_enum_SAPI_HEADER_DELETE, name);
+fn remove_header(engine: &mut Engine, name: &str) {
+    header(engine, ffi::sapi_header_op_enum_SAPI_HEADER_DELETE, name);
 }
 
-fn header(operation: ffi::sapi_header_op_enum, line: &str) {
+fn header(engine: &mut Engine, operation: ffi::sapi_header_op_enum, line: &str) {
     let Ok(text) = CString::new(line) else { return };
     let mut line = ffi::sapi_header_line { line: text.as_ptr().cast_mut(), line_len: line.len(), response_code: 0 };
-    // SAFETY: the engine copies the line.
-    unsafe { ffi::sapi_header_op(operation, (&raw mut line).cast()) };
+    let line = &raw mut line;
+    // SAFETY: the engine copies the line. A warning that headers are sent already runs the user's error handler.
+    let _ = guarded(engine, || unsafe { ffi::sapi_header_op(operation, line.cast()) });
 }
 
-fn set_status(code: usize) {
+fn set_status(engine: &mut Engine, code: usize) {
     // SAFETY: this operation takes the number in the pointer's place.
-    unsafe {
+    let _ = guarded(engine, || unsafe {
         ffi::sapi_header_op(ffi::sapi_header_op_enum_SAPI_HEADER_SET_STATUS, std::ptr::without_provenance_mut(code))
-    };
+    });
 }

@@ -3,9 +3,10 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 
 use ext_php_rs::ffi;
-use ext_php_rs::types::{ZendHashTable, ZendStr};
+use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
 
-use crate::zend::call;
+use crate::php::engine::{Engine, Value};
+use crate::zend::{call, guarded};
 
 unsafe extern "C" {
     /// `main/SAPI.h`, the same in 8.1–8.6: a variable of the request as the SAPI has it, in memory that the caller frees.
@@ -59,29 +60,35 @@ pub fn all_of_server() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Sets variables of the server for this request, in `$_SERVER` and for `filter_input()` as well; `None` takes one away.
-pub fn set_of_server(variables: &[(&str, Option<&str>)]) {
-    let Some(table) = table() else { return };
-    // SAFETY: both are arrays of this request, kept by value; the copy is shared by both, as the engine does it.
-    unsafe {
-        let kept = &mut (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize];
-        kept.set_hashtable(table.to_owned());
-        for (name, value) in variables {
-            filter(name, value.unwrap_or_default());
-            // Neither can fail but for want of memory, which ends the request by itself.
-            let _ = kept.array_mut().map(|table| match value {
-                Some(value) => table.insert(*name, *value).is_ok(),
-                None => table.remove(*name).is_some(),
-            });
-        }
-        let symbols = &mut (*ffi::ext_php_rs_executor_globals()).symbol_table;
-        let shared = kept.shallow_clone();
-        let _ = symbols.insert("_SERVER", shared);
+pub fn set_of_server(engine: &mut Engine, variables: &[(&str, Option<&str>)]) {
+    let Some(mut changed) = table().map(ToOwned::to_owned) else { return };
+    for (name, value) in variables {
+        filter(engine, name, value.unwrap_or_default());
+        // Neither can fail but for want of memory, which ends the request by itself.
+        let _ = match value {
+            Some(value) => changed.insert(*name, *value).is_ok(),
+            None => changed.remove(*name).is_some(),
+        };
     }
+    let mut changed_value = Zval::new();
+    changed_value.set_hashtable(changed);
+    let shared = changed_value.shallow_clone();
+    // What was in both before is let go, and a script may have put objects with destructors there.
+    // SAFETY: both are arrays of this request, kept by value; the copy is shared by both, as the engine does it. Each place
+    // has its new value before the old one is let go.
+    let (kept, symbols) = unsafe {
+        let kept = &raw mut (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize];
+        (kept.replace(changed_value), &raw mut (*ffi::ext_php_rs_executor_globals()).symbol_table)
+    };
+    drop(Value::from(kept));
+    // SAFETY: as above.
+    let _ = guarded(engine, || unsafe { (*symbols).insert("_SERVER", shared) }.is_ok());
 }
 
 /// Tells the filter extension of a variable of the server if it has one of that name: it keeps copies of its own.
-fn filter(name: &str, value: &str) {
-    if !call("filter_has_var", &[&PARSE_SERVER, &name]).is_ok_and(|has| has.is_true()) {
+fn filter(engine: &mut Engine, name: &str, value: &str) {
+    let has = call(engine, "filter_has_var", &[&PARSE_SERVER, &name]);
+    if !has.is_ok_and(|has| has.look(engine).is_true()) {
         return;
     }
     // SAFETY: the SAPI's module structure is static.

@@ -12,6 +12,8 @@ use ext_php_rs::ffi;
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ExecutorGlobals;
 
+use crate::php::engine::{Engine, Value};
+
 unsafe extern "C" {
     /// `main/php_open_temporary_file.h`, the same in 8.1–8.6: `sys_temp_dir`, then `TMPDIR`, then `/tmp`.
     fn php_get_temporary_directory() -> *const c_char;
@@ -24,6 +26,12 @@ unsafe extern "C" {
 
     /// `main/php_main.h`, the same in 8.1–8.6: what every SAPI calls when a write finds that the client has gone.
     fn php_handle_aborted_connection();
+
+    /// `Zend/zend_fibers.h`, the same in 8.1–8.6: from here on fibers can't be switched; as often as it is called.
+    fn zend_fiber_switch_block();
+
+    /// `Zend/zend_fibers.h`, the same in 8.1–8.6: the end of that.
+    fn zend_fiber_switch_unblock();
 
     /// `Zend/zend_exceptions.h`, the same in 8.1–8.6: whether an exception is what `exit` leaves a script by.
     fn zend_is_unwind_exit(exception: *const ffi::zend_object) -> bool;
@@ -60,18 +68,21 @@ thread_local! {
 /// Runs engine code that may run a user's code or write to the client. It must own nothing that needs a destructor:
 /// a bailout jumps over its frame. What catches one lets go of all it owns and returns to the engine by
 /// [`resume_bailout`].
-pub fn guarded<R>(code: impl FnOnce() -> R) -> Result<R, Bailout> {
+pub fn guarded<R>(_: &mut Engine, code: impl FnOnce() -> R) -> Result<R, Bailout> {
     ext_php_rs::zend::try_catch(AssertUnwindSafe(code)).map_err(|_| {
         DEFERRED.set(true);
         Bailout
     })
 }
 
-/// Goes on with a bailout that [`guarded`] has caught, if it has. The caller must own nothing.
-pub fn resume_bailout() {
+/// Goes on with a bailout that [`guarded`] has caught, if it has.
+///
+/// # Safety
+/// A request runs, and no frame of this extension that the engine has called last owns what needs a destructor: all of
+/// them are jumped over.
+pub unsafe fn resume_bailout(_: &mut Engine) {
     if DEFERRED.replace(false) {
-        // SAFETY: nothing is left on the frames above that needs a destructor; PHP always has a handler set while a
-        // request runs.
+        // SAFETY: as the caller promises; PHP always has a handler set while a request runs.
         unsafe { ext_php_rs::zend::bailout() }
     }
 }
@@ -92,6 +103,22 @@ pub fn has_failed() -> bool {
     status != 0
         || last.cast_unsigned() & ffi::E_FATAL_ERRORS != 0
         || sapi_globals().sapi_headers.http_response_code >= 500
+}
+
+/// Runs user code that must return before the script around it goes on: where it would leave this fiber, PHP throws a
+/// `FiberError` in it. Outside of fibers there is nothing that it could leave, and it may have fibers of its own.
+pub fn within_fiber<R>(engine: &mut Engine, code: impl FnOnce(&mut Engine) -> R) -> R {
+    // SAFETY: reads this thread's globals.
+    let in_fiber = unsafe { !(*ffi::ext_php_rs_executor_globals()).active_fiber.is_null() };
+    if !in_fiber {
+        return code(engine);
+    }
+    // SAFETY: counts up, and down again in the same fiber; a bailout does not get past what is run here.
+    unsafe { zend_fiber_switch_block() };
+    let result = code(engine);
+    // SAFETY: as above.
+    unsafe { zend_fiber_switch_unblock() };
+    result
 }
 
 /// Whether code that was run meanwhile did not return normally: an exception waits to be thrown, or a bailout to go on.
@@ -135,44 +162,57 @@ pub enum NoValue {
 
 /// Calls a PHP function by name. Symbols of other extensions may be missing when this one is loaded, their functions
 /// can be looked up.
-pub fn call(name: &str, arguments: &[&dyn IntoZvalDyn]) -> Result<Zval, NoValue> {
+pub fn call(engine: &mut Engine, name: &str, arguments: &[&dyn IntoZvalDyn]) -> Result<Value, NoValue> {
     if !function_exists(name) {
         return Err(NoValue::Missing);
     }
     let mut function = Zval::new();
     function.set_string(name, false).map_err(|_| NoValue::Missing)?;
-    let arguments: Result<Vec<Zval>, _> = arguments.iter().map(|argument| argument.as_zval(false)).collect();
-    call_value(&function, arguments.map_err(|_| NoValue::Missing)?)
+    let arguments: Result<Vec<Value>, _> =
+        arguments.iter().map(|argument| argument.as_zval(false).map(Value::from)).collect();
+    call_value(engine, &function.into(), arguments.map_err(|_| NoValue::Missing)?)
 }
 
 /// Calls what PHP code has passed as a callable.
-pub fn call_value(callable: &Zval, mut arguments: Vec<Zval>) -> Result<Zval, NoValue> {
+pub fn call_value(engine: &mut Engine, callable: &Value, mut arguments: Vec<Value>) -> Result<Value, NoValue> {
     let count = u32::try_from(arguments.len()).map_err(|_| NoValue::Missing)?;
     let mut result = Zval::new();
-    let function = std::ptr::from_ref(callable).cast_mut();
-    let (values, target) = (arguments.as_mut_ptr(), &raw mut result);
-    // SAFETY: all values live until the call has returned; the engine copies what it keeps. (ext-php-rs's own way to call
-    // takes a pending exception away, which would swallow an `exit`.)
-    let status = guarded(|| unsafe {
+    let function = std::ptr::from_ref(callable.look(engine)).cast_mut();
+    let (values, target) = (Value::as_arguments(&mut arguments), &raw mut result);
+    // SAFETY: all values are held until the call has returned; the engine copies what it keeps. (ext-php-rs's own way to
+    // call takes a pending exception away, which would swallow an `exit`.)
+    let status = guarded(engine, || unsafe {
         ffi::_call_user_function_impl(std::ptr::null_mut(), function, target, count, values, std::ptr::null_mut())
     });
+    let result = Value::from(result);
     match status {
         Ok(0..) if !exception_pending() => Ok(result),
         _ => Err(NoValue::Interrupted),
     }
 }
 
+/// Whether a value can be called. To find that out, the engine may load a class, by the user's code.
+pub fn is_callable(engine: &mut Engine, value: &Value) -> Result<bool, NoValue> {
+    let callable = std::ptr::from_ref(value.look(engine)).cast_mut();
+    // SAFETY: the value is held until the call has returned, which only looks at it; the name is not asked for.
+    let is = guarded(engine, || unsafe { ffi::zend_is_callable(callable, 0, std::ptr::null_mut()) });
+    match is {
+        Ok(is) if !exception_pending() => Ok(is),
+        _ => Err(NoValue::Interrupted),
+    }
+}
+
 /// Tells the engine that the client has gone: `connection_status()` says so, output goes nowhere, and the script ends, by a
-/// bailout, unless it has asked for `ignore_user_abort`. To be called within [`guarded`].
-pub fn handle_aborted_connection() {
+/// bailout, unless it has asked for `ignore_user_abort`.
+pub fn abort_connection(engine: &mut Engine) {
     // SAFETY: a request is running.
-    unsafe { php_handle_aborted_connection() }
+    let _ = guarded(engine, || unsafe { php_handle_aborted_connection() });
 }
 
 /// PHP's own choice of a temporary folder.
 pub fn temporary_folder() -> &'static str {
     // SAFETY: the engine's own string, which it keeps for the life of the process.
-    text(unsafe { php_get_temporary_directory() }).unwrap_or("/tmp")
+    unsafe { text(php_get_temporary_directory()) }.unwrap_or("/tmp")
 }
 
 /// Writes a line to PHP's error log.
@@ -185,7 +225,7 @@ pub fn log(message: &str) {
 /// The name of a value's type, as PHP's own messages have it.
 pub fn type_name(value: &Zval) -> &'static str {
     // SAFETY: the engine reads the value and returns a static string.
-    text(unsafe { ffi::zend_zval_type_name(value) }).unwrap_or("another type")
+    unsafe { text(ffi::zend_zval_type_name(value)) }.unwrap_or("another type")
 }
 
 /// The name of the running SAPI, such as `fpm-fcgi`.
@@ -203,10 +243,13 @@ pub fn sapi_globals() -> &'static ffi::sapi_globals_struct {
     unsafe { &*ffi::ext_php_rs_sapi_globals() }
 }
 
-/// The same, to be changed. No other reference to them may be in use.
-pub fn sapi_globals_mut() -> &'static mut ffi::sapi_globals_struct {
-    // SAFETY: as above; callers keep it for as long as they change a field.
-    unsafe { &mut *ffi::ext_php_rs_sapi_globals() }
+/// Says whether the headers are on their way, in the engine's own flag; returns what it said before.
+pub fn set_headers_sent(sent: u8) -> u8 {
+    // SAFETY: a field of this thread's globals, to which nobody keeps a reference. It is a byte or a bool in all versions.
+    unsafe {
+        let field = (&raw mut (*ffi::ext_php_rs_sapi_globals()).headers_sent).cast::<u8>();
+        field.replace(sent)
+    }
 }
 
 /// Whether phpinfo() shows plain text here, and no HTML.
@@ -221,7 +264,8 @@ pub fn ini(name: &CStr) -> &str {
     // SAFETY: the name is NUL-terminated and its length excludes the NUL; the value belongs to the engine and stays
     // until the setting is changed, which can't happen while this extension's code holds the reference.
     let value = unsafe { ffi::zend_ini_string_ex(name.as_ptr().cast_mut(), name.count_bytes(), 0, &raw mut exists) };
-    text(value).unwrap_or("")
+    // SAFETY: see above.
+    unsafe { text(value) }.unwrap_or("")
 }
 
 /// A constant of PHP as text.
@@ -232,11 +276,14 @@ pub fn constant(name: &str) -> Option<String> {
 }
 
 /// A C string that the engine owns, if there is one and it is UTF-8.
-pub fn text<'a>(value: *const c_char) -> Option<&'a str> {
+///
+/// # Safety
+/// The string is null or ends in NUL, and stays as it is for as long as what is returned is used.
+pub unsafe fn text<'a>(value: *const c_char) -> Option<&'a str> {
     if value.is_null() {
         return None;
     }
-    // SAFETY: the engine's strings are NUL-terminated.
+    // SAFETY: as the caller promises.
     unsafe { CStr::from_ptr(value) }.to_str().ok()
 }
 
@@ -275,8 +322,6 @@ pub fn pending_exception() -> Option<String> {
 }
 
 /// Runs the handlers of signals that came while a call waited, as the engine would between two statements.
-pub fn dispatch_signals() {
-    if function_exists("pcntl_signal_dispatch") {
-        let _ = call("pcntl_signal_dispatch", &[]);
-    }
+pub fn dispatch_signals(engine: &mut Engine) {
+    let _ = call(engine, "pcntl_signal_dispatch", &[]);
 }

@@ -16,6 +16,7 @@ mod wakes;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::php::engine::Engine;
 use crate::response::{self, Interrupted};
 use crate::{ini, zend};
 
@@ -46,12 +47,21 @@ thread_local! {
     static WAKES: RefCell<Option<Wakes>> = const { RefCell::new(None) };
 }
 
+/// Runs when the module starts, before any server forks.
+pub fn begin_module() {
+    hooks::install();
+}
+
+/// Runs when the module ends.
+pub fn end_module() {
+    hooks::uninstall();
+}
+
 /// Runs when a request starts.
 pub fn begin_request() {
     match ini::adopt() {
         Ok(false) => {}
         Ok(true) => {
-            hooks::install();
             sapi::stand_in();
             rest::reset();
             PHASE.set(Phase::Watching);
@@ -104,21 +114,22 @@ fn look() -> Phase {
 ///
 /// # Errors
 /// [`Interrupted`], if a user's code that ran for that did not return.
-fn begin() -> Result<(), Interrupted> {
+fn begin(engine: &mut Engine) -> Result<(), Interrupted> {
     // First, since a user's code may flush as well.
     PHASE.set(Phase::Streaming);
-    response::close_session()?;
-    BUFFERS_TAKEN.set(output::take_off_buffers()?);
-    response::send_headers("")
+    response::close_session(engine)?;
+    BUFFERS_TAKEN.set(output::take_off_buffers(engine)?);
+    response::send_headers(engine, "")
 }
 
 /// The patterns of topics that wake this request's script.
-fn topics() -> Vec<&'static str> {
-    let script = zend::text(zend::sapi_globals().request_info.path_translated).unwrap_or("");
+fn topics() -> Vec<String> {
+    // SAFETY: the engine keeps the path for as long as the request.
+    let script = unsafe { zend::text(zend::sapi_globals().request_info.path_translated) }.unwrap_or("");
     ini::adopt_topics(script).unwrap_or_else(|error| {
         static TOLD: AtomicBool = AtomicBool::new(false);
         tell_once(&TOLD, &format!("{error}; until then every topic wakes an adopted script"));
-        vec![sse_hub::topic::ALL]
+        vec![sse_hub::topic::ALL.into()]
     })
 }
 

@@ -4,6 +4,7 @@ use ext_php_rs::ffi;
 use ext_php_rs::types::Zval;
 
 use super::sapi;
+use crate::php::engine::Engine;
 use crate::response::{self, Interrupted};
 use crate::zend::{
     self, PHP_OUTPUT_DISABLED, PHP_OUTPUT_HANDLER_DISABLED, PHP_OUTPUT_HANDLER_REMOVABLE, PHP_OUTPUT_HANDLER_STARTED,
@@ -32,19 +33,21 @@ pub fn is_buffered() -> bool {
 /// Whether the response is, by its headers, an event stream.
 pub fn is_event_stream() -> bool {
     // The command line keeps no headers, but the first type that a script has set. Elsewhere that may be out of date.
-    let value = response_header(b"Content-Type")
-        .or_else(|| zend::text(zend::sapi_globals().sapi_headers.mimetype).map(str::as_bytes));
-    value.is_some_and(|value| {
+    let is = |value: &[u8]| {
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
-    })
+    };
+    // SAFETY: nothing changes the type while it is looked at.
+    let of_type =
+        || unsafe { zend::text(zend::sapi_globals().sapi_headers.mimetype) }.map(|value| is(value.as_bytes()));
+    response_header(b"Content-Type", is).or_else(of_type).unwrap_or(false)
 }
 
-/// The value of a header that the script has set, sent or not.
-fn response_header(name: &[u8]) -> Option<&'static [u8]> {
+/// Looks at the value of a header that the script has set, sent or not; `None` if it has not.
+fn response_header<R>(name: &[u8], look: impl FnOnce(&[u8]) -> R) -> Option<R> {
     let mut element = zend::sapi_globals().sapi_headers.headers.head;
     // SAFETY: the list belongs to this request, its elements hold headers as declared by the engine, and nothing changes
-    // it while it is read here. The values are only looked at before the script goes on.
+    // it while it is looked at.
     unsafe {
         while let Some(entry) = element.as_ref() {
             let header = &*(&raw const entry.data).cast::<ffi::sapi_header_struct>();
@@ -53,7 +56,7 @@ fn response_header(name: &[u8]) -> Option<&'static [u8]> {
             if let Some((b':', value)) = line.get(name.len()..).and_then(<[u8]>::split_first)
                 && line[..name.len()].eq_ignore_ascii_case(name)
             {
-                return Some(value);
+                return Some(look(value));
             }
             element = entry.next;
         }
@@ -67,79 +70,77 @@ fn response_header(name: &[u8]) -> Option<&'static [u8]> {
 ///
 /// # Errors
 /// [`Interrupted`], if a user's output handler did not return.
-pub fn take_off_buffers() -> Result<bool, Interrupted> {
+pub fn take_off_buffers(engine: &mut Engine) -> Result<bool, Interrupted> {
     let mut any = false;
     loop {
-        // SAFETY: the engine's own structure, looked at before anything is output.
-        let Some(handler) = (unsafe { ffi::php_output_get_active_handler().as_ref() }) else { return Ok(any) };
-        // SAFETY: every handler has a name.
-        let name = unsafe { (*handler.name).as_bytes() };
-        let compressing = COMPRESSING.contains(&name) && handler.flags & PHP_OUTPUT_HANDLER_DISABLED == 0;
-        let started = handler.flags & PHP_OUTPUT_HANDLER_STARTED != 0;
-        if handler.flags & PHP_OUTPUT_HANDLER_REMOVABLE == 0 || (compressing && started) {
+        // SAFETY: the engine's own structure, looked at before anything is output; every handler has a name.
+        let Some((flags, compresses)) = (unsafe {
+            let handler = ffi::php_output_get_active_handler().as_ref();
+            handler.map(|handler| (handler.flags, COMPRESSING.contains(&(*handler.name).as_bytes())))
+        }) else {
+            return Ok(any);
+        };
+        let compressing = compresses && flags & PHP_OUTPUT_HANDLER_DISABLED == 0;
+        let started = flags & PHP_OUTPUT_HANDLER_STARTED != 0;
+        if flags & PHP_OUTPUT_HANDLER_REMOVABLE == 0 || (compressing && started) {
             return Ok(any);
         }
         if compressing {
-            take_off_compression()?;
+            take_off_compression(engine)?;
         } else {
-            end_buffer()?;
+            end_buffer(engine)?;
         }
         any = true;
     }
 }
 
-fn end_buffer() -> Result<(), Interrupted> {
+fn end_buffer(engine: &mut Engine) -> Result<(), Interrupted> {
     // SAFETY: not within a handler, see `is_open`.
-    response::run(|| unsafe {
+    response::run(engine, || unsafe {
         ffi::php_output_end();
     })
 }
 
 /// Takes off a compressing handler that has not begun: to end it in good order would begin a compressed body.
-fn take_off_compression() -> Result<(), Interrupted> {
+fn take_off_compression(engine: &mut Engine) -> Result<(), Interrupted> {
     let mut held = Zval::new();
     let target = &raw mut held;
     // SAFETY: the value is the engine's to fill, and a copy of what the buffer holds.
-    response::run(|| unsafe {
+    response::run(engine, || unsafe {
         ffi::php_output_get_contents(target);
         ffi::php_output_discard();
     })?;
+    // A string of its own, which nobody else has.
     let bytes = held.zend_str().map_or(&[][..], |text| text.as_bytes());
     // SAFETY: the bytes live until the call has returned.
-    response::run(|| unsafe {
+    response::run(engine, || unsafe {
         ffi::php_output_write(bytes.as_ptr().cast(), bytes.len());
     })
 }
 
 /// Adds the headers that a stream needs and the script did not set. To be called when they are about to be sent.
-pub fn complete_headers() {
+pub fn complete_headers(engine: &mut Engine) {
     if !is_event_stream() {
         return;
     }
-    let globals = zend::sapi_globals_mut();
     // It is set before the server is asked to send them; until that is done, they may well be changed.
-    let sent = std::mem::replace(&mut globals.headers_sent, 0);
+    let sent = zend::set_headers_sent(0);
     for (name, line) in
         [(&b"Cache-Control"[..], "Cache-Control: no-cache"), (b"X-Accel-Buffering", "X-Accel-Buffering: no")]
     {
-        if response_header(name).is_none() {
-            response::set_header(line);
+        if response_header(name, |_| ()).is_none() {
+            response::set_header(engine, line);
         }
     }
-    globals.headers_sent = sent;
+    zend::set_headers_sent(sent);
 }
 
 /// Sends a comment past all buffers, to keep the connection alive and to see whether it still is. What is to be known of
 /// that is asked for by [`zend::interrupted`] and the connection's status.
-pub fn comment() {
+pub fn comment(engine: &mut Engine) {
     // SAFETY: the same that the output layer does where there is no buffer; what is written is static.
-    let _ = zend::guarded(|| unsafe {
+    let _ = zend::guarded(engine, || unsafe {
         sapi::write(COMMENT.as_ptr().cast(), COMMENT.len());
         ffi::sapi_flush();
     });
-}
-
-/// Tells PHP that the client has gone: the script ends, or goes on with its output thrown away if it wants to.
-pub fn abort() {
-    let _ = zend::guarded(zend::handle_aborted_connection);
 }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::thread::NanosleepRelativeResult;
 
 use super::{PHASE, Phase, WAKES, output, sapi};
+use crate::php::engine::Engine;
 use crate::{blocking, handoff, ini, zend};
 
 /// Wakes that come within this time of the last one are taken together: a loop that asks its database shall not run as
@@ -44,7 +45,7 @@ enum Seen {
 }
 
 /// Sleeps for this time at most.
-pub fn rest(time: Duration) -> Rest {
+pub fn rest(engine: &mut Engine, time: Duration) -> Rest {
     let mut end = Instant::now() + time;
     let left = |end: Instant| end.saturating_duration_since(Instant::now());
     let mut is_woken =
@@ -63,7 +64,8 @@ pub fn rest(time: Duration) -> Rest {
             }
             Seen::Signal => return Rest::Interrupted(left(end)),
             Seen::HangUp => {
-                output::abort();
+                // The script ends, or goes on with its output thrown away if it wants to.
+                zend::abort_connection(engine);
                 return client_left(left(end));
             }
             Seen::Nothing => {}
@@ -73,7 +75,7 @@ pub fn rest(time: Duration) -> Rest {
             return Rest::Over;
         }
         if beat.is_some_and(|at| at <= now) {
-            output::comment();
+            output::comment(engine);
             if zend::interrupted() || blocking::aborted() {
                 return client_left(left(end));
             }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use ext_php_rs::ffi;
 
 use super::{PHASE, Phase, look, output};
+use crate::php::engine::Engine;
 
 type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
 type SendHeaders = unsafe extern "C" fn(*mut ffi::sapi_headers_struct) -> c_int;
@@ -35,15 +36,15 @@ pub fn stand_in() {
     // SAFETY: the structure is there for the life of the process, and is only written on its main thread or, in a
     // thread-safe PHP, with the values that all threads write.
     unsafe {
-        let module = &mut *ffi::ext_php_rs_sapi_module();
-        if let Some(theirs) = module.ub_write.filter(|function| *function as usize != write as *const () as usize) {
+        let module = ffi::ext_php_rs_sapi_module();
+        if let Some(theirs) = (*module).ub_write.filter(|function| *function as usize != write as *const () as usize) {
             WRITE.store(theirs as *mut (), Ordering::Release);
-            module.ub_write = Some(write);
+            (*module).ub_write = Some(write);
         }
         let other = |function: &SendHeaders| *function as usize != send_headers as *const () as usize;
-        if let Some(theirs) = module.send_headers.filter(other) {
+        if let Some(theirs) = (*module).send_headers.filter(other) {
             SEND_HEADERS.store(theirs as *mut (), Ordering::Release);
-            module.send_headers = Some(send_headers);
+            (*module).send_headers = Some(send_headers);
         }
     }
 }
@@ -56,12 +57,12 @@ pub fn step_back() {
     }
     // SAFETY: as in `stand_in`.
     unsafe {
-        let module = &mut *ffi::ext_php_rs_sapi_module();
-        if module.ub_write.is_some_and(|function| function as usize == write as *const () as usize) {
-            module.ub_write = their_write();
+        let module = ffi::ext_php_rs_sapi_module();
+        if (*module).ub_write.is_some_and(|function| function as usize == write as *const () as usize) {
+            (*module).ub_write = their_write();
         }
-        if module.send_headers.is_some_and(|function| function as usize == send_headers as *const () as usize) {
-            module.send_headers = their_send_headers();
+        if (*module).send_headers.is_some_and(|function| function as usize == send_headers as *const () as usize) {
+            (*module).send_headers = their_send_headers();
         }
     }
 }
@@ -107,7 +108,8 @@ unsafe extern "C" fn send_headers(headers: *mut ffi::sapi_headers_struct) -> c_i
         let _ = catch_unwind(|| {
             // Whoever sees the stream may rely on its being woken.
             look();
-            output::complete_headers();
+            // SAFETY: the engine has called this function.
+            output::complete_headers(&mut unsafe { Engine::entered() });
         });
     }
     match their_send_headers() {

@@ -9,6 +9,7 @@ use rustix::net::RecvFlags;
 use sse_hub::wire::{Attach, Framing};
 
 use super::tell_once;
+use crate::api::arguments;
 use crate::api::exceptions::Problem;
 use crate::{blocking, spawn};
 
@@ -20,7 +21,7 @@ const PATIENCE: u32 = 10;
 /// always did until one is back.
 #[derive(Debug)]
 pub struct Wakes {
-    topics: Vec<&'static str>,
+    topics: Vec<String>,
     socket: Option<OwnedFd>,
     /// When to look for a hub again.
     again: Instant,
@@ -28,7 +29,7 @@ pub struct Wakes {
 
 impl Wakes {
     /// Subscribes to these patterns.
-    pub fn open(topics: Vec<&'static str>) -> Self {
+    pub fn open(topics: Vec<String>) -> Self {
         let mut wakes = Self { topics, socket: None, again: Instant::now() };
         wakes.attach();
         wakes
@@ -77,9 +78,9 @@ impl Wakes {
     }
 }
 
-fn subscribe(topics: &[&str]) -> Result<OwnedFd, Problem> {
+fn subscribe(topics: &[String]) -> Result<OwnedFd, Problem> {
     let (ours, theirs) = blocking::pair()?;
-    let held = spawn::attach(Attach { patterns: topics.to_vec(), ..Attach::default() }, theirs.as_fd())?;
+    let held = spawn::attach(Attach { patterns: arguments::borrowed(topics), ..Attach::default() }, theirs.as_fd())?;
     spawn::commit(&held, Framing::Wake)?;
     Ok(ours)
 }

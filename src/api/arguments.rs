@@ -1,10 +1,11 @@
 //! Reading arguments whose types PHP writes as a union, and options.
 
-use ext_php_rs::types::{ZendHashTable, Zval};
+use ext_php_rs::types::Zval;
 use sse_hub::topic;
 
 use super::exceptions::Problem;
 use crate::ini;
+use crate::php::engine::{Argument, ArrayArgument, Engine};
 use crate::response::FIXED;
 use crate::zend::type_name;
 
@@ -12,8 +13,8 @@ use crate::zend::type_name;
 ///
 /// # Errors
 /// `Type` for anything else, as PHP would say it; `Argument` for an array of no topics.
-pub fn strings<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Problem> {
-    let value = value.dereference();
+pub fn strings(engine: &Engine, function: &str, value: Argument<'_>) -> Result<Vec<String>, Problem> {
+    let value = value.look(engine);
     match value.array() {
         Some(table) if table.is_empty() => {
             Err(Problem::Argument(format!("{function}: no topic given; name at least one")))
@@ -23,9 +24,9 @@ pub fn strings<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Prob
     }
 }
 
-fn string<'a>(function: &str, value: &'a Zval, expected: &str) -> Result<&'a str, Problem> {
+fn string(function: &str, value: &Zval, expected: &str) -> Result<String, Problem> {
     match text(value) {
-        Some(text) => Ok(text),
+        Some(text) => Ok(text.to_owned()),
         None if value.is_string() => Err(Problem::Argument(format!("{function}: a topic must be valid UTF-8"))),
         None => {
             let given = type_name(value);
@@ -38,8 +39,8 @@ fn string<'a>(function: &str, value: &'a Zval, expected: &str) -> Result<&'a str
 ///
 /// # Errors
 /// As [`strings`], and `Argument` for what is no pattern.
-pub fn patterns<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Problem> {
-    let patterns = strings(function, value)?;
+pub fn patterns(engine: &Engine, function: &str, value: Argument<'_>) -> Result<Vec<String>, Problem> {
+    let patterns = strings(engine, function, value)?;
     let (count, limit) = (patterns.len(), ini::max_topics()?);
     if count > limit {
         return Err(Problem::Argument(format!("{function}: {count} topics given; sse.max_topics allows {limit}")));
@@ -50,11 +51,17 @@ pub fn patterns<'a>(function: &str, value: &'a Zval) -> Result<Vec<&'a str>, Pro
     Ok(patterns)
 }
 
+/// Texts as they go over the wire.
+pub fn borrowed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
 fn text(value: &Zval) -> Option<&str> {
     value.zend_str().and_then(|text| std::str::from_utf8(text.as_bytes()).ok())
 }
 
-/// Options by name. Every key must be taken by the caller: what is left over is an error.
+/// Options by name. Every key must be taken by the caller: what is left over is an error. All are read before PHP code runs
+/// that could change them.
 pub struct Options<'a> {
     function: &'static str,
     left: Vec<(String, &'a Zval)>,
@@ -63,7 +70,8 @@ pub struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// The options of a call.
-    pub fn new(function: &'static str, table: Option<&'a ZendHashTable>) -> Self {
+    pub fn new(engine: &'a Engine, function: &'static str, table: Option<ArrayArgument<'a>>) -> Self {
+        let table = table.map(|table| table.look(engine));
         let left = table.map(|table| table.iter().map(|(key, value)| (key.to_string(), value.dereference())).collect());
         Self { function, left: left.unwrap_or_default(), known: Vec::new() }
     }

@@ -5,15 +5,16 @@ use sse_hub::event::NewEvent;
 
 use super::exceptions::Problem;
 use super::{data, event};
+use crate::php::engine::{Engine, Value};
 use crate::zend::NoValue;
 use crate::{ini, rendering, zend};
 
 /// A checked callback.
 #[derive(Debug)]
-pub struct Callback<'a> {
-    callable: &'a Zval,
+pub struct Callback {
+    callable: Value,
     /// The name of an event that is returned as a mere value.
-    name: Option<&'a str>,
+    name: Option<String>,
 }
 
 /// What a callback's run is to send.
@@ -25,13 +26,13 @@ pub struct Frames {
     pub last_id: Option<String>,
 }
 
-impl<'a> Callback<'a> {
+impl Callback {
     /// A callback that PHP has found to be callable.
     ///
     /// # Errors
     /// `Argument` for a name that no event can have.
-    pub fn new(callable: &'a Zval, name: Option<&'a str>) -> Result<Self, Problem> {
-        NewEvent { name, ..NewEvent::default() }.check_content()?;
+    pub fn new(callable: Value, name: Option<String>) -> Result<Self, Problem> {
+        NewEvent { name: name.as_deref(), ..NewEvent::default() }.check_content()?;
         Ok(Self { callable, name })
     }
 
@@ -39,11 +40,11 @@ impl<'a> Callback<'a> {
     ///
     /// # Errors
     /// `Pending` if it did not return; `Argument` if what it returned can't be sent.
-    pub fn run(&self, events: Vec<Zval>) -> Result<Frames, Problem> {
+    pub fn run(&self, engine: &mut Engine, events: Vec<Zval>) -> Result<Frames, Problem> {
         let mut list = Zval::new();
         list.set_array(events).map_err(|error| Problem::Other(error.to_string()))?;
-        let frames = match zend::call_value(self.callable, vec![list]) {
-            Ok(returned) => self.frames(&returned),
+        let frames = match zend::call_value(engine, &self.callable, vec![list.into()]) {
+            Ok(returned) => self.frames(engine, &returned),
             Err(NoValue::Interrupted) => Err(Problem::Pending),
             Err(NoValue::Missing) => Err(Problem::Other("sse_stream(): $render can't be called".into())),
         };
@@ -62,18 +63,19 @@ impl<'a> Callback<'a> {
         frames
     }
 
-    fn frames(&self, returned: &Zval) -> Result<Frames, Problem> {
+    fn frames(&self, engine: &mut Engine, returned: &Value) -> Result<Frames, Problem> {
         let mut frames = Frames::default();
-        let returned = returned.dereference();
-        if zend::is_generator(returned) {
+        if zend::is_generator(returned.look(engine)) {
             // Item by item, so that an endless one ends at the limit.
-            while method(returned, "valid")?.is_true() {
-                self.add(&mut frames, &method(returned, "current")?)?;
-                method(returned, "next")?;
+            while method(engine, returned, "valid")?.look(engine).is_true() {
+                let item = method(engine, returned, "current")?;
+                self.add(engine, &mut frames, &item)?;
+                method(engine, returned, "next")?;
             }
             return Ok(frames);
         }
-        match returned.array().filter(|table| table.values().any(event::is_event)) {
+        let table = returned.look(engine).array();
+        match table.filter(|table| table.values().any(event::is_event)) {
             Some(events) => {
                 if let Some(other) = events.values().find(|value| !event::is_event(value) && !value.is_null()) {
                     return Err(Problem::Argument(format!(
@@ -82,43 +84,50 @@ impl<'a> Callback<'a> {
                         zend::type_name(other.dereference())
                     )));
                 }
-                events.values().try_for_each(|value| self.add(&mut frames, value))?;
+                // Held by themselves: the code that encodes one may change what the others refer to.
+                let events: Vec<Value> = events.values().map(Value::of).collect();
+                events.iter().try_for_each(|value| self.add(engine, &mut frames, value))?;
             }
-            None => self.add(&mut frames, returned)?,
+            None => self.add(engine, &mut frames, returned)?,
         }
         Ok(frames)
     }
 
     /// Adds one event.
-    fn add(&self, frames: &mut Frames, value: &Zval) -> Result<(), Problem> {
-        let value = value.dereference();
-        if value.is_null() {
+    fn add(&self, engine: &mut Engine, frames: &mut Frames, value: &Value) -> Result<(), Problem> {
+        let zval = value.look(engine);
+        if zval.is_null() {
             return Ok(());
         }
-        let Some(parts) = event::parts(value) else {
-            return write(frames, self.name, None, value);
+        let Some(parts) = event::parts(zval) else {
+            return write(engine, frames, self.name.as_deref(), None, Value::of(zval));
         };
         if parts.is_trigger {
             return Ok(());
         }
-        let given = |text: &'_ Zval| text.string().filter(|text| !text.is_empty());
-        let (name, id) = (given(&parts.name), given(&parts.id));
-        write(frames, name.as_deref(), id, &parts.data)
+        write(engine, frames, parts.name.as_deref(), parts.id, parts.data)
     }
 }
 
 /// Calls a method of a generator.
-fn method(generator: &Zval, name: &str) -> Result<Zval, Problem> {
+fn method(engine: &mut Engine, generator: &Value, name: &str) -> Result<Value, Problem> {
     let mut callable = Zval::new();
     let mut text = Zval::new();
     text.set_string(name, false).map_err(|error| Problem::Other(error.to_string()))?;
-    callable.set_array(vec![generator.shallow_clone(), text]).map_err(|error| Problem::Other(error.to_string()))?;
-    zend::call_value(&callable, Vec::new()).map_err(|why| Problem::no_value(name, why))
+    let generator = generator.look(engine).shallow_clone();
+    callable.set_array(vec![generator, text]).map_err(|error| Problem::Other(error.to_string()))?;
+    zend::call_value(engine, &callable.into(), Vec::new()).map_err(|why| Problem::no_value(name, why))
 }
 
-fn write(frames: &mut Frames, name: Option<&str>, id: Option<String>, value: &Zval) -> Result<(), Problem> {
-    let text = data::text(value)?;
-    let data = text.zend_str().map(ZendStr::as_bytes).unwrap_or_default();
+fn write(
+    engine: &mut Engine,
+    frames: &mut Frames,
+    name: Option<&str>,
+    id: Option<String>,
+    value: Value,
+) -> Result<(), Problem> {
+    let text = data::text(engine, value)?;
+    let data = text.look(engine).zend_str().map(ZendStr::as_bytes).unwrap_or_default();
     let event = NewEvent { name, id: id.as_deref(), data, ..NewEvent::default() };
     let returned = |problem: &str| Problem::Argument(format!("sse_stream(): what $render returned: {problem}"));
     event.check_content().map_err(|error| returned(&error.to_string()))?;

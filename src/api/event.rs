@@ -15,6 +15,7 @@ use sse_hub::topic;
 use sse_hub::wire::Delivery;
 
 use super::exceptions::Problem;
+use crate::php::engine::Value;
 use crate::zend;
 
 static CLASS: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
@@ -128,12 +129,12 @@ pub fn is_event(value: &Zval) -> bool {
 /// What an event is made of.
 #[derive(Debug)]
 pub struct Parts {
-    /// A string.
-    pub id: Zval,
-    /// A string or null.
-    pub name: Zval,
+    /// Of at least one character.
+    pub id: Option<String>,
+    /// Of at least one character.
+    pub name: Option<String>,
     /// Anything.
-    pub data: Zval,
+    pub data: Value,
     /// It is a wake.
     pub is_trigger: bool,
 }
@@ -151,12 +152,13 @@ pub fn parts(value: &Zval) -> Option<Parts> {
         let read = unsafe {
             ffi::zend_read_property(class, object, name.as_ptr(), name.count_bytes(), true, &raw mut space).as_ref()
         };
-        read.map_or_else(Zval::null, Zval::shallow_clone)
+        read.map_or_else(Zval::null, |read| read.dereference().shallow_clone())
     };
+    let text = |name: &CStr| property(name).string().filter(|text| !text.is_empty());
     Some(Parts {
-        id: property(c"id"),
-        name: property(c"event"),
-        data: property(c"data"),
+        id: text(c"id"),
+        name: text(c"event"),
+        data: property(c"data").into(),
         is_trigger: property(c"isTrigger").bool().unwrap_or(false),
     })
 }

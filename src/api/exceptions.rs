@@ -12,6 +12,7 @@ use sse_hub::socket::SocketError;
 use sse_hub::topic::TopicError;
 use thiserror::Error;
 
+use crate::php::engine::Engine;
 use crate::spawn::SpawnError;
 use crate::zend::{self, NoValue, spl_ce_RuntimeException};
 
@@ -62,12 +63,13 @@ pub enum Problem {
 ///
 /// # Errors
 /// The exception to throw.
-pub fn settle<T: Default>(outcome: Result<T, Problem>) -> Result<T, PhpException> {
+pub fn settle<T: Default>(engine: &mut Engine, outcome: Result<T, Problem>) -> Result<T, PhpException> {
     let outcome = outcome.map_err(|problem| match problem {
         Problem::Pending => None,
         other => Some(PhpException::from(other)),
     });
-    zend::resume_bailout();
+    // SAFETY: see above.
+    unsafe { zend::resume_bailout(engine) };
     match outcome {
         Ok(value) => Ok(value),
         Err(None) => Ok(T::default()),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use ext_php_rs::types::{ZendHashTable, Zval};
 use sse_hub::config::Detach;
 use sse_hub::random;
-use sse_hub::wire::{MAX_KEY, TopicsAs, User};
+use sse_hub::wire::{MAX_KEY, TopicsAs};
 
 use super::arguments::{self, Options};
 use super::exceptions::Problem;
+use crate::php::engine::{Argument, ArrayArgument, Engine, Value};
 use crate::{ini, variables, zend};
 
 const FUNCTION: &str = "sse_stream()";
@@ -19,13 +19,13 @@ const MAX_REAUTHORIZE: u32 = 86_400;
 /// Seconds between two runs without a wake.
 const POLL: std::ops::RangeInclusive<f64> = 0.1..=86_400.0;
 
-/// A checked call's arguments, but the callback.
+/// A checked call's arguments, but the callback. All are copies: the variables may be changed while the callback runs.
 #[derive(Debug)]
-pub struct Wanted<'a> {
+pub struct Wanted {
     /// What is watched.
-    pub patterns: Vec<&'a str>,
+    pub patterns: Vec<String>,
     /// The name of events that the callback returns as mere values.
-    pub event: Option<&'a str>,
+    pub event: Option<String>,
     /// Seconds of silence before a comment; 0: never.
     pub heartbeat: u32,
     /// Reconnection time told to the client, in milliseconds; 0: not told.
@@ -33,7 +33,7 @@ pub struct Wanted<'a> {
     /// Seconds after which the hub ends the stream; 0: never.
     pub max_lifetime: u32,
     /// Whose stream it is.
-    pub user: Option<User<'a>>,
+    pub user: Option<User>,
     /// Whether the stream may, or must, leave the worker.
     pub detach: Detach,
     /// The caller wants it to be served in the worker.
@@ -53,24 +53,40 @@ pub struct Wanted<'a> {
     /// Between questions whether the client may still have the stream; zero: none but by renders.
     pub reauthorize: Duration,
     /// Streams of the same script with this key are rendered once.
-    pub share: Option<&'a str>,
+    pub share: Option<String>,
 }
 
-impl<'a> Wanted<'a> {
+/// Whose streams are counted.
+#[derive(Debug)]
+pub struct User {
+    /// Their owner.
+    pub key: String,
+    /// How many there may be; 0: any number.
+    pub limit: u32,
+}
+
+impl Wanted {
     /// Reads and checks the arguments.
     ///
     /// # Errors
     /// `Argument` or `Type`.
-    pub fn new(topics: &'a Zval, render: Option<&Zval>, options: Option<&'a ZendHashTable>) -> Result<Self, Problem> {
-        let patterns = arguments::patterns(FUNCTION, topics)?;
-        if let Some(other) = render.filter(|render| !render.is_callable()) {
-            let given = zend::type_name(other);
+    pub fn new(
+        engine: &mut Engine,
+        topics: Argument<'_>,
+        render: Option<&Value>,
+        options: Option<ArrayArgument<'_>>,
+    ) -> Result<Self, Problem> {
+        let patterns = arguments::patterns(engine, FUNCTION, topics)?;
+        if let Some(other) = render
+            && !zend::is_callable(engine, other).map_err(|why| Problem::no_value("is_callable", why))?
+        {
+            let given = zend::type_name(other.look(engine));
             return Err(Problem::Type(format!(
                 "{FUNCTION}: Argument #2 ($render) must be of type ?callable, {given} given; options are the third argument, \
                  or named: options: [...]"
             )));
         }
-        let mut options = Options::new(FUNCTION, options);
+        let mut options = Options::new(engine, FUNCTION, options);
         let heartbeat = options.number("heartbeat", "seconds, 0 for none", ini::MAX_HEARTBEAT)?;
         let retry = options.number("retry", "milliseconds, 0 for none", ini::MAX_RETRY)?;
         let max_lifetime = options.number("max_lifetime", "seconds, 0 for no end", ini::MAX_LIFETIME)?;
@@ -95,7 +111,7 @@ impl<'a> Wanted<'a> {
         let OfRender { event, initial, only_changes, poll, share } = of_render;
         Ok(Self {
             patterns,
-            event,
+            event: event.map(str::to_owned),
             heartbeat: heartbeat.map_or_else(ini::heartbeat, Ok)?,
             retry: spread(retry.map_or_else(ini::retry, Ok)?, ini::retry_jitter()?),
             max_lifetime: max_lifetime.map_or_else(ini::max_lifetime, Ok)?,
@@ -109,7 +125,7 @@ impl<'a> Wanted<'a> {
             only_changes: only_changes.unwrap_or(true),
             poll: poll.map_or(Duration::ZERO, Duration::from_secs_f64),
             reauthorize: Duration::from_secs(reauthorize.unwrap_or(0).into()),
-            share,
+            share: share.map(str::to_owned),
         })
     }
 }
@@ -122,11 +138,11 @@ fn spread(retry: u32, percent: u32) -> u32 {
 }
 
 /// Whose streams are counted, and how many there may be.
-fn user<'a>(options: &mut Options<'a>) -> Result<Option<User<'a>>, Problem> {
+fn user(options: &mut Options<'_>) -> Result<Option<User>, Problem> {
     let key = key(options, "user")?;
     let limit = options.number("max_per_user", "streams, 0 for any number", ini::MAX_STREAMS)?;
     match key {
-        Some(key) => Ok(Some(User { key, limit: limit.map_or_else(ini::max_streams_per_user, Ok)? })),
+        Some(key) => Ok(Some(User { key: key.to_owned(), limit: limit.map_or_else(ini::max_streams_per_user, Ok)? })),
         None if limit.is_some() => {
             Err(Problem::Argument(format!("{FUNCTION}: option 'max_per_user' needs the option 'user': whose streams?")))
         }

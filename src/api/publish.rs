@@ -11,6 +11,7 @@ use sse_hub::wire::{Reply, Request};
 
 use super::exceptions::{Problem, settle};
 use super::{arguments, data};
+use crate::php::engine::{Argument, Engine};
 use crate::{commit, ini, spawn};
 
 /// Adds the function to the module.
@@ -31,18 +32,22 @@ pub fn sse_publish(
     retry: Option<i64>,
     mode: Option<&str>,
 ) -> PhpResult<String> {
-    settle(checked(topics, data, event, id, retry, mode))
+    // SAFETY: PHP has called this function.
+    let engine = &mut unsafe { Engine::entered() };
+    // These are the engine's own copies, whatever happens to the variables that were passed.
+    let published = checked(engine, Argument::new(topics), Argument::new(data), [event, id], retry, mode);
+    settle(engine, published)
 }
 
 fn checked(
-    topics: &Zval,
-    data: &Zval,
-    name: Option<&str>,
-    id: Option<&str>,
+    engine: &mut Engine,
+    topics: Argument<'_>,
+    data: Argument<'_>,
+    [name, id]: [Option<&str>; 2],
     retry: Option<i64>,
     mode: Option<&str>,
 ) -> Result<String, Problem> {
-    let topics = arguments::strings("sse_publish()", topics)?;
+    let topics = arguments::strings(engine, "sse_publish()", topics)?;
     let retry = retry.map(|ms| u32::try_from(ms).ok().filter(|ms| *ms <= ini::MAX_RETRY).ok_or(ms)).transpose();
     let retry = retry.map_err(|ms| {
         let limit = ini::MAX_RETRY;
@@ -54,9 +59,9 @@ fn checked(
             Problem::Argument(format!("sse_publish(): $mode must be 'ack', 'async' or 'commit', '{name}' given"))
         })?,
     };
-    let text = data::text(data)?;
-    let data = text.zend_str().map(ZendStr::as_bytes).unwrap_or_default();
-    publish(NewEvent { topics, name, id, retry, data }, mode)
+    let text = data::text(engine, data.hold())?;
+    let data = text.look(engine).zend_str().map(ZendStr::as_bytes).unwrap_or_default();
+    publish(NewEvent { topics: arguments::borrowed(&topics), name, id, retry, data }, mode)
 }
 
 fn publish(new: NewEvent<'_>, mode: PublishMode) -> Result<String, Problem> {

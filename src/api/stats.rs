@@ -9,6 +9,7 @@ use sse_hub::client::ClientError;
 use sse_hub::wire::{Reply, Request};
 
 use super::exceptions::{Problem, settle};
+use crate::php::engine::Engine;
 use crate::{spawn, zend};
 
 /// Adds the functions to the module.
@@ -36,7 +37,10 @@ pub fn sse_cursor() -> PhpResult<String> {
 /// `SseUnavailable`.
 #[php_function]
 pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
-    settle(stats().map(Counters)).map(|counters| counters.0)
+    // SAFETY: PHP has called this function.
+    let engine = &mut unsafe { Engine::entered() };
+    let counters = stats(engine).map(Counters);
+    settle(engine, counters).map(|counters| counters.0)
 }
 
 /// The hub's counters for Prometheus. See stubs/sse.stub.php.
@@ -61,12 +65,13 @@ impl Default for Counters {
     }
 }
 
-fn stats() -> Result<ZBox<ZendHashTable>, Problem> {
+fn stats(engine: &mut Engine) -> Result<ZBox<ZendHashTable>, Problem> {
     let json = spawn::call(&Request::Stats, None, |reply| match reply {
         Reply::Stats { json } => Ok(json.to_owned()),
         other => Err(ClientError::Protocol(format!("{other:?} to a question for the counters"))),
     })?;
-    let decoded = zend::call("json_decode", &[&json, &true]).map_err(|why| Problem::no_value("json_decode", why))?;
-    let counters = decoded.array().map(ToOwned::to_owned);
+    let decoded = zend::call(engine, "json_decode", &[&json, &true]);
+    let decoded = decoded.map_err(|why| Problem::no_value("json_decode", why))?;
+    let counters = decoded.look(engine).array().map(ToOwned::to_owned);
     counters.ok_or_else(|| Problem::Other("the hub's counters make no sense".into()))
 }

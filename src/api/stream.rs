@@ -13,13 +13,15 @@ use sse_hub::client::ClientError;
 use sse_hub::config::Detach;
 use sse_hub::wire;
 
+use super::arguments;
 use super::callback::{Callback, Frames};
 use super::exceptions::{Problem, settle};
-use super::options::Wanted;
+use super::options::{User, Wanted};
 use super::refusal::{self, Fate};
 use crate::handoff::obstacle::{Kind, Obstacle};
 use crate::handoff::{self, Connection};
 use crate::original::Original;
+use crate::php::engine::{Argument, ArrayArgument, Engine, Value};
 use crate::rendering::{self, Run, Token};
 use crate::response::{self, Interrupted};
 use crate::spawn::{self, Held, SpawnError};
@@ -39,8 +41,11 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// `SseInvalidArgument`, `SseUnavailable`, `SseException`; nothing has been sent then.
 #[php_function]
 pub fn sse_stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> PhpResult<bool> {
-    let render = render.filter(|render| !render.is_null());
-    settle(stream(topics, render, options).map(|outcome| outcome == Outcome::HandedOver))
+    // SAFETY: PHP has called this function.
+    let engine = &mut unsafe { Engine::entered() };
+    let render = render.filter(|render| !render.is_null()).map(Value::of);
+    let outcome = stream(engine, Argument::new(topics), render, options.map(ArrayArgument::new));
+    settle(engine, outcome.map(|outcome| outcome == Outcome::HandedOver))
 }
 
 /// How a call ended.
@@ -81,32 +86,37 @@ impl From<Obstacle> for Stays {
 }
 
 /// A checked call.
-pub struct Stream<'a> {
+pub struct Stream {
     /// What the caller wants.
-    pub wanted: Wanted<'a>,
+    pub wanted: Wanted,
     /// What is to be run for it.
-    pub callback: Option<Callback<'a>>,
+    pub callback: Option<Callback>,
 }
 
-fn stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> Result<Outcome, Problem> {
-    let wanted = Wanted::new(topics, render, options)?;
-    let callback = render.map(|callable| Callback::new(callable, wanted.event)).transpose()?;
+fn stream(
+    engine: &mut Engine,
+    topics: Argument<'_>,
+    render: Option<Value>,
+    options: Option<ArrayArgument<'_>>,
+) -> Result<Outcome, Problem> {
+    let wanted = Wanted::new(engine, topics, render.as_ref(), options)?;
+    let callback = render.map(|callable| Callback::new(callable, wanted.event.clone())).transpose()?;
     let stream = Stream { wanted, callback };
     if IN_CALLBACK.get() {
         return Err(Problem::Other("sse_stream() can't be called by its own $render".into()));
     }
     if response::check()? == response::Wanted::HeadersOnly {
-        return Ok(stream.headers_only());
+        return Ok(stream.headers_only(engine));
     }
     match rendering::run() {
-        Some(Run::Wanted(token)) => return stream.replay(&token),
-        Some(Run::Over) => return Ok(stream.nobody_waits()),
+        Some(Run::Wanted(token)) => return stream.replay(engine, &token),
+        Some(Run::Over) => return Ok(stream.nobody_waits(engine)),
         None => {}
     }
-    match stream.leave() {
+    match stream.leave(engine) {
         Ok(outcome) => Ok(outcome),
         Err(Stays::Failed(problem)) => Err(problem),
-        Err(Stays::Because(obstacle)) => stream.stay(&obstacle),
+        Err(Stays::Because(obstacle)) => stream.stay(engine, &obstacle),
     }
 }
 
@@ -120,28 +130,29 @@ thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Stream<'_> {
+impl Stream {
     /// Leaves the worker, where that is possible.
-    fn leave(&self) -> Result<Outcome, Stays> {
+    fn leave(&self, engine: &mut Engine) -> Result<Outcome, Stays> {
         if self.wanted.stays {
             return Err(Obstacle::new(Kind::Expected, "its option 'detach' is false").into());
         }
         if self.wanted.detach == Detach::Off {
             return Err(Obstacle::new(Kind::Expected, "sse.detach is off").into());
         }
-        self.hand_over(&handoff::find()?)
+        let connection = handoff::find(engine)?;
+        self.hand_over(engine, &connection)
     }
 
     /// Stays, if that is the server's doing and allowed.
-    fn stay(&self, obstacle: &Obstacle) -> Result<Outcome, Problem> {
+    fn stay(&self, engine: &mut Engine, obstacle: &Obstacle) -> Result<Outcome, Problem> {
         let required = self.wanted.detach == Detach::Require && !zend::is_command_line();
         if obstacle.kind.cause() != Cause::Server || required {
-            return Ok(self.refuse(obstacle));
+            return Ok(self.refuse(engine, obstacle));
         }
         if obstacle.kind != Kind::Expected {
             refusal::tell(obstacle, Fate::InWorker);
         }
-        blocking::serve(self)
+        blocking::serve(engine, self)
     }
 
     /// Asks the hub to hold a connection for this stream. `opens`: this process sends its first lines, which it then has to.
@@ -157,13 +168,13 @@ impl Stream<'_> {
         let Wanted { patterns, heartbeat, retry, max_lifetime, user, topics_as, last_event_id, .. } = &self.wanted;
         let address = variables::of_server("REMOTE_ADDR");
         let wanted = wire::Attach {
-            patterns: patterns.clone(),
+            patterns: arguments::borrowed(patterns),
             heartbeat: *heartbeat,
             retry: *retry,
             max_lifetime: *max_lifetime,
             last_event_id: last_event_id.as_deref(),
             address: address.as_deref(),
-            user: *user,
+            user: user.as_ref().map(|User { key, limit }| wire::User { key, limit: *limit }),
             topics_as: *topics_as,
             cursor: topics_as.is_none(),
             opens,
@@ -176,20 +187,20 @@ impl Stream<'_> {
     ///
     /// # Errors
     /// [`Interrupted`] if user code that ran meanwhile did not return.
-    pub fn begin(&self, extra: Option<&str>, first: &str) -> Result<(), Interrupted> {
+    pub fn begin(&self, engine: &mut Engine, extra: Option<&str>, first: &str) -> Result<(), Interrupted> {
         let mut headers = self.wanted.headers.clone();
         headers.extend(extra.map(str::to_owned));
-        response::begin(&headers, first)
+        response::begin(engine, &headers, first)
     }
 
     /// Runs the callback, with the session let go.
     ///
     /// # Errors
     /// `Pending` if it did not return; `Argument` if what it returned can't be sent.
-    pub fn run(&self, callback: &Callback<'_>, events: Vec<Zval>) -> Result<Frames, Problem> {
-        response::close_session().map_err(|Interrupted| Problem::Pending)?;
+    pub fn run(&self, engine: &mut Engine, callback: &Callback, events: Vec<Zval>) -> Result<Frames, Problem> {
+        response::close_session(engine).map_err(|Interrupted| Problem::Pending)?;
         IN_CALLBACK.set(true);
-        let frames = response::muted(|| callback.run(events));
+        let frames = response::muted(engine, |engine| callback.run(engine, events));
         IN_CALLBACK.set(false);
         frames
     }
@@ -198,12 +209,12 @@ impl Stream<'_> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn run_first(&self) -> Result<Frames, Problem> {
+    pub fn run_first(&self, engine: &mut Engine) -> Result<Frames, Problem> {
         match &self.callback {
             // A hand-off that failed late has sent the headers already.
             Some(callback) if self.wanted.initial => {
                 let begun = response::begun();
-                let frames = self.run(callback, Vec::new())?;
+                let frames = self.run(engine, callback, Vec::new())?;
                 if !begun {
                     response::check_unbegun()?;
                 }
@@ -213,54 +224,54 @@ impl Stream<'_> {
         }
     }
 
-    fn headers_only(&self) -> Outcome {
-        let outcome = self.begin(None, "");
+    fn headers_only(&self, engine: &mut Engine) -> Outcome {
+        let outcome = self.begin(engine, None, "");
         response::silence();
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
 
     /// Tells the client that there is no stream for it.
-    pub fn refuse(&self, obstacle: &Obstacle) -> Outcome {
+    pub fn refuse(&self, engine: &mut Engine, obstacle: &Obstacle) -> Outcome {
         // After a hand-off that failed late it is too late for another status: the client comes back by itself.
         let begun = response::begun();
         refusal::tell(obstacle, if begun { Fate::Ended } else { Fate::Refused });
-        let outcome = if begun { Ok(()) } else { response::refuse(refusal::of(obstacle.kind)) };
+        let outcome = if begun { Ok(()) } else { response::refuse(engine, refusal::of(obstacle.kind)) };
         response::silence();
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
 
     /// This request is one that the hub has sent again: the hub gets what the callback returns, and nobody reads the
     /// response.
-    fn replay(&self, run: &Token) -> Result<Outcome, Problem> {
-        let patterns = &self.wanted.patterns;
+    fn replay(&self, engine: &mut Engine, run: &Token) -> Result<Outcome, Problem> {
+        let patterns = &arguments::borrowed(&self.wanted.patterns);
         let frames = match &self.callback {
             None => Some(Frames::default()),
             Some(callback) => match run.events(patterns)? {
-                Some(events) => Some(self.run(callback, events)?),
+                Some(events) => Some(self.run(engine, callback, events)?),
                 None => None,
             },
         };
         if let Some(frames) = frames {
-            run.finish(self.callback.is_some(), self.wanted.share, patterns, &frames)?;
+            run.finish(self.callback.is_some(), self.wanted.share.as_deref(), patterns, &frames)?;
         }
-        Ok(self.nobody_waits())
+        Ok(self.nobody_waits(engine))
     }
 
     /// Begins a response that nobody reads: it is sent when it ends, which is one write for all.
-    fn nobody_waits(&self) -> Outcome {
-        let begun = response::begin_unread(&self.wanted.headers);
+    fn nobody_waits(&self, engine: &mut Engine) -> Outcome {
+        let begun = response::begin_unread(engine, &self.wanted.headers);
         response::silence();
         begun.map_or_else(Outcome::from, |()| Outcome::HandedOver)
     }
 
     /// Hands the connection over. Where that is not possible, the worker still has it.
-    fn hand_over(&self, connection: &Connection) -> Result<Outcome, Stays> {
+    fn hand_over(&self, engine: &mut Engine, connection: &Connection) -> Result<Outcome, Stays> {
         let original = match self.wanted.replays(self.callback.is_some()) {
-            true => Some(Original::capture()?),
+            true => Some(Original::capture(engine)?),
             false => None,
         };
         for _ in 0..HUBS {
-            if let Some(outcome) = self.hand_over_once(connection, original.as_ref())? {
+            if let Some(outcome) = self.hand_over_once(engine, connection, original.as_ref())? {
                 return Ok(outcome);
             }
         }
@@ -269,12 +280,17 @@ impl Stream<'_> {
 
     /// Hands the connection over to the hub that runs; `None` if that has ended meanwhile, so that the next one is to get it.
     /// It is told all anew, and the callback runs again: nobody has kept what has happened since.
-    fn hand_over_once(&self, connection: &Connection, original: Option<&Original>) -> Result<Option<Outcome>, Stays> {
+    fn hand_over_once(
+        &self,
+        engine: &mut Engine,
+        connection: &Connection,
+        original: Option<&Original>,
+    ) -> Result<Option<Outcome>, Stays> {
         let replay = original.map(|original| self.wanted.replay(self.callback.is_some(), original));
         let begun = response::begun();
         let held = self.attach(connection.descriptor(), connection.opens() && !begun, replay)?;
         // From here on wakes are kept for this stream, so that none is lost between what the callback reads now and later.
-        match self.begin_with_output(&held) {
+        match self.begin_with_output(engine, &held) {
             Ok(()) => {}
             Err(First::Failed(problem)) => {
                 spawn::abort(&held);
@@ -287,11 +303,11 @@ impl Stream<'_> {
         }
         // One write, and one for the server to pass on, for the headers and the stream's first lines. Where they were sent for
         // another hub, this one sends its own first lines.
-        if !begun && let Err(interrupted) = self.begin(connection.extra_header(), &held.opening) {
+        if !begun && let Err(interrupted) = self.begin(engine, connection.extra_header(), &held.opening) {
             spawn::abort(&held);
             return Ok(Some(interrupted.into()));
         }
-        let framing = connection.framing().inspect_err(|_| spawn::abort(&held))?;
+        let framing = connection.framing(engine).inspect_err(|_| spawn::abort(&held))?;
         // The hub may write from here on, and this worker must not: it only replaces its descriptor.
         if let Err(error) = spawn::commit(&held, framing) {
             spawn::abort(&held);
@@ -305,15 +321,16 @@ impl Stream<'_> {
         }
     }
 
-    fn begin_with_output(&self, held: &Held) -> Result<(), First> {
+    fn begin_with_output(&self, engine: &mut Engine, held: &Held) -> Result<(), First> {
         if held.rendered {
             return Ok(());
         }
-        let frames = self.run_first().map_err(First::Failed)?;
+        let frames = self.run_first(engine).map_err(First::Failed)?;
         if frames.bytes.is_empty() {
             return Ok(());
         }
-        spawn::rendered_first(held, self.wanted.share, &self.wanted.patterns, &frames).map_err(First::NotTaken)
+        let Wanted { share, patterns, .. } = &self.wanted;
+        spawn::rendered_first(held, share.as_deref(), &arguments::borrowed(patterns), &frames).map_err(First::NotTaken)
     }
 }
 
@@ -357,7 +374,7 @@ pub fn without_hub(error: SpawnError) -> Stays {
     Obstacle::new(kind, error.to_string()).into()
 }
 
-impl Wanted<'_> {
+impl Wanted {
     /// Whether the hub has to be able to send the request again.
     fn replays(&self, render: bool) -> bool {
         render || !self.reauthorize.is_zero()
@@ -370,7 +387,7 @@ impl Wanted<'_> {
             only_changes: self.only_changes,
             poll: milliseconds(self.poll),
             reauthorize: u32::try_from(self.reauthorize.as_secs()).unwrap_or(u32::MAX),
-            share: self.share,
+            share: self.share.as_deref(),
             request: original.wire(),
         }
     }

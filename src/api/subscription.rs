@@ -16,6 +16,7 @@ use sse_hub::wire::{Attach, Framing};
 use super::arguments::{self, Options};
 use super::exceptions::{Problem, settle};
 use crate::deliveries::{Deliveries, Read};
+use crate::php::engine::{Argument, ArrayArgument, Engine, Value};
 use crate::{blocking, spawn, zend};
 
 /// See stubs/sse.stub.php.
@@ -33,7 +34,7 @@ pub struct SseSubscription {
 /// Where the iteration is.
 #[derive(Debug)]
 struct Place {
-    current: Option<Zval>,
+    current: Option<Value>,
     /// Events read before the current one; -1 before the first.
     position: i64,
 }
@@ -45,12 +46,16 @@ impl SseSubscription {
     /// # Errors
     /// `SseInvalidArgument`, `SseUnavailable`.
     pub fn __construct(topics: &Zval, options: Option<&ZendHashTable>) -> PhpResult<Self> {
-        Ok(Self::open(topics, options)?)
+        // SAFETY: PHP has called this function.
+        let engine = &mut unsafe { Engine::entered() };
+        Ok(Self::open(engine, Argument::new(topics), options.map(ArrayArgument::new))?)
     }
 
     /// See stubs/sse.stub.php.
     pub fn current(&self) -> Zval {
-        self.place.borrow().current.as_ref().map_or_else(Zval::null, Zval::shallow_clone)
+        // SAFETY: PHP has called this function.
+        let engine = &unsafe { Engine::entered() };
+        self.place.borrow().current.as_ref().map_or_else(Zval::null, |event| event.look(engine).shallow_clone())
     }
 
     /// See stubs/sse.stub.php.
@@ -63,7 +68,10 @@ impl SseSubscription {
     /// # Errors
     /// `SseUnavailable` if the hub ended the subscription.
     pub fn next(&self) -> PhpResult<()> {
-        settle(self.advance())
+        // SAFETY: as above.
+        let engine = &mut unsafe { Engine::entered() };
+        let advanced = self.advance(engine);
+        settle(engine, advanced)
     }
 
     /// See stubs/sse.stub.php.
@@ -81,47 +89,46 @@ impl SseSubscription {
 }
 
 impl SseSubscription {
-    fn open(topics: &Zval, options: Option<&ZendHashTable>) -> Result<Self, Problem> {
+    fn open(engine: &Engine, topics: Argument<'_>, options: Option<ArrayArgument<'_>>) -> Result<Self, Problem> {
         const FUNCTION: &str = "SseSubscription";
-        let patterns = arguments::patterns(FUNCTION, topics)?;
-        let mut options = Options::new(FUNCTION, options);
+        let patterns = arguments::patterns(engine, FUNCTION, topics)?;
+        let mut options = Options::new(engine, FUNCTION, options);
         let timeout = options.seconds("timeout")?.map(Duration::from_secs_f64);
         let last_event_id = options.text("last_event_id")?;
         options.finish()?;
         let (ours, theirs) = blocking::pair()?;
-        let held =
-            spawn::attach(Attach { patterns: patterns.clone(), last_event_id, ..Attach::default() }, theirs.as_fd())?;
+        let wanted = Attach { patterns: arguments::borrowed(&patterns), last_event_id, ..Attach::default() };
+        let held = spawn::attach(wanted, theirs.as_fd())?;
         spawn::commit(&held, Framing::Message)?;
         Ok(Self {
-            patterns: patterns.into_iter().map(Into::into).collect(),
+            patterns,
             timeout,
             place: RefCell::new(Place { current: None, position: -1 }),
             deliveries: RefCell::new(Deliveries::new(ours)),
         })
     }
 
-    fn advance(&self) -> Result<(), Problem> {
+    fn advance(&self, engine: &mut Engine) -> Result<(), Problem> {
         // What is let go may be an object with a destructor: no borrow lasts while it runs.
         let before = self.place.borrow_mut().current.take();
         drop(before);
-        if let Some(event) = self.receive()? {
+        if let Some(event) = self.receive(engine)? {
             let mut place = self.place.borrow_mut();
-            place.current = Some(event);
+            place.current = Some(event.into());
             place.position += 1;
         }
         Ok(())
     }
 
     /// The next event, or `None` when none came in time.
-    fn receive(&self) -> Result<Option<Zval>, Problem> {
+    fn receive(&self, engine: &mut Engine) -> Result<Option<Zval>, Problem> {
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         loop {
-            let patterns: Vec<&str> = self.patterns.iter().map(String::as_str).collect();
-            let read = self.deliveries.borrow_mut().read(&patterns)?;
+            let read = self.deliveries.borrow_mut().read(&arguments::borrowed(&self.patterns))?;
             match read {
                 Read::Event(event) => return Ok(Some(event)),
                 Read::Heartbeat => {}
-                Read::Nothing if self.wait(deadline)? => {}
+                Read::Nothing if self.wait(engine, deadline)? => {}
                 Read::Nothing => return Ok(None),
                 Read::End => {
                     return Err(Problem::Unavailable(
@@ -135,7 +142,7 @@ impl SseSubscription {
 
     /// Waits for bytes; false when the time is over. Signal handlers run here, with nothing borrowed: they may use this
     /// very subscription.
-    fn wait(&self, deadline: Option<Instant>) -> Result<bool, Problem> {
+    fn wait(&self, engine: &mut Engine, deadline: Option<Instant>) -> Result<bool, Problem> {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(false);
@@ -147,7 +154,7 @@ impl SseSubscription {
         match polled {
             Ok(_) => Ok(true),
             Err(Errno::INTR) => {
-                zend::dispatch_signals();
+                zend::dispatch_signals(engine);
                 if zend::interrupted() { Err(Problem::Pending) } else { Ok(true) }
             }
             Err(error) => Err(Problem::Unavailable(format!("waiting for events failed: {error}"))),

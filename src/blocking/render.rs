@@ -7,17 +7,20 @@ use ext_php_rs::types::Zval;
 use sse_hub::event::{HEARTBEAT, opening};
 
 use super::{Ended, Ready, set_time_limit, wait, write};
+use crate::api::arguments;
 use crate::api::callback::{Callback, Frames};
 use crate::api::exceptions::Problem;
 use crate::api::stream::Stream;
 use crate::deliveries::{Deliveries, Read};
+use crate::php::engine::Engine;
 use crate::variables;
 
 /// Sends the first output, and runs the callback until the client leaves or the hub ends the stream. It may use as much
 /// time each time as the script.
 pub(super) fn serve(
-    stream: &Stream<'_>,
-    callback: &Callback<'_>,
+    engine: &mut Engine,
+    stream: &Stream,
+    callback: &Callback,
     first: Frames,
     hub: OwnedFd,
     client: Option<BorrowedFd<'_>>,
@@ -25,28 +28,29 @@ pub(super) fn serve(
 ) -> Result<(), Ended> {
     let mut deliveries = Deliveries::new(hub);
     let mut sent = Sent { last: Vec::new(), at: Instant::now() };
-    write(opening(stream.wanted.retry).as_bytes())?;
-    sent.send(stream, first)?;
+    write(engine, opening(stream.wanted.retry).as_bytes())?;
+    sent.send(engine, stream, first)?;
+    let patterns = arguments::borrowed(&stream.wanted.patterns);
     let poll = Some(stream.wanted.poll).filter(|poll| !poll.is_zero());
     let mut next = due(poll);
     loop {
         let beat = sent.next_heartbeat(stream.wanted.heartbeat);
         let until = [next, beat].into_iter().flatten().min();
-        let ready = wait(deliveries.socket(), client, until)?;
-        let events = read(&mut deliveries, &stream.wanted.patterns)?;
+        let ready = wait(engine, deliveries.socket(), client, until)?;
+        let events = read(&mut deliveries, &patterns)?;
         let now = Instant::now();
         if beat.is_some_and(|at| at <= now) {
-            write(HEARTBEAT)?;
+            write(engine, HEARTBEAT)?;
             sent.at = now;
         }
         if events.is_empty() && (ready == Ready::Hub || next.is_none_or(|at| at > now)) {
             continue;
         }
-        set_time_limit(limit);
-        let frames = stream.run(callback, events);
-        set_time_limit(0);
+        set_time_limit(engine, limit);
+        let frames = stream.run(engine, callback, events);
+        set_time_limit(engine, 0);
         match frames {
-            Ok(frames) => sent.send(stream, frames)?,
+            Ok(frames) => sent.send(engine, stream, frames)?,
             Err(Problem::Pending) => return Err(Ended::Interrupted),
             Err(problem) => return Err(Ended::Failed(problem)),
         }
@@ -68,16 +72,16 @@ struct Sent {
 
 impl Sent {
     /// Sends an output, unless it is the one before. The callback finds its last id where a replay has it.
-    fn send(&mut self, stream: &Stream<'_>, frames: Frames) -> Result<(), Ended> {
+    fn send(&mut self, engine: &mut Engine, stream: &Stream, frames: Frames) -> Result<(), Ended> {
         if let Some(id) = &frames.last_id {
-            variables::set_of_server(&[("HTTP_LAST_EVENT_ID", Some(id))]);
+            variables::set_of_server(engine, &[("HTTP_LAST_EVENT_ID", Some(id))]);
         }
         if frames.bytes.is_empty() || stream.wanted.only_changes && self.last == frames.bytes {
             return Ok(());
         }
         self.last = frames.bytes;
         self.at = Instant::now();
-        write(&self.last)
+        write(engine, &self.last)
     }
 
     /// When the silence will have lasted long enough for a comment. The hub's own heartbeats say nothing of that: a wake

@@ -4,10 +4,11 @@ use sse_hub::wire::Framing;
 
 use super::obstacle::{Kind, Obstacle};
 use super::{Connection, Sapi, peer};
+use crate::php::engine::Engine;
 use crate::{variables, zend};
 
 /// The connection to the browser, if nothing stands between it and the worker.
-pub(super) fn find() -> Result<Connection, Obstacle> {
+pub(super) fn find(engine: &mut Engine) -> Result<Connection, Obstacle> {
     let scheme = variables::of_server("REQUEST_SCHEME").unwrap_or_default();
     if scheme != "http" {
         return Err(Obstacle::server(format!(
@@ -22,17 +23,17 @@ pub(super) fn find() -> Result<Connection, Obstacle> {
     let connection = Connection::new(peer::find()?, Sapi::Apache)?;
     // mod_deflate and mod_brotli would compress what Apache writes, and the hub can't continue a compressed body.
     for module in ["no-gzip", "no-brotli"] {
-        let _ = zend::call("apache_setenv", &[&module, &"1"]);
+        let _ = zend::call(engine, "apache_setenv", &[&module, &"1"]);
     }
     Ok(connection)
 }
 
 /// What Apache has chosen, by the headers that it has sent.
-pub(super) fn framing() -> Result<Framing, Obstacle> {
-    let headers = zend::call("apache_response_headers", &[])
+pub(super) fn framing(engine: &mut Engine) -> Result<Framing, Obstacle> {
+    let headers = zend::call(engine, "apache_response_headers", &[])
         .map_err(|_| Obstacle::server("apache_response_headers() can't be called"))?;
     let header = |name: &str| {
-        let table = headers.array()?;
+        let table = headers.look(engine).array()?;
         let found = table.iter().find(|(key, _)| key.to_string().eq_ignore_ascii_case(name));
         found.and_then(|(_, value)| value.string())
     };

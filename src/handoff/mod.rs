@@ -15,6 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use sse_hub::wire::Framing;
 
 use self::obstacle::{Kind, Obstacle};
+use crate::php::engine::Engine;
 use crate::zend;
 
 /// The connection of the current request, proved to be so.
@@ -38,14 +39,14 @@ enum Sapi {
 ///
 /// # Errors
 /// [`Obstacle`] if there is none, or if it is not certain which it is.
-pub fn find() -> Result<Connection, Obstacle> {
+pub fn find(engine: &mut Engine) -> Result<Connection, Obstacle> {
     if cfg!(php_zts) {
         return Err(Obstacle::new(Kind::Expected, "a thread-safe PHP has no connection to hand over"));
     }
     match zend::sapi_name().to_bytes() {
         b"fpm-fcgi" => fpm::find(),
         b"cli-server" => cli_server::find(),
-        b"apache2handler" => apache::find(),
+        b"apache2handler" => apache::find(engine),
         other => {
             let sapi = String::from_utf8_lossy(other);
             Err(Obstacle::new(Kind::Expected, format!("the {sapi} SAPI has no connection to hand over")))
@@ -97,11 +98,11 @@ impl Connection {
     ///
     /// # Errors
     /// [`Obstacle`] if the server has chosen something that the hub can't continue.
-    pub fn framing(&self) -> Result<Framing, Obstacle> {
+    pub fn framing(&self, engine: &mut Engine) -> Result<Framing, Obstacle> {
         match self.sapi {
             Sapi::Fpm { request } => Ok(Framing::FastCgi { request }),
             Sapi::CliServer => Ok(Framing::Raw),
-            Sapi::Apache => apache::framing(),
+            Sapi::Apache => apache::framing(engine),
         }
     }
 

@@ -1,0 +1,3 @@
+//! The engine as sound Rust: what may run user code says so in its signature.
+
+pub mod engine;
