@@ -70,6 +70,8 @@ impl Callback {
             while method(engine, returned, "valid")?.look(engine).is_true() {
                 let item = method(engine, returned, "current")?;
                 self.add(engine, &mut frames, &item)?;
+                // Its destructor runs before the generator goes on.
+                drop(item);
                 method(engine, returned, "next")?;
             }
             return Ok(frames);
