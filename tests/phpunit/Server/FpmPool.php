@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace PhpSse\Tests\Server;
 
-/** The configuration of php-fpm with one pool of two workers, behind whichever web server. */
+/** The configuration of php-fpm with one pool of two workers, behind whichever web server; and of another pool, if wanted. */
 final class FpmPool
 {
     public readonly string $listen;
@@ -12,7 +12,8 @@ final class FpmPool
 
     /**
      * @param array<string, string|int> $options pool settings, as pm.max_requests; 'listen' => unix or tcp;
-     *     'listen.owner', 'listen.mode', 'listen.allowed_clients' as FPM has them; 'nofile' => limit of open files
+     *     'listen.owner', 'listen.mode', 'listen.allowed_clients' as FPM has them; 'nofile' => limit of open files;
+     *     'other' => a setting of another pool of one worker, as sse.adopt=1
      */
     public function __construct(private readonly TempFolder $folder, private readonly array $options)
     {
@@ -40,7 +41,25 @@ final class FpmPool
             catch_workers_output = yes
             access.log = $path/log/fpm-access.log
             $settings
+            {$this->other($identity)}
             CONF);
+    }
+
+    /** The other pool's listener; '' if there is none. */
+    public function otherAddress(): string
+    {
+        return isset($this->options['other']) ? "unix:{$this->folder->path}/fpm-other.sock" : '';
+    }
+
+    private function other(string $identity): string
+    {
+        if (!isset($this->options['other'])) {
+            return '';
+        }
+        [$name, $value] = explode('=', (string) $this->options['other'], 2);
+        $listen = substr($this->otherAddress(), strlen('unix:'));
+
+        return "[other]\n{$identity}listen = $listen\npm = static\npm.max_children = 1\nphp_admin_value[$name] = $value\n";
     }
 
     /** Takes effect with the next reload. */

@@ -12,7 +12,8 @@ use PhpSse\Tests\Support\Proc;
  *
  * Options: 'listen' => unix or tcp; 'keep' => 1 for fastcgi_keep_conn with a pool of connections;
  * 'user' => whom nginx's processes run as; 'bind' => the address that it connects to FPM from;
- * 'namespaces' => a|b: the paths /a/ and /b/ are sites of their own.
+ * 'namespaces' => a|b: the paths /a/ and /b/ are sites of their own;
+ * 'other' => see FpmPool: the path /other/ goes to that pool.
  */
 final class NginxFpm extends FpmServer
 {
@@ -63,6 +64,7 @@ final class NginxFpm extends FpmServer
                         {$this->parameters('$fastcgi_script_name')}
                     }
                     {$this->sites($keep)}
+                    {$this->other()}
                     location ~ ^(?<front>/.+?\.php)(?<info>/.*)$ {
                         fastcgi_pass php;
                         fastcgi_keep_conn $keep;
@@ -114,6 +116,18 @@ final class NginxFpm extends FpmServer
             fastcgi_param REMOTE_PORT \$remote_port;
             fastcgi_param SERVER_NAME \$server_name;
             fastcgi_param SERVER_PORT \$server_port;
+            CONF;
+    }
+
+    private function other(): string
+    {
+        $address = $this->pool->otherAddress();
+
+        return $address === '' ? '' : <<<CONF
+            location ~ ^/other(?<script>/.*)$ {
+                fastcgi_pass $address;
+                {$this->parameters('$script')}
+            }
             CONF;
     }
 
