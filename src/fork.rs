@@ -7,17 +7,28 @@ use sse_hub::sys;
 
 use crate::signals;
 
+/// Whether this process has threads, of another extension say, that could hold a lock while it forks: that would stay locked
+/// in the child. Where there is no `/proc` to tell, it has not: this PHP is not thread-safe.
+pub fn has_other_threads() -> bool {
+    sys::threads().is_some_and(|count| count > 1)
+}
+
 /// Forks the hub, which keeps these descriptors and does this work. It becomes no child of this process, so that the
 /// application's own `pcntl_wait()` never meets it.
+///
+/// # Errors
+/// Of the system, or if the process [has other threads](has_other_threads).
 pub fn start<const N: usize>(
     descriptors: [OwnedFd; N],
     name: &str,
     work: impl FnOnce([OwnedFd; N]) -> bool + std::panic::UnwindSafe,
 ) -> std::io::Result<()> {
+    if has_other_threads() {
+        return Err(std::io::Error::other("the process has several threads"));
+    }
     // No handler of PHP may run in the children: signals wait until they have none left.
     let mask = signals::block_all();
-    // SAFETY: this PHP is not thread-safe, so the process has one thread (of PHP's); the child only calls what is safe
-    // after a fork in that case.
+    // SAFETY: the process has one thread, so that the child may go on as if nothing had happened.
     match unsafe { libc::fork() } {
         -1 => {
             let error = std::io::Error::last_os_error();

@@ -250,7 +250,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
     let idle = small(c"sse.idle_exit", u32::MAX)?;
     let log = zend::ini(c"sse.log");
     let keep = config::history(zend::ini(c"sse.history"))?;
-    let successor = successor::program(&socket);
+    let successor = successor::program(&socket, successor::UPGRADE);
     Ok(Config {
         socket,
         socket_mode: config::socket_mode(zend::ini(c"sse.socket_mode"))?,

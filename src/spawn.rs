@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sse_hub::cause::Cause;
 use sse_hub::client::{Client, ClientError};
@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::api::callback::Frames;
 use crate::api::exceptions::Problem;
 use crate::patience::{self, Patience};
-use crate::{fork, ini, remembered, zend};
+use crate::{fork, ini, remembered, successor, zend};
 
 /// Why there is no hub to talk to.
 #[derive(Debug, Error)]
@@ -40,6 +40,15 @@ pub enum SpawnError {
     #[error("{0}, and a thread-safe PHP can't start one; run it with: php -r 'sse_hub();'")]
     #[cfg_attr(not(php_zts), allow(dead_code))]
     ThreadSafe(ClientError),
+    /// Another thread may hold a lock that would stay locked in a forked hub, and there is no other way.
+    #[error(
+        "{0}, and this process has several threads, so that it can't fork a hub; start one by a PHP that has one thread: \
+         php -r 'sse_hub();'"
+    )]
+    Threads(ClientError),
+    /// The same, and the other way has failed, for this reason.
+    #[error("this process has several threads, so that it can't fork a hub, and {} could not start one: {}", .0.display(), .1)]
+    Program(PathBuf, String),
     /// A hub could not run with these settings.
     #[error(transparent)]
     Hub(#[from] sse_hub::HubError),
@@ -462,6 +471,10 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
         let beside = path.with_added_extension("log");
         config.log.get_or_insert(beside);
         sse_hub::check(&config)?;
+        if fork::has_other_threads() {
+            start_elsewhere(path, absent, patience.left())?;
+            return Ok(Client::connect(path, owner(), patience.left())?);
+        }
         let lock = socket::lock(path, patience.left())?;
         // Somebody else may have started one while this process waited for the lock.
         match Client::connect(path, owner(), patience.left()) {
@@ -474,6 +487,19 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
             .map_err(SpawnError::Fork)?;
         drop(lock);
         Ok(Client::connect(path, owner(), patience.left())?)
+    }
+}
+
+/// Starts a hub by PHP's command line, which has one thread.
+#[cfg(not(php_zts))]
+fn start_elsewhere(path: &Path, absent: ClientError, patience: Duration) -> Result<(), SpawnError> {
+    let Some(program) = successor::program(path, successor::START) else { return Err(SpawnError::Threads(absent)) };
+    match program.run(Some(Instant::now() + patience)) {
+        Ok(ran) if ran.succeeded => Ok(()),
+        // Whoever waits for all children of this process has taken it in; a connection will tell.
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(()),
+        Ok(ran) => Err(SpawnError::Program(program.path, ran.complaint)),
+        Err(error) => Err(SpawnError::Program(program.path, error.to_string())),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The command line by which a hub has another one take over from it, with the extension that lies on the disk by then.
+//! The command line by which a hub has another one take over from it, with the extension that lies on the disk by then; and
+//! by which a process that can't fork has a hub started.
 //!
 //! It must not depend on anything that may have changed, and its settings are in no list of processes: they are its
 //! php.ini, which it reads from its standard input.
@@ -37,8 +38,15 @@ fn own_file() -> Option<PathBuf> {
     }
 }
 
-/// The command line for the hub at this socket; `None` where this PHP has none, or a setting can't be written down.
-pub fn program(socket: &Path) -> Option<Program> {
+/// A command line that has another hub take over at this socket.
+pub const UPGRADE: &str = "echo json_encode(sse_hub_upgrade());";
+
+/// One that starts a hub where none runs, as every first call does.
+pub const START: &str = "sse_cursor();";
+
+/// The command line that runs this code for the hub at this socket; `None` where this PHP has none, or a setting can't be
+/// written down.
+pub fn program(socket: &Path, code: &str) -> Option<Program> {
     let extension = EXTENSION.get()?;
     let base = ini::without_namespace(socket);
     let mut settings = format!("extension={}\ndisplay_errors=stderr\nlog_errors=0\n", quoted(extension.to_str()?)?);
@@ -52,7 +60,7 @@ pub fn program(socket: &Path) -> Option<Program> {
     }
     Some(Program {
         path: command_line()?,
-        arguments: ["-c", "/dev/stdin", "-r", "sse_hub_upgrade();"].map(Into::into).into(),
+        arguments: ["-c", "/dev/stdin", "-r", code].map(Into::into).into(),
         environment: vec![("PHP_INI_SCAN_DIR".into(), String::new())],
         input: settings,
     })

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use sse_hub::socket::{self, StartLock};
 
 use crate::api::exceptions::Problem;
 use crate::spawn::SpawnError;
-use crate::{fork, ini, spawn};
+use crate::{fork, ini, spawn, successor};
 
 /// How long a new hub may take to take over.
 const UPGRADE_PATIENCE: Duration = Duration::from_secs(30);
@@ -50,6 +51,9 @@ pub fn upgrade() -> Result<Upgraded, Problem> {
                 "no hub runs at {path}, and sse.spawn is off; start one with: php -r 'sse_hub();'"
             )));
         }
+        if fork::has_other_threads() {
+            return upgrade_elsewhere(&path);
+        }
         let config = ini::hub_config(path.clone())?;
         socket::check_may_start(&path)?;
         sse_hub::check(&config).map_err(SpawnError::Hub)?;
@@ -61,6 +65,23 @@ pub fn upgrade() -> Result<Upgraded, Problem> {
         fork::start([report.into(), held], "sse-hub", |[report, lock]| take_over(config, report.into(), lock.into()))
             .map_err(SpawnError::Fork)?;
         succeeded(&hear(&said.into(), until)?)
+    }
+}
+
+/// The same by PHP's command line, where this process has other threads: one could hold a lock that would stay locked in a
+/// forked hub.
+#[cfg(not(php_zts))]
+fn upgrade_elsewhere(path: &Path) -> Result<Upgraded, Problem> {
+    const WHY: &str = "sse_hub_upgrade(): this process has several threads, so that it can't fork a hub";
+    let program = successor::program(path, successor::UPGRADE).ok_or_else(|| {
+        Problem::Other(format!("{WHY}; call it by a PHP that has one thread: php -r 'sse_hub_upgrade();'"))
+    })?;
+    let ran = program.run(Some(Instant::now() + UPGRADE_PATIENCE));
+    let failed = |reason: &str| Problem::Other(format!("{WHY}, and {} failed: {reason}", program.path.display()));
+    match ran {
+        Ok(ran) if ran.succeeded => succeeded(&ran.output),
+        Ok(ran) => Err(failed(&ran.complaint)),
+        Err(error) => Err(failed(&error.to_string())),
     }
 }
 

@@ -34,6 +34,7 @@ pub mod history;
 mod holder;
 mod keeper;
 mod log;
+mod program;
 mod render;
 mod router;
 mod run;
@@ -45,4 +46,5 @@ mod testing;
 mod timer;
 
 pub use bus::address::{Address as BusAddress, masked as masked_bus_address};
+pub use program::Ran;
 pub use run::{HubError, Succeeded, check, run, take_over};

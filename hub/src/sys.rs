@@ -9,7 +9,7 @@ use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-pub use fork::close_all_but;
+pub use fork::{close_all_but, threads};
 pub(crate) use fork::{fork, ignore_children};
 pub(crate) use shared::counters;
 pub use title::set_title;

@@ -40,11 +40,6 @@ pub fn sse_hub_upgrade() -> PhpResult<ZBox<ZendHashTable>> {
     Ok(result)
 }
 
-/// Whether no other thread, of an extension or of a thread-safe PHP, could hold a lock when this process forks.
-fn has_one_thread() -> bool {
-    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
-}
-
 fn run() -> Result<(), Problem> {
     let sapi = zend::sapi_name();
     if sapi != c"cli" && sapi != c"phpdbg" {
@@ -59,7 +54,7 @@ fn run() -> Result<(), Problem> {
         follow_owners: false,
         idle_exit: None,
         foreground: true,
-        may_fork: has_one_thread(),
+        may_fork: sys::threads() == Some(1),
         ..ini::hub_config(path.clone())?
     };
     socket::check_folder(&path, folder)?;

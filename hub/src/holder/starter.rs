@@ -29,11 +29,12 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
-    /// Forks it. The calling process has no thread that could hold a lock.
+    /// Forks it. The calling process has no thread that could hold a lock: see [`may_fork`](crate::config::Config::may_fork).
     pub(crate) fn new(common: Common, counters: &'static [ShardStats]) -> io::Result<Self> {
         let (near, far) = UnixStream::pair()?;
         let keep: Vec<_> = [far.as_raw_fd()].into_iter().chain(log::descriptor()).collect();
-        let pid = sys::fork(&keep, AssertUnwindSafe(move || work(far.into(), common, counters)))?;
+        // SAFETY: see above; the work has its own end of the pair, and the log.
+        let pid = unsafe { sys::fork(&keep, AssertUnwindSafe(move || work(far.into(), common, counters))) }?;
         Ok(Self { pid, channel: Some(Channel::new(near.into(), PATIENCE)) })
     }
 
@@ -78,7 +79,8 @@ fn work(socket: OwnedFd, common: Common, counters: &'static [ShardStats]) -> boo
             Some(counters) => process::run(number, line, common, counters),
             None => false,
         });
-        let answer = match sys::fork(&keep, hold) {
+        // SAFETY: this process has one thread; the work has the holder's end of a socket, and the log.
+        let answer = match unsafe { sys::fork(&keep, hold) } {
             Ok(pid) => (pid.as_raw_nonzero().get().unsigned_abs(), 0),
             Err(error) => {
                 warn!(%error, "a process that holds streams could not be forked");

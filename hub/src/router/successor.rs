@@ -1,7 +1,5 @@
 //! Starting the program that has another hub take over.
 
-use std::io::{self, Read, Write};
-use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,11 +7,8 @@ use std::thread;
 use tracing::{info, warn};
 
 use crate::config::Program;
+use crate::program::Ran;
 use crate::sys::BlockedSignals;
-use crate::topic;
-
-/// Bytes of its complaints that are logged.
-const COMPLAINT: u64 = 2048;
 
 /// Runs the program, one at a time.
 #[derive(Debug, Default)]
@@ -36,10 +31,10 @@ impl Starter {
         let busy = Arc::clone(&self.busy);
         let _blocked = BlockedSignals::new();
         let thread = thread::Builder::new().name("sse-successor".into()).spawn(move || {
-            match run(&program) {
-                Ok((status, _)) if status.success() => {}
-                Ok((status, complaint)) => {
-                    warn!(%status, complaint, "another hub could not be started; this one goes on");
+            match program.run(None) {
+                Ok(ran) if ran.succeeded => {}
+                Ok(Ran { complaint, .. }) => {
+                    warn!(complaint, "another hub could not be started; this one goes on");
                 }
                 // Who waits for all orphans has taken this one in.
                 Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {}
@@ -54,25 +49,4 @@ impl Starter {
             warn!(%error, "another hub could not be started; this one goes on");
         }
     }
-}
-
-fn run(program: &Program) -> io::Result<(ExitStatus, String)> {
-    let mut child = Command::new(&program.path)
-        .args(&program.arguments)
-        .envs(program.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        // One that does not read it will say why.
-        let _ = input.write_all(program.input.as_bytes());
-    }
-    let mut complaint = Vec::new();
-    if let Some(mut errors) = child.stderr.take() {
-        (&mut errors).take(COMPLAINT).read_to_end(&mut complaint)?;
-        io::copy(&mut errors, &mut io::sink())?;
-    }
-    let status = child.wait()?;
-    Ok((status, topic::printable(String::from_utf8_lossy(&complaint).trim())))
 }

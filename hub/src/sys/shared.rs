@@ -26,10 +26,13 @@ mod tests {
     #[test]
     fn a_forked_process_counts_for_its_parent() {
         let counters = counters(2).expect("memory");
-        let child = crate::sys::fork(&[], || {
-            counters[1].opened.add(7);
-            true
-        });
+        // SAFETY: the child adds to a number, and ends.
+        let child = unsafe {
+            crate::sys::fork(&[], || {
+                counters[1].opened.add(7);
+                true
+            })
+        };
         let child = child.expect("forked");
         let (_, status) = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty())
             .expect("own child")
