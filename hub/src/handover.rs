@@ -46,7 +46,7 @@ use std::time::Duration;
 
 /// Version of [`state`], and of all that it is made of: to be raised with any change there, in
 /// [`Delivery`](crate::wire::Delivery) and in [`framing`](crate::framing).
-pub(crate) const FORMAT: u16 = 2;
+pub(crate) const FORMAT: u16 = 3;
 
 /// Begins the greeting of a hub that takes over ("SSEU"); its `protocol` is a [`FORMAT`].
 pub(crate) const TAKE_OVER: u32 = 0x5353_4555;
@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::cause::Cause;
     use crate::id::Id;
+    use crate::render::fingerprint::{Fingerprint, Watched};
     use crate::upstream::{fastcgi, http};
     use crate::wire::{self, Delivery, Framing, Reason, TopicsAs};
 
@@ -196,7 +197,7 @@ mod tests {
             share: Some("s"),
             render: true,
             patterns: vec!["a"],
-            watched: 4,
+            watched: Watched::These(Fingerprint::of(b"watched")),
             pending: pending(),
             due: Some(Reason::Poll),
             activity: Activity::Queued,
@@ -206,7 +207,7 @@ mod tests {
             only_changes: true,
             poll: None,
             reauthorize: None,
-            sent: Some(8),
+            sent: Some(Fingerprint::of(b"sent")),
             output: Some(9),
             last_id: Some("i"),
             client: None,
@@ -299,6 +300,6 @@ mod tests {
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
         let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((FORMAT, found.as_str()), (2, "64eb13caedb8daaf"), "raise FORMAT, and say here what it is now");
+        assert_eq!((FORMAT, found.as_str()), (3, "cb9469d046623bc2"), "raise FORMAT, and say here what it is now");
     }
 }

@@ -12,6 +12,7 @@
 pub(crate) mod answers;
 pub(crate) mod exchange;
 pub(crate) mod figures;
+pub(crate) mod fingerprint;
 pub(crate) mod handover;
 pub(crate) mod listener;
 pub(crate) mod members;

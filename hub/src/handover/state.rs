@@ -12,6 +12,7 @@ use crate::bus::Place;
 use crate::cause::Cause;
 use crate::history::disk::Written;
 use crate::id::Id;
+use crate::render::fingerprint::{Fingerprint, Watched};
 use crate::router::desk::Counts;
 use crate::upstream::{fastcgi, http};
 use crate::wire::{Framing, Reason, TopicsAs};
@@ -286,7 +287,7 @@ pub(crate) struct UnitState<'a> {
     pub(crate) share: Option<&'a str>,
     pub(crate) render: bool,
     pub(crate) patterns: Vec<&'a str>,
-    pub(crate) watched: u64,
+    pub(crate) watched: Watched,
     pub(crate) pending: PendingState<'a>,
     pub(crate) due: Option<Reason>,
     pub(crate) activity: Activity,
@@ -298,7 +299,7 @@ pub(crate) struct UnitState<'a> {
     pub(crate) only_changes: bool,
     pub(crate) poll: Option<Duration>,
     pub(crate) reauthorize: Option<Duration>,
-    pub(crate) sent: Option<u64>,
+    pub(crate) sent: Option<Fingerprint>,
     /// The number of a blob.
     pub(crate) output: Option<u32>,
     pub(crate) last_id: Option<&'a str>,

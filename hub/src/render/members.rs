@@ -7,6 +7,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::Renders;
+use super::fingerprint::{Fingerprint, Watched};
 use super::listener::NoReplay;
 use super::request::Request;
 use super::unit::{Member, Unit};
@@ -132,12 +133,10 @@ impl Renders {
     /// Watches these patterns as well until [`watch`](Self::watch) sets what the run has come to.
     pub(super) fn watch_also(&mut self, key: u32, patterns: &[&str]) {
         let unit = &mut self.units[key as usize];
-        let print = Unit::fingerprint(patterns);
-        if unit.watched == print || !unit.render {
+        if unit.watched == Watched::These(Fingerprint::of_list(patterns)) || !unit.render {
             return;
         }
-        // Neither set: the next one is set whatever it is.
-        unit.watched = !print;
+        unit.watched = Watched::More;
         let mut places = std::mem::take(&mut unit.places).into_vec();
         for pattern in patterns {
             let place = self.index.insert(pattern, Watcher { stream: key, nth: places.len() as u32 });
@@ -153,13 +152,13 @@ impl Renders {
 
     /// Sets what a unit is rendered for. Without a callback its stream gets the events themselves.
     pub(super) fn watch(&mut self, key: u32, render: bool, patterns: &[&str]) {
-        let print = Unit::fingerprint(patterns);
+        let these = Watched::These(Fingerprint::of_list(patterns));
         let unit = &mut self.units[key as usize];
-        if unit.watched == print && unit.render == render {
+        if unit.watched == these && unit.render == render {
             return;
         }
-        let first = unit.watched == 0;
-        (unit.watched, unit.render) = (print, render);
+        let first = unit.watched == Watched::Unsaid;
+        (unit.watched, unit.render) = (these, render);
         self.unwatch(key);
         if render {
             let nth = 0..patterns.len() as u32;

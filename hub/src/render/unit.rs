@@ -1,9 +1,9 @@
 //! What is rendered at once: one stream, or all that share a key.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::fingerprint::{Fingerprint, Watched};
 use super::pending::Pending;
 use super::request::Request;
 use crate::budget::Account;
@@ -33,8 +33,8 @@ pub(crate) struct Unit {
     pub(crate) seen: u64,
     /// Its places in the index.
     pub(crate) places: Box<[Place]>,
-    /// Of the patterns that it watches.
-    pub(crate) watched: u64,
+    /// What is in these places.
+    pub(crate) watched: Watched,
     /// What its callback has not been told yet.
     pub(crate) pending: Pending,
     /// Whether it has to be rendered, and why.
@@ -53,7 +53,7 @@ pub(crate) struct Unit {
     pub(super) poll: Option<Duration>,
     pub(super) reauthorize: Option<Duration>,
     /// Of what was sent last.
-    pub(super) sent: Option<u64>,
+    pub(super) sent: Option<Fingerprint>,
     /// What was sent last, for streams that join.
     pub(crate) output: Option<Arc<[u8]>>,
     /// The last id that was sent.
@@ -96,7 +96,7 @@ impl Unit {
             render: replay.render,
             seen: 0,
             places: Box::default(),
-            watched: 0,
+            watched: Watched::Unsaid,
             pending: Pending::default(),
             due: None,
             state: State::Resting,
@@ -170,17 +170,9 @@ impl Unit {
 
     /// Whether this output is to be sent; if so, it counts as sent.
     pub(crate) fn is_news(&mut self, frames: &[u8]) -> bool {
-        let mut hasher = DefaultHasher::new();
-        frames.hash(&mut hasher);
-        let news = self.sent.replace(hasher.finish()) != Some(hasher.finish());
+        let print = Fingerprint::of(frames);
+        let news = self.sent.replace(print) != Some(print);
         news || !self.only_changes
-    }
-
-    /// A number that tells one set of patterns from another.
-    pub(crate) fn fingerprint(patterns: &[&str]) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        patterns.hash(&mut hasher);
-        hasher.finish()
     }
 }
 
