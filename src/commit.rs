@@ -150,7 +150,7 @@ fn send(held: &[Held]) -> Option<String> {
     let done = spawn::call_all(held, |place, fate| match fate {
         Fate::Answered(Reply::Published { .. }) => taken[place] = true,
         Fate::Answered(Reply::Error { message, .. }) => refusal = Some(message.to_owned()),
-        Fate::Answered(other) => refusal = Some(format!("the hub's answer makes no sense: {other:?}")),
+        Fate::Answered(other) => refusal = Some(other.unexpected("a publication").to_string()),
         Fate::Unknown => unknown += 1,
     });
     let lost: Vec<&Held> = held.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(held, _)| held).collect();

@@ -353,7 +353,7 @@ pub fn attach(wanted: Attach<'_>, descriptor: BorrowedFd<'_>) -> Result<Held, Sp
     let request = Request::Attach(wanted);
     let (answer, generation) = ask(&request, Some(descriptor), Missing::Start, |reply| match reply {
         Reply::Attached { stream, rendered, opening } => Ok((stream, rendered, opening.to_owned())),
-        other => Err(ClientError::Protocol(format!("{other:?} to a connection"))),
+        other => Err(other.unexpected("a connection")),
     })?;
     let (stream, rendered, opening) = answer;
     Ok(Held { stream, generation, rendered, opening })
@@ -382,7 +382,7 @@ pub fn rendered(
     }
     call_running(&request, |reply| match reply {
         Reply::Done => Ok(()),
-        other => Err(ClientError::Protocol(format!("{other:?} to what was rendered"))),
+        other => Err(other.unexpected("what was rendered")),
     })
 }
 

@@ -269,7 +269,7 @@ impl Client {
             Ok(Reply::Refused { reason }) => Err(ClientError::Refused(reason.into())),
             // There was no descriptor to accept this connection with.
             Ok(Reply::Error { code, message }) => Err(ClientError::Hub { code, message: message.into() }),
-            Ok(other) => Err(ClientError::Protocol(format!("{other:?} instead of a greeting"))),
+            Ok(other) => Err(other.unexpected("a greeting")),
             // A hub that ends while it is greeted has done nothing.
             Err(ClientError::Unanswered) => Err(ClientError::Closed),
             Err(error) => Err(error),
@@ -403,5 +403,12 @@ impl Deadline {
                 Err(error) => return Err(ClientError::Io(error.into())),
             }
         }
+    }
+}
+impl Reply<'_> {
+    /// That this is no answer to what was asked.
+    #[must_use]
+    pub fn unexpected(&self, asked: &str) -> ClientError {
+        ClientError::Protocol(format!("'{}' to {asked}", self.name()))
     }
 }

@@ -372,6 +372,26 @@ pub enum Reply<'a> {
     },
 }
 
+impl Reply<'_> {
+    /// Which answer it is, without what is in it: that may be an event's data, which no error and no log has.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } => "Welcome",
+            Self::Refused { .. } => "Refused",
+            Self::Attached { .. } => "Attached",
+            Self::Published { .. } => "Published",
+            Self::Replayed { .. } => "Replayed",
+            Self::Events { .. } => "Events",
+            Self::Done => "Done",
+            Self::Cursor { .. } => "Cursor",
+            Self::Stats { .. } => "Stats",
+            Self::Metrics { .. } => "Metrics",
+            Self::Error { .. } => "Error",
+        }
+    }
+}
+
 /// Kinds of [`Reply::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorCode {

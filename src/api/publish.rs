@@ -4,7 +4,6 @@ use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::{php_function, wrap_function};
-use sse_hub::client::ClientError;
 use sse_hub::config::PublishMode;
 use sse_hub::event::NewEvent;
 use sse_hub::wire::{Reply, Request};
@@ -80,6 +79,6 @@ fn publish(new: NewEvent<'_>, mode: PublishMode) -> Result<String, Problem> {
     }
     spawn::call(&request, None, |reply| match reply {
         Reply::Published { id } => Ok(id.to_owned()),
-        other => Err(ClientError::Protocol(format!("{other:?} to a publication"))),
+        other => Err(other.unexpected("a publication")),
     })
 }

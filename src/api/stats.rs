@@ -5,7 +5,6 @@ use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
-use sse_hub::client::ClientError;
 use sse_hub::wire::{Reply, Request};
 
 use super::exceptions::{Problem, settle};
@@ -26,7 +25,7 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 pub fn sse_cursor() -> PhpResult<String> {
     let id = spawn::call(&Request::Cursor, None, |reply| match reply {
         Reply::Cursor { id } => Ok(id.to_owned()),
-        other => Err(ClientError::Protocol(format!("{other:?} to a question for the cursor"))),
+        other => Err(other.unexpected("a question for the cursor")),
     })?;
     Ok(id)
 }
@@ -51,7 +50,7 @@ pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
 pub fn sse_metrics() -> PhpResult<String> {
     let text = spawn::call(&Request::Metrics, None, |reply| match reply {
         Reply::Metrics { text } => Ok(text.to_owned()),
-        other => Err(ClientError::Protocol(format!("{other:?} to a question for the metrics"))),
+        other => Err(other.unexpected("a question for the metrics")),
     })?;
     Ok(text)
 }
@@ -68,7 +67,7 @@ impl Default for Counters {
 fn stats(engine: &mut Engine) -> Result<ZBox<ZendHashTable>, Problem> {
     let json = spawn::call(&Request::Stats, None, |reply| match reply {
         Reply::Stats { json } => Ok(json.to_owned()),
-        other => Err(ClientError::Protocol(format!("{other:?} to a question for the counters"))),
+        other => Err(other.unexpected("a question for the counters")),
     })?;
     let decoded = zend::call(engine, "json_decode", &[&json, &true]);
     let decoded = decoded.map_err(|why| Problem::no_value("json_decode", why))?;
