@@ -9,6 +9,7 @@ use sse_hub::wire::{self, ErrorCode, PREFIX, Reason, Reply, Request, Whose};
 use crate::api::callback::Frames;
 use crate::api::event;
 use crate::api::exceptions::Problem;
+use crate::handoff::{self, Connection};
 use crate::php::engine::Engine;
 use crate::spawn::{self, SpawnError};
 use crate::{variables, zend};
@@ -54,6 +55,8 @@ pub struct Token(String);
 
 /// The state of the current request.
 struct State {
+    /// The process that the hub has sent it to. A child that the script forks has a copy of all this, and is asked nothing.
+    process: u32,
     token: String,
     /// What the hub has said to the token; `None`: it was not asked yet.
     replay: Option<Replay>,
@@ -61,10 +64,36 @@ struct State {
     done: bool,
     /// Why it failed, if that is known.
     failure: Option<String>,
+    /// Where it came from, if that can't be found out later.
+    connection: Option<Connection>,
 }
 
 thread_local! {
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
+}
+
+impl State {
+    fn new(token: String, replay: Option<Replay>, connection: Option<Connection>) -> Self {
+        let done = matches!(replay, Some(Replay::Over));
+        Self { process: std::process::id(), token, replay, done, failure: None, connection }
+    }
+
+    /// What the hub has said to the token, as far as this process has asked. For a forked child, nobody waits.
+    fn replay(&self) -> Option<Replay> {
+        if self.is_forked() { Some(Replay::Over) } else { self.replay.clone() }
+    }
+
+    fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+}
+
+/// Leaves the response to the process that the hub has sent the request to: what a forked child answers would end it.
+fn leave_to_parent(engine: &mut Engine, connection: Option<Connection>) {
+    if let Some(connection) = connection.or_else(|| handoff::find(engine).ok()) {
+        // Where that fails the hub runs the script again.
+        let _ = connection.release();
+    }
 }
 
 /// Looks whether the hub has sent this request, before its script runs.
@@ -81,19 +110,21 @@ pub fn begin(engine: &mut Engine) {
     if name == PARAMETER {
         // It can't come from a client, so it is the hub's: most scripts have nothing to ask it before their callback runs.
         variables::set_of_server(engine, &[(name, None)]);
-        STATE.set(Some(State { token, replay: None, done: false, failure: None }));
+        STATE.set(Some(State::new(token, None, None)));
         return;
     }
     let (replay, (address, port)) = match ask(&token) {
         Ok(answer) => answer,
         Err(error) if is_over(&error) => {
             variables::set_of_server(engine, &[(name, None)]);
-            STATE.set(Some(State { token, replay: Some(Replay::Over), done: true, failure: None }));
+            STATE.set(Some(State::new(token, Some(Replay::Over), None)));
             return;
         }
         // An ordinary request, whatever it says of itself.
         Err(_) => return,
     };
+    // By the address of its other end, which the request is about to lose.
+    let connection = if sapi == b"cli-server" { handoff::find(engine).ok() } else { None };
     let mut variables = vec![(name, None)];
     if !address.is_empty() {
         variables.extend([("REMOTE_ADDR", Some(address.as_str())), ("REMOTE_PORT", Some(port.as_str()))]);
@@ -105,7 +136,7 @@ pub fn begin(engine: &mut Engine) {
             let _ = zend::call(engine, "apache_setenv", &[name, &value.unwrap_or_default()]);
         }
     }
-    STATE.set(Some(State { token, replay: Some(replay), done: false, failure: None }));
+    STATE.set(Some(State::new(token, Some(replay), connection)));
 }
 
 /// Asks the hub what a token is for; the client's address and port beside that.
@@ -116,17 +147,16 @@ fn ask(token: &str) -> Result<(Replay, (String, String)), SpawnError> {
             let replay = Replay::Wanted(Rendering { stream, reason, last_event_id });
             Ok((replay, (remote.0.to_owned(), remote.1.to_owned())))
         }
-        other => Err(ClientError::Protocol(format!("{other:?} to a token"))),
+        other => Err(other.unexpected("a token")),
     })
 }
 
 /// What this request is for, if it comes from the hub.
 pub fn current() -> Option<Replay> {
-    let token =
-        match STATE.with_borrow(|state| state.as_ref().map(|state| (state.replay.clone(), state.token.clone())))? {
-            (Some(replay), _) => return Some(replay),
-            (None, token) => token,
-        };
+    let token = match STATE.with_borrow(|state| state.as_ref().map(|state| (state.replay(), state.token.clone())))? {
+        (Some(replay), _) => return Some(replay),
+        (None, token) => token,
+    };
     // A hub that doesn't know it any more, or is away, waits for nothing.
     let replay = ask(&token).map_or(Replay::Over, |(replay, _)| replay);
     STATE.with_borrow_mut(|state| {
@@ -139,7 +169,15 @@ pub fn current() -> Option<Replay> {
 }
 
 /// The run that this request is, if it comes from the hub.
-pub fn run() -> Option<Run> {
+pub fn run(engine: &mut Engine) -> Option<Run> {
+    let forked = STATE.with_borrow_mut(|state| {
+        let state = state.as_mut().filter(|state| state.is_forked())?;
+        Some(state.connection.take())
+    });
+    if let Some(connection) = forked {
+        leave_to_parent(engine, connection);
+        return Some(Run::Over);
+    }
     STATE.with_borrow(|state| {
         let State { token, replay, .. } = state.as_ref()?;
         Some(if matches!(replay, Some(Replay::Over)) { Run::Over } else { Run::Wanted(Token(token.clone())) })
@@ -156,8 +194,12 @@ pub fn failed_by(why: Option<String>) {
 }
 
 /// Tells the hub, before the response ends, if its stream gets nothing from this request.
-pub fn end() {
-    let Some(State { token, done: false, failure, .. }) = STATE.take() else { return };
+pub fn end(engine: &mut Engine) {
+    let Some(state) = STATE.take() else { return };
+    if state.is_forked() {
+        return leave_to_parent(engine, state.connection);
+    }
+    let State { token, done: false, failure, .. } = state else { return };
     let reason = failure.or_else(zend::last_error).unwrap_or_else(|| "it ended before sse_stream() was done".into());
     // A hub that does not hear it sees the response end all the same.
     let _ = spawn::call_running(&Request::NotRendered { token: &token, reason: &reason }, |_| Ok(()));
@@ -173,7 +215,7 @@ impl Token {
         // The objects are made afterwards: for want of memory the engine may jump over what is held here.
         let answer = spawn::call_running(&request, |reply| match reply {
             Reply::Events { events } => Ok(events.iter().map(wire::encode).collect::<Vec<_>>()),
-            other => Err(ClientError::Protocol(format!("{other:?} to a render"))),
+            other => Err(other.unexpected("a render")),
         });
         match answer {
             Ok(messages) => messages

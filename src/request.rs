@@ -26,7 +26,7 @@ pub extern "C" fn start(_type: i32, _module: i32) -> i32 {
 pub extern "C" fn end(_type: i32, _module: i32) -> i32 {
     // SAFETY: as above.
     let engine = &mut unsafe { Engine::entered() };
-    let _ = catch_unwind(rendering::end);
+    let _ = catch_unwind(AssertUnwindSafe(|| rendering::end(engine)));
     let _ = catch_unwind(adopt::end_request);
     // Last, since it may wait.
     let _ = catch_unwind(AssertUnwindSafe(|| commit::end_request(engine)));

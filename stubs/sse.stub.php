@@ -387,7 +387,7 @@ final class SseEvent
  * }
  * ```
  *
- * Signal handlers (pcntl) run while it waits.
+ * Signal handlers (pcntl) run while it waits. It is read by the process that has made it; a forked child makes its own.
  *
  * @implements Iterator<int, SseEvent>
  */
@@ -415,6 +415,7 @@ final class SseSubscription implements Iterator
      * Waits for the next event.
      *
      * @throws SseUnavailable The hub ended the subscription: it stopped, or this process read too slowly.
+     * @throws SseException   The process that has made it has forked this one.
      */
     public function next(): void {}
 

@@ -41,6 +41,8 @@ enum Phase {
 
 thread_local! {
     static PHASE: Cell<Phase> = const { Cell::new(Phase::Off) };
+    /// Whose the stream is: a child that the script forks would take its wakes, and send comments of its own.
+    static PROCESS: Cell<u32> = const { Cell::new(0) };
     /// Whether buffers of the script were taken away from it.
     static BUFFERS_TAKEN: Cell<bool> = const { Cell::new(false) };
     // No engine code that may run a user's code is called while this is borrowed.
@@ -96,7 +98,14 @@ fn is_concerned() -> bool {
     match PHASE.get() {
         Phase::Off | Phase::Renounced => false,
         Phase::Watching => output::is_event_stream(),
-        Phase::Listening | Phase::Streaming | Phase::Left => true,
+        Phase::Listening | Phase::Streaming | Phase::Left => {
+            if PROCESS.get() != std::process::id() {
+                // To a forked child PHP's functions are what they always were.
+                renounce();
+                return false;
+            }
+            true
+        }
     }
 }
 
@@ -104,6 +113,7 @@ fn is_concerned() -> bool {
 fn look() -> Phase {
     let phase = PHASE.get();
     if phase == Phase::Watching && output::is_open() && output::is_event_stream() {
+        PROCESS.set(std::process::id());
         WAKES.set(Some(Wakes::open(topics())));
         PHASE.set(Phase::Listening);
     }

@@ -108,7 +108,7 @@ fn stream(
     if response::check()? == response::Wanted::HeadersOnly {
         return Ok(stream.headers_only(engine));
     }
-    match rendering::run() {
+    match rendering::run(engine) {
         Some(Run::Wanted(token)) => return stream.replay(engine, &token),
         Some(Run::Over) => return Ok(stream.nobody_waits(engine)),
         None => {}

@@ -27,6 +27,8 @@ use crate::{blocking, spawn, zend};
 pub struct SseSubscription {
     patterns: Vec<String>,
     timeout: Option<Duration>,
+    /// Whose it is: a child that this process forks would take events away from it.
+    process: u32,
     place: RefCell<Place>,
     deliveries: RefCell<Deliveries>,
 }
@@ -103,12 +105,20 @@ impl SseSubscription {
         Ok(Self {
             patterns,
             timeout,
+            process: std::process::id(),
             place: RefCell::new(Place { current: None, position: -1 }),
             deliveries: RefCell::new(Deliveries::new(ours)),
         })
     }
 
     fn advance(&self, engine: &mut Engine) -> Result<(), Problem> {
+        if self.process != std::process::id() {
+            return Err(Problem::Other(
+                "SseSubscription: it was made by the process that has forked this one, which reads its events; make another \
+                 after pcntl_fork()"
+                    .into(),
+            ));
+        }
         // What is let go may be an object with a destructor: no borrow lasts while it runs.
         let before = self.place.borrow_mut().current.take();
         drop(before);

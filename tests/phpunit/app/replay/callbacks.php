@@ -42,9 +42,32 @@ function callback(string $name): ?callable
             return 'too late';
         },
         'changed-meanwhile' => changed_meanwhile(...),
+        'forks' => forked(...),
         'fails' => static fn (): mixed => fail($_GET['how']),
         'fails-later' => static fn (array $events): mixed => $events === [] ? 'first' : fail($_GET['how']),
     };
+}
+
+/** In a replay, what it was told, once a child that it has forked has ended the request as well. */
+function forked(array $events): string
+{
+    if ($events === []) {
+        return 'first';
+    }
+    $descriptors = static fn (int $process): int => count(glob("/proc/$process/fd/*"));
+    // Without the one that looking at its own takes.
+    $before = $descriptors(getmypid()) - 1;
+    $child = pcntl_fork();
+    if ($child === 0) {
+        tell('children', json_encode(['pid' => getmypid(), 'reason' => reason()]));
+        exit;
+    }
+    // It goes on as a server, without this connection.
+    while ($descriptors($child) >= $before) {
+        usleep(1000);
+    }
+
+    return end($events)->data;
 }
 
 function value(string $kind): mixed
