@@ -49,14 +49,14 @@ pub fn check() -> Result<Wanted, Problem> {
     }
     check_unbegun()?;
     // SAFETY: the engine keeps it for as long as the request.
-    let method = unsafe { zend::text(zend::sapi_globals().request_info.request_method) };
+    let method = unsafe { zend::text(zend::sapi_globals(|globals| globals.request_info.request_method)) };
     Ok(if method == Some("HEAD") { Wanted::HeadersOnly } else { Wanted::Stream })
 }
 
 /// Whether headers are on their way to the client. On the command line there are none.
 pub fn begun() -> bool {
-    let globals = zend::sapi_globals();
-    globals.headers_sent != 0 && !globals.request_info.no_headers && !zend::is_command_line()
+    zend::sapi_globals(|globals| globals.headers_sent != 0 && !globals.request_info.no_headers)
+        && !zend::is_command_line()
 }
 
 /// Checks that no user code that ran meanwhile has sent headers.

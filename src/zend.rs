@@ -102,7 +102,7 @@ pub fn has_failed() -> bool {
     // The status of a fatal error is 255, which a shutdown function that calls `exit` can hide.
     status != 0
         || last.cast_unsigned() & ffi::E_FATAL_ERRORS != 0
-        || sapi_globals().sapi_headers.http_response_code >= 500
+        || sapi_globals(|globals| globals.sapi_headers.http_response_code) >= 500
 }
 
 /// Runs user code that must return before the script around it goes on: where it would leave this fiber, PHP throws a
@@ -237,10 +237,10 @@ pub fn sapi_name() -> &'static CStr {
     }
 }
 
-/// The SAPI's globals of this request.
-pub fn sapi_globals() -> &'static ffi::sapi_globals_struct {
+/// Looks at the SAPI's globals of this request.
+pub fn sapi_globals<R>(look: impl FnOnce(&ffi::sapi_globals_struct) -> R) -> R {
     // SAFETY: they live as long as the process (or thread) and are only read here, on their own thread.
-    unsafe { &*ffi::ext_php_rs_sapi_globals() }
+    look(unsafe { &*ffi::ext_php_rs_sapi_globals() })
 }
 
 /// Says whether the headers are on their way, in the engine's own flag; returns what it said before.

@@ -121,6 +121,7 @@
  * @throws SseException       The headers are already sent, the response has been finished, an output callback is running,
  *                            a setting can't be used, or `$render` has called `sse_stream()` or has sent output itself
  *                            (`ob_end_flush()`, `flush()`).
+ * @throws FiberError         In `$render`, where it would leave the fiber that `sse_stream()` was called in.
  *                            After each of these the request is as it was (buffers and headers untouched, and the session,
  *                            unless `$render` has run).
  */

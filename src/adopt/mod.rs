@@ -135,7 +135,8 @@ fn begin(engine: &mut Engine) -> Result<(), Interrupted> {
 /// The patterns of topics that wake this request's script.
 fn topics() -> Vec<String> {
     // SAFETY: the engine keeps the path for as long as the request.
-    let script = unsafe { zend::text(zend::sapi_globals().request_info.path_translated) }.unwrap_or("");
+    let script =
+        unsafe { zend::text(zend::sapi_globals(|globals| globals.request_info.path_translated)) }.unwrap_or("");
     ini::adopt_topics(script).unwrap_or_else(|error| {
         static TOLD: AtomicBool = AtomicBool::new(false);
         tell_once(&TOLD, &format!("{error}; until then every topic wakes an adopted script"));

@@ -37,15 +37,17 @@ pub fn is_event_stream() -> bool {
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     };
-    // SAFETY: nothing changes the type while it is looked at.
-    let of_type =
-        || unsafe { zend::text(zend::sapi_globals().sapi_headers.mimetype) }.map(|value| is(value.as_bytes()));
+    let of_type = || {
+        // SAFETY: nothing changes the type while it is looked at.
+        let value = unsafe { zend::text(zend::sapi_globals(|globals| globals.sapi_headers.mimetype)) };
+        value.map(|value| is(value.as_bytes()))
+    };
     response_header(b"Content-Type", is).or_else(of_type).unwrap_or(false)
 }
 
 /// Looks at the value of a header that the script has set, sent or not; `None` if it has not.
 fn response_header<R>(name: &[u8], look: impl FnOnce(&[u8]) -> R) -> Option<R> {
-    let mut element = zend::sapi_globals().sapi_headers.headers.head;
+    let mut element = zend::sapi_globals(|globals| globals.sapi_headers.headers.head);
     // SAFETY: the list belongs to this request, its elements hold headers as declared by the engine, and nothing changes
     // it while it is looked at.
     unsafe {

@@ -24,7 +24,7 @@ struct FcgiRequest {
 
 /// The worker's FastCGI connection.
 pub(super) fn find() -> Result<Connection, Obstacle> {
-    prove(request().ok_or_else(|| Obstacle::server("FPM has no request"))?)
+    prove(&request().ok_or_else(|| Obstacle::server("FPM has no request"))?)
 }
 
 /// Whether FPM has answered the request already.
@@ -32,11 +32,11 @@ pub(super) fn has_ended() -> bool {
     request().is_none_or(|request| request.ended != 0)
 }
 
-fn request() -> Option<&'static FcgiRequest> {
-    let context = zend::sapi_globals().server_context.cast::<FcgiRequest>();
+fn request() -> Option<FcgiRequest> {
+    let context = zend::sapi_globals(|globals| globals.server_context).cast::<FcgiRequest>();
     // SAFETY: under the SAPI `fpm-fcgi` the server context is a `fcgi_request`, which starts as declared above and is
     // there until the request ends.
-    if context.is_null() || !context.is_aligned() { None } else { Some(unsafe { &*context }) }
+    if context.is_null() || !context.is_aligned() { None } else { Some(unsafe { context.read() }) }
 }
 
 fn prove(request: &FcgiRequest) -> Result<Connection, Obstacle> {
