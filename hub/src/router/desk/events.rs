@@ -205,7 +205,7 @@ impl Desk {
         for shard in &mut self.shards {
             shard.send(Command::Gap(Arc::clone(&gap)));
         }
-        self.renders.trigger(&Arc::new(Trigger::new(topic::ALL)));
+        self.renders.triggers(&[Arc::new(Trigger::new(topic::ALL))]);
     }
 
     /// Requests that have waited for the bus long enough, to be done by [`act`](Self::act).

@@ -38,23 +38,22 @@ impl Desk {
         if self.nudges.is_empty() && self.heard.is_empty() {
             return;
         }
-        for trigger in self.nudges.take() {
-            if let Keeper::Bus(bus) = &self.keeper {
-                bus.wake(trigger.topic());
-            }
-            self.pass(trigger);
+        let nudges: Vec<_> = self.nudges.take().map(Arc::new).collect();
+        if let Keeper::Bus(bus) = &self.keeper {
+            nudges.iter().for_each(|trigger| bus.wake(trigger.topic()));
         }
-        for trigger in self.heard.take() {
-            self.pass(trigger);
-        }
+        self.pass(&nudges);
+        let heard: Vec<_> = self.heard.take().map(Arc::new).collect();
+        self.pass(&heard);
     }
 
-    pub(super) fn pass(&mut self, trigger: Trigger) {
-        let trigger = Arc::new(trigger);
-        self.renders.trigger(&trigger);
-        for shard in &mut self.shards {
-            if trigger.topic() == topic::ALL || shard.may_watch(trigger.topic()) {
-                shard.send(Command::Trigger(Arc::clone(&trigger)));
+    fn pass(&mut self, triggers: &[Arc<Trigger>]) {
+        self.renders.triggers(triggers);
+        for trigger in triggers {
+            for shard in &mut self.shards {
+                if trigger.topic() == topic::ALL || shard.may_watch(trigger.topic()) {
+                    shard.send(Command::Trigger(Arc::clone(trigger)));
+                }
             }
         }
     }
