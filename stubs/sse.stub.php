@@ -238,7 +238,7 @@ function sse_cursor(): string {}
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.
  *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly.
  *   - `history`: `events`, `topics` and `bytes` that are kept in memory now; `resumed`: readers that came back with an id,
- *     `gaps`: of those, that were told of one. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
+ *     `gaps`: of those, that were told of one; `given_up`: those whose workers had gone before it was found what they had missed. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
  *     `written`, in how many `commits`, `failures`; `problem`: why the file can't be written now, null if it can.
  *   - `bus`, with `sse.bus` only: `address` (without the password) and `stream`; `state`: `connecting`, `connected` or `away`,
  *     `since` when (Unix time), and the `problem`, null if there is none; `outages`; entries `read` from Redis, of them
@@ -251,6 +251,9 @@ function sse_cursor(): string {}
  *     or their address's eighth of it, was used up; `bytes` kept for them now, requests and events. How long those that were done took: `p50_ms`, `p99_ms`
  *     (null before the first), `seconds`: `sum`, and `buckets`, how many took no longer than each bound and longer than
  *     the one before.
+ *   - `turns`: of the hub's main thread, which puts everything in order, as its long turns hold everybody up. `seconds`: how long they
+ *     took, `sum` and `buckets` as above; `longest_us`: the longest so far, in microseconds; `steps`: kept events, topics and callbacks
+ *     that it has looked at one by one, `most_steps`: the most of them in one turn.
  *   - `udp`: the address it is `listening` at, null if at none; datagrams `received`, of them `wakes`, `garbage`,
  *     `unauthenticated`, `replayed` (had come before), and those that the system has `dropped`.
  *

@@ -92,6 +92,8 @@ pub(crate) struct Renders {
     effects: Vec<(u64, Command)>,
     serials: u64,
     fan_outs: u64,
+    /// Times that a callback was told of something since this was asked for.
+    told: usize,
     figures: Figures,
     failures: HashMap<Arc<str>, Sparingly>,
     scratch: Box<[u8]>,
@@ -153,6 +155,7 @@ impl Renders {
             effects: Vec::new(),
             serials: 0,
             fan_outs: 0,
+            told: 0,
             figures: Figures::new(),
             failures: HashMap::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
@@ -167,6 +170,11 @@ impl Renders {
     /// What is to be told to the shards now.
     pub(crate) fn take_effects(&mut self) -> Vec<(u64, Command)> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// Times that a callback was told of something since the last call.
+    pub(crate) fn take_told(&mut self) -> usize {
+        std::mem::take(&mut self.told)
     }
 
     /// Bytes kept for all streams.
@@ -297,6 +305,7 @@ impl Renders {
 
     /// A unit has to be rendered.
     fn wake(&mut self, key: u32, reason: Reason) {
+        self.told += 1;
         let unit = &mut self.units[key as usize];
         if unit.due.is_some() {
             self.figures.coalesced += 1;

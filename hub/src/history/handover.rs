@@ -21,6 +21,8 @@ impl History {
             ids: _,
             bytes: _,
             forgotten,
+            newest_forgotten: _,
+            epoch: _,
             began,
             whole,
             newest,

@@ -20,6 +20,7 @@ use crate::handover::state::{
     HubState, Part, PeerState, RunState, ServerState, StreamState, UdpState, UnitState, VisitorState, Wanted,
 };
 use crate::handover::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
+use crate::history::resume::Budget;
 use crate::id::Id;
 use crate::keeper::Ticket;
 use crate::render::handover::Arrived;
@@ -162,7 +163,8 @@ impl Router {
     fn drain(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + DRAINING;
         loop {
-            let answered = self.learn_news();
+            let mut answered = self.learn_news();
+            answered.extend(self.resume(&mut Budget::steps(usize::MAX)));
             self.desk.pass_nudges();
             self.desk.wake_shards();
             self.answer(&answered);

@@ -20,6 +20,9 @@ use crate::stream::Trigger;
 use crate::topic;
 use crate::wire::{ErrorCode, Reply, Request};
 
+/// Events that a turn forgets for their age.
+const EXPIRED_A_TURN: usize = 1024;
+
 impl Desk {
     pub(super) fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>, answer: bool) {
         if let Err(error) = new.check(self.config.max_event_size, self.config.max_topics) {
@@ -105,11 +108,12 @@ impl Desk {
         }
     }
 
-    /// Forgets the events that have become too old.
+    /// Forgets events that have become too old, but no more than there is time for in a turn.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.history.expire(now);
+        let before = self.history.len();
+        self.expiring = self.history.expire(now, EXPIRED_A_TURN);
+        self.turns.step(before - self.history.len());
         self.forget();
-        self.tidy_processes();
     }
 
     /// Delivers what was kept meanwhile. `answer` gets what its publishers are told.
@@ -176,7 +180,8 @@ impl Desk {
     pub(super) fn load(&mut self, loaded: Loaded, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
         let Loaded { began, whole, newest, events } = loaded;
         let kept = events.iter().map(|kept| (kept.stamp, &kept.event));
-        self.history = History::load(self.history.limits(), began, whole, newest, kept, Instant::now(), now_ms());
+        let limits = self.history.limits();
+        self.history.replace(History::load(limits, began, whole, newest, kept, Instant::now(), now_ms()));
         self.loaded = true;
         self.position = newest;
         for Kept { event, ticket, .. } in &events {
@@ -225,6 +230,7 @@ impl Desk {
     /// A publisher has gone.
     pub(crate) fn abandon_ticket(&mut self, ticket: Ticket) {
         self.parked.abandon(ticket);
+        self.resuming.abandon(ticket);
         if let Keeper::Bus(bus) = &self.keeper {
             bus.abandon(ticket);
         }

@@ -42,6 +42,7 @@ impl Desk {
         wanted: wire::Attach<'_>,
         descriptor: Option<OwnedFd>,
         truncated: bool,
+        missed: Option<Missed>,
     ) -> Result<Attached, (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
         let wire::Attach {
@@ -100,9 +101,9 @@ impl Desk {
         self.visitors.enter(id, party);
         let lifetime = shortened(max_lifetime);
         // In the same turn as the stream begins to watch: what comes later it gets itself.
-        let since = last_event_id.filter(|id| !forwarded.is_empty() && (self.loaded || *id != self.unread));
-        let mut missed = match since {
-            Some(id) => self.history.missed(forwarded, id, Instant::now()),
+        let since = last_event_id.filter(|_| missed.is_some());
+        let mut missed = match missed {
+            Some(missed) => missed,
             None if self.loaded && !forwarded.is_empty() => self.history.none_missed(),
             None => Missed::default(),
         };

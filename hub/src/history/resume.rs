@@ -1,0 +1,351 @@
+//! What a reader has missed, found in slices: a turn of the router does as much of it as its [`Budget`] allows.
+//!
+//! The cost follows the result. Plain topics are looked up; patterns are compared with the names of topics, and only with those
+//! that begin as the pattern does. The events of the topics that were found are merged from the newest back to where the
+//! reader was. Last comes what was published meanwhile.
+//!
+//! A reader that can't get all it has missed is told of a gap, and gets no more than the newest events: it has to load the
+//! state anew, whatever follows.
+
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{History, Missed, gap};
+use crate::event::Event;
+use crate::id::Id;
+use crate::shard::trie::Trie;
+use crate::topic;
+
+/// Names that are taken from the history at once.
+const NAMES: usize = 256;
+
+/// Steps between two looks at the clock.
+const UNTIMED: usize = 32;
+
+/// How much one turn may do.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    steps: usize,
+    time: Duration,
+    /// When that is over; it begins with the first look at the clock.
+    until: Option<Instant>,
+    spent: usize,
+}
+
+impl Budget {
+    /// So many steps at most, and none once about so much time is over.
+    pub(crate) fn new(steps: usize, time: Duration) -> Self {
+        Self { steps, time, until: None, spent: 0 }
+    }
+
+    /// So many, however long they take.
+    pub(crate) fn steps(steps: usize) -> Self {
+        Self::new(steps, Duration::MAX)
+    }
+
+    /// Whether there is another step, which counts.
+    fn spend(&mut self) -> bool {
+        if self.spent >= self.steps {
+            return false;
+        }
+        if self.spent % UNTIMED == UNTIMED - 1 && self.is_late() {
+            self.steps = self.spent;
+            return false;
+        }
+        self.spent += 1;
+        true
+    }
+
+    fn is_late(&mut self) -> bool {
+        let now = Instant::now();
+        match self.until {
+            Some(until) => now >= until,
+            None => {
+                self.until = now.checked_add(self.time);
+                false
+            }
+        }
+    }
+
+    /// A part of it: so many steps at most.
+    pub(crate) fn part(&self, steps: usize) -> Self {
+        Self { steps: steps.min(self.steps - self.spent), spent: 0, ..*self }
+    }
+
+    /// What was done of a part.
+    pub(crate) fn take(&mut self, part: &Self) {
+        self.spent += part.spent;
+        self.until = part.until;
+    }
+
+    /// Whether so large a part of it is spent: all of it, or one half.
+    pub(crate) fn is_over(&self, part: usize) -> bool {
+        self.spent >= self.steps / part
+    }
+
+    /// Steps that were done.
+    pub(crate) fn spent(&self) -> usize {
+        self.spent
+    }
+}
+
+/// A search for what one reader has missed.
+#[derive(Debug)]
+pub(crate) struct Search {
+    since: Box<str>,
+    /// Checked patterns, in order and none twice.
+    patterns: Box<[Box<str>]>,
+    /// What the history was when this began; it begins anew with another one.
+    epoch: u64,
+    stage: Stage,
+    /// What the reader has: everything up to here.
+    from: Id,
+    /// The newest event when this began.
+    until: Id,
+    /// More is missing than can be found.
+    gap: bool,
+    /// A pattern is among them for which there may have been topics that keep nothing any more.
+    unknown: bool,
+    wild: Trie,
+    /// How the names of topics begin that patterns may match; no one begins with another.
+    prefixes: Vec<Box<str>>,
+    /// The topics with events to merge, and the newest of each that was not merged.
+    topics: Vec<Arc<str>>,
+    heap: BinaryHeap<(Id, u32)>,
+    merged: Option<Id>,
+    /// From the newest to the oldest.
+    events: Vec<Arc<Event>>,
+    bytes: usize,
+}
+
+/// How far a search is.
+#[derive(Debug, Clone)]
+enum Stage {
+    /// So many patterns were looked up.
+    Patterns(usize),
+    /// The names with so many prefixes were looked at, and of the next one those up to this.
+    Names(usize, Option<Arc<str>>),
+    Merge,
+    /// What was published since then, up to here.
+    Rest(Id, Vec<Arc<Event>>),
+    Done(Vec<Arc<Event>>),
+}
+
+impl Search {
+    /// For a reader of these patterns, checked, in order and none twice, which has the event with this id.
+    pub(crate) fn new(patterns: &[&str], since: &str) -> Self {
+        Self {
+            since: since.into(),
+            patterns: patterns.iter().map(|&pattern| pattern.into()).collect(),
+            // None: it begins when it is first worked on.
+            epoch: u64::MAX,
+            stage: Stage::Patterns(0),
+            from: Id::default(),
+            until: Id::default(),
+            gap: false,
+            unknown: false,
+            wild: Trie::new(),
+            prefixes: Vec::new(),
+            topics: Vec::new(),
+            heap: BinaryHeap::new(),
+            merged: None,
+            events: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Notes a topic: its events that the reader has not got, and whether some of these are forgotten.
+    fn note(&mut self, history: &History, name: &str, shared: Option<&Arc<str>>) {
+        let Some(topic) = history.topics.get(name) else { return };
+        self.gap |= topic.forgotten > self.from;
+        if let Some(stamp) = topic.newest(self.until).filter(|stamp| *stamp > self.from) {
+            self.heap.push((stamp, self.topics.len() as u32));
+            self.topics.push(shared.map_or_else(|| name.into(), Arc::clone));
+        }
+    }
+
+    /// Whether one more event fits into what follows a gap.
+    fn has_room(&self, history: &History, event: &Event) -> bool {
+        let limits = history.limits;
+        self.events.is_empty()
+            || self.events.len() < limits.events && self.bytes + event.frame().len() <= limits.after_gap
+    }
+
+    fn is_wanted(&self, event: &Event) -> bool {
+        event.topics().iter().any(|name| {
+            let mut wanted = self.patterns.binary_search_by(|pattern| (**pattern).cmp(name)).is_ok();
+            self.wild.each(name, &mut |_| wanted = true);
+            wanted
+        })
+    }
+}
+
+impl History {
+    /// Goes on with a search; true when it is complete. Then it is to be [concluded](Self::conclude) before anything is added.
+    pub(crate) fn search(&self, search: &mut Search, budget: &mut Budget) -> bool {
+        if search.epoch != self.epoch {
+            self.begin(search);
+        }
+        loop {
+            let done = match &search.stage {
+                Stage::Patterns(_) => self.look_up(search, budget),
+                Stage::Names(..) => self.compare_names(search, budget),
+                Stage::Merge => self.merge(search, budget),
+                Stage::Rest(..) => self.catch_up(search, budget),
+                Stage::Done(_) => return true,
+            };
+            if !done {
+                return false;
+            }
+        }
+    }
+
+    fn begin(&self, search: &mut Search) {
+        let patterns = std::mem::take(&mut search.patterns);
+        *search = Search { patterns, ..Search::new(&[], &search.since) };
+        let stamp = self.stamp(&search.since);
+        search.epoch = self.epoch;
+        (search.from, search.until) = (stamp.unwrap_or_default(), self.newest);
+        search.gap = stamp.is_none();
+    }
+
+    fn look_up(&self, search: &mut Search, budget: &mut Budget) -> bool {
+        let Stage::Patterns(mut next) = search.stage else { return true };
+        while let Some(pattern) = search.patterns.get(next).cloned() {
+            if !budget.spend() {
+                search.stage = Stage::Patterns(next);
+                return false;
+            }
+            if topic::is_wild(&pattern) {
+                search.wild.insert(&pattern, next);
+                search.unknown = true;
+                let prefix = pattern.split_once('*').map_or("", |(prefix, _)| prefix);
+                while search.prefixes.pop_if(|last| last.starts_with(prefix)).is_some() {}
+                if !search.prefixes.last().is_some_and(|last| prefix.starts_with(&**last)) {
+                    search.prefixes.push(prefix.into());
+                }
+            } else {
+                search.unknown |= self.topics.get(&pattern).is_none();
+                search.note(self, &pattern, None);
+            }
+            next += 1;
+        }
+        search.stage = Stage::Names(0, None);
+        true
+    }
+
+    fn compare_names(&self, search: &mut Search, budget: &mut Budget) -> bool {
+        let Stage::Names(mut nth, mut last) = search.stage.clone() else { return true };
+        while let Some(prefix) = search.prefixes.get(nth).cloned() {
+            let some = self.topics.names(&prefix, last.as_deref()).take(NAMES).cloned().collect::<Vec<_>>();
+            let complete = some.len() < NAMES;
+            for name in some {
+                if !budget.spend() {
+                    search.stage = Stage::Names(nth, last);
+                    return false;
+                }
+                let mut matches = false;
+                search.wild.each(&name, &mut |_| matches = true);
+                // A plain pattern was looked up before.
+                if matches && search.patterns.binary_search_by(|pattern| (**pattern).cmp(&name)).is_err() {
+                    search.note(self, &name, Some(&name));
+                }
+                last = Some(name);
+            }
+            if complete {
+                (nth, last) = (nth + 1, None);
+            }
+        }
+        search.gap |= search.unknown && self.forgotten > search.from;
+        search.stage = Stage::Merge;
+        true
+    }
+
+    /// Takes the topics' events, the newest first.
+    fn merge(&self, search: &mut Search, budget: &mut Budget) -> bool {
+        while let Some(&(stamp, nth)) = search.heap.peek() {
+            if !budget.spend() {
+                return false;
+            }
+            if search.merged != Some(stamp) {
+                match self.event(stamp) {
+                    Some(event) if search.gap && !search.has_room(self, event) => break,
+                    Some(event) => {
+                        search.bytes += event.frame().len();
+                        search.events.push(Arc::clone(event));
+                    }
+                    // It was forgotten meanwhile, and its topic tells so below.
+                    None => {}
+                }
+                search.merged = Some(stamp);
+            }
+            search.heap.pop();
+            let topic = self.topics.get(&search.topics[nth as usize]);
+            match topic.and_then(|topic| topic.newest(stamp.before())).filter(|older| *older > search.from) {
+                Some(older) => search.heap.push((older, nth)),
+                None => search.gap |= topic.map_or(self.forgotten, |topic| topic.forgotten) > search.from,
+            }
+        }
+        search.stage = Stage::Rest(search.until, Vec::new());
+        true
+    }
+
+    /// Takes what was published since the search began, the oldest first.
+    fn catch_up(&self, search: &mut Search, budget: &mut Budget) -> bool {
+        let Stage::Rest(mut at, mut rest) = std::mem::replace(&mut search.stage, Stage::Merge) else { return true };
+        let first = self.log.partition_point(|entry| entry.stamp <= at);
+        for entry in self.log.range(first..) {
+            if !budget.spend() {
+                search.stage = Stage::Rest(at, rest);
+                return false;
+            }
+            at = entry.stamp;
+            rest.extend(entry.event.as_ref().filter(|event| search.is_wanted(event)).cloned());
+        }
+        search.stage = Stage::Done(rest);
+        true
+    }
+
+    /// What a complete search has found.
+    pub(crate) fn conclude(&mut self, search: Search) -> Missed {
+        let Search { since, from, until, gap: incomplete, unknown, mut events, stage, .. } = search;
+        events.reverse();
+        if let Stage::Done(rest) = stage {
+            events.extend(rest);
+        }
+        // What was published during the search and is forgotten already may have been the reader's.
+        let incomplete = incomplete || unknown && self.forgotten > from || self.newest_forgotten > until;
+        if incomplete {
+            let mut bytes = 0;
+            let newest = events.iter().rev().enumerate().take_while(|(nth, event)| {
+                bytes += event.frame().len();
+                *nth == 0 || *nth < self.limits.events && bytes <= self.limits.after_gap
+            });
+            let newest = newest.count();
+            events.drain(..events.len() - newest);
+        }
+        self.resumed += 1;
+        self.gaps += u64::from(incomplete);
+        let gap = incomplete.then(|| gap(Some(&since), events.first().map(|event| event.id())));
+        let cursor = if events.is_empty() { self.cursor() } else { None };
+        Missed { gap, events, cursor }
+    }
+
+    /// What a reader of these patterns has missed since the event with this id, found at once.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn missed(&mut self, patterns: &[&str], since: &str, now: Instant) -> Missed {
+        self.expire(now, usize::MAX);
+        let mut patterns = patterns.to_vec();
+        patterns.sort_unstable();
+        let mut search = Search::new(&patterns, since);
+        while !self.search(&mut search, &mut Budget::steps(usize::MAX)) {}
+        self.conclude(search)
+    }
+
+    /// The event with this stamp, if it is kept.
+    fn event(&self, stamp: Id) -> Option<&Arc<Event>> {
+        let place = self.log.binary_search_by_key(&stamp, |entry| entry.stamp).ok()?;
+        self.log[place].event.as_ref()
+    }
+}
