@@ -321,7 +321,7 @@ impl Router {
             let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { continue };
             match found {
                 Found::Missed(mut parked, search) => {
-                    let missed = desk.history.conclude(search);
+                    let missed = desk.history.conclude(*search);
                     desk.act_parked(&mut peer.session, &mut parked, Some(missed));
                 }
                 Found::Gone(ticket) => {

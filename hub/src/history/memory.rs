@@ -46,7 +46,7 @@ fn event(kind: &Kind, nth: usize, stamp: Id) -> Arc<Event> {
     let topic = |place: usize| format!("{:0>width$}", (nth * kind.each + place) % kind.topics, width = kind.name);
     let topics: Vec<String> = (0..kind.each).map(topic).collect();
     let data = "x".repeat(kind.data) + if kind.lines { "\n" } else { "" };
-    let id = (kind.ids > 0).then(|| format!("own-{}", nth % kind.ids)).unwrap_or_else(|| stamp.to_string());
+    let id = if kind.ids > 0 { format!("own-{}", nth % kind.ids) } else { stamp.to_string() };
     let topics = topics.iter().map(String::as_str).collect();
     let event = Event::new(&NewEvent { topics, data: data.as_bytes(), ..NewEvent::default() }, &id);
     if kind.message {

@@ -11,13 +11,13 @@ use crate::router::parked::Parked;
 const FIRST: usize = 256;
 
 /// An attach that waits, and the search for what its reader has missed.
-type Waiting = (Parked, Search);
+type Waiting = (Parked, Box<Search>);
 
 /// What became of an attach.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// It can be done now, with this.
-    Missed(Parked, Search),
+    Missed(Parked, Box<Search>),
     /// Nobody waits for it any more: its worker has gone, or has given it up.
     Gone(Ticket),
 }
@@ -43,14 +43,16 @@ pub(crate) struct Resuming {
 impl Resuming {
     /// Lets an attach wait.
     pub(crate) fn add(&mut self, parked: Parked, search: Search) {
-        self.fresh.push_back((parked, search));
+        self.fresh.push_back((parked, Box::new(search)));
     }
 
-    /// Whose peer has gone waits for nothing.
-    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+    /// Whose peer has gone waits for nothing; how many have waited.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) -> usize {
+        let before = self.fresh.len() + self.long.len();
         for waiting in [&mut self.fresh, &mut self.long] {
             waiting.retain(|(parked, _)| !parked.ticket.is_of(ticket));
         }
+        before - self.fresh.len() - self.long.len()
     }
 
     /// Whether nobody waits.

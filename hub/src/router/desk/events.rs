@@ -230,7 +230,7 @@ impl Desk {
     /// A publisher has gone.
     pub(crate) fn abandon_ticket(&mut self, ticket: Ticket) {
         self.parked.abandon(ticket);
-        self.resuming.abandon(ticket);
+        self.counts.resumes_given_up += self.resuming.abandon(ticket) as u64;
         if let Keeper::Bus(bus) = &self.keeper {
             bus.abandon(ticket);
         }
