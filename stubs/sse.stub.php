@@ -251,9 +251,9 @@ function sse_cursor(): string {}
  *     or their address's eighth of it, was used up; `bytes` kept for them now, requests and events. How long those that were done took: `p50_ms`, `p99_ms`
  *     (null before the first), `seconds`: `sum`, and `buckets`, how many took no longer than each bound and longer than
  *     the one before.
- *   - `turns`: of the hub's main thread, which puts everything in order, as its long turns hold everybody up. `seconds`: how long they
- *     took, `sum` and `buckets` as above; `longest_us`: the longest so far, in microseconds; `steps`: kept events, topics and callbacks
- *     that it has looked at one by one, `most_steps`: the most of them in one turn.
+ *   - `turns`: of the hub's main thread, which puts everything in order, so that a long turn holds everybody up. `seconds`: the
+ *     processor's time that they took, `sum` and `buckets` as above; `longest_us`: the longest so far, in microseconds; `steps`:
+ *     kept events, topics and callbacks that it has looked at one by one, `most_steps`: the most of them in one turn.
  *   - `udp`: the address it is `listening` at, null if at none; datagrams `received`, of them `wakes`, `garbage`,
  *     `unauthenticated`, `replayed` (had come before), and those that the system has `dropped`.
  *

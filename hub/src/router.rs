@@ -83,6 +83,9 @@ const RESUMING: (usize, Duration) = (512, Duration::from_micros(250));
 /// The same of a turn without requests.
 const RESUMING_IDLE: (usize, Duration) = (4096, Duration::from_millis(1));
 
+/// About how long a turn goes on with requests, with news and with ends, before everything else has its part of it.
+const PART: Duration = Duration::from_millis(1);
+
 /// Reads from one peer before the others get their turn.
 const READS_A_TURN: usize = 4;
 
@@ -197,7 +200,7 @@ impl Router {
                 }
                 _ => {}
             }
-            let begun = Instant::now();
+            self.desk.turns.begin();
             let mut writable = Vec::new();
             let mut exchanges = Vec::new();
             for event in &events {
@@ -233,7 +236,7 @@ impl Router {
             }
             self.answer(&writable);
             self.turn(&exchanges);
-            self.desk.end_turn(begun);
+            self.desk.end_turn();
             if let Some(key) = self.successor.take()
                 && let Passed::Yes(stand_in) = self.hand_over(key)?
             {
@@ -255,8 +258,8 @@ impl Router {
     /// One round of work.
     fn turn(&mut self, exchanges: &[usize]) {
         self.desk.replace_lost();
-        self.desk.learn_ends();
-        let mut answered = self.learn_news();
+        self.desk.learn_ends(PART);
+        let mut answered = self.learn_news(PART);
         self.let_in();
         let served = self.serve();
         if !self.desk.is_behind() {
@@ -288,11 +291,11 @@ impl Router {
         self.memory.note(self.desk.kept());
     }
 
-    /// Delivers the events that are kept now; returns the peers that are owed the answer.
-    fn learn_news(&mut self) -> Vec<usize> {
+    /// Delivers the events that are kept now, for about so long; returns the peers that are owed the answer.
+    fn learn_news(&mut self, time: Duration) -> Vec<usize> {
         let Self { desk, peers, .. } = self;
         let mut answered = Vec::new();
-        desk.learn_news(|ticket, reply| {
+        desk.learn_news(time, |ticket, reply| {
             // Others may have its place by now.
             let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { return };
             peer.session.answer(ticket, reply);
@@ -341,6 +344,8 @@ impl Router {
         let behind = self.desk.is_behind();
         let more = !self.ready.is_empty()
             || self.desk.expiring
+            || self.desk.has_news()
+            || self.desk.has_ends()
             || !self.desk.resuming.is_empty()
             || self.desk.renders.awaits_word()
             || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
@@ -406,10 +411,16 @@ impl Router {
     /// Does the requests of the peers that sent some; returns those peers.
     fn serve(&mut self) -> Vec<usize> {
         let served = std::mem::take(&mut self.ready);
-        for &key in &served {
+        let mut budget = Budget::new(usize::MAX, PART);
+        for (nth, &key) in served.iter().enumerate() {
+            if budget.is_over(1) {
+                // They come first in the next turn.
+                self.ready.splice(0..0, served[nth..].iter().copied());
+                break;
+            }
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.queued = false;
-                let served = serve_peer(peer, &mut self.desk, &mut self.scratch);
+                let served = serve_peer(peer, &mut self.desk, &mut self.scratch, &mut budget);
                 if peer.session.takes_over {
                     self.successor.get_or_insert(key);
                 }
@@ -516,7 +527,7 @@ impl Router {
             Ok(Some(lock)) => self.door.shut(&lock),
             _ => self.door.leave(),
         }
-        self.learn_news();
+        self.learn_news(Duration::MAX);
         self.desk.pass_nudges();
         // One that is alone need not wait.
         let others = u32::try_from(self.desk.streams().saturating_sub(1)).unwrap_or(u32::MAX);
@@ -594,7 +605,7 @@ enum Served {
     Gone,
 }
 
-fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
+fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8], budget: &mut Budget) -> Served {
     let mut read_all = false;
     for _ in 0..READS_A_TURN {
         // What is left from the turn before comes first.
@@ -614,6 +625,9 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
             let may_follow = || inbox.peek(limit).is_ok_and(|next| next.is_none_or(|next| desk.may_follow(next)));
             if session.resuming || session.waiting > 0 && !may_follow() {
                 return if peer.has_left() { Served::Gone } else { Served::All };
+            }
+            if !budget.spend() {
+                return Served::Some;
             }
             match inbox.next(limit) {
                 Ok(Some(incoming)) => desk.handle(session, incoming),

@@ -22,7 +22,7 @@ const TOPICS: usize = 20_000;
 /// More events than the history has room for.
 const EVENTS: usize = 200_000;
 
-fn defaults(more: Value) -> Hub {
+fn defaults(more: &Value) -> Hub {
     let mut settings = json!({ "history_events": 1000, "history_bytes": 64 << 20, "history_ttl_ms": 3_600_000 });
     for (name, value) in more.as_object().into_iter().flatten() {
         settings[name] = value.clone();
@@ -86,7 +86,7 @@ fn some(count: usize, name: impl Fn(usize) -> String) -> Vec<String> {
 
 #[test]
 fn the_work_of_coming_back_follows_what_was_missed_and_not_what_is_kept() {
-    let hub = defaults(json!({}));
+    let hub = defaults(&json!({}));
     let mut client = hub.client();
     let filling = Meter::new(&hub);
     let first = match client.call(&Request::Cursor, None, PATIENCE) {
@@ -132,7 +132,7 @@ fn the_work_of_coming_back_follows_what_was_missed_and_not_what_is_kept() {
 /// All that is kept is what it has missed; publishers are served all the while.
 #[test]
 fn a_reader_of_everything_that_has_missed_everything_holds_up_nobody() {
-    let hub = defaults(json!({ "history_events": 1_000_000, "stream_buffer": 64 << 20 }));
+    let hub = defaults(&json!({ "history_events": 1_000_000, "stream_buffer": 64 << 20 }));
     let mut client = hub.client();
     publish(&mut client, &["room0.news"], "first", "x");
     const COUNT: usize = 50_000;
@@ -178,7 +178,7 @@ fn a_reader_of_everything_that_has_missed_everything_holds_up_nobody() {
 #[test]
 fn what_has_become_too_old_is_forgotten_in_slices() {
     const COUNT: usize = 100_000;
-    let hub = defaults(json!({ "history_ttl_ms": 4000 }));
+    let hub = defaults(&json!({ "history_ttl_ms": 4000 }));
     let meter = Meter::new(&hub);
     fill(&hub, COUNT);
     hub.until("all is too old", |stats| stats["history"]["events"] == json!(0));
@@ -191,7 +191,7 @@ fn what_has_become_too_old_is_forgotten_in_slices() {
 /// It would go on for each of them, though nobody waits.
 #[test]
 fn nothing_is_searched_for_a_worker_that_has_gone() {
-    let hub = defaults(json!({}));
+    let hub = defaults(&json!({}));
     fill(&hub, EVENTS);
     let meter = Meter::new(&hub);
     let attach = Attach { patterns: vec!["*.quiet"], last_event_id: Some("x"), ..Default::default() };
@@ -219,7 +219,7 @@ fn nothing_is_searched_for_a_worker_that_has_gone() {
 #[test]
 fn a_burst_of_notifications_costs_each_callback_little() {
     const JOBS: usize = 400;
-    let hub = defaults(json!({}));
+    let hub = defaults(&json!({}));
     let mut client = hub.client();
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("its address");

@@ -11,6 +11,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::topics::Topic;
 use super::{History, Missed, gap};
 use crate::event::Event;
 use crate::id::Id;
@@ -45,7 +46,7 @@ impl Budget {
     }
 
     /// Whether there is another step, which counts.
-    fn spend(&mut self) -> bool {
+    pub(crate) fn spend(&mut self) -> bool {
         if self.spent >= self.steps {
             return false;
         }
@@ -110,9 +111,8 @@ pub(crate) struct Search {
     wild: Trie,
     /// How the names of topics begin that patterns may match; no one begins with another.
     prefixes: Vec<Box<str>>,
-    /// The topics with events to merge, and the newest of each that was not merged.
-    topics: Vec<Arc<str>>,
-    heap: BinaryHeap<(Id, u32)>,
+    /// The newest event of each topic that was found, of those that were not merged, and which of the event's topics that is.
+    heap: BinaryHeap<(Id, usize)>,
     merged: Option<Id>,
     /// From the newest to the oldest.
     events: Vec<Arc<Event>>,
@@ -147,7 +147,6 @@ impl Search {
             unknown: false,
             wild: Trie::new(),
             prefixes: Vec::new(),
-            topics: Vec::new(),
             heap: BinaryHeap::new(),
             merged: None,
             events: Vec::new(),
@@ -156,13 +155,17 @@ impl Search {
     }
 
     /// Notes a topic: its events that the reader has not got, and whether some of these are forgotten.
-    fn note(&mut self, history: &History, name: &str, shared: Option<&Arc<str>>) {
+    fn note(&mut self, history: &History, name: &str) {
         let Some(topic) = history.topics.get(name) else { return };
         self.gap |= topic.forgotten > self.from;
-        if let Some(stamp) = topic.newest(self.until).filter(|stamp| *stamp > self.from) {
-            self.heap.push((stamp, self.topics.len() as u32));
-            self.topics.push(shared.map_or_else(|| name.into(), Arc::clone));
-        }
+        self.heap.extend(self.older(history, topic, name, self.until));
+    }
+
+    /// The newest event of a topic that is no newer than this and that the reader has not got.
+    fn older(&self, history: &History, topic: &Topic, name: &str, until: Id) -> Option<(Id, usize)> {
+        let stamp = topic.newest(until).filter(|stamp| *stamp > self.from)?;
+        let nth = history.event(stamp)?.topics().iter().position(|topic| **topic == *name)?;
+        Some((stamp, nth))
     }
 
     /// Whether one more event fits into what follows a gap.
@@ -227,7 +230,7 @@ impl History {
                 }
             } else {
                 search.unknown |= self.topics.get(&pattern).is_none();
-                search.note(self, &pattern, None);
+                search.note(self, &pattern);
             }
             next += 1;
         }
@@ -249,7 +252,7 @@ impl History {
                 search.wild.each(&name, &mut |_| matches = true);
                 // A plain pattern was looked up before.
                 if matches && search.patterns.binary_search_by(|pattern| (**pattern).cmp(&name)).is_err() {
-                    search.note(self, &name, Some(&name));
+                    search.note(self, &name);
                 }
                 last = Some(name);
             }
@@ -268,23 +271,26 @@ impl History {
             if !budget.spend() {
                 return false;
             }
+            let Some(event) = self.event(stamp) else {
+                // It was forgotten meanwhile, and older ones as well.
+                search.gap = true;
+                search.heap.pop();
+                continue;
+            };
             if search.merged != Some(stamp) {
-                match self.event(stamp) {
-                    Some(event) if search.gap && !search.has_room(self, event) => break,
-                    Some(event) => {
-                        search.bytes += event.frame().len();
-                        search.events.push(Arc::clone(event));
-                    }
-                    // It was forgotten meanwhile, and its topic tells so below.
-                    None => {}
+                if search.gap && !search.has_room(self, event) {
+                    break;
                 }
+                search.bytes += event.frame().len();
+                search.events.push(Arc::clone(event));
                 search.merged = Some(stamp);
             }
             search.heap.pop();
-            let topic = self.topics.get(&search.topics[nth as usize]);
-            match topic.and_then(|topic| topic.newest(stamp.before())).filter(|older| *older > search.from) {
-                Some(older) => search.heap.push((older, nth)),
-                None => search.gap |= topic.map_or(self.forgotten, |topic| topic.forgotten) > search.from,
+            let name = &event.topics()[nth];
+            let Some(topic) = self.topics.get(name) else { continue };
+            match search.older(self, topic, name, stamp.before()) {
+                Some(older) => search.heap.push(older),
+                None => search.gap |= topic.forgotten > search.from,
             }
         }
         search.stage = Stage::Rest(search.until, Vec::new());

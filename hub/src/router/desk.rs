@@ -392,10 +392,10 @@ impl Desk {
         self.gate.is_some() || self.keeper.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
     }
 
-    /// A turn has ended that began then.
-    pub(crate) fn end_turn(&mut self, begun: Instant) {
+    /// A turn has ended.
+    pub(crate) fn end_turn(&mut self) {
         self.turns.step(self.renders.take_told());
-        self.turns.end(begun.elapsed());
+        self.turns.end();
     }
 
     /// Wakes the shards that got something.

@@ -122,7 +122,7 @@ static METRICS: [Metric; 77] = [
     ("/turns/steps", Counter, "turn_steps", None, "Kept events, topics and callbacks that the hub's main thread has looked at one by one"),
     ("/turns/most_steps", Gauge, "turn_most_steps", None, "The most of them in one turn of that thread"),
     ("/turns/longest_us", Nothing, "", None, ""),
-    ("/turns/seconds", Kind::Histogram, "turn_duration", Some(Unit::Seconds), "How long turns of that thread took"),
+    ("/turns/seconds", Kind::Histogram, "turn_duration", Some(Unit::Seconds), "Processor time that turns of that thread took"),
     ("/udp/listening", Flag, "udp_listening", None, "Whether wakes by datagram are received"),
     ("/udp/received", Counter, "udp_received", None, "Datagrams received"),
     ("/udp/wakes", Counter, "udp_wakes", None, "Datagrams that were wakes"),

@@ -1,7 +1,10 @@
 //! How long the router's turns take, and how much they do: nothing that anybody chooses is to make one of them long.
+//!
+//! What counts is the processor's time, so that a machine that is busy with something else makes none of them longer.
 
 use std::time::Duration;
 
+use rustix::time::ClockId;
 use serde_json::{Map, Value, json};
 
 /// Bounds that turns are counted between, in microseconds, and how they are written: in seconds.
@@ -21,6 +24,8 @@ const BOUNDS: [(u64, &str); 10] = [
 /// What is counted of turns.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
+    /// The thread's clock when the turn that goes on has begun.
+    begun: Duration,
     buckets: [u64; BOUNDS.len()],
     sum: Duration,
     longest: Duration,
@@ -37,8 +42,17 @@ impl Turns {
         self.now += steps;
     }
 
-    /// A turn has ended.
-    pub(crate) fn end(&mut self, took: Duration) {
+    /// A turn begins, of the thread that calls.
+    pub(crate) fn begin(&mut self) {
+        self.begun = processor_time();
+    }
+
+    /// It has ended.
+    pub(crate) fn end(&mut self) {
+        self.count(processor_time().saturating_sub(self.begun));
+    }
+
+    fn count(&mut self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.buckets[BOUNDS.partition_point(|(bound, _)| *bound < micros)] += 1;
         self.sum += took;
@@ -61,6 +75,11 @@ impl Turns {
     }
 }
 
+/// What the calling thread has had so far.
+fn processor_time() -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,9 +89,9 @@ mod tests {
         let mut turns = Turns::default();
         turns.step(3);
         turns.step(4);
-        turns.end(Duration::from_micros(50));
+        turns.count(Duration::from_micros(50));
         turns.step(5);
-        turns.end(Duration::from_micros(1_001));
+        turns.count(Duration::from_micros(1_001));
         let report = turns.report();
         assert_eq!((&report["steps"], &report["most_steps"]), (&json!(12), &json!(7)));
         assert_eq!(report["longest_us"], json!(1_001));

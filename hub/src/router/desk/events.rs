@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -21,7 +21,7 @@ use crate::topic;
 use crate::wire::{ErrorCode, Reply, Request};
 
 /// Events that a turn forgets for their age.
-const EXPIRED_A_TURN: usize = 1024;
+const EXPIRED_A_TURN: usize = 256;
 
 impl Desk {
     pub(super) fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>, answer: bool) {
@@ -116,10 +116,17 @@ impl Desk {
         self.forget();
     }
 
-    /// Delivers what was kept meanwhile. `answer` gets what its publishers are told.
-    pub(crate) fn learn_news(&mut self, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+    /// Whether something was kept that is to be delivered.
+    pub(crate) fn has_news(&self) -> bool {
         // What comes over the bus is not asked for, and can only be kept back here.
-        while !(matches!(self.keeper, Keeper::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind)) {
+        let is_held_up = matches!(self.keeper, Keeper::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind);
+        !self.news.is_empty() && !is_held_up
+    }
+
+    /// Delivers what was kept meanwhile, for about so long. `answer` gets what its publishers are told.
+    pub(crate) fn learn_news(&mut self, time: Duration, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+        let begun = Instant::now();
+        while self.has_news() && begun.elapsed() <= time {
             let Ok(news) = self.news.try_recv() else { break };
             match news {
                 News::Kept(events) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Desk;
 use crate::keeper::Keeper;
+use crate::router::nudges;
 use crate::shard::command::Command;
 use crate::stream::Trigger;
 use crate::topic;
@@ -13,6 +14,12 @@ impl Desk {
         if topics.is_empty() {
             self.counts.triggers += 1;
             self.nudges.add_all();
+        }
+        // Of so many, all are told that anything may have changed.
+        if topics.len() > nudges::MAX_TOPICS {
+            self.counts.triggers += topics.len() as u64;
+            self.nudges.add_all();
+            return;
         }
         for topic in topics {
             if topic::check_topic(topic).is_ok() {
