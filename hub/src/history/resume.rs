@@ -355,3 +355,117 @@ impl History {
         self.log[place].event.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::NewEvent;
+    use crate::history::Limits;
+
+    const START: Id = Id { ms: 1000, seq: 0 };
+
+    fn history(events: usize, after_gap: usize) -> History {
+        History::new(Limits { events, ttl: Duration::from_secs(3600), bytes: 64 << 20, after_gap }, START)
+    }
+
+    fn add(history: &mut History, topic: &str) -> String {
+        let stamp = history.newest().after();
+        let new = NewEvent { topics: vec![topic], data: b"x", ..NewEvent::default() };
+        history.add(&Arc::new(Event::new(&new, &stamp.to_string())), stamp, Instant::now());
+        stamp.to_string()
+    }
+
+    /// Searches by one step a turn, and does something before each turn but the first; returns the turns as well.
+    fn slowly(
+        history: &mut History,
+        patterns: &[&str],
+        since: &str,
+        mut meanwhile: impl FnMut(&mut History, usize),
+    ) -> (bool, Vec<String>, usize) {
+        let mut search = Search::new(patterns, since);
+        let mut turns = 1;
+        while !history.search(&mut search, &mut Budget::steps(1)) {
+            meanwhile(history, turns);
+            turns += 1;
+        }
+        let missed = history.conclude(search);
+        (missed.gap.is_some(), missed.events.iter().map(|event| event.id().into()).collect(), turns)
+    }
+
+    #[test]
+    fn the_steps_of_a_search_are_those_of_its_result_whatever_else_is_kept() {
+        let mut history = history(100, 1 << 20);
+        for nth in 0..1000 {
+            add(&mut history, &format!("other{nth}.a"));
+        }
+        let kept: Vec<String> = ["a", "b.c", "b.c"].map(|topic| add(&mut history, topic)).into();
+        let (gap, got, turns) = slowly(&mut history, &["a", "b.*", "c"], &START.to_string(), |_, _| {});
+        assert_eq!((gap, got), (false, kept));
+        // Three patterns, a name and three events.
+        assert_eq!(turns, 7);
+    }
+
+    #[test]
+    fn what_is_published_during_a_search_comes_as_well_and_what_is_forgotten_is_a_gap() {
+        let start = START.to_string();
+        let mut calm = history(100, 1 << 20);
+        let mut all: Vec<String> = (0..5).map(|nth| add(&mut calm, &format!("a.{nth}"))).collect();
+        let mut later = Vec::new();
+        let (gap, got, _) = slowly(&mut calm, &["a.*"], &start, |history, turn| {
+            if turn < 4 {
+                later.push(add(history, &format!("a.new{turn}")));
+            }
+        });
+        all.append(&mut later);
+        assert_eq!((gap, got), (false, all));
+
+        let mut busy = history(2, 1 << 20);
+        (0..5).for_each(|nth| drop(add(&mut busy, &format!("a.{nth}"))));
+        let (gap, got, _) = slowly(&mut busy, &["a.*"], &start, |history, turn| {
+            // Its name comes before those that were compared by then.
+            if (4..8).contains(&turn) {
+                add(history, "a.!");
+            }
+        });
+        assert!(gap, "{got:?}");
+        assert_eq!(got.len(), 2, "no more than follows a gap");
+    }
+
+    #[test]
+    fn after_a_gap_come_the_newest_events_as_many_or_as_large_as_there_is_room_for() {
+        let frame = "id: 1000-10\ndata: x\n\n".len();
+        for (events, after_gap, most) in [(3, 1 << 20, 3), (100, 2 * frame, 2), (100, 1, 1)] {
+            let mut history = history(events, after_gap);
+            let ids: Vec<String> = (0..30).map(|nth| add(&mut history, &format!("a.{}", nth % 15))).collect();
+            let (gap, got, turns) = slowly(&mut history, &["a.*", "b"], "unknown", |_, _| {});
+            assert_eq!((gap, got), (true, ids[30 - most..].to_vec()));
+            // Two patterns, 15 names, and one event more than comes.
+            assert_eq!(turns, 2 + 15 + most + 1);
+        }
+    }
+
+    #[test]
+    fn a_search_begins_anew_where_the_history_has_become_another_one() {
+        let mut one = history(100, 1 << 20);
+        let since = add(&mut one, "a");
+        add(&mut one, "a");
+        let mut other = Some(history(100, 1 << 20));
+        let mut expected = Vec::new();
+        let (gap, got, _) = slowly(&mut one, &["a"], &since, |history, turn| {
+            if let Some(mut other) = other.take_if(|_| turn == 1) {
+                expected = ["a", "a", "a"].map(|topic| add(&mut other, topic))[1..].to_vec();
+                history.replace(other);
+            }
+        });
+        assert_eq!((gap, got), (false, expected));
+    }
+
+    #[test]
+    fn patterns_with_one_beginning_are_compared_with_its_names_once() {
+        let mut history = history(100, 1 << 20);
+        let ids: Vec<String> = (0..10).map(|nth| add(&mut history, &format!("a.!{nth}.x"))).collect();
+        let (_, got, turns) = slowly(&mut history, &["a.!1.*", "a.*.x", "a.**"], &START.to_string(), |_, _| {});
+        assert_eq!(got, ids);
+        assert_eq!(turns, 3 + 10 + 10);
+    }
+}
