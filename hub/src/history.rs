@@ -87,6 +87,8 @@ pub(crate) struct History {
     newest_forgotten: Id,
     /// Counts the times that all of it was replaced by another one.
     epoch: u64,
+    /// Events that were forgotten for their age since this was asked for.
+    expired: usize,
     /// The stamp of now when it began: what came before is not known.
     began: Id,
     /// Nothing has ever come before it.
@@ -181,6 +183,7 @@ impl History {
             forgotten: now,
             newest_forgotten: now,
             epoch: 0,
+            expired: 0,
             began: now,
             whole: false,
             newest: now,
@@ -320,11 +323,6 @@ impl History {
         while self.bytes > self.limits.bytes && self.forget_oldest() {}
     }
 
-    /// Events that are kept.
-    pub(crate) fn len(&self) -> usize {
-        self.log.len() - self.holes
-    }
-
     /// Forgets what is too old, so many events at most; true if there may be more.
     pub(crate) fn expire(&mut self, now: Instant, most: usize) -> bool {
         for _ in 0..most {
@@ -333,8 +331,14 @@ impl History {
                 return false;
             }
             self.forget_oldest();
+            self.expired += 1;
         }
         true
+    }
+
+    /// Events that were forgotten for their age since the last call.
+    pub(crate) fn take_expired(&mut self) -> usize {
+        mem::take(&mut self.expired)
     }
 
     /// One topic keeps this event no longer.
@@ -455,7 +459,7 @@ impl History {
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> serde_json::Value {
         json!({
-            "events": self.len(),
+            "events": self.log.len() - self.holes,
             "topics": self.topics.len(),
             "bytes": self.bytes,
             "resumed": self.resumed,

@@ -23,6 +23,7 @@ impl History {
             forgotten,
             newest_forgotten: _,
             epoch: _,
+            expired: _,
             began,
             whole,
             newest,

@@ -394,7 +394,7 @@ impl Desk {
 
     /// A turn has ended.
     pub(crate) fn end_turn(&mut self) {
-        self.turns.step(self.renders.take_told());
+        self.turns.step(self.renders.take_told() + self.history.take_expired());
         self.turns.end();
     }
 

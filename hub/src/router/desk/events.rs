@@ -110,9 +110,7 @@ impl Desk {
 
     /// Forgets events that have become too old, but no more than there is time for in a turn.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let before = self.history.len();
         self.expiring = self.history.expire(now, EXPIRED_A_TURN);
-        self.turns.step(before - self.history.len());
         self.forget();
     }
 
