@@ -297,7 +297,7 @@ impl History {
             self.forgotten = stamp;
             return;
         }
-        if event.id() != &*stamp.text() {
+        if is_named(event, stamp) {
             let first = || Named { stamp, kept: 0, repeated: false };
             let named = self.ids.entry(event.id().into()).or_insert_with(first);
             named.repeated |= named.kept > 0;
@@ -317,7 +317,7 @@ impl History {
             users += usize::from(is_new);
             over.extend(oldest);
         }
-        self.bytes += cost(event);
+        self.bytes += cost(event, stamp);
         self.log.push_back(Entry { stamp, at, event: Some(Arc::clone(event)), users });
         over.into_iter().for_each(|stamp| self.release(stamp));
         while self.bytes > self.limits.bytes && self.forget_oldest() {}
@@ -357,7 +357,7 @@ impl History {
 
     /// An event that was kept is no longer.
     fn forget(&mut self, event: &Event, stamp: Id) {
-        self.bytes -= cost(event);
+        self.bytes -= cost(event, stamp);
         self.newest_forgotten = self.newest_forgotten.max(stamp);
         if let Some(named) = self.ids.get_mut(event.id()) {
             named.kept -= 1;
@@ -469,8 +469,14 @@ impl History {
 }
 
 /// What an event takes, beside its topics: these count for themselves.
-fn cost(event: &Event) -> usize {
-    event.memory() + ENTRY + NAMED + allocated(event.id().len()) + PLACE * event.topics().len()
+fn cost(event: &Event, stamp: Id) -> usize {
+    let named = if is_named(event, stamp) { NAMED + allocated(event.id().len()) } else { 0 };
+    event.memory() + ENTRY + named + PLACE * event.topics().len()
+}
+
+/// Whether it has an id of its publisher's.
+fn is_named(event: &Event, stamp: Id) -> bool {
+    event.id() != &*stamp.text()
 }
 
 /// The event that tells of a gap. It has no id: the client's place stays what it is.

@@ -74,10 +74,13 @@ impl Budget {
         Self { steps: steps.min(self.steps - self.spent), spent: 0, ..*self }
     }
 
-    /// What was done of a part.
+    /// What was done of a part, and the time that it took.
     pub(crate) fn take(&mut self, part: &Self) {
         self.spent += part.spent;
         self.until = part.until;
+        if self.is_late() {
+            self.steps = self.spent;
+        }
     }
 
     /// Whether so large a part of it is spent: all of it, or one half.

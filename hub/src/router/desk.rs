@@ -260,14 +260,16 @@ impl Desk {
 
     /// What is to be found before a request can be done: what its reader has missed.
     fn search(&self, session: &Session, request: &Request<'_>) -> Option<Search> {
-        let Request::Attach(wire::Attach { patterns, last_event_id: Some(id), replay, .. }) = request else {
+        let Request::Attach(wire::Attach { patterns, last_event_id: Some(id), address, user, replay, .. }) = request
+        else {
             return None;
         };
         let rendered = replay.as_ref().is_some_and(|replay| replay.render);
-        if !session.greeted || rendered || self.is_unread(id) || self.streams() >= self.max_streams as u64 {
+        // One that is going to be refused is so at once, whatever its reader has missed.
+        let full = self.streams() >= self.max_streams as u64 || self.visitors.admit(*address, *user).is_err();
+        if !session.greeted || rendered || self.is_unread(id) || full {
             return None;
         }
-        // What can't be watched is refused, whatever its reader has missed.
         self.checked(patterns.clone()).ok().map(|patterns| Search::new(&patterns, id))
     }
 
