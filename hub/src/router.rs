@@ -34,7 +34,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::foreground::{Link, StandIn};
-use crate::history::resume::Budget;
+use crate::history::resume::Slice;
 use crate::holder::{self, Common};
 use crate::id::now_ms;
 use crate::keeper::Ticket;
@@ -265,9 +265,9 @@ impl Router {
         if !self.desk.is_behind() {
             self.desk.receive_wakes(now_ms());
             let (steps, time) = if served.is_empty() { RESUMING_IDLE } else { RESUMING };
-            let mut budget = Budget::new(steps, time);
-            answered.extend(self.resume(&mut budget));
-            self.desk.turns.step(budget.spent());
+            let mut slice = Slice::new(steps, time);
+            answered.extend(self.resume(&mut slice));
+            self.desk.turns.step(slice.spent());
         }
         if self.desk.expiring {
             self.desk.expire(Instant::now());
@@ -314,12 +314,12 @@ impl Router {
 
     /// Goes on with what the readers that wait have missed, and does the attaches for which that is found; returns the peers that
     /// are owed the answer.
-    fn resume(&mut self, budget: &mut Budget) -> Vec<usize> {
+    fn resume(&mut self, slice: &mut Slice) -> Vec<usize> {
         let Self { desk, peers, .. } = self;
         let mut answered = Vec::new();
         loop {
             let waits = |ticket: Ticket| peers.get(ticket.peer).is_some_and(|peer| !peer.has_given_up());
-            let Some(found) = desk.resuming.next(&desk.history, budget, waits) else { break };
+            let Some(found) = desk.resuming.next(&desk.history, slice, waits) else { break };
             let ticket = found.ticket();
             let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { continue };
             match found {
@@ -411,16 +411,16 @@ impl Router {
     /// Does the requests of the peers that sent some; returns those peers.
     fn serve(&mut self) -> Vec<usize> {
         let served = std::mem::take(&mut self.ready);
-        let mut budget = Budget::new(usize::MAX, PART);
+        let mut slice = Slice::new(usize::MAX, PART);
         for (nth, &key) in served.iter().enumerate() {
-            if budget.is_over(1) {
+            if slice.is_over(1) {
                 // They come first in the next turn.
                 self.ready.splice(0..0, served[nth..].iter().copied());
                 break;
             }
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.queued = false;
-                let served = serve_peer(peer, &mut self.desk, &mut self.scratch, &mut budget);
+                let served = serve_peer(peer, &mut self.desk, &mut self.scratch, &mut slice);
                 if peer.session.takes_over {
                     self.successor.get_or_insert(key);
                 }
@@ -605,7 +605,7 @@ enum Served {
     Gone,
 }
 
-fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8], budget: &mut Budget) -> Served {
+fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8], slice: &mut Slice) -> Served {
     let mut read_all = false;
     for _ in 0..READS_A_TURN {
         // What is left from the turn before comes first.
@@ -626,7 +626,7 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8], budget: &mut
             if session.resuming || session.waiting > 0 && !may_follow() {
                 return if peer.has_left() { Served::Gone } else { Served::All };
             }
-            if !budget.spend() {
+            if !slice.spend() {
                 return Served::Some;
             }
             match inbox.next(limit) {

@@ -1,4 +1,4 @@
-//! What a reader has missed, found in slices: a turn of the router does as much of it as its [`Budget`] allows.
+//! What a reader has missed, found in slices: a turn of the router does as much of it as its [`Slice`] allows.
 //!
 //! The cost follows the result. Plain topics are looked up; patterns are compared with the names of topics, and only with those
 //! that begin as the pattern does. The events of the topics that were found are merged from the newest back to where the
@@ -26,7 +26,7 @@ const UNTIMED: usize = 32;
 
 /// How much one turn may do.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct Slice {
     steps: usize,
     time: Duration,
     /// When that is over; it begins with the first look at the clock.
@@ -34,7 +34,7 @@ pub(crate) struct Budget {
     spent: usize,
 }
 
-impl Budget {
+impl Slice {
     /// So many steps at most, and none once about so much time is over.
     pub(crate) fn new(steps: usize, time: Duration) -> Self {
         Self { steps, time, until: None, spent: 0 }
@@ -189,16 +189,16 @@ impl Search {
 
 impl History {
     /// Goes on with a search; true when it is complete. Then it is to be [concluded](Self::conclude) before anything is added.
-    pub(crate) fn search(&self, search: &mut Search, budget: &mut Budget) -> bool {
+    pub(crate) fn search(&self, search: &mut Search, slice: &mut Slice) -> bool {
         if search.epoch != self.epoch {
             self.begin(search);
         }
         loop {
             let done = match &search.stage {
-                Stage::Patterns(_) => self.look_up(search, budget),
-                Stage::Names(..) => self.compare_names(search, budget),
-                Stage::Merge => self.merge(search, budget),
-                Stage::Rest(..) => self.catch_up(search, budget),
+                Stage::Patterns(_) => self.look_up(search, slice),
+                Stage::Names(..) => self.compare_names(search, slice),
+                Stage::Merge => self.merge(search, slice),
+                Stage::Rest(..) => self.catch_up(search, slice),
                 Stage::Done(_) => return true,
             };
             if !done {
@@ -216,10 +216,10 @@ impl History {
         search.gap = stamp.is_none();
     }
 
-    fn look_up(&self, search: &mut Search, budget: &mut Budget) -> bool {
+    fn look_up(&self, search: &mut Search, slice: &mut Slice) -> bool {
         let Stage::Patterns(mut next) = search.stage else { return true };
         while let Some(pattern) = search.patterns.get(next).cloned() {
-            if !budget.spend() {
+            if !slice.spend() {
                 search.stage = Stage::Patterns(next);
                 return false;
             }
@@ -241,13 +241,13 @@ impl History {
         true
     }
 
-    fn compare_names(&self, search: &mut Search, budget: &mut Budget) -> bool {
+    fn compare_names(&self, search: &mut Search, slice: &mut Slice) -> bool {
         let Stage::Names(mut nth, mut last) = search.stage.clone() else { return true };
         while let Some(prefix) = search.prefixes.get(nth).cloned() {
             let some = self.topics.names(&prefix, last.as_deref()).take(NAMES).cloned().collect::<Vec<_>>();
             let complete = some.len() < NAMES;
             for name in some {
-                if !budget.spend() {
+                if !slice.spend() {
                     search.stage = Stage::Names(nth, last);
                     return false;
                 }
@@ -269,9 +269,9 @@ impl History {
     }
 
     /// Takes the topics' events, the newest first.
-    fn merge(&self, search: &mut Search, budget: &mut Budget) -> bool {
+    fn merge(&self, search: &mut Search, slice: &mut Slice) -> bool {
         while let Some(&(stamp, nth)) = search.heap.peek() {
-            if !budget.spend() {
+            if !slice.spend() {
                 return false;
             }
             let Some(event) = self.event(stamp) else {
@@ -301,11 +301,11 @@ impl History {
     }
 
     /// Takes what was published since the search began, the oldest first.
-    fn catch_up(&self, search: &mut Search, budget: &mut Budget) -> bool {
+    fn catch_up(&self, search: &mut Search, slice: &mut Slice) -> bool {
         let Stage::Rest(mut at, mut rest) = std::mem::replace(&mut search.stage, Stage::Merge) else { return true };
         let first = self.log.partition_point(|entry| entry.stamp <= at);
         for entry in self.log.range(first..) {
-            if !budget.spend() {
+            if !slice.spend() {
                 search.stage = Stage::Rest(at, rest);
                 return false;
             }
@@ -348,7 +348,7 @@ impl History {
         let mut patterns = patterns.to_vec();
         patterns.sort_unstable();
         let mut search = Search::new(&patterns, since);
-        while !self.search(&mut search, &mut Budget::steps(usize::MAX)) {}
+        while !self.search(&mut search, &mut Slice::steps(usize::MAX)) {}
         self.conclude(search)
     }
 
@@ -387,7 +387,7 @@ mod tests {
     ) -> (bool, Vec<String>, usize) {
         let mut search = Search::new(patterns, since);
         let mut turns = 1;
-        while !history.search(&mut search, &mut Budget::steps(1)) {
+        while !history.search(&mut search, &mut Slice::steps(1)) {
             meanwhile(history, turns);
             turns += 1;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::resume::{Budget, Search};
+use super::resume::{Search, Slice};
 use super::{History, Limits};
 use crate::event::{Event, NewEvent};
 use crate::id::Id;
@@ -175,7 +175,7 @@ impl Trial {
             patterns.sort_unstable();
             let mut search = Search::new(&patterns, &asked);
             // It begins with its first step.
-            let done = self.history.search(&mut search, &mut Budget::steps(1));
+            let done = self.history.search(&mut search, &mut Slice::steps(1));
             if !done {
                 let kept = self.kept();
                 let of_asked = kept.iter().filter(|place| self.all[**place].event.id() == asked);
@@ -185,7 +185,7 @@ impl Trial {
             }
             return;
         };
-        if !self.history.search(&mut slow.search, &mut Budget::steps(1 + input.number(4))) {
+        if !self.history.search(&mut slow.search, &mut Slice::steps(1 + input.number(4))) {
             self.slow = Some(slow);
             return;
         }

@@ -20,7 +20,7 @@ use crate::handover::state::{
     HubState, Part, PeerState, RunState, ServerState, StreamState, UdpState, UnitState, VisitorState, Wanted,
 };
 use crate::handover::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
-use crate::history::resume::Budget;
+use crate::history::resume::Slice;
 use crate::id::Id;
 use crate::keeper::Ticket;
 use crate::render::handover::Arrived;
@@ -164,7 +164,7 @@ impl Router {
         let deadline = Instant::now() + DRAINING;
         loop {
             let mut answered = self.learn_news(Duration::MAX);
-            answered.extend(self.resume(&mut Budget::steps(usize::MAX)));
+            answered.extend(self.resume(&mut Slice::steps(usize::MAX)));
             self.desk.pass_nudges();
             self.desk.wake_shards();
             self.answer(&answered);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::history::History;
-use crate::history::resume::{Budget, Search};
+use crate::history::resume::{Search, Slice};
 use crate::keeper::Ticket;
 use crate::router::parked::Parked;
 
@@ -64,19 +64,19 @@ impl Resuming {
     pub(crate) fn next(
         &mut self,
         history: &History,
-        budget: &mut Budget,
+        slice: &mut Slice,
         waits: impl Fn(Ticket) -> bool,
     ) -> Option<Found> {
         // Those that have just come are not to take what is left from those that wait longer.
-        while !budget.is_over(if self.long.is_empty() { 1 } else { 2 })
+        while !slice.is_over(if self.long.is_empty() { 1 } else { 2 })
             && let Some((parked, mut search)) = self.fresh.pop_front()
         {
             if !waits(parked.ticket) {
                 return Some(Found::Gone(parked.ticket));
             }
-            let mut part = budget.part(FIRST);
+            let mut part = slice.part(FIRST);
             let found = history.search(&mut search, &mut part);
-            budget.take(&part);
+            slice.take(&part);
             if found {
                 return Some(Found::Missed(parked, search));
             }
@@ -84,7 +84,7 @@ impl Resuming {
         }
         let (parked, search) = self.long.front_mut()?;
         let gone = !waits(parked.ticket);
-        if !gone && !history.search(search, budget) {
+        if !gone && !history.search(search, slice) {
             return None;
         }
         let (parked, search) = self.long.pop_front()?;
