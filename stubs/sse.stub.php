@@ -20,7 +20,8 @@
  * {@see sse_cursor()}) first gets what it has missed, in order and once. If some of that is not kept any more
  * (`sse.history_events`, `sse.history_ttl`, `sse.history_bytes`), or the id is not known (the hub was restarted), it is told
  * before the rest by an event of the type `gap`, without an id, whose data is a JSON object: `requested`, the id asked for,
- * and `oldest`, the id of the oldest event that follows, or null. The page should then load its state anew. With `sse.bus`,
+ * and `oldest`, the id of the oldest event that follows, or null. After it come the newest events only, at most
+ * `sse.history_events` of them and half of `sse.stream_buffer`. The page should then load its state anew. With `sse.bus`,
  * such an event can come at any time, when Redis has lost events or may have; both are null then.
  *
  * With `$render`, the client gets what that callback returns: it runs once at the beginning, and again each time one of the
@@ -62,10 +63,11 @@
  * @param string|array<string> $topics  A pattern, or a list of them; at most `sse.max_topics` (100).
  * @param callable|null        $render  `function (array $events): mixed`. It gets what has happened on the topics since its
  *                                      last run, a list of {@see SseEvent}, empty on the first run and when `poll` or
- *                                      `reauthorize` is the reason. Wakes of one topic are told once; where more came than
- *                                      are kept (1,000, or `sse.max_event_size` bytes), the oldest are dropped (all of
- *                                      them, where all callbacks together have more than `sse.render_bytes`) and the list
- *                                      begins with a wake of `**`: anything may have changed. It returns
+ *                                      `reauthorize` is the reason. Wakes of one topic are told once. Where more events came
+ *                                      than are kept (1,000, or `sse.max_event_size` bytes), the oldest are dropped (all of
+ *                                      them, where all callbacks together have more than `sse.render_bytes`), and wakes of
+ *                                      more than 64 topics are dropped all; then the list begins with a wake of `**`:
+ *                                      anything may have changed. It returns
  *                                      null (nothing is sent), an SseEvent, an array of SseEvents or a generator (each item
  *                                      is an event, nulls are passed over), or any other value, which is one event named by the option `event`: a
  *                                      string as it is, anything else as JSON. An empty array is a value, `[]`. Together
@@ -239,7 +241,7 @@ function sse_cursor(): string {}
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.
  *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly.
  *   - `history`: `events`, `topics` and `bytes` that are kept in memory now; `resumed`: readers that came back with an id,
- *     `gaps`: of those, that were told of one. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
+ *     `gaps`: of those, that were told of one; `given_up`: those whose workers had gone before it was found what they had missed. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
  *     `written`, in how many `commits`, `failures`; `problem`: why the file can't be written now, null if it can.
  *   - `bus`, with `sse.bus` only: `address` (without the password) and `stream`; `state`: `connecting`, `connected` or `away`,
  *     `since` when (Unix time), and the `problem`, null if there is none; `outages`; entries `read` from Redis, of them
@@ -252,6 +254,9 @@ function sse_cursor(): string {}
  *     or their address's eighth of it, was used up; `bytes` kept for them now, requests and events. How long those that were done took: `p50_ms`, `p99_ms`
  *     (null before the first), `seconds`: `sum`, and `buckets`, how many took no longer than each bound and longer than
  *     the one before.
+ *   - `turns`: of the hub's main thread, which puts everything in order, so that a long turn holds everybody up. `seconds`: the
+ *     processor's time that they took, `sum` and `buckets` as above; `longest_us`: the longest so far, in microseconds; `steps`:
+ *     kept events, topics and callbacks that it has looked at one by one, `most_steps`: the most of them in one turn.
  *   - `udp`: the address it is `listening` at, null if at none; datagrams `received`, of them `wakes`, `garbage`,
  *     `unauthenticated`, `replayed` (had come before), and those that the system has `dropped`.
  *

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use thiserror::Error;
 
 use crate::framing;
+use crate::heap::allocated;
 use crate::id::{self, Id};
 use crate::topic::{self, TopicError};
 use crate::wire::{self, Delivery};
@@ -279,6 +280,25 @@ impl Event {
     #[must_use]
     pub fn message(&self) -> &[u8] {
         self.message.get_or_init(|| wire::encode(&self.delivery()).into_boxed_slice())
+    }
+
+    /// Bytes of memory that it takes, without the message, which is no larger than the rest.
+    pub(crate) fn memory(&self) -> usize {
+        let topics: usize = self.topics.iter().map(|topic| allocated(topic.len())).sum();
+        let beside = match &self.data {
+            Data::InFrame(_) => 0,
+            Data::Beside(data) => data.len(),
+        };
+        let parts = [
+            // With its two counters.
+            2 * size_of::<usize>() + size_of::<Self>(),
+            self.id.len(),
+            size_of_val(&*self.topics),
+            self.name.as_ref().map_or(0, |name| name.len()),
+            self.record.len(),
+            beside,
+        ];
+        parts.map(allocated).iter().sum::<usize>() + topics
     }
 
     /// The same as it is told to a PHP process.

@@ -27,6 +27,7 @@ mod budget;
 mod bus;
 mod foreground;
 mod handover;
+mod heap;
 #[cfg(not(fuzzing))]
 mod history;
 #[cfg(fuzzing)]

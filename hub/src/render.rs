@@ -40,6 +40,7 @@ use crate::render::exchange::Exchange;
 use crate::render::figures::Figures;
 use crate::render::listener::{Address, Listener, NoReplay};
 use crate::render::meter::Metered;
+use crate::render::pending::TRIGGERS;
 use crate::render::pool::Pool;
 use crate::render::unit::{State, Unit};
 use crate::router::sparingly::Sparingly;
@@ -92,6 +93,8 @@ pub(crate) struct Renders {
     effects: Vec<(u64, Command)>,
     serials: u64,
     fan_outs: u64,
+    /// Times that a callback was told of something since this was asked for.
+    told: usize,
     figures: Figures,
     failures: HashMap<Arc<str>, Sparingly>,
     scratch: Box<[u8]>,
@@ -153,6 +156,7 @@ impl Renders {
             effects: Vec::new(),
             serials: 0,
             fan_outs: 0,
+            told: 0,
             figures: Figures::new(),
             failures: HashMap::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
@@ -167,6 +171,11 @@ impl Renders {
     /// What is to be told to the shards now.
     pub(crate) fn take_effects(&mut self) -> Vec<(u64, Command)> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// Times that a callback was told of something since the last call.
+    pub(crate) fn take_told(&mut self) -> usize {
+        std::mem::take(&mut self.told)
     }
 
     /// Bytes kept for all streams.
@@ -232,19 +241,52 @@ impl Renders {
         }
     }
 
-    /// A topic changed, or all did.
-    pub(crate) fn trigger(&mut self, trigger: &Arc<Trigger>) {
-        let reached = if trigger.topic() == topic::ALL {
-            self.units.iter().filter(|(_, unit)| unit.render).map(|(key, _)| key as u32).collect()
+    /// Topics changed, or all did.
+    pub(crate) fn triggers(&mut self, triggers: &[Arc<Trigger>]) {
+        if triggers.iter().any(|trigger| trigger.topic() == topic::ALL) {
+            let all: Vec<u32> = self.units.iter().filter(|(_, unit)| unit.render).map(|(key, _)| key as u32).collect();
+            all.into_iter().for_each(|key| self.miss(key));
+        } else if triggers.len() <= TRIGGERS {
+            for trigger in triggers {
+                let reached = self.reached([trigger.topic()]);
+                let trigger = Metered::new(trigger, trigger.len(), &self.common);
+                reached.into_iter().for_each(|key| self.trigger(key, &trigger));
+            }
         } else {
-            self.reached([trigger.topic()])
-        };
-        let trigger = Metered::new(trigger, trigger.len(), &self.common);
-        for unit in reached {
-            let Unit { pending, account, .. } = &mut self.units[unit as usize];
-            pending.add_trigger(&trigger, account);
-            self.wake(unit, Reason::Wake);
+            self.trigger_many(triggers);
         }
+    }
+
+    /// The same of more topics than a callback is told one by one: each pattern is looked at once for all of them.
+    fn trigger_many(&mut self, triggers: &[Arc<Trigger>]) {
+        let mut hits: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (nth, trigger) in triggers.iter().enumerate() {
+            self.index.each_entry(trigger.topic(), |entry| hits.entry(entry).or_default().push(nth));
+        }
+        let triggers: Vec<_> =
+            triggers.iter().map(|trigger| Metered::new(trigger, trigger.len(), &self.common)).collect();
+        for (entry, hits) in hits {
+            let watchers: Vec<u32> = self.index.watchers(entry).collect();
+            for key in watchers {
+                if hits.len() > TRIGGERS {
+                    self.miss(key);
+                } else {
+                    hits.iter().for_each(|&nth| self.trigger(key, &triggers[nth]));
+                }
+            }
+        }
+    }
+
+    fn trigger(&mut self, key: u32, trigger: &Arc<Metered<Trigger>>) {
+        let Unit { pending, account, .. } = &mut self.units[key as usize];
+        pending.add_trigger(trigger, account);
+        self.wake(key, Reason::Wake);
+    }
+
+    fn miss(&mut self, key: u32) {
+        let Unit { pending, account, .. } = &mut self.units[key as usize];
+        pending.miss(account);
+        self.wake(key, Reason::Wake);
     }
 
     /// The units that watch any of these topics, each once.
@@ -264,6 +306,7 @@ impl Renders {
 
     /// A unit has to be rendered.
     fn wake(&mut self, key: u32, reason: Reason) {
+        self.told += 1;
         let unit = &mut self.units[key as usize];
         if unit.due.is_some() {
             self.figures.coalesced += 1;

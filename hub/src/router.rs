@@ -13,10 +13,12 @@ pub(crate) mod owners;
 pub(crate) mod parked;
 pub(crate) mod peer;
 pub(crate) mod report;
+pub(crate) mod resuming;
 pub(crate) mod signals;
 pub(crate) mod sparingly;
 pub(crate) mod successor;
 pub(crate) mod trust;
+pub(crate) mod turns;
 pub(crate) mod visitors;
 
 use std::io;
@@ -32,6 +34,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::foreground::{Link, StandIn};
+use crate::history::resume::Slice;
 use crate::holder::{self, Common};
 use crate::id::now_ms;
 use crate::keeper::Ticket;
@@ -43,6 +46,7 @@ use crate::router::handover::{Legacy, Passed};
 use crate::router::memory::Memory;
 use crate::router::owners::Owners;
 use crate::router::peer::{Peer, Read};
+use crate::router::resuming::Found;
 use crate::router::signals::Signals;
 use crate::router::successor::Starter;
 use crate::run::HubError;
@@ -72,6 +76,15 @@ const RETURNS_A_SECOND: u32 = 500;
 
 /// Longest greeting, in bytes.
 const MAX_GREETING: usize = 1024;
+
+/// Steps of searches for what readers have missed that a turn does beside requests, and how long it goes on with them.
+const RESUMING: (usize, Duration) = (512, Duration::from_micros(250));
+
+/// The same of a turn without requests.
+const RESUMING_IDLE: (usize, Duration) = (4096, Duration::from_millis(1));
+
+/// About how long a turn goes on with requests, with news and with ends, before everything else has its part of it.
+const PART: Duration = Duration::from_millis(1);
 
 /// Reads from one peer before the others get their turn.
 const READS_A_TURN: usize = 4;
@@ -187,6 +200,7 @@ impl Router {
                 }
                 _ => {}
             }
+            self.desk.turns.begin();
             let mut writable = Vec::new();
             let mut exchanges = Vec::new();
             for event in &events {
@@ -222,6 +236,7 @@ impl Router {
             }
             self.answer(&writable);
             self.turn(&exchanges);
+            self.desk.end_turn();
             if let Some(key) = self.successor.take()
                 && let Passed::Yes(stand_in) = self.hand_over(key)?
             {
@@ -243,12 +258,19 @@ impl Router {
     /// One round of work.
     fn turn(&mut self, exchanges: &[usize]) {
         self.desk.replace_lost();
-        self.desk.learn_ends();
-        let answered = self.learn_news();
+        self.desk.learn_ends(PART);
+        let mut answered = self.learn_news(PART);
         self.let_in();
         let served = self.serve();
         if !self.desk.is_behind() {
             self.desk.receive_wakes(now_ms());
+            let (steps, time) = if served.is_empty() { RESUMING_IDLE } else { RESUMING };
+            let mut slice = Slice::new(steps, time);
+            answered.extend(self.resume(&mut slice));
+            self.desk.turns.step(slice.spent());
+        }
+        if self.desk.expiring {
+            self.desk.expire(Instant::now());
         }
         // After all that wakes callbacks. And after the requests: what a script's process has said comes before the end of
         // its response.
@@ -269,24 +291,48 @@ impl Router {
         self.memory.note(self.desk.kept());
     }
 
-    /// Delivers the events that are kept now; returns the peers that are owed the answer.
-    fn learn_news(&mut self) -> Vec<usize> {
+    /// Delivers the events that are kept now, for about so long; returns the peers that are owed the answer.
+    fn learn_news(&mut self, time: Duration) -> Vec<usize> {
         let Self { desk, peers, .. } = self;
         let mut answered = Vec::new();
-        desk.learn_news(|ticket, reply| {
+        desk.learn_news(time, |ticket, reply| {
             // Others may have its place by now.
             let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { return };
             peer.session.answer(ticket, reply);
             answered.push(ticket.peer);
         });
-        for mut parked in desk.released() {
+        for parked in desk.released() {
             let ticket = parked.ticket;
             let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { continue };
-            match parked.incoming() {
-                Ok(incoming) => desk.act(&mut peer.session, incoming),
-                Err(error) => desk.malformed(&mut peer.session, &error),
+            if desk.release(&mut peer.session, parked) {
+                answered.push(ticket.peer);
             }
-            peer.session.answered(ticket);
+        }
+        answered.iter().for_each(|&key| self.queue(key));
+        answered
+    }
+
+    /// Goes on with what the readers that wait have missed, and does the attaches for which that is found; returns the peers that
+    /// are owed the answer.
+    fn resume(&mut self, slice: &mut Slice) -> Vec<usize> {
+        let Self { desk, peers, .. } = self;
+        let mut answered = Vec::new();
+        loop {
+            let waits = |ticket: Ticket| peers.get(ticket.peer).is_some_and(|peer| !peer.has_given_up());
+            let Some(found) = desk.resuming.next(&desk.history, slice, waits) else { break };
+            let ticket = found.ticket();
+            let Some(peer) = peers.get_mut(ticket.peer).filter(|peer| peer.session.waits_for(ticket)) else { continue };
+            match found {
+                Found::Missed(mut parked, search) => {
+                    let missed = desk.history.conclude(*search);
+                    desk.act_parked(&mut peer.session, &mut parked, Some(missed));
+                }
+                Found::Gone(ticket) => {
+                    desk.counts.resumes_given_up += 1;
+                    // What it has sent after that is read to the end.
+                    peer.session.answered(ticket);
+                }
+            }
             answered.push(ticket.peer);
         }
         answered.iter().for_each(|&key| self.queue(key));
@@ -297,6 +343,10 @@ impl Router {
         let now = Instant::now();
         let behind = self.desk.is_behind();
         let more = !self.ready.is_empty()
+            || self.desk.expiring
+            || self.desk.has_news()
+            || self.desk.has_ends()
+            || !self.desk.resuming.is_empty()
             || self.desk.renders.awaits_word()
             || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
         if more && !behind {
@@ -361,10 +411,16 @@ impl Router {
     /// Does the requests of the peers that sent some; returns those peers.
     fn serve(&mut self) -> Vec<usize> {
         let served = std::mem::take(&mut self.ready);
-        for &key in &served {
+        let mut slice = Slice::new(usize::MAX, PART);
+        for (nth, &key) in served.iter().enumerate() {
+            if slice.is_over(1) {
+                // They come first in the next turn.
+                self.ready.splice(0..0, served[nth..].iter().copied());
+                break;
+            }
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.queued = false;
-                let served = serve_peer(peer, &mut self.desk, &mut self.scratch);
+                let served = serve_peer(peer, &mut self.desk, &mut self.scratch, &mut slice);
                 if peer.session.takes_over {
                     self.successor.get_or_insert(key);
                 }
@@ -426,6 +482,7 @@ impl Router {
         if now >= self.next_check {
             self.next_check = now + CHECK_INTERVAL;
             self.desk.expire(now);
+            self.desk.tidy_processes();
             self.memory.settle(self.desk.kept());
             if !self.door.is_still_there() {
                 return Some("its socket file is gone or another one's");
@@ -470,7 +527,7 @@ impl Router {
             Ok(Some(lock)) => self.door.shut(&lock),
             _ => self.door.leave(),
         }
-        self.learn_news();
+        self.learn_news(Duration::MAX);
         self.desk.pass_nudges();
         // One that is alone need not wait.
         let others = u32::try_from(self.desk.streams().saturating_sub(1)).unwrap_or(u32::MAX);
@@ -548,7 +605,7 @@ enum Served {
     Gone,
 }
 
-fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
+fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8], slice: &mut Slice) -> Served {
     let mut read_all = false;
     for _ in 0..READS_A_TURN {
         // What is left from the turn before comes first.
@@ -565,9 +622,12 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8]) -> Served {
                 return Served::Some;
             }
             let limit = if session.greeted { desk.config.max_message() } else { MAX_GREETING };
-            if session.waiting > 0 && !inbox.peek(limit).is_ok_and(|next| next.is_none_or(|next| desk.may_follow(next)))
-            {
+            let may_follow = || inbox.peek(limit).is_ok_and(|next| next.is_none_or(|next| desk.may_follow(next)));
+            if session.resuming || session.waiting > 0 && !may_follow() {
                 return if peer.has_left() { Served::Gone } else { Served::All };
+            }
+            if !slice.spend() {
+                return Served::Some;
             }
             match inbox.next(limit) {
                 Ok(Some(incoming)) => desk.handle(session, incoming),

@@ -1,6 +1,8 @@
 //! System calls that rustix does not have: the only unsafe code of this crate.
 #![allow(unsafe_code)]
 
+#[cfg(test)]
+pub(crate) mod counting;
 mod fork;
 mod shared;
 mod title;

@@ -43,7 +43,7 @@ pub use gate::{Gate, MAX_LEN, Verdict, WINDOW_MS};
 use crate::sys;
 
 /// Datagrams read before others get their turn.
-const DATAGRAMS_A_TURN: usize = 256;
+const DATAGRAMS_A_TURN: usize = 64;
 
 /// Dropped datagrams wake everything at most so often, or a flood of garbage would be a flood of wakes.
 const DROP_WAKE_INTERVAL: Duration = Duration::from_secs(1);

@@ -198,13 +198,7 @@ fn half_a_request_and_its_descriptor_are_passed_on() {
     let (near, far) = UnixStream::pair().expect("a pair");
     let request = Request::Attach(Attach { patterns: vec!["a"], ..Attach::default() });
     let bytes = wire::encode(&request);
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
-    let descriptors = [near.as_fd()];
-    assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors)));
-    let half = [std::io::IoSlice::new(&bytes[..5])];
-    let flags = rustix::net::SendFlags::empty();
-    assert_eq!(rustix::net::sendmsg(&peer, &half, &mut ancillary, flags), Ok(5));
+    support::send_with(&peer, &bytes[..5], near.as_fd());
     drop(near);
     hub.upgrade(&json!({}));
     support::send(&mut peer, &bytes[5..]);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::resume::{Search, Slice};
 use super::{History, Limits};
 use crate::event::{Event, NewEvent};
 use crate::id::Id;
@@ -58,6 +59,17 @@ struct Trial {
     all: Vec<Published>,
     newest: Id,
     now: Instant,
+    /// A search that is done in slices, while other things happen.
+    slow: Option<Slow>,
+}
+
+/// A search that is under way.
+struct Slow {
+    search: Search,
+    patterns: Vec<&'static str>,
+    /// Where what its reader has not got may begin; each must give the same if the reader's id is that of an event.
+    from: Vec<usize>,
+    known: bool,
 }
 
 /// Does what the bytes say.
@@ -69,15 +81,17 @@ pub fn run(bytes: &[u8]) {
     let limits = Limits {
         events: input.number(5),
         ttl: Duration::from_millis(1 + input.number(64) as u64),
-        bytes: 300 * (1 + input.number(16)),
+        bytes: 1000 * (1 + input.number(16)),
+        after_gap: 20 * (1 + input.number(16)),
     };
     let history = History::new(limits, BEGAN);
-    let mut trial = Trial { history, all: Vec::new(), newest: BEGAN, now: Instant::now() };
+    let mut trial = Trial { history, all: Vec::new(), newest: BEGAN, now: Instant::now(), slow: None };
     while let Some(what) = input.byte() {
-        match what % 4 {
+        match what % 5 {
             0 | 1 => trial.publish(&mut input),
             2 => trial.now += Duration::from_millis(input.number(16) as u64),
-            _ => trial.resume(&mut input),
+            3 => trial.resume(&mut input),
+            _ => trial.resume_slowly(&mut input),
         }
     }
 }
@@ -121,8 +135,7 @@ impl Trial {
             return;
         }
         let (gap, got) = self.missed(&patterns, &asked);
-        // No id is "": all that is kept.
-        let kept: BTreeSet<usize> = self.missed(&["**"], "").1.into_iter().collect();
+        let kept: BTreeSet<usize> = self.kept();
         let from = self.places(&asked);
         let matches = |place: &usize| {
             let topics = self.all[*place].event.topics();
@@ -132,8 +145,9 @@ impl Trial {
         if gap {
             let of_kept =
                 |from: usize| wanted(from).into_iter().filter(|place| kept.contains(place)).collect::<Vec<_>>();
+            let newest = |from: usize| self.after_gap(of_kept(from));
             assert!(
-                got == of_kept(0) || from.iter().any(|&from| got == of_kept(from)),
+                got == newest(0) || from.iter().any(|&from| got == newest(from)),
                 "after {asked:?} of {patterns:?} came {got:?}; {kept:?} are kept"
             );
             // The place of an own id is forgotten with its event.
@@ -153,6 +167,62 @@ impl Trial {
         }
     }
 
+    /// Begins a search, or goes on with it by a few steps. What it has found must be complete, or a gap is told.
+    fn resume_slowly(&mut self, input: &mut Input<'_>) {
+        let Some(mut slow) = self.slow.take() else {
+            let mut patterns = input.some_of(&PATTERNS);
+            let asked = self.id(input).unwrap_or_default();
+            patterns.sort_unstable();
+            let mut search = Search::new(&patterns, &asked);
+            // It begins with its first step.
+            let done = self.history.search(&mut search, &mut Slice::steps(1));
+            if !done {
+                let kept = self.kept();
+                let of_asked = kept.iter().filter(|place| self.all[**place].event.id() == asked);
+                let known: Vec<usize> = of_asked.map(|place| place + 1).collect();
+                let from = if known.is_empty() { self.places(&asked) } else { known.clone() };
+                self.slow = Some(Slow { search, patterns, from, known: !known.is_empty() });
+            }
+            return;
+        };
+        if !self.history.search(&mut slow.search, &mut Slice::steps(1 + input.number(4))) {
+            self.slow = Some(slow);
+            return;
+        }
+        let Slow { search, patterns, from, known } = slow;
+        let missed = self.history.conclude(search);
+        let got = self.places_of(&missed.events);
+        let matches = |place: &usize| {
+            let topics = self.all[*place].event.topics();
+            topics.iter().any(|name| patterns.iter().any(|pattern| topic::matches(pattern, name)))
+        };
+        assert!(got.iter().all(matches), "{patterns:?} came {got:?}");
+        if missed.gap.is_some() {
+            assert_eq!(got, self.after_gap(got.clone()), "more than follows a gap");
+        } else {
+            let mut complete =
+                from.iter().map(|&from| got == (from..self.all.len()).filter(matches).collect::<Vec<_>>());
+            let complete = if known { complete.all(|complete| complete) } else { complete.any(|complete| complete) };
+            assert!(complete, "of {patterns:?} after {from:?} came {got:?} in slices, and no gap was told");
+        }
+    }
+
+    /// Those of all events that are kept.
+    fn kept(&self) -> BTreeSet<usize> {
+        let kept = self.history.log.iter().filter(|entry| entry.event.is_some());
+        kept.map(|entry| self.all.partition_point(|published| published.stamp < entry.stamp)).collect()
+    }
+
+    /// What a reader gets after a gap of events that it would get otherwise.
+    fn after_gap(&self, mut places: Vec<usize>) -> Vec<usize> {
+        let Limits { events, after_gap, .. } = self.history.limits;
+        let bytes = |places: &[usize]| places.iter().map(|&place| self.all[place].event.frame().len()).sum::<usize>();
+        while places.len() > 1 && (places.len() > events || bytes(&places) > after_gap) {
+            places.remove(0);
+        }
+        places
+    }
+
     /// Where what comes after an id may begin: after an event that has it, or after its time.
     fn places(&self, id: &str) -> Vec<usize> {
         let own = self.all.iter().enumerate().filter(|(_, published)| published.event.id() == id);
@@ -163,12 +233,18 @@ impl Trial {
         places
     }
 
+    /// The places of events, which are in order and none twice.
+    fn places_of(&self, events: &[Arc<Event>]) -> Vec<usize> {
+        let place = |event: &Arc<Event>| self.all.iter().position(|one| Arc::ptr_eq(&one.event, event));
+        let places: Vec<usize> = events.iter().map(|event| place(event).expect("an event of ours")).collect();
+        assert!(places.is_sorted_by(|one, next| one < next), "{places:?} are not in order");
+        places
+    }
+
     /// What the history says, with the places of its events, which are in order and none twice.
     fn missed(&mut self, patterns: &[&str], asked: &str) -> (bool, Vec<usize>) {
         let missed = self.history.missed(patterns, asked, self.now);
-        let place = |event: &Arc<Event>| self.all.iter().position(|one| Arc::ptr_eq(&one.event, event));
-        let places: Vec<usize> = missed.events.iter().map(|event| place(event).expect("an event of ours")).collect();
-        assert!(places.is_sorted_by(|one, next| one < next), "{places:?} are not in order");
+        let places = self.places_of(&missed.events);
         if let Some(gap) = &missed.gap {
             let text = std::str::from_utf8(gap).expect("text");
             let data = text.strip_prefix("event: gap\ndata: ").and_then(|text| text.strip_suffix("\n\n"));

@@ -1,7 +1,7 @@
 //! Streams whose scripts are run again, as they are passed from hub to hub. Runs under way go on in the new one: their
 //! connections are passed as well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -301,7 +301,7 @@ impl Listener {
 
 impl Pending {
     fn state(&self, outgoing: &mut Outgoing<'_>) -> PendingState<'_> {
-        let Self { kept, bytes: _, missing, reservation: _ } = self;
+        let Self { kept, bytes: _, missing, topics: _, reservation: _ } = self;
         let kept = kept.iter().map(|happened| match happened {
             Happened::Event(event) => HappenedState::Event(outgoing.event(event.value())),
             Happened::Trigger(trigger) => HappenedState::Trigger(trigger.topic()),
@@ -328,9 +328,9 @@ impl Arrived {
         tables: &Tables,
         (own, common): (&Account, &Account),
     ) -> io::Result<Pending> {
-        let mut pending = Pending { missing: state.missing, ..Pending::default() };
+        let mut kept = VecDeque::with_capacity(state.kept.len());
         for happened in &state.kept {
-            pending.kept.push_back(match happened {
+            kept.push_back(match happened {
                 HappenedState::Event(number) => {
                     let event = tables.event(*number)?;
                     let metered = self.events.entry(*number);
@@ -346,9 +346,7 @@ impl Arrived {
                 }
             });
         }
-        pending.bytes = pending.kept.iter().map(Happened::bytes).sum();
-        pending.count(own);
-        Ok(pending)
+        Ok(Pending::restore(kept, state.missing, own))
     }
 }
 

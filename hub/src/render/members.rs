@@ -96,7 +96,7 @@ impl Renders {
         self.disown(stream);
         let unit = &mut self.units[key as usize];
         if let Some(place) = unit.members.iter().position(|member| member.stream == stream) {
-            let request = unit.members.remove(place).request;
+            let request = unit.members.swap_remove(place).request;
             if unit.members.is_empty() {
                 self.remove(key, &request.script);
             } else {

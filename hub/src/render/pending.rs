@@ -1,6 +1,8 @@
 //! What has happened on a stream's topics since its callback ran last.
 
-use std::collections::VecDeque;
+use std::borrow::Borrow;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::meter::Metered;
@@ -12,6 +14,9 @@ use crate::wire::Delivery;
 
 /// Events and triggers kept for one callback; beyond that it is told that anything may have changed.
 const LIMIT: usize = 1000;
+
+/// Different triggers of those: what all callbacks together cost the router by one burst of notifications follows from this.
+pub(super) const TRIGGERS: usize = 64;
 
 /// One of them.
 #[derive(Debug, Clone)]
@@ -26,11 +31,37 @@ pub(super) enum Happened {
 pub(crate) struct Pending {
     pub(super) kept: VecDeque<Happened>,
     pub(super) bytes: usize,
-    /// The oldest were dropped.
+    /// The oldest were dropped, or there were too many triggers.
     pub(super) missing: bool,
+    /// The topics of the triggers in `kept`.
+    pub(super) topics: HashSet<ByTopic>,
     /// Of the list itself.
     pub(super) reservation: Option<Reservation>,
 }
+
+/// A trigger that is found by its topic.
+#[derive(Debug)]
+pub(super) struct ByTopic(Arc<Metered<Trigger>>);
+
+impl Borrow<str> for ByTopic {
+    fn borrow(&self) -> &str {
+        self.0.topic()
+    }
+}
+
+impl Hash for ByTopic {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.topic().hash(state);
+    }
+}
+
+impl PartialEq for ByTopic {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.topic() == other.0.topic()
+    }
+}
+
+impl Eq for ByTopic {}
 
 impl Pending {
     /// Keeps an event, and lets the oldest go where there is no room.
@@ -40,29 +71,57 @@ impl Pending {
         while self.kept.len() > LIMIT || self.bytes > limit {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= oldest.bytes();
+            if let Happened::Trigger(trigger) = &oldest {
+                self.topics.remove(trigger.topic());
+            }
             self.missing = true;
         }
         self.count(account);
     }
 
-    /// Keeps a trigger, a topic's once.
+    /// Keeps a trigger, a topic's once, unless the callback is told that anything may have changed as it is.
     pub(crate) fn add_trigger(&mut self, trigger: &Arc<Metered<Trigger>>, account: &Account) {
-        let known = |kept: &Happened| matches!(kept, Happened::Trigger(other) if other.topic() == trigger.topic());
-        if self.kept.iter().any(known) {
+        if self.missing || self.topics.contains(trigger.topic()) {
             return;
         }
-        if self.kept.len() >= LIMIT {
-            self.missing = true;
+        if self.topics.len() >= TRIGGERS || self.kept.len() >= LIMIT || trigger.topic() == topic::ALL {
+            self.miss(account);
             return;
         }
+        self.topics.insert(ByTopic(Arc::clone(trigger)));
         self.kept.push_back(Happened::Trigger(Arc::clone(trigger)));
         self.count(account);
+    }
+
+    /// Anything may have changed: that says all that triggers say.
+    pub(crate) fn miss(&mut self, account: &Account) {
+        if !self.missing {
+            self.missing = true;
+            self.topics = HashSet::new();
+            self.kept.retain(|happened| matches!(happened, Happened::Event(_)));
+            self.kept.shrink_to_fit();
+            self.count(account);
+        }
+    }
+
+    /// What another hub has passed on.
+    pub(super) fn restore(kept: VecDeque<Happened>, missing: bool, account: &Account) -> Self {
+        let bytes = kept.iter().map(Happened::bytes).sum();
+        let triggers = kept.iter().filter_map(|happened| match happened {
+            Happened::Trigger(trigger) => Some(ByTopic(Arc::clone(trigger))),
+            Happened::Event(_) => None,
+        });
+        let mut pending = Self { topics: triggers.collect(), kept, bytes, missing, reservation: None };
+        pending.count(account);
+        pending
     }
 
     /// Puts what was taken before back in front: the callback that had it has failed.
     pub(crate) fn put_back(&mut self, taken: Self, limit: usize, account: &Account) {
         let later = std::mem::replace(self, taken);
-        self.missing |= later.missing;
+        if later.missing {
+            self.miss(account);
+        }
         for happened in later.kept {
             match happened {
                 Happened::Event(event) => self.add_event(&event, limit, account),
@@ -74,7 +133,9 @@ impl Pending {
     /// Counts what it takes. Where too much is kept for its client, or for all together, nothing is kept here but that anything
     /// may have changed.
     pub(super) fn count(&mut self, account: &Account) {
-        let own = self.kept.capacity() * size_of::<Happened>();
+        // Of a set, about: an eighth of it is free, and each place has a byte more.
+        let topics = self.topics.capacity() * (size_of::<ByTopic>() + 1) * 8 / 7;
+        let own = self.kept.capacity() * size_of::<Happened>() + topics;
         self.reservation.get_or_insert_with(|| account.take(0)).set_with_shared(own, self.bytes);
         if account.check().is_err() {
             *self = Self { missing: true, ..Self::default() };
@@ -154,12 +215,38 @@ mod tests {
             pending.add_event(&event(data, &account), room_for_two, &account);
         }
         assert_eq!(told(&pending), ["changed: **", "2", "3"]);
+    }
+
+    #[test]
+    fn too_many_topics_are_told_as_anything_may_have_changed_and_are_kept_no_longer() {
+        let budget = Budget::new("", ENOUGH);
+        let account = budget.of_all();
         let mut pending = Pending::default();
-        for number in 0..=LIMIT {
+        pending.add_event(&event("1", &account), ENOUGH, &account);
+        for number in 0..TRIGGERS {
             pending.add_trigger(&trigger(&format!("t{number}"), &account), &account);
         }
-        assert_eq!(told(&pending)[..2], ["changed: **", "changed: t0"]);
-        assert_eq!(told(&pending).len(), LIMIT + 1);
+        assert_eq!(told(&pending).len(), TRIGGERS + 1);
+        let used = budget.used();
+        pending.add_trigger(&trigger("another", &account), &account);
+        pending.add_trigger(&trigger("one more", &account), &account);
+        assert_eq!(told(&pending), ["changed: **", "1"]);
+        assert!(budget.used() < used, "{} of {used}", budget.used());
+        let mut pending = Pending::default();
+        pending.add_trigger(&trigger("a", &account), &account);
+        pending.add_trigger(&trigger(topic::ALL, &account), &account);
+        assert_eq!(told(&pending), ["changed: **"]);
+    }
+
+    #[test]
+    fn a_topic_that_was_dropped_for_want_of_room_can_change_again_once_that_was_told() {
+        let (mut pending, account) = (Pending::default(), account());
+        pending.add_trigger(&trigger("a", &account), &account);
+        (0..LIMIT).for_each(|number| pending.add_event(&event(&number.to_string(), &account), ENOUGH, &account));
+        assert_eq!(told(&pending)[..2], ["changed: **", "0"]);
+        pending = Pending::default();
+        pending.add_trigger(&trigger("a", &account), &account);
+        assert_eq!(told(&pending), ["changed: a"]);
     }
 
     #[test]

@@ -20,7 +20,8 @@ use crate::bus::Place;
 use crate::config::Config;
 use crate::event::NewEvent;
 use crate::history::disk::Written;
-use crate::history::{History, Limits};
+use crate::history::resume::Search;
+use crate::history::{History, Limits, Missed};
 use crate::id::{Id, IdClock};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, News};
@@ -30,7 +31,9 @@ use crate::router::nudges::Nudges;
 use crate::router::parked::{CarPark, Parked};
 use crate::router::peer::Session;
 use crate::router::report;
+use crate::router::resuming::Resuming;
 use crate::router::sparingly::Sparingly;
+use crate::router::turns::Turns;
 use crate::router::visitors::Visitors;
 use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
@@ -52,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) names: Arc<Names>,
     pub(crate) counts: Counts,
+    /// Of this hub's router only.
+    pub(crate) turns: Turns,
     pub(crate) started: Instant,
     /// Times that another hub has taken over.
     pub(crate) upgrades: u64,
@@ -79,6 +84,8 @@ pub(crate) struct Desk {
     router: Arc<Waker>,
     /// Events kept for readers that were away.
     pub(crate) history: History,
+    /// More of them have become too old than a turn forgets.
+    pub(crate) expiring: bool,
     /// Stands for the newest id of a bus that is not read yet.
     unread: String,
     nudges: Nudges,
@@ -94,6 +101,8 @@ pub(crate) struct Desk {
     position: Id,
     /// Attaches that wait for it.
     parked: CarPark,
+    /// Attaches that wait until it is found what their readers have missed.
+    pub(crate) resuming: Resuming,
     max_streams: usize,
     /// What shards have counted that another hub had.
     before: ShardStats,
@@ -117,6 +126,8 @@ pub(crate) struct Counts {
     pub(crate) last_stream: u64,
     /// Processes with streams that were killed, or have failed.
     pub(crate) processes_lost: u64,
+    /// Readers whose workers had gone before it was found what they had missed.
+    pub(crate) resumes_given_up: u64,
     /// Events taken, and bytes of their data.
     pub(crate) published: u64,
     pub(crate) published_bytes: u64,
@@ -161,6 +172,7 @@ impl Desk {
             shards,
             names,
             counts: Counts::default(),
+            turns: Turns::default(),
             started: Instant::now(),
             upgrades: 0,
             is_asked_to_leave: false,
@@ -176,6 +188,7 @@ impl Desk {
             news: crossbeam_channel::never(),
             router,
             history,
+            expiring: false,
             unread: String::new(),
             nudges: Nudges::default(),
             heard: Nudges::default(),
@@ -184,6 +197,7 @@ impl Desk {
             gate: None,
             position: Id::default(),
             parked: CarPark::default(),
+            resuming: Resuming::default(),
             max_streams,
             before: ShardStats::default(),
             descriptors,
@@ -212,9 +226,56 @@ impl Desk {
     /// Does a request.
     pub(crate) fn handle(&mut self, session: &mut Session, incoming: Incoming<'_>) {
         match self.question(session, &incoming.request) {
-            Some(question) => self.parked.add(Parked::new(session.wait(), question, incoming)),
-            None => self.act(session, incoming),
+            Some(question) => self.parked.add(Parked::new(session.wait(), incoming), question),
+            None => match self.search(session, &incoming.request) {
+                Some(search) => {
+                    session.resuming = true;
+                    self.resuming.add(Parked::new(session.wait(), incoming), search);
+                }
+                None => self.act(session, incoming, None),
+            },
         }
+    }
+
+    /// Does a request that has waited long enough, or begins to; true if it is done.
+    pub(crate) fn release(&mut self, session: &mut Session, mut parked: Parked) -> bool {
+        if let Some(search) = parked.request().ok().and_then(|request| self.search(session, &request)) {
+            session.resuming = true;
+            self.resuming.add(parked, search);
+            return false;
+        }
+        self.act_parked(session, &mut parked, None);
+        true
+    }
+
+    /// Does a request that was kept, and is the next one to be answered.
+    pub(crate) fn act_parked(&mut self, session: &mut Session, parked: &mut Parked, missed: Option<Missed>) {
+        let ticket = parked.ticket;
+        match parked.incoming() {
+            Ok(incoming) => self.act(session, incoming, missed),
+            Err(error) => self.malformed(session, &error),
+        }
+        session.answered(ticket);
+    }
+
+    /// What is to be found before a request can be done: what its reader has missed.
+    fn search(&self, session: &Session, request: &Request<'_>) -> Option<Search> {
+        let Request::Attach(wire::Attach { patterns, last_event_id: Some(id), address, user, replay, .. }) = request
+        else {
+            return None;
+        };
+        let rendered = replay.as_ref().is_some_and(|replay| replay.render);
+        // One that is going to be refused is so at once, whatever its reader has missed.
+        let full = self.streams() >= self.max_streams as u64 || self.visitors.admit(*address, *user).is_err();
+        if !session.greeted || rendered || self.is_unread(id) || full {
+            return None;
+        }
+        self.checked(patterns.clone()).ok().map(|patterns| Search::new(&patterns, id))
+    }
+
+    /// Whether this stands for the newest id of a bus that is not read yet.
+    fn is_unread(&self, id: &str) -> bool {
+        !self.loaded && id == self.unread
     }
 
     /// What a request has to wait for, if it has to: its reader may have an event that this hub has not read yet.
@@ -232,8 +293,8 @@ impl Desk {
         }
     }
 
-    /// Does a request now.
-    pub(crate) fn act(&mut self, session: &mut Session, incoming: Incoming<'_>) {
+    /// Does a request now; `missed` is what its reader has missed.
+    pub(crate) fn act(&mut self, session: &mut Session, incoming: Incoming<'_>, missed: Option<Missed>) {
         let Incoming { request, descriptor, truncated } = incoming;
         if !session.greeted {
             self.greet(session, &request);
@@ -241,7 +302,7 @@ impl Desk {
         }
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
-            Request::Attach(wanted) => match self.attach(wanted, descriptor, truncated) {
+            Request::Attach(wanted) => match self.attach(wanted, descriptor, truncated, missed) {
                 Ok(Attached { stream, rendered, opening }) => {
                     session.held.push(stream);
                     session.reply(&Reply::Attached { stream, rendered, opening: &opening });
@@ -331,6 +392,12 @@ impl Desk {
     /// Whether requests should wait because a shard has more to do than it should.
     pub(crate) fn is_behind(&self) -> bool {
         self.gate.is_some() || self.keeper.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
+    }
+
+    /// A turn has ended.
+    pub(crate) fn end_turn(&mut self) {
+        self.turns.step(self.renders.take_told() + self.history.take_expired());
+        self.turns.end();
     }
 
     /// Wakes the shards that got something.

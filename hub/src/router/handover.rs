@@ -20,6 +20,7 @@ use crate::handover::state::{
     HubState, Part, PeerState, RunState, ServerState, StreamState, UdpState, UnitState, VisitorState, Wanted,
 };
 use crate::handover::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
+use crate::history::resume::Slice;
 use crate::id::Id;
 use crate::keeper::Ticket;
 use crate::render::handover::Arrived;
@@ -162,7 +163,8 @@ impl Router {
     fn drain(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + DRAINING;
         loop {
-            let answered = self.learn_news();
+            let mut answered = self.learn_news(Duration::MAX);
+            answered.extend(self.resume(&mut Slice::steps(usize::MAX)));
             self.desk.pass_nudges();
             self.desk.wake_shards();
             self.answer(&answered);
@@ -181,11 +183,11 @@ impl Router {
     /// Does what was begun, and then nothing more: nothing is read, written or delivered until it goes on.
     fn stop(&mut self) -> Result<(), HubError> {
         self.desk.close_keeper();
-        let answered = self.learn_news();
+        let answered = self.learn_news(Duration::MAX);
         self.desk.pass_nudges();
         self.desk.pause_shards()?;
         self.answer(&answered);
-        self.desk.learn_ends();
+        self.desk.learn_ends(Duration::MAX);
         for pid in std::mem::take(&mut self.desk.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
@@ -201,7 +203,7 @@ impl Router {
         }
         let deadline = Instant::now() + DISMISSAL;
         while keys.iter().any(|key| self.peers.contains(*key)) && Instant::now() < deadline {
-            let answered = self.learn_news();
+            let answered = self.learn_news(Duration::MAX);
             let served = self.serve();
             self.desk.go_on_rendering(&[], self.ready.is_empty());
             self.desk.wake_shards();

@@ -52,7 +52,7 @@ impl Kind {
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 72] = [
+static METRICS: [Metric; 77] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, ""),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
@@ -83,6 +83,7 @@ static METRICS: [Metric; 72] = [
     ("/history/bytes", Gauge, "history", Some(Unit::Bytes), "Memory of the events that are kept"),
     ("/history/resumed", Counter, "history_resumed", None, "Readers that came back with an id"),
     ("/history/gaps", Counter, "history_gaps", None, "Of those, readers that were told of a gap"),
+    ("/history/given_up", Counter, "history_given_up", None, "Readers whose workers had gone before it was found what they had missed"),
     ("/history/file/waiting", Gauge, "history_file_waiting", None, "Events that wait to be written"),
     ("/history/file/written", Counter, "history_file_written", None, "Events written to the history's file"),
     ("/history/file/commits", Counter, "history_file_commits", None, "Transactions that they were written in"),
@@ -118,6 +119,10 @@ static METRICS: [Metric; 72] = [
     ("/renders/p50_ms", Nothing, "", None, ""),
     ("/renders/p99_ms", Nothing, "", None, ""),
     ("/renders/seconds", Kind::Histogram, "render_duration", Some(Unit::Seconds), "How long renders took"),
+    ("/turns/steps", Counter, "turn_steps", None, "Kept events, topics and callbacks that the hub's main thread has looked at one by one"),
+    ("/turns/most_steps", Gauge, "turn_most_steps", None, "The most of them in one turn of that thread"),
+    ("/turns/longest_us", Nothing, "", None, ""),
+    ("/turns/seconds", Kind::Histogram, "turn_duration", Some(Unit::Seconds), "Processor time that turns of that thread took"),
     ("/udp/listening", Flag, "udp_listening", None, "Whether wakes by datagram are received"),
     ("/udp/received", Counter, "udp_received", None, "Datagrams received"),
     ("/udp/wakes", Counter, "udp_wakes", None, "Datagrams that were wakes"),

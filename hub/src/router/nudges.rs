@@ -7,7 +7,7 @@ use crate::stream::Trigger;
 use crate::topic;
 
 /// Different topics of a turn, before they become "all".
-const MAX_TOPICS: usize = 1024;
+pub(crate) const MAX_TOPICS: usize = 1024;
 
 /// Topics that changed and were not passed on yet. A topic that changed many times in a turn is passed on once.
 #[derive(Debug, Default)]

@@ -14,74 +14,84 @@ use crate::wire::{self, PREFIX, Request, WireError};
 /// How long it waits at most, which must be well below `sse.timeout`.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// A request that waits.
+/// A request that is done later.
 #[derive(Debug)]
 pub(crate) struct Parked {
     /// Whose it is.
     pub(crate) ticket: Ticket,
-    /// The question for the newest id that was asked for it.
-    question: u64,
-    /// That newest id, once it is known.
-    goal: Option<Id>,
-    until: Instant,
     message: Vec<u8>,
     descriptor: Option<OwnedFd>,
     truncated: bool,
 }
 
+/// A request that waits.
+#[derive(Debug)]
+struct Waiting {
+    parked: Parked,
+    /// The question for the newest id that was asked for it.
+    question: u64,
+    /// That newest id, once it is known.
+    goal: Option<Id>,
+    until: Instant,
+}
+
 /// All that wait.
 #[derive(Debug, Default)]
 pub(crate) struct CarPark {
-    parked: Vec<Parked>,
+    waiting: Vec<Waiting>,
 }
 
 impl Parked {
     /// A request as it came.
-    pub(crate) fn new(ticket: Ticket, question: u64, incoming: Incoming<'_>) -> Self {
+    pub(crate) fn new(ticket: Ticket, incoming: Incoming<'_>) -> Self {
         let Incoming { request, descriptor, truncated } = incoming;
-        let until = Instant::now() + PATIENCE;
-        Self { ticket, question, goal: None, until, message: wire::encode(&request), descriptor, truncated }
+        Self { ticket, message: wire::encode(&request), descriptor, truncated }
+    }
+
+    /// The request.
+    pub(crate) fn request(&self) -> Result<Request<'_>, WireError> {
+        wire::decode(&self.message[PREFIX..])
     }
 
     /// As it came.
     pub(crate) fn incoming(&mut self) -> Result<Incoming<'_>, WireError> {
-        let request: Request<'_> = wire::decode(&self.message[PREFIX..])?;
-        Ok(Incoming { request, descriptor: self.descriptor.take(), truncated: self.truncated })
+        let descriptor = self.descriptor.take();
+        Ok(Incoming { request: self.request()?, descriptor, truncated: self.truncated })
     }
 }
 
 impl CarPark {
-    /// Lets a request wait.
-    pub(crate) fn add(&mut self, parked: Parked) {
-        self.parked.push(parked);
+    /// Lets a request wait for the answer to a question.
+    pub(crate) fn add(&mut self, parked: Parked, question: u64) {
+        self.waiting.push(Waiting { parked, question, goal: None, until: Instant::now() + PATIENCE });
     }
 
     /// Whose peer has gone waits for nothing.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
-        self.parked.retain(|parked| !parked.ticket.is_of(ticket));
+        self.waiting.retain(|waiting| !waiting.parked.ticket.is_of(ticket));
     }
 
     /// The answer to a question, and to those before it.
     pub(crate) fn learn(&mut self, question: u64, newest: Id) {
-        for parked in self.parked.iter_mut().filter(|parked| parked.question <= question) {
-            parked.goal.get_or_insert(newest);
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.question <= question) {
+            waiting.goal.get_or_insert(newest);
         }
     }
 
     /// The bus is another one than it was: what they wait for may never come.
     pub(crate) fn give_up(&mut self) {
-        self.parked.iter_mut().for_each(|parked| parked.goal = Some(Id::default()));
+        self.waiting.iter_mut().for_each(|waiting| waiting.goal = Some(Id::default()));
     }
 
     /// Takes out those that have waited long enough, as all up to `position` is read.
     pub(crate) fn due(&mut self, position: Id, now: Instant) -> Vec<Parked> {
-        let due = |parked: &mut Parked| parked.goal.is_some_and(|goal| goal <= position) || parked.until <= now;
-        self.parked.extract_if(.., due).collect()
+        let due = |waiting: &mut Waiting| waiting.goal.is_some_and(|goal| goal <= position) || waiting.until <= now;
+        self.waiting.extract_if(.., due).map(|waiting| waiting.parked).collect()
     }
 
     /// When one has waited long enough in any case.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.parked.iter().map(|parked| parked.until).min()
+        self.waiting.iter().map(|waiting| waiting.until).min()
     }
 }
 
@@ -89,16 +99,16 @@ impl CarPark {
 mod tests {
     use super::*;
 
-    fn parked(peer: usize, question: u64) -> Parked {
+    fn parked(peer: usize) -> Parked {
         let incoming = Incoming { request: Request::Cursor, descriptor: None, truncated: false };
-        Parked::new(Ticket { peer, serial: 1, number: 1 }, question, incoming)
+        Parked::new(Ticket { peer, serial: 1, number: 1 }, incoming)
     }
 
     #[test]
     fn a_request_waits_for_what_was_there_when_it_came_and_not_for_ever() {
         let (mut park, now) = (CarPark::default(), Instant::now());
         for (peer, question) in [(1, 1), (2, 1), (3, 2)] {
-            park.add(parked(peer, question));
+            park.add(parked(peer), question);
         }
         let at = |ms| Id { ms, seq: 0 };
         let due = |park: &mut CarPark, ms, now| -> Vec<usize> {
@@ -111,6 +121,6 @@ mod tests {
         assert_eq!(due(&mut park, 5, now), [1]);
         assert_eq!(due(&mut park, 5, now + PATIENCE * 2), [3]);
         assert!(park.deadline().is_none());
-        assert_eq!(parked(1, 1).incoming().expect("as it was").request, Request::Cursor);
+        assert_eq!(parked(1).incoming().expect("as it was").request, Request::Cursor);
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) held: Vec<u64>,
     /// Its publications whose answers are not known yet. Requests of other kinds wait for them.
     pub(crate) waiting: usize,
+    /// It waits for an answer before which no other request of it is done.
+    pub(crate) resuming: bool,
     /// The ticket of the last one.
     ticket: Ticket,
     /// It is another hub, which takes over.
@@ -84,6 +86,7 @@ impl Session {
             refused: false,
             held: Vec::new(),
             waiting: 0,
+            resuming: false,
             ticket,
             takes_over: false,
             due: ticket.number + 1,
@@ -116,6 +119,7 @@ impl Session {
 
     /// The request of this ticket, which is the next one, was answered just now.
     pub(crate) fn answered(&mut self, ticket: Ticket) {
+        self.resuming = false;
         self.settle(ticket, Vec::new());
     }
 
@@ -177,6 +181,11 @@ impl Peer {
             Ok((read, _)) => read == 0,
             Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
         }
+    }
+
+    /// Whether it waits for no answer any more: a process that has gone, or has waited for too long, closes its connection.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.is_closed || self.has_left()
     }
 
     /// Watches its socket for requests. Not for room: a peer that reads an answer makes some each time, and would wake the

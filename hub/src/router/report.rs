@@ -55,6 +55,7 @@ pub(crate) fn report(desk: &Desk) -> Value {
         "heartbeats": desk.sum(|stats| stats.heartbeats.get()),
         "history": history(desk),
         "renders": desk.renders.report(),
+        "turns": desk.turns.report(),
         "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
         "udp": {
             "listening": desk.udp.as_ref().map(|udp| udp.address().to_string()),
@@ -85,6 +86,7 @@ pub(crate) fn resident(pid: u32) -> Option<u64> {
 
 fn history(desk: &Desk) -> Value {
     let mut report = desk.history.report();
+    report["given_up"] = desk.counts.resumes_given_up.into();
     if let Keeper::Disk(disk) = &desk.keeper {
         report["file"] = disk.report();
     }

@@ -110,16 +110,21 @@ impl Index {
 
     /// Calls `found` for every watcher of the topic; a stream that watches it by several patterns is found several times.
     pub(crate) fn each(&self, topic: &str, mut found: impl FnMut(u32)) {
-        let mut all = |entry: usize| {
-            for watcher in &self.entries[entry].watchers {
-                found(watcher.stream);
-            }
-        };
+        self.each_entry(topic, |entry| self.watchers(entry).for_each(&mut found));
+    }
+
+    /// Calls `found` for every pattern that the topic matches, and that is watched.
+    pub(crate) fn each_entry(&self, topic: &str, mut found: impl FnMut(usize)) {
         // A plain topic is never equal to a pattern with a wildcard, so these are the plain ones.
         if let Some(&entry) = self.by_pattern.get(topic) {
-            all(entry);
+            found(entry);
         }
-        self.wild.each(topic, &mut all);
+        self.wild.each(topic, &mut found);
+    }
+
+    /// Who watches a pattern.
+    pub(crate) fn watchers(&self, entry: usize) -> impl Iterator<Item = u32> {
+        self.entries[entry].watchers.iter().map(|watcher| watcher.stream)
     }
 }
 

@@ -8,12 +8,13 @@ use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::net::SendFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{Map, Value, json};
 use sse_hub::BusAddress;
@@ -509,6 +510,16 @@ pub fn trigger(client: &Client, topics: &[&str]) {
 /// Sends bytes as they are.
 pub fn send(socket: &mut UnixStream, bytes: &[u8]) {
     socket.write_all(bytes).expect("the hub reads");
+}
+
+/// The same, with a descriptor.
+pub fn send_with(socket: &UnixStream, bytes: &[u8], descriptor: BorrowedFd<'_>) {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor];
+    assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors)));
+    let sent = rustix::net::sendmsg(socket, &[std::io::IoSlice::new(bytes)], &mut ancillary, SendFlags::empty());
+    assert_eq!(sent.expect("the hub reads"), bytes.len());
 }
 
 /// The next answer on a connection without a [`Client`], as text.

@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -19,6 +19,9 @@ use crate::shard::handle::ShardHandle;
 use crate::stream::Trigger;
 use crate::topic;
 use crate::wire::{ErrorCode, Reply, Request};
+
+/// Events that a turn forgets for their age.
+const EXPIRED_A_TURN: usize = 256;
 
 impl Desk {
     pub(super) fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>, answer: bool) {
@@ -105,17 +108,23 @@ impl Desk {
         }
     }
 
-    /// Forgets the events that have become too old.
+    /// Forgets events that have become too old, but no more than there is time for in a turn.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.history.expire(now);
+        self.expiring = self.history.expire(now, EXPIRED_A_TURN);
         self.forget();
-        self.tidy_processes();
     }
 
-    /// Delivers what was kept meanwhile. `answer` gets what its publishers are told.
-    pub(crate) fn learn_news(&mut self, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+    /// Whether something was kept that is to be delivered.
+    pub(crate) fn has_news(&self) -> bool {
         // What comes over the bus is not asked for, and can only be kept back here.
-        while !(matches!(self.keeper, Keeper::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind)) {
+        let is_held_up = matches!(self.keeper, Keeper::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind);
+        !self.news.is_empty() && !is_held_up
+    }
+
+    /// Delivers what was kept meanwhile, for about so long. `answer` gets what its publishers are told.
+    pub(crate) fn learn_news(&mut self, time: Duration, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+        let begun = Instant::now();
+        while self.has_news() && begun.elapsed() <= time {
             let Ok(news) = self.news.try_recv() else { break };
             match news {
                 News::Kept(events) => {
@@ -176,7 +185,8 @@ impl Desk {
     pub(super) fn load(&mut self, loaded: Loaded, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
         let Loaded { began, whole, newest, events } = loaded;
         let kept = events.iter().map(|kept| (kept.stamp, &kept.event));
-        self.history = History::load(self.history.limits(), began, whole, newest, kept, Instant::now(), now_ms());
+        let limits = self.history.limits();
+        self.history.replace(History::load(limits, began, whole, newest, kept, Instant::now(), now_ms()));
         self.loaded = true;
         self.position = newest;
         for Kept { event, ticket, .. } in &events {
@@ -205,7 +215,7 @@ impl Desk {
         for shard in &mut self.shards {
             shard.send(Command::Gap(Arc::clone(&gap)));
         }
-        self.renders.trigger(&Arc::new(Trigger::new(topic::ALL)));
+        self.renders.triggers(&[Arc::new(Trigger::new(topic::ALL))]);
     }
 
     /// Requests that have waited for the bus long enough, to be done by [`act`](Self::act).
@@ -225,6 +235,7 @@ impl Desk {
     /// A publisher has gone.
     pub(crate) fn abandon_ticket(&mut self, ticket: Ticket) {
         self.parked.abandon(ticket);
+        self.counts.resumes_given_up += self.resuming.abandon(ticket) as u64;
         if let Keeper::Bus(bus) = &self.keeper {
             bus.abandon(ticket);
         }

@@ -44,9 +44,11 @@ impl Desk {
         BusState { loaded: self.loaded, position: self.position, place }
     }
 
-    /// Whether somebody waits for what others have to do first: for Redis.
+    /// Whether somebody waits for what has to be done first, mostly by others: by Redis.
     pub(crate) fn waits_for_others(&self) -> bool {
-        self.parked.deadline().is_some() || matches!(&self.keeper, Keeper::Bus(bus) if !bus.is_idle())
+        !self.resuming.is_empty()
+            || self.parked.deadline().is_some()
+            || matches!(&self.keeper, Keeper::Bus(bus) if !bus.is_idle())
     }
 
     /// The stamp given last, and what stands for the newest id of a bus that is not read yet.
@@ -104,7 +106,7 @@ impl Desk {
             Arc::clone(&self.router),
         )?;
         self.news = news;
-        self.history.expire(Instant::now());
+        self.expire(Instant::now());
         Ok(())
     }
 }

@@ -121,7 +121,7 @@ impl Desk {
     }
 
     /// Lets the processes forget what they don't need any more.
-    pub(super) fn tidy_processes(&mut self) {
+    pub(crate) fn tidy_processes(&mut self) {
         self.shards.iter_mut().filter_map(ShardHandle::process_mut).for_each(Remote::tidy);
     }
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::net::SocketType;
 use tracing::{info, warn};
@@ -42,6 +42,7 @@ impl Desk {
         wanted: wire::Attach<'_>,
         descriptor: Option<OwnedFd>,
         truncated: bool,
+        missed: Option<Missed>,
     ) -> Result<Attached, (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
         let wire::Attach {
@@ -100,9 +101,9 @@ impl Desk {
         self.visitors.enter(id, party);
         let lifetime = shortened(max_lifetime);
         // In the same turn as the stream begins to watch: what comes later it gets itself.
-        let since = last_event_id.filter(|id| !forwarded.is_empty() && (self.loaded || *id != self.unread));
-        let mut missed = match since {
-            Some(id) => self.history.missed(forwarded, id, Instant::now()),
+        let since = last_event_id.filter(|_| missed.is_some());
+        let mut missed = match missed {
+            Some(missed) => missed,
             None if self.loaded && !forwarded.is_empty() => self.history.none_missed(),
             None => Missed::default(),
         };
@@ -173,12 +174,20 @@ impl Desk {
         if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }
     }
 
-    /// Learns which streams have ended, of those that are followed or counted.
-    pub(crate) fn learn_ends(&mut self) {
-        while let Ok(stream) = self.ends.try_recv() {
+    /// Learns which streams have ended, of those that are followed or counted, for about so long.
+    pub(crate) fn learn_ends(&mut self, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() <= time
+            && let Ok(stream) = self.ends.try_recv()
+        {
             self.renders.ended(stream);
             self.visitors.leave(stream);
         }
+    }
+
+    /// Whether more streams have ended.
+    pub(crate) fn has_ends(&self) -> bool {
+        !self.ends.is_empty()
     }
 
     /// Goes on with the exchanges that something has happened to, and starts those whose turn it is. `heard`: all that peers

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Desk;
 use crate::keeper::Keeper;
+use crate::router::nudges;
 use crate::shard::command::Command;
 use crate::stream::Trigger;
 use crate::topic;
@@ -13,6 +14,12 @@ impl Desk {
         if topics.is_empty() {
             self.counts.triggers += 1;
             self.nudges.add_all();
+        }
+        // Of so many, all are told that anything may have changed.
+        if topics.len() > nudges::MAX_TOPICS {
+            self.counts.triggers += topics.len() as u64;
+            self.nudges.add_all();
+            return;
         }
         for topic in topics {
             if topic::check_topic(topic).is_ok() {
@@ -38,23 +45,22 @@ impl Desk {
         if self.nudges.is_empty() && self.heard.is_empty() {
             return;
         }
-        for trigger in self.nudges.take() {
-            if let Keeper::Bus(bus) = &self.keeper {
-                bus.wake(trigger.topic());
-            }
-            self.pass(trigger);
+        let nudges: Vec<_> = self.nudges.take().map(Arc::new).collect();
+        if let Keeper::Bus(bus) = &self.keeper {
+            nudges.iter().for_each(|trigger| bus.wake(trigger.topic()));
         }
-        for trigger in self.heard.take() {
-            self.pass(trigger);
-        }
+        self.pass(&nudges);
+        let heard: Vec<_> = self.heard.take().map(Arc::new).collect();
+        self.pass(&heard);
     }
 
-    pub(super) fn pass(&mut self, trigger: Trigger) {
-        let trigger = Arc::new(trigger);
-        self.renders.trigger(&trigger);
-        for shard in &mut self.shards {
-            if trigger.topic() == topic::ALL || shard.may_watch(trigger.topic()) {
-                shard.send(Command::Trigger(Arc::clone(&trigger)));
+    fn pass(&mut self, triggers: &[Arc<Trigger>]) {
+        self.renders.triggers(triggers);
+        for trigger in triggers {
+            for shard in &mut self.shards {
+                if trigger.topic() == topic::ALL || shard.may_watch(trigger.topic()) {
+                    shard.send(Command::Trigger(Arc::clone(trigger)));
+                }
             }
         }
     }

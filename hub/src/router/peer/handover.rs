@@ -22,6 +22,7 @@ impl Peer {
             refused,
             held,
             waiting,
+            resuming: _,
             ticket: _,
             due: _,
             early: _,

@@ -1,0 +1,101 @@
+//! How long the router's turns take, and how much they do: nothing that anybody chooses is to make one of them long.
+//!
+//! What counts is the processor's time, so that a machine that is busy with something else makes none of them longer.
+
+use std::time::Duration;
+
+use rustix::time::ClockId;
+use serde_json::{Map, Value, json};
+
+/// Bounds that turns are counted between, in microseconds, and how they are written: in seconds.
+const BOUNDS: [(u64, &str); 10] = [
+    (50, "0.00005"),
+    (200, "0.0002"),
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_000, "0.002"),
+    (5_000, "0.005"),
+    (20_000, "0.02"),
+    (100_000, "0.1"),
+    (1_000_000, "1"),
+    (u64::MAX, "inf"),
+];
+
+/// What is counted of turns.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// The thread's clock when the turn that goes on has begun.
+    begun: Duration,
+    buckets: [u64; BOUNDS.len()],
+    sum: Duration,
+    longest: Duration,
+    /// Steps of the turn that goes on: kept events and topics that were looked at or forgotten, and callbacks that were told of
+    /// a change.
+    now: usize,
+    steps: u64,
+    most: usize,
+}
+
+impl Turns {
+    /// The turn that goes on has done so many steps more.
+    pub(crate) fn step(&mut self, steps: usize) {
+        self.now += steps;
+    }
+
+    /// A turn begins, of the thread that calls.
+    pub(crate) fn begin(&mut self) {
+        self.begun = processor_time();
+    }
+
+    /// It has ended.
+    pub(crate) fn end(&mut self) {
+        self.count(processor_time().saturating_sub(self.begun));
+    }
+
+    fn count(&mut self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.buckets[BOUNDS.partition_point(|(bound, _)| *bound < micros)] += 1;
+        self.sum += took;
+        self.longest = self.longest.max(took);
+        let steps = std::mem::take(&mut self.now);
+        self.steps += steps as u64;
+        self.most = self.most.max(steps);
+    }
+
+    /// For `sse_stats()`.
+    pub(crate) fn report(&self) -> Value {
+        let buckets: Map<String, Value> =
+            BOUNDS.iter().zip(self.buckets).map(|((_, name), count)| ((*name).into(), count.into())).collect();
+        json!({
+            "steps": self.steps,
+            "most_steps": self.most,
+            "longest_us": u64::try_from(self.longest.as_micros()).unwrap_or(u64::MAX),
+            "seconds": { "sum": self.sum.as_secs_f64(), "buckets": buckets },
+        })
+    }
+}
+
+/// What the calling thread has had so far.
+fn processor_time() -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_counted_by_what_it_took_and_did() {
+        let mut turns = Turns::default();
+        turns.step(3);
+        turns.step(4);
+        turns.count(Duration::from_micros(50));
+        turns.step(5);
+        turns.count(Duration::from_micros(1_001));
+        let report = turns.report();
+        assert_eq!((&report["steps"], &report["most_steps"]), (&json!(12), &json!(7)));
+        assert_eq!(report["longest_us"], json!(1_001));
+        assert_eq!(report["seconds"]["buckets"]["0.00005"], json!(1));
+        assert_eq!(report["seconds"]["buckets"]["0.002"], json!(1));
+    }
+}
