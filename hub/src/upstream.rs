@@ -3,4 +3,5 @@
 pub mod fastcgi;
 pub mod http;
 
+pub(crate) mod connect;
 mod head;

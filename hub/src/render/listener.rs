@@ -1,16 +1,19 @@
 //! The servers that requests are sent to again, and how they are doing.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::SocketAddrUnix;
 
 use crate::cause::Cause;
+use crate::upstream::connect::{self, ConnectError};
 
 /// How long a server that can't be reached is left alone; twice as long each time it still can't.
 const PAUSES: [Duration; 4] =
@@ -53,26 +56,19 @@ impl Address {
         if let Ok(address) = SocketAddr::try_from(name.clone()) {
             return Ok(Self::Internet(address));
         }
-        let path =
-            SocketAddrUnix::try_from(name).ok().and_then(|unix| Some(unix.path()?.to_string_lossy().into_owned()));
-        match path {
-            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+        let name = SocketAddrUnix::try_from(name).ok();
+        match name.as_ref().and_then(SocketAddrUnix::path).map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+        {
+            Some(path) if path.is_absolute() => Ok(Self::Unix(path)),
             _ => Err(NoReplay::new(Cause::Server, "the server's socket has no absolute path")),
         }
     }
 
-    /// Opens a connection; one over TCP is only begun.
-    pub(crate) fn connect(&self) -> Result<OwnedFd, Errno> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (family, name): (_, SocketAddrAny) = match self {
-            Self::Unix(path) => (AddressFamily::UNIX, SocketAddrUnix::new(path.as_path())?.into()),
-            Self::Internet(address @ SocketAddr::V4(_)) => (AddressFamily::INET, (*address).into()),
-            Self::Internet(address @ SocketAddr::V6(_)) => (AddressFamily::INET6, (*address).into()),
-        };
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-        match rustix::net::connect(&socket, &name) {
-            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
-            Err(error) => Err(error),
+    /// Opens a connection to a server that is proved; one over TCP is only begun.
+    pub(crate) fn connect(&self) -> Result<OwnedFd, ConnectError> {
+        match self {
+            Self::Unix(path) => connect::unix(path),
+            Self::Internet(address) => connect::internet(*address),
         }
     }
 }
@@ -144,11 +140,10 @@ impl Listener {
         if !self.proved && !self.probed {
             match self.address.connect() {
                 // A connection that is closed at once is none to the server.
-                Ok(_) | Err(Errno::AGAIN) => self.probed = true,
+                Ok(_) | Err(ConnectError::System(Errno::AGAIN)) => self.probed = true,
                 Err(error) => {
-                    let why =
-                        format!("the hub does not find the server at {}: {}", self.address, io::Error::from(error));
-                    return Err(NoReplay::new(Cause::of_errno(error), why));
+                    let why = format!("the hub does not find the server at {}: {error}", self.address);
+                    return Err(NoReplay::new(error.cause(), why));
                 }
             }
         }

@@ -15,6 +15,7 @@ use crate::cause::Cause;
 use crate::random;
 use crate::shard::command::Command;
 use crate::stats::Ended;
+use crate::upstream::connect::ConnectError;
 use crate::wire::Reason;
 
 /// From one run of a unit to its next: what wakes it meanwhile is one run, and a script that wakes itself each time does not
@@ -41,7 +42,7 @@ impl Renders {
             Ok(socket) => socket,
             Err(error) => {
                 let connection = (unit.serial, unit.listener);
-                self.unreachable(key, connection, error, now);
+                self.unreachable(key, connection, &error, now);
                 return;
             }
         };
@@ -81,14 +82,13 @@ impl Renders {
     }
 
     /// A server can't be connected to.
-    pub(super) fn unreachable(&mut self, key: u32, (serial, listener): (u64, u32), error: Errno, now: Instant) {
+    pub(super) fn unreachable(&mut self, key: u32, (serial, listener): (u64, u32), error: &ConnectError, now: Instant) {
         let unit = &mut self.units[key as usize];
         let server = &mut self.listeners[listener as usize];
         unit.state = State::Queued;
         server.parked.push((key, serial));
-        if matches!(error, Errno::ACCESS | Errno::PERM) {
-            let why =
-                format!("the hub may not connect to the server at {}: {}", server.address, std::io::Error::from(error));
+        if matches!(error, ConnectError::System(Errno::ACCESS | Errno::PERM)) {
+            let why = format!("the hub may not connect to the server at {}: {error}", server.address);
             self.refused(listener, NoReplay::new(Cause::Server, why), now);
         } else {
             debug!(server = %server.address, %error, "a server can't be reached; its streams wait");
@@ -160,7 +160,7 @@ impl Renders {
                 End::Unreachable(error) => {
                     let (key, serial) = run.unit.unwrap_or_default();
                     self.exchanges.remove(place);
-                    self.unreachable(key, (serial, listener), error, now);
+                    self.unreachable(key, (serial, listener), &error.into(), now);
                     return;
                 }
                 End::Silent if server.is_unwilling() => {
