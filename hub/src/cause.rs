@@ -53,7 +53,7 @@ impl ErrorCode {
             // `Over`: what held the stream has ended meanwhile.
             Self::Full | Self::Busy | Self::Over | Self::NotKept => Some(Cause::Load),
             Self::NoReplay => Some(Cause::Server),
-            Self::Invalid | Self::Unknown => None,
+            Self::Invalid | Self::Unknown | Self::Denied => None,
         }
     }
 }
@@ -91,6 +91,7 @@ mod tests {
             (hub(ErrorCode::NoReplay), Some(Cause::Server)),
             (hub(ErrorCode::Invalid), None),
             (hub(ErrorCode::Unknown), None),
+            (hub(ErrorCode::Denied), None),
             (ClientError::Timeout(second), Some(Cause::Load)),
             (ClientError::Late(second), Some(Cause::Load)),
             (ClientError::Behind, Some(Cause::Load)),

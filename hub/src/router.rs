@@ -14,6 +14,7 @@ pub(crate) mod parked;
 pub(crate) mod peer;
 pub(crate) mod report;
 pub(crate) mod resuming;
+pub(crate) mod rights;
 pub(crate) mod signals;
 pub(crate) mod sparingly;
 pub(crate) mod successor;

@@ -411,6 +411,8 @@ pub enum ErrorCode {
     Over,
     /// The client's address, or its user, has as many streams as it may have, or makes the hub keep as much as it may.
     TooMany,
+    /// The hub is another user's, who lets this one publish and watch, but not do this.
+    Denied,
 }
 
 /// What a [`Framing::Message`] stream carries.

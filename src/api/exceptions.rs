@@ -10,6 +10,7 @@ use sse_hub::config::ConfigError;
 use sse_hub::event::EventError;
 use sse_hub::socket::SocketError;
 use sse_hub::topic::TopicError;
+use sse_hub::wire::ErrorCode;
 use thiserror::Error;
 
 use crate::php::engine::Engine;
@@ -139,7 +140,8 @@ impl From<SpawnError> for Problem {
 impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Hub { code: sse_hub::wire::ErrorCode::Invalid, message } => Self::Argument(message),
+            ClientError::Hub { code: ErrorCode::Invalid, message } => Self::Argument(message),
+            ClientError::Hub { code: ErrorCode::Denied, message } => Self::Other(message),
             error => Self::Unavailable(error.to_string()),
         }
     }

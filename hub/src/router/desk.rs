@@ -32,6 +32,7 @@ use crate::router::parked::{CarPark, Parked};
 use crate::router::peer::Session;
 use crate::router::report;
 use crate::router::resuming::Resuming;
+use crate::router::rights;
 use crate::router::sparingly::Sparingly;
 use crate::router::turns::Turns;
 use crate::router::visitors::Visitors;
@@ -298,6 +299,10 @@ impl Desk {
         let Incoming { request, descriptor, truncated } = incoming;
         if !session.greeted {
             self.greet(session, &request);
+            return;
+        }
+        if let Err(what) = rights::allowed(session.role, &request) {
+            self.deny(session, &request, what);
             return;
         }
         match request {

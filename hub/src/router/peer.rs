@@ -14,6 +14,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 
 use crate::inbox::Inbox;
 use crate::keeper::Ticket;
+use crate::router::rights::Role;
 use crate::sys::Credentials;
 use crate::wire::{self, ErrorCode, Reply};
 
@@ -44,6 +45,8 @@ pub(crate) struct Peer {
 pub(crate) struct Session {
     /// Who it is.
     pub(crate) credentials: Credentials,
+    /// What it may ask for follows from this.
+    pub(crate) role: Role,
     /// It speaks this protocol.
     pub(crate) greeted: bool,
     /// It gets what it is owed, and is closed.
@@ -82,6 +85,7 @@ impl Session {
     fn new(credentials: Credentials, ticket: Ticket) -> Self {
         Self {
             credentials,
+            role: Role::of(credentials, rustix::process::geteuid().as_raw()),
             greeted: false,
             refused: false,
             held: Vec::new(),

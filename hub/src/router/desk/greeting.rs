@@ -9,6 +9,7 @@ use tracing::warn;
 use super::Desk;
 use crate::handover::{FORMAT, LEAVE, TAKE_OVER};
 use crate::router::peer::Session;
+use crate::router::rights;
 use crate::wire::{ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, WireError};
 
 impl Desk {
@@ -16,8 +17,10 @@ impl Desk {
         match request {
             Request::Hello { magic: MAGIC, protocol: PROTOCOL, version, owner } => {
                 session.greeted = true;
-                // A process in another namespace has other process numbers than this one.
-                self.new_owners.extend(owner.filter(|_| self.config.follow_owners && session.credentials.pid != 0));
+                // A process in another namespace has other process numbers than this one. A server that is let in names itself
+                // as every server does, before it knows whose hub this is: that is no reason to turn it away.
+                let may_name = session.credentials.pid != 0 && rights::allowed(session.role, request).is_ok();
+                self.new_owners.extend(owner.filter(|_| self.config.follow_owners && may_name));
                 session.reply(&Reply::Welcome { protocol: PROTOCOL, version: VERSION, pid: std::process::id() });
                 debug!(pid = session.credentials.pid, uid = session.credentials.uid, version, "a peer has come");
             }
@@ -48,6 +51,20 @@ impl Desk {
         // One that reads another format is going to ask this hub to leave.
         session.takes_over = magic == TAKE_OVER && format == FORMAT;
         self.is_asked_to_leave |= magic == LEAVE;
+    }
+
+    /// A peer asks for what its role does not allow.
+    pub(super) fn deny(&mut self, session: &mut Session, request: &Request<'_>, what: &str) {
+        let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
+        let reason = format!(
+            "this hub belongs to user {own}; user {uid}, whom sse.socket_group or sse.socket_mode lets in, may publish to it \
+             and watch, but may not {what}; for that set sse.socket to a hub of user {uid}'s own, or to nothing"
+        );
+        // Nobody reads an answer to what has none.
+        if !matches!(request, Request::Rendered { answer: false, .. }) {
+            session.error(ErrorCode::Denied, &reason);
+        }
+        self.distrusted(&reason);
     }
 
     /// What a peer sent makes no sense; nothing after it does either.

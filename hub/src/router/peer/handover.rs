@@ -18,6 +18,7 @@ impl Peer {
         let Self { socket, inbox, session, queued: _, stalled: _, is_closed: _, awaits_room: _ } = self;
         let Session {
             credentials,
+            role: _,
             greeted,
             refused,
             held,
