@@ -46,7 +46,7 @@ use std::time::Duration;
 
 /// Version of [`state`], and of all that it is made of: to be raised with any change there, in
 /// [`Delivery`](crate::wire::Delivery) and in [`framing`](crate::framing).
-pub(crate) const FORMAT: u16 = 3;
+pub(crate) const FORMAT: u16 = 4;
 
 /// Begins the greeting of a hub that takes over ("SSEU"); its `protocol` is a [`FORMAT`].
 pub(crate) const TAKE_OVER: u32 = 0x5353_4555;
@@ -221,6 +221,7 @@ mod tests {
             response,
             heard: true,
             token: "t",
+            claimed: Some(5),
             unit: Some((2, 3)),
             wanted: true,
             stream: 4,
@@ -257,6 +258,7 @@ mod tests {
             refused: Some((Duration::from_secs(6), Cause::Load, "why")),
         };
         let peer = PeerState {
+            serial: 7,
             pid: -1,
             uid: 2,
             gid: 3,
@@ -300,6 +302,6 @@ mod tests {
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
         let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((FORMAT, found.as_str()), (3, "82594c752e2df143"), "raise FORMAT, and say here what it is now");
+        assert_eq!((FORMAT, found.as_str()), (4, "a9c15f6b0a0a7ac8"), "raise FORMAT, and say here what it is now");
     }
 }

@@ -215,6 +215,8 @@ pub(crate) enum VisitorState<'a> {
 /// A connection of a PHP process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PeerState<'a> {
+    /// Tells it from all others.
+    pub(crate) serial: u64,
     pub(crate) pid: i32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
@@ -357,6 +359,8 @@ pub(crate) struct RunState<'a> {
     pub(crate) response: ResponseState,
     pub(crate) heard: bool,
     pub(crate) token: &'a str,
+    /// The connection that has come with it, by its serial.
+    pub(crate) claimed: Option<u64>,
     pub(crate) unit: Option<(u32, u64)>,
     pub(crate) wanted: bool,
     pub(crate) stream: u64,

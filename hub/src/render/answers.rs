@@ -12,16 +12,20 @@ use crate::topic;
 use crate::wire::{Delivery, Reason};
 
 impl Renders {
-    /// The exchange of a token whose time is not over.
-    pub(super) fn place_of(&self, token: &str) -> Option<usize> {
+    /// The exchange of a token whose time is not over, for the connection that has come with it first.
+    pub(super) fn place_of(&mut self, token: &str, connection: u64) -> Option<usize> {
         let wanted = |run: &Run| *run.token == *token && run.wanted;
-        self.exchanges.iter().find(|(_, exchange)| wanted(&exchange.run)).map(|(place, _)| place)
+        let (place, exchange) = self.exchanges.iter_mut().find(|(_, exchange)| wanted(&exchange.run))?;
+        exchange.run.is_claimed_by(connection).then_some(place)
     }
 
     /// A script's process has this token.
-    pub(crate) fn replayed(&mut self, token: &str) -> Known<'_> {
+    pub(crate) fn replayed(&mut self, token: &str, connection: u64) -> Known<'_> {
         let mut runs = self.exchanges.iter_mut().map(|(_, exchange)| &mut exchange.run);
         let Some(run) = runs.find(|run| *run.token == *token) else { return Known::No };
+        if !run.is_claimed_by(connection) {
+            return Known::No;
+        }
         run.reached = true;
         let (stream, Some((key, _)), true) = (run.stream, run.unit, run.wanted) else { return Known::Over };
         let unit = &self.units[key as usize];
@@ -36,8 +40,8 @@ impl Renders {
     }
 
     /// A callback is about to run: what comes from now on makes it run again.
-    pub(crate) fn render(&mut self, token: &str, patterns: &[&str]) -> Option<Vec<Delivery<'_>>> {
-        let place = self.place_of(token)?;
+    pub(crate) fn render(&mut self, token: &str, connection: u64, patterns: &[&str]) -> Option<Vec<Delivery<'_>>> {
+        let place = self.place_of(token, connection)?;
         let (key, _) = self.exchanges[place].run.unit?;
         // A callback that is run a second time is told the same again.
         self.put_back(place);
@@ -50,9 +54,9 @@ impl Renders {
     }
 
     /// A replayed script's call of `sse_stream()` is done.
-    pub(crate) fn rendered(&mut self, token: &str, output: &Output<'_>) -> bool {
+    pub(crate) fn rendered(&mut self, token: &str, connection: u64, output: &Output<'_>) -> bool {
         let now = Instant::now();
-        let Some(place) = self.place_of(token) else { return false };
+        let Some(place) = self.place_of(token, connection) else { return false };
         let run = &mut self.exchanges[place].run;
         let Some((key, _)) = run.unit else { return false };
         let stream = run.stream;
@@ -111,8 +115,8 @@ impl Renders {
     }
 
     /// A replayed script ends without that.
-    pub(crate) fn not_rendered(&mut self, token: &str, reason: &str) {
-        if let Some(place) = self.place_of(token) {
+    pub(crate) fn not_rendered(&mut self, token: &str, connection: u64, reason: &str) {
+        if let Some(place) = self.place_of(token, connection) {
             // An uncaught exception has its whole trace below.
             let first = reason.lines().next().unwrap_or_default();
             let run = &mut self.exchanges[place].run;

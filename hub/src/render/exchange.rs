@@ -35,6 +35,8 @@ pub(crate) struct Exchange {
 pub(crate) struct Run {
     /// Proves to the script's process that the hub has asked for this run.
     pub(crate) token: Box<str>,
+    /// The connection of that process, once it has come with the token. Whoever comes with it afterwards has overheard it.
+    pub(crate) claimed: Option<u64>,
     /// For which unit; `None` once that has gone on without it, as its stream has ended.
     pub(crate) unit: Option<(u32, u64)>,
     /// What it comes to is still wanted: its time is not over, and its stream not ended.
@@ -152,6 +154,11 @@ impl Exchange {
 }
 
 impl Run {
+    /// Whether the token is this connection's. It is that of the first that comes with it.
+    pub(super) fn is_claimed_by(&mut self, connection: u64) -> bool {
+        *self.claimed.get_or_insert(connection) == connection
+    }
+
     /// Whether its process says what came of it, or why nothing, before the response ends: it may not have been heard yet.
     pub(super) fn awaits_word(&self) -> bool {
         self.unit.is_some() && self.wanted && !self.rendered && self.reason.is_none()

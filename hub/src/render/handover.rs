@@ -357,8 +357,21 @@ impl Exchange {
 
     fn state(&self, now: Instant, outgoing: &mut Outgoing<'_>) -> RunState<'_> {
         let Self { socket: _, out, sent, response, heard, end: _, run } = self;
-        let Run { token, unit, wanted, stream, script, listener, started, deadline, reached, rendered, taken, reason } =
-            run;
+        let Run {
+            token,
+            claimed,
+            unit,
+            wanted,
+            stream,
+            script,
+            listener,
+            started,
+            deadline,
+            reached,
+            rendered,
+            taken,
+            reason,
+        } = run;
         RunState {
             out: Bytes::new(out),
             sent: *sent as u64,
@@ -368,6 +381,7 @@ impl Exchange {
             },
             heard: *heard,
             token,
+            claimed: *claimed,
             unit: *unit,
             wanted: *wanted,
             stream: *stream,
@@ -404,6 +418,7 @@ impl Exchange {
             end: None,
             run: Run {
                 token: state.token.into(),
+                claimed: state.claimed,
                 unit: state.unit,
                 wanted: state.wanted,
                 stream: state.stream,

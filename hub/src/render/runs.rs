@@ -52,6 +52,7 @@ impl Renders {
         let bytes = member.request.bytes(&self.pool, &token, last_id);
         let run = Run {
             token,
+            claimed: None,
             unit: Some((key, unit.serial)),
             wanted: true,
             stream: member.stream,

@@ -330,7 +330,7 @@ impl Desk {
                 self.publish(session, &NewEvent { topics, name, id, retry, data }, answer);
             }
             Request::Trigger { topics } => self.trigger(&topics),
-            Request::Replayed { token } => match self.renders.replayed(token) {
+            Request::Replayed { token } => match self.renders.replayed(token, session.connection()) {
                 Known::Run(Replayed { stream, reason, remote, last_event_id }) => {
                     session.reply(&Reply::Replayed { stream, reason, remote, last_event_id });
                 }
@@ -340,7 +340,7 @@ impl Desk {
             Request::Render { token, patterns } => match self.checked(patterns) {
                 Ok(patterns) => {
                     self.pass_nudges();
-                    match self.renders.render(token, &patterns) {
+                    match self.renders.render(token, session.connection(), &patterns) {
                         Some(events) => session.reply(&Reply::Events { events }),
                         None => session.error(ErrorCode::Over, OVER),
                     }
@@ -357,7 +357,7 @@ impl Desk {
                 }
             }
             Request::NotRendered { token, reason } => {
-                self.renders.not_rendered(token, reason);
+                self.renders.not_rendered(token, session.connection(), reason);
                 session.reply(&Reply::Done);
             }
             Request::Cursor => {

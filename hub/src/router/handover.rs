@@ -22,7 +22,6 @@ use crate::handover::state::{
 use crate::handover::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
 use crate::history::resume::Slice;
 use crate::id::Id;
-use crate::keeper::Ticket;
 use crate::render::handover::Arrived;
 use crate::router::peer::Peer;
 use crate::router::visitors::{Party, Visitor};
@@ -313,9 +312,9 @@ impl Router {
         let mut descriptors = descriptors.into_iter();
         for state in peers {
             let entry = self.peers.vacant_entry();
-            self.serial += 1;
-            let (key, ticket) = (entry.key(), Ticket { peer: entry.key(), serial: self.serial, number: 0 });
-            let mut peer = Peer::restore(state, ticket, &mut descriptors)?;
+            let key = entry.key();
+            self.serial = self.serial.max(state.serial);
+            let mut peer = Peer::restore(state, key, &mut descriptors)?;
             peer.register(Of::Peer(key).into(), self.poll.registry())?;
             entry.insert(peer);
             self.desk.peers += 1;

@@ -99,6 +99,11 @@ impl Session {
         }
     }
 
+    /// Tells it from all others, also in the hub that takes over.
+    pub(crate) fn connection(&self) -> u64 {
+        self.ticket.serial
+    }
+
     /// Makes it wait for an answer that is not known yet.
     pub(crate) fn wait(&mut self) -> Ticket {
         self.waiting += 1;

@@ -168,7 +168,7 @@ impl Desk {
         output.patterns = self.checked(output.patterns)?;
         let taken = match whose {
             Whose::Stream(stream) => session.held.contains(&stream) && self.renders.rendered_first(stream, &output),
-            Whose::Token(token) => self.renders.rendered(token, &output),
+            Whose::Token(token) => self.renders.rendered(token, session.connection(), &output),
         };
         self.pass_effects();
         if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }

@@ -24,7 +24,7 @@ impl Peer {
             held,
             waiting,
             resuming: _,
-            ticket: _,
+            ticket,
             due: _,
             early: _,
             takes_over: _,
@@ -40,6 +40,7 @@ impl Peer {
         });
         let Credentials { pid, uid, gid } = *credentials;
         Ok(PeerState {
+            serial: ticket.serial,
             pid,
             uid,
             gid,
@@ -52,14 +53,15 @@ impl Peer {
         })
     }
 
-    /// The same peer in another hub.
+    /// The same peer in another hub, at this place.
     pub(crate) fn restore(
         state: &PeerState<'_>,
-        ticket: Ticket,
+        place: usize,
         descriptors: &mut impl Iterator<Item = OwnedFd>,
     ) -> io::Result<Self> {
-        let PeerState { pid, uid, gid, greeted, refused, held, outbox, inbox, arrivals } = state;
+        let PeerState { serial, pid, uid, gid, greeted, refused, held, outbox, inbox, arrivals } = state;
         let mut next = || descriptors.next().ok_or_else(|| wrong("the number of descriptors"));
+        let ticket = Ticket { peer: place, serial: *serial, number: 0 };
         let mut peer = Self::new(next()?, Credentials { pid: *pid, uid: *uid, gid: *gid }, ticket);
         let mut waiting = Vec::new();
         for &(from, to, received) in arrivals {
