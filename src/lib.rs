@@ -11,6 +11,7 @@ mod commit;
 mod deliveries;
 mod fork;
 mod handoff;
+mod hiding;
 mod info;
 mod ini;
 mod original;
@@ -39,6 +40,7 @@ fn startup(_type: i32, module: i32) -> i32 {
     // Only where the module stays: the engine keeps the addresses.
     if registered.is_ok() {
         adopt::begin_module();
+        hiding::startup();
     }
     i32::from(registered.is_err())
 }

@@ -12,7 +12,7 @@ use crate::api::exceptions::Problem;
 use crate::handoff::{self, Connection};
 use crate::php::engine::Engine;
 use crate::spawn::{self, SpawnError};
-use crate::{variables, zend};
+use crate::{hiding, variables, zend};
 
 /// FPM's parameter with the token. What clients send begins with `HTTP_`, so this can only come from the hub.
 const PARAMETER: &str = "SSE_RENDER_TOKEN";
@@ -109,14 +109,16 @@ pub fn begin(engine: &mut Engine) {
     let Some(token) = token else { return };
     if name == PARAMETER {
         // It can't come from a client, so it is the hub's: most scripts have nothing to ask it before their callback runs.
+        hiding::wipe(c"SSE_RENDER_TOKEN", &token);
         variables::set_of_server(engine, &[(name, None)]);
+        variables::take_of_environment(engine, name);
         STATE.set(Some(State::new(token, None, None)));
         return;
     }
     let (replay, (address, port)) = match ask(&token) {
         Ok(answer) => answer,
         Err(error) if is_over(&error) => {
-            variables::set_of_server(engine, &[(name, None)]);
+            hide(engine, sapi, &token, &[(name, None)]);
             STATE.set(Some(State::new(token, Some(Replay::Over), None)));
             return;
         }
@@ -129,14 +131,26 @@ pub fn begin(engine: &mut Engine) {
     if !address.is_empty() {
         variables.extend([("REMOTE_ADDR", Some(address.as_str())), ("REMOTE_PORT", Some(port.as_str()))]);
     }
-    variables::set_of_server(engine, &variables);
+    hide(engine, sapi, &token, &variables);
+    STATE.set(Some(State::new(token, Some(replay), connection)));
+}
+
+/// Sets variables of a replay that came with a header, and takes the header away.
+fn hide(engine: &mut Engine, sapi: &[u8], token: &str, variables: &[(&str, Option<&str>)]) {
+    variables::set_of_server(engine, variables);
     if sapi == b"apache2handler" {
+        // Apache's headers and what getenv() tells of them are in one place.
+        hiding::wipe(c"HTTP_SSE_RENDER_TOKEN", token);
         // What getenv() tells is Apache's own. Where this function is disabled it tells of the hub's connection.
-        for (name, value) in &variables {
+        for (name, value) in variables {
             let _ = zend::call(engine, "apache_setenv", &[name, &value.unwrap_or_default()]);
         }
     }
-    STATE.set(Some(State::new(token, Some(replay), connection)));
+}
+
+/// Whether this request is one that the hub has sent.
+pub fn is_replay() -> bool {
+    STATE.with_borrow(Option::is_some)
 }
 
 /// Asks the hub what a token is for; the client's address and port beside that.

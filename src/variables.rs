@@ -15,6 +15,10 @@ unsafe extern "C" {
 
 /// `main/SAPI.h`, the same in 8.1–8.6: the kind of variable that an input filter gets; to PHP code it is `INPUT_SERVER`.
 const PARSE_SERVER: c_int = 5;
+/// The same; to PHP code it is `INPUT_ENV`.
+const PARSE_ENV: c_int = 4;
+/// `main/php_globals.h`, the same in 8.1–8.6: the place of `$_ENV` among the tables of variables.
+const TRACK_VARS_ENV: u32 = 4;
 
 /// A variable of the server, such as `REMOTE_ADDR`, as the SAPI gave it: not `$_SERVER`, which scripts change.
 pub fn of_server(name: &str) -> Option<String> {
@@ -61,9 +65,42 @@ pub fn all_of_server() -> Vec<(String, Vec<u8>)> {
 
 /// Sets variables of the server for this request, in `$_SERVER` and for `filter_input()` as well; `None` takes one away.
 pub fn set_of_server(engine: &mut Engine, variables: &[(&str, Option<&str>)]) {
-    let Some(mut changed) = table().map(ToOwned::to_owned) else { return };
+    if let Some(table) = table() {
+        set(engine, Kind::Server, table, variables);
+    }
+}
+
+/// Takes one away from `$_ENV`, if that is filled in and has it.
+pub fn take_of_environment(engine: &mut Engine, name: &str) {
+    // SAFETY: a table of this request, or no array yet.
+    let table = unsafe { (*ffi::ext_php_rs_process_globals()).http_globals[TRACK_VARS_ENV as usize].array() };
+    if let Some(table) = table.filter(|table| table.get(name).is_some()) {
+        set(engine, Kind::Environment, table, &[(name, None)]);
+    }
+}
+
+/// Variables that scripts have an array of.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Server,
+    Environment,
+}
+
+impl Kind {
+    /// The kind as an input filter gets it, the place among the engine's tables, and the name of the array.
+    fn parts(self) -> (c_int, u32, &'static str) {
+        match self {
+            Self::Server => (PARSE_SERVER, ffi::TRACK_VARS_SERVER, "_SERVER"),
+            Self::Environment => (PARSE_ENV, TRACK_VARS_ENV, "_ENV"),
+        }
+    }
+}
+
+fn set(engine: &mut Engine, kind: Kind, table: &ZendHashTable, variables: &[(&str, Option<&str>)]) {
+    let (_, place, symbol) = kind.parts();
+    let mut changed = table.to_owned();
     for (name, value) in variables {
-        filter(engine, name, value.unwrap_or_default());
+        filter(engine, kind, name, value.unwrap_or_default());
         // Neither can fail but for want of memory, which ends the request by itself.
         let _ = match value {
             Some(value) => changed.insert(*name, *value).is_ok(),
@@ -77,17 +114,18 @@ pub fn set_of_server(engine: &mut Engine, variables: &[(&str, Option<&str>)]) {
     // SAFETY: both are arrays of this request, kept by value; the copy is shared by both, as the engine does it. Each place
     // has its new value before the old one is let go.
     let (kept, symbols) = unsafe {
-        let kept = &raw mut (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize];
+        let kept = &raw mut (*ffi::ext_php_rs_process_globals()).http_globals[place as usize];
         (kept.replace(changed_value), &raw mut (*ffi::ext_php_rs_executor_globals()).symbol_table)
     };
     drop(Value::from(kept));
     // SAFETY: as above.
-    let _ = guarded(engine, || unsafe { (*symbols).insert("_SERVER", shared) }.is_ok());
+    let _ = guarded(engine, || unsafe { (*symbols).insert(symbol, shared) }.is_ok());
 }
 
-/// Tells the filter extension of a variable of the server if it has one of that name: it keeps copies of its own.
-fn filter(engine: &mut Engine, name: &str, value: &str) {
-    let has = call(engine, "filter_has_var", &[&PARSE_SERVER, &name]);
+/// Tells the filter extension of a variable if it has one of that name: it keeps copies of its own.
+fn filter(engine: &mut Engine, kind: Kind, name: &str, value: &str) {
+    let (kind, ..) = kind.parts();
+    let has = call(engine, "filter_has_var", &[&kind, &name]);
     if !has.is_ok_and(|has| has.look(engine).is_true()) {
         return;
     }
@@ -95,8 +133,8 @@ fn filter(engine: &mut Engine, name: &str, value: &str) {
     let filter = unsafe { (*ffi::ext_php_rs_sapi_module()).input_filter };
     let (Some(filter), Ok(name), Ok(text)) = (filter, CString::new(name), CString::new(value)) else { return };
     let (mut bytes, mut len) = (text.as_ptr().cast_mut(), 0);
-    // SAFETY: variables of the server are copied from there; the text stays the caller's.
-    unsafe { filter(PARSE_SERVER, name.as_ptr(), &raw mut bytes, value.len(), &raw mut len) };
+    // SAFETY: variables of these kinds are copied from there; the text stays the caller's.
+    unsafe { filter(kind, name.as_ptr(), &raw mut bytes, value.len(), &raw mut len) };
 }
 
 fn table() -> Option<&'static ZendHashTable> {
