@@ -52,7 +52,8 @@ pub fn serve(engine: &mut Engine, stream: &Stream) -> Result<Outcome, Problem> {
     }
     // A client that leaves must not end the script in the middle of this function.
     let ignored = set_ignore_user_abort(true);
-    let limit = zend::ini(c"max_execution_time").parse().unwrap_or(0);
+    let limit =
+        str::from_utf8(&zend::ini(c"max_execution_time")).ok().and_then(|limit| limit.parse().ok()).unwrap_or(0);
     set_time_limit(engine, 0);
     let served = match &stream.callback {
         _ if zend::interrupted() => Err(Ended::Interrupted),

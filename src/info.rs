@@ -1,8 +1,8 @@
 //! The extension's part of phpinfo().
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 
-use ext_php_rs::ffi;
+use ext_php_rs::ffi::{self, zend_string};
 use ext_php_rs::zend::ModuleEntry;
 use ext_php_rs::{info_table_end, info_table_header, info_table_row, info_table_start};
 use sse_hub::config::Detach;
@@ -45,18 +45,36 @@ const DISPLAY_ORIGINAL: c_int = 1;
 /// # Safety
 /// `entry` is that of the setting, as the engine passes it.
 pub unsafe extern "C" fn show_bus(entry: *mut ffi::zend_ini_entry, kind: c_int) {
+    // SAFETY: as the caller says.
+    unsafe { show(entry, kind, |url| masked_bus_address(&String::from_utf8_lossy(url))) };
+}
+
+/// Prints that `sse.udp_key` is set, and nothing of it: not even its length.
+///
+/// # Safety
+/// `entry` is that of the setting, as the engine passes it.
+pub unsafe extern "C" fn show_key(entry: *mut ffi::zend_ini_entry, kind: c_int) {
+    // SAFETY: as the caller says.
+    unsafe { show(entry, kind, |_| "***".into()) };
+}
+
+/// Prints a setting as `masked` shows it.
+///
+/// # Safety
+/// `entry` is that of a setting, as the engine passes it.
+unsafe fn show(entry: *mut ffi::zend_ini_entry, kind: c_int, masked: impl Fn(&[u8]) -> String) {
     // SAFETY: see above; a value that is not set is null, and otherwise a string of the engine.
     let value = unsafe {
         let (entry, original) = (&*entry, kind == DISPLAY_ORIGINAL);
         let value = if original && entry.modified != 0 { entry.orig_value } else { entry.value };
-        value.as_ref().map(|value| CStr::from_ptr(value.val.as_ptr()).to_string_lossy())
+        value.as_ref().map(zend_string::as_bytes)
     };
     let as_text = zend::shows_text();
-    let shown = match value.as_deref() {
-        None | Some("") if as_text => "no value".into(),
-        None | Some("") => "<i>no value</i>".into(),
-        Some(url) if as_text => masked_bus_address(url),
-        Some(url) => masked_bus_address(url).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
+    let shown = match value {
+        None | Some(b"") if as_text => "no value".into(),
+        None | Some(b"") => "<i>no value</i>".into(),
+        Some(value) if as_text => masked(value),
+        Some(value) => masked(value).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
     };
     // SAFETY: the pointer is valid for the length.
     unsafe { ffi::php_output_write(shown.as_ptr().cast(), shown.len()) };

@@ -1,6 +1,7 @@
 //! The `sse.*` settings: their table, and reading them.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ static SETTINGS: IniEntryDefs<39> = IniEntryDefs::new([
     setting(c"sse.max_event_size", c"1M", SYSTEM),
     setting(c"sse.stream_buffer", c"4M", SYSTEM),
     setting(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
-    setting(c"sse.udp_key", c"", SYSTEM),
+    IniEntryDef { displayer: Some(info::show_key), ..setting(c"sse.udp_key", c"", SYSTEM) },
     setting(c"sse.history", c"memory", SYSTEM),
     setting(c"sse.history_fsync", c"0", SYSTEM),
     setting(c"sse.history_events", c"1000", SYSTEM),
@@ -77,35 +78,69 @@ pub fn names() -> impl Iterator<Item = &'static CStr> {
     named.map(|entry| unsafe { CStr::from_ptr(entry.name) })
 }
 
+/// The value of a setting as text; empty if it is not set.
+///
+/// # Errors
+/// Bytes that are no text. They must not count as nothing: that could open what the setting was to close.
+fn text(name: &'static CStr) -> Result<String, ConfigError> {
+    let problem = match String::from_utf8(zend::ini(name)) {
+        Ok(text) if !text.contains('\0') => return Ok(text),
+        Ok(_) => "has a NUL byte in it",
+        Err(_) => "is not UTF-8",
+    };
+    // The address of a bus has a password in it.
+    let shown = if name == c"sse.bus" { "…".into() } else { zend::ini(name).escape_ascii().to_string() };
+    Err(ConfigError::new(&name.to_string_lossy(), &shown, problem))
+}
+
+/// The value of a setting that has a path in it, in whatever bytes that is; empty if it is not set.
+///
+/// # Errors
+/// A NUL, by which every call of the system would end the path.
+fn path(name: &'static CStr) -> Result<OsString, ConfigError> {
+    let value = zend::ini(name);
+    if value.contains(&0) {
+        return Err(ConfigError::new(
+            &name.to_string_lossy(),
+            &value.escape_ascii().to_string(),
+            "has a NUL byte in it",
+        ));
+    }
+    Ok(OsString::from_vec(value))
+}
+
 /// Where the hub of this request is, and how its folder is guarded.
 ///
 /// # Errors
 /// A namespace that can't be part of a file name.
 pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
-    let namespace = zend::ini(c"sse.namespace");
-    config::namespace(namespace)?;
-    let chosen = zend::ini(c"sse.socket");
+    let namespace = text(c"sse.namespace")?;
+    config::namespace(&namespace)?;
+    let chosen = path(c"sse.socket")?;
     if chosen.is_empty() {
         let user = rustix::process::geteuid().as_raw();
         let name = if namespace.is_empty() { "hub.sock".into() } else { format!("hub.{namespace}.sock") };
-        return Ok((Path::new(zend::temporary_folder()).join(format!("php-sse-{user}")).join(name), Folder::Private));
+        return Ok((zend::temporary_folder().join(format!("php-sse-{user}")).join(name), Folder::Private));
     }
-    let mut path = config::absolute("sse.socket", chosen)?;
+    let mut path = config::absolute("sse.socket", &chosen)?;
     if !namespace.is_empty() {
-        let extension = path.extension().map_or("sock".into(), |e| e.to_string_lossy().into_owned());
-        path.set_extension(format!("{namespace}.{extension}"));
+        let mut extension = OsString::from(namespace + ".");
+        extension.push(path.extension().unwrap_or("sock".as_ref()));
+        path.set_extension(extension);
     }
-    let mode = config::socket_mode(zend::ini(c"sse.socket_mode"))?;
+    let mode = config::socket_mode(&text(c"sse.socket_mode")?)?;
     let shared = mode & 0o066 != 0 || !zend::ini(c"sse.socket_group").is_empty();
     Ok((path, if shared { Folder::Shared } else { Folder::Chosen }))
 }
 
 /// The setting that leads to this socket in the namespace of now.
 pub fn without_namespace(socket: &Path) -> PathBuf {
-    let namespace = format!(".{}", zend::ini(c"sse.namespace"));
-    let stem = socket.file_stem().and_then(|stem| stem.to_str()?.strip_suffix(&namespace));
-    match (stem, socket.extension().and_then(|extension| extension.to_str())) {
-        (Some(stem), Some(extension)) if namespace != "." => socket.with_file_name(format!("{stem}.{extension}")),
+    let namespace = [b".", &*zend::ini(c"sse.namespace")].concat();
+    let stem = socket.file_stem().and_then(|stem| stem.as_bytes().strip_suffix(&*namespace));
+    match (stem, socket.extension()) {
+        (Some(stem), Some(extension)) if namespace != b"." => {
+            socket.with_file_name(OsStr::from_bytes(&[stem, b".", extension.as_bytes()].concat()))
+        }
         _ => socket.into(),
     }
 }
@@ -116,7 +151,7 @@ pub fn without_namespace(socket: &Path) -> PathBuf {
 /// Not a number of milliseconds.
 pub fn timeout() -> Result<Duration, ConfigError> {
     thread_local!(static TIMEOUT: Remembered<Duration> = const { Remembered::new() });
-    let read = || config::number("sse.timeout", zend::ini(c"sse.timeout"), 1, 600_000).map(Duration::from_millis);
+    let read = || config::number("sse.timeout", &text(c"sse.timeout")?, 1, 600_000).map(Duration::from_millis);
     TIMEOUT.with(|timeout| timeout.get(read))
 }
 
@@ -126,7 +161,7 @@ pub fn timeout() -> Result<Duration, ConfigError> {
 /// Not the name of a mode.
 pub fn publish() -> Result<PublishMode, ConfigError> {
     thread_local!(static PUBLISH: Remembered<PublishMode> = const { Remembered::new() });
-    PUBLISH.with(|mode| mode.get(|| config::publish(zend::ini(c"sse.publish"))))
+    PUBLISH.with(|mode| mode.get(|| config::publish(&text(c"sse.publish")?)))
 }
 
 /// Bytes that a request may hold back until its end.
@@ -213,7 +248,7 @@ pub fn max_topics() -> Result<usize, ConfigError> {
 /// # Errors
 /// None of `auto`, `require` and `off`.
 pub fn detach() -> Result<Detach, ConfigError> {
-    config::detach(zend::ini(c"sse.detach"))
+    config::detach(&text(c"sse.detach")?)
 }
 
 /// Whether a hub may be started where none runs.
@@ -221,7 +256,7 @@ pub fn detach() -> Result<Detach, ConfigError> {
 /// # Errors
 /// Neither `auto` nor `off`.
 pub fn spawn() -> Result<bool, ConfigError> {
-    config::switch("sse.spawn", zend::ini(c"sse.spawn"))
+    config::switch("sse.spawn", &text(c"sse.spawn")?)
 }
 
 /// Whether scripts that send an event stream by themselves are adopted.
@@ -229,7 +264,7 @@ pub fn spawn() -> Result<bool, ConfigError> {
 /// # Errors
 /// Neither on nor off.
 pub fn adopt() -> Result<bool, ConfigError> {
-    config::boolean("sse.adopt", zend::ini(c"sse.adopt"))
+    config::boolean("sse.adopt", &text(c"sse.adopt")?)
 }
 
 /// The topics that wake an adopted script.
@@ -237,8 +272,8 @@ pub fn adopt() -> Result<bool, ConfigError> {
 /// # Errors
 /// The first entry that can't be used.
 pub fn adopt_topics(script: &str) -> Result<Vec<String>, ConfigError> {
-    let map = TopicMap::parse(zend::ini(c"sse.adopt_topics"))?;
-    Ok(map.topics(script).into_iter().map(Into::into).collect())
+    let map = text(c"sse.adopt_topics")?;
+    Ok(TopicMap::parse(&map)?.topics(script).into_iter().map(Into::into).collect())
 }
 
 /// What a new hub at this socket is told.
@@ -246,47 +281,43 @@ pub fn adopt_topics(script: &str) -> Result<Vec<String>, ConfigError> {
 /// # Errors
 /// The first setting that can't be used.
 pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
+    // Any bytes: who makes one at random should not have to spell it.
     let key = zend::ini(c"sse.udp_key");
     let idle = small(c"sse.idle_exit", u32::MAX)?;
-    let log = zend::ini(c"sse.log");
-    let keep = config::history(zend::ini(c"sse.history"))?;
+    let log = path(c"sse.log")?;
+    let keep = config::history(&path(c"sse.history")?)?;
     let successor = successor::program(&socket, successor::UPGRADE);
     Ok(Config {
         socket,
-        socket_mode: config::socket_mode(zend::ini(c"sse.socket_mode"))?,
-        socket_group: config::group(zend::ini(c"sse.socket_group"))?,
-        udp: config::udp(zend::ini(c"sse.udp"), key)?,
-        udp_key: (!key.is_empty()).then(|| key.as_bytes().to_vec()),
+        socket_mode: config::socket_mode(&text(c"sse.socket_mode")?)?,
+        socket_group: config::group(&text(c"sse.socket_group")?)?,
+        udp: config::udp(&text(c"sse.udp")?, !key.is_empty())?,
+        udp_key: (!key.is_empty()).then_some(key),
         max_streams: size(c"sse.max_streams", 0, MAX_STREAMS.into())?,
         max_streams_per_ip: size(c"sse.max_streams_per_ip", 0, MAX_STREAMS.into())?,
         max_topics: max_topics()?,
         max_event_size: max_event_size()?,
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
         history_events: if keep == Keep::Off { 0 } else { size(c"sse.history_events", 1, 10_000_000)? },
-        history_fsync: config::boolean("sse.history_fsync", zend::ini(c"sse.history_fsync"))?,
+        history_fsync: config::boolean("sse.history_fsync", &text(c"sse.history_fsync")?)?,
         bus: bus(&keep)?,
         history_file: if let Keep::Sqlite(path) = keep { Some(path) } else { None },
-        history_ttl: Duration::from_secs(config::number(
-            "sse.history_ttl",
-            zend::ini(c"sse.history_ttl"),
-            1,
-            31_536_000,
-        )?),
+        history_ttl: Duration::from_secs(config::number("sse.history_ttl", &text(c"sse.history_ttl")?, 1, 31_536_000)?),
         history_bytes: size(c"sse.history_bytes", 1 << 16, 1 << 40)?,
         render_concurrency: size(c"sse.render_concurrency", 1, 256)?,
         render_bytes: size(c"sse.render_bytes", 1 << 16, 1 << 40)?,
         render_timeout: Duration::from_secs(config::number(
             "sse.render_timeout",
-            zend::ini(c"sse.render_timeout"),
+            &text(c"sse.render_timeout")?,
             1,
             3600,
         )?),
         follow_owners: true,
         idle_exit: (idle > 0).then(|| Duration::from_secs(idle.into())),
-        log: if log.is_empty() { None } else { Some(config::absolute("sse.log", log)?) },
-        log_level: config::log_level(zend::ini(c"sse.log_level"))?,
+        log: if log.is_empty() { None } else { Some(config::absolute("sse.log", &log)?) },
+        log_level: config::log_level(&text(c"sse.log_level")?)?,
         shards: 0,
-        processes: config::processes(zend::ini(c"sse.processes"))?,
+        processes: config::processes(&text(c"sse.processes")?)?,
         // It is going to be forked, or is said to be otherwise.
         may_fork: true,
         foreground: false,
@@ -296,21 +327,21 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
 
 /// Which Redis the hub shares its events by.
 fn bus(keep: &Keep) -> Result<Option<Bus>, ConfigError> {
-    let address = BusAddress::parse(zend::ini(c"sse.bus"), zend::ini(c"sse.namespace"))?;
+    let address = BusAddress::parse(&text(c"sse.bus")?, &text(c"sse.namespace")?)?;
     let Some(address) = address else { return Ok(None) };
-    config::bus_history(zend::ini(c"sse.history"), keep)?;
-    let wait = config::bus_outage(zend::ini(c"sse.bus_outage"))?;
+    config::bus_history(&path(c"sse.history")?.to_string_lossy(), keep)?;
+    let wait = config::bus_outage(&text(c"sse.bus_outage")?)?;
     // So that a publisher hears why before its own time is over.
     let patience = if wait { timeout()? / 2 } else { Duration::ZERO };
     Ok(Some(Bus { address, patience, queue: size(c"sse.bus_queue", 1 << 16, 1 << 40)? }))
 }
 
 fn small(name: &'static CStr, max: u32) -> Result<u32, ConfigError> {
-    let number = config::number(&name.to_string_lossy(), zend::ini(name), 0, max.into())?;
+    let number = config::number(&name.to_string_lossy(), &text(name)?, 0, max.into())?;
     Ok(u32::try_from(number).unwrap_or(max))
 }
 
 fn size(name: &'static CStr, min: u64, max: u64) -> Result<usize, ConfigError> {
-    let number = config::number(&name.to_string_lossy(), zend::ini(name), min, max)?;
+    let number = config::number(&name.to_string_lossy(), &text(name)?, min, max)?;
     Ok(usize::try_from(number).unwrap_or(usize::MAX))
 }

@@ -5,7 +5,6 @@
 //! php.ini, which it reads from its standard input.
 
 use std::ffi::{CStr, CString};
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -44,19 +43,21 @@ pub const UPGRADE: &str = "echo json_encode(sse_hub_upgrade());";
 /// One that starts a hub where none runs, as every first call does.
 pub const START: &str = "sse_cursor();";
 
-/// The command line that runs this code for the hub at this socket; `None` where this PHP has none, or a setting can't be
-/// written down.
+/// The command line that runs this code for the hub at this socket; `None` where this PHP has none.
 pub fn program(socket: &Path, code: &str) -> Option<Program> {
     let extension = EXTENSION.get()?;
     let base = ini::without_namespace(socket);
-    let mut settings = format!("extension={}\ndisplay_errors=stderr\nlog_errors=0\n", quoted(extension.to_str()?)?);
+    let mut settings = Vec::new();
+    let mut write = |name: &str, value: &[u8]| settings.extend([name.as_bytes(), b"=", &quoted(value), b"\n"].concat());
+    write("extension", extension.as_os_str().as_bytes());
+    write("display_errors", b"stderr");
+    write("log_errors", b"0");
     for name in ini::names() {
-        let value = match name.to_bytes() {
+        match name.to_bytes() {
             // Where the hub is, whatever this process's temporary folder has to do with it.
-            b"sse.socket" => base.to_str()?,
-            _ => zend::ini(name),
-        };
-        writeln!(settings, "{}={}", name.to_str().ok()?, quoted(value)?).ok()?;
+            b"sse.socket" => write("sse.socket", base.as_os_str().as_bytes()),
+            _ => write(name.to_str().ok()?, &zend::ini(name)),
+        }
     }
     Some(Program {
         path: command_line()?,
@@ -85,15 +86,18 @@ fn is_executable(path: &Path) -> bool {
     !path.is_dir() && unsafe { libc::access(name.as_ptr(), libc::X_OK) } == 0
 }
 
-/// A value as it is written in php.ini.
-fn quoted(value: &str) -> Option<String> {
-    if value.contains(|c: char| c.is_control()) {
-        return None;
+/// A value as it is written in php.ini, where nothing is special between single quotes but their end. Parts beside each other
+/// are one value.
+fn quoted(value: &[u8]) -> Vec<u8> {
+    let mut written = Vec::with_capacity(value.len() + 2);
+    for (nth, part) in value.split(|byte| *byte == b'\'').enumerate() {
+        if nth > 0 {
+            written.extend(br#""'""#);
+        }
+        // There has to be something between them.
+        if !part.is_empty() {
+            written.extend([b"'", part, b"'"].concat());
+        }
     }
-    if !value.contains('\'') {
-        // Nothing is special between these, but there has to be something.
-        return Some(if value.is_empty() { String::new() } else { format!("'{value}'") });
-    }
-    let plain = !value.contains("${");
-    plain.then(|| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
+    written
 }

@@ -4,8 +4,10 @@
 //! own headers; what is declared here by hand is not in the headers that ext-php-rs reads.
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 
 use ext_php_rs::convert::IntoZvalDyn;
 use ext_php_rs::ffi;
@@ -210,9 +212,10 @@ pub fn abort_connection(engine: &mut Engine) {
 }
 
 /// PHP's own choice of a temporary folder.
-pub fn temporary_folder() -> &'static str {
-    // SAFETY: the engine's own string, which it keeps for the life of the process.
-    unsafe { text(php_get_temporary_directory()) }.unwrap_or("/tmp")
+pub fn temporary_folder() -> PathBuf {
+    // SAFETY: the engine's own string, which it keeps for the life of the process, or null.
+    let folder = unsafe { php_get_temporary_directory().as_ref().map(|folder| CStr::from_ptr(folder)) };
+    folder.map_or_else(|| "/tmp".into(), |folder| OsStr::from_bytes(folder.to_bytes()).into())
 }
 
 /// Writes a line to PHP's error log.
@@ -258,14 +261,16 @@ pub fn shows_text() -> bool {
     unsafe { (*ffi::ext_php_rs_sapi_module()).phpinfo_as_text != 0 }
 }
 
-/// The value of a setting as text; empty if it is not set.
-pub fn ini(name: &CStr) -> &str {
-    let mut exists = false;
-    // SAFETY: the name is NUL-terminated and its length excludes the NUL; the value belongs to the engine and stays
-    // until the setting is changed, which can't happen while this extension's code holds the reference.
-    let value = unsafe { ffi::zend_ini_string_ex(name.as_ptr().cast_mut(), name.count_bytes(), 0, &raw mut exists) };
-    // SAFETY: see above.
-    unsafe { text(value) }.unwrap_or("")
+/// The value of a setting, in as many bytes as it has; empty if it is not set.
+pub fn ini(name: &CStr) -> Vec<u8> {
+    // SAFETY: the table of settings is there for as long as the process, and its values for as long as no code of PHP runs,
+    // which none does here: each is a pointer to its entry, and the value null or a string of the engine.
+    unsafe {
+        let settings = (*ffi::ext_php_rs_executor_globals()).ini_directives.as_ref();
+        let entry = settings.zip(name.to_str().ok()).and_then(|(settings, name)| settings.get(name));
+        let value = entry.and_then(|entry| entry.ptr::<ffi::zend_ini_entry>()?.as_ref()?.value.as_ref());
+        value.map(|value| value.as_bytes().to_vec()).unwrap_or_default()
+    }
 }
 
 /// A constant of PHP as text.

@@ -1,6 +1,8 @@
 //! The hub's settings, as read from `sse.*` text values.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,7 +83,7 @@ pub struct Program {
     /// What is set in its environment beside this process's own.
     pub environment: Vec<(String, String)>,
     /// What it reads from its standard input.
-    pub input: String,
+    pub input: Vec<u8>,
 }
 
 /// Largest value of `sse.max_event_size`, in bytes.
@@ -118,7 +120,9 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(name: &str, value: &str, problem: impl Into<String>) -> Self {
+    /// This setting has this value, which has this problem, as the end of a sentence.
+    #[must_use]
+    pub fn new(name: &str, value: &str, problem: impl Into<String>) -> Self {
         Self { name: name.into(), value: value.into(), problem: problem.into() }
     }
 }
@@ -151,18 +155,18 @@ pub fn group(value: &str) -> Result<Option<u32>, ConfigError> {
     }
 }
 
-/// Reads `sse.udp` and `sse.udp_key`: `host:port`, empty for none.
+/// Reads `sse.udp`: `host:port`, empty for none. `has_key`: `sse.udp_key` is set.
 ///
 /// # Errors
 /// Not an address, or one that is not loopback without a key.
-pub fn udp(address: &str, key: &str) -> Result<Option<SocketAddr>, ConfigError> {
+pub fn udp(address: &str, has_key: bool) -> Result<Option<SocketAddr>, ConfigError> {
     if address.is_empty() {
         return Ok(None);
     }
     let parsed: SocketAddr = address.parse().map_err(|_| {
         ConfigError::new("sse.udp", address, "is not an address and port, such as 127.0.0.1:8099 or [::1]:8099")
     })?;
-    if !parsed.ip().is_loopback() && key.is_empty() {
+    if !parsed.ip().is_loopback() && !has_key {
         return Err(ConfigError::new(
             "sse.udp",
             address,
@@ -258,12 +262,13 @@ pub enum Keep {
 ///
 /// # Errors
 /// Neither `memory`, `sqlite:/path` nor `off`.
-pub fn history(value: &str) -> Result<Keep, ConfigError> {
-    let wrong = |problem| Err(ConfigError::new("sse.history", value, problem));
-    match value {
-        "memory" => Ok(Keep::Memory),
-        "off" | "0" | "" => Ok(Keep::Off),
-        _ => match value.strip_prefix("sqlite:").map(PathBuf::from) {
+pub fn history(value: &(impl AsRef<OsStr> + ?Sized)) -> Result<Keep, ConfigError> {
+    let value = value.as_ref();
+    let wrong = |problem| Err(ConfigError::new("sse.history", &value.to_string_lossy(), problem));
+    match value.as_bytes() {
+        b"memory" => Ok(Keep::Memory),
+        b"off" | b"0" | b"" => Ok(Keep::Off),
+        bytes => match bytes.strip_prefix(b"sqlite:").map(|path| PathBuf::from(OsStr::from_bytes(path))) {
             Some(path) if path.is_absolute() && path.file_name().is_some() => Ok(Keep::Sqlite(path)),
             Some(_) => wrong("is not an absolute path of a file, such as sqlite:/var/lib/site/sse.db"),
             None => wrong("is neither memory, sqlite:/path nor off"),
@@ -357,9 +362,13 @@ pub fn boolean(name: &str, value: &str) -> Result<bool, ConfigError> {
 ///
 /// # Errors
 /// Not absolute.
-pub fn absolute(name: &str, value: &str) -> Result<PathBuf, ConfigError> {
-    let path = PathBuf::from(value);
-    if path.is_absolute() { Ok(path) } else { Err(ConfigError::new(name, value, "is not an absolute path")) }
+pub fn absolute(name: &str, value: &(impl AsRef<OsStr> + ?Sized)) -> Result<PathBuf, ConfigError> {
+    let path = PathBuf::from(value.as_ref());
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(ConfigError::new(name, &path.to_string_lossy(), "is not an absolute path"))
+    }
 }
 
 /// Reads `sse.log_level`; empty is what PHP's parser makes of an unquoted `off`.
@@ -393,15 +402,15 @@ mod tests {
 
     #[test]
     fn udp_beyond_this_machine_needs_a_key() {
-        assert_eq!(udp("", ""), Ok(None));
-        assert!(udp("127.0.0.1:8099", "").is_ok_and(|a| a.is_some()));
-        assert!(udp("[::1]:8099", "").is_ok_and(|a| a.is_some()));
+        assert_eq!(udp("", false), Ok(None));
+        assert!(udp("127.0.0.1:8099", false).is_ok_and(|a| a.is_some()));
+        assert!(udp("[::1]:8099", false).is_ok_and(|a| a.is_some()));
         assert_eq!(
-            text(udp("0.0.0.0:8099", "")),
+            text(udp("0.0.0.0:8099", false)),
             "sse.udp: '0.0.0.0:8099' is not loopback; set sse.udp_key to listen beyond this machine"
         );
-        assert!(udp("0.0.0.0:8099", "secret").is_ok());
-        assert!(text(udp("8099", "")).starts_with("sse.udp: '8099' is not an address and port"));
+        assert!(udp("0.0.0.0:8099", true).is_ok());
+        assert!(text(udp("8099", false)).starts_with("sse.udp: '8099' is not an address and port"));
     }
 
     #[test]

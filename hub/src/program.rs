@@ -40,7 +40,7 @@ impl Program {
             .spawn()?;
         if let Some(mut input) = child.stdin.take() {
             // One that does not read it will say why.
-            let _ = input.write_all(self.input.as_bytes());
+            let _ = input.write_all(&self.input);
         }
         let heard = hear(&mut child, until);
         if heard.is_err() {

@@ -72,8 +72,7 @@ impl HubError {
 /// A [`HubError`] if it can't start, or if one of its threads panicked.
 pub fn run(config: Config, listener: UnixListener) -> Result<(), HubError> {
     if let Some(address) = config.udp {
-        let key = if config.udp_key.as_ref().is_some_and(|key| !key.is_empty()) { "set" } else { "" };
-        config::udp(&address.to_string(), key)?;
+        config::udp(&address.to_string(), config.udp_key.as_ref().is_some_and(|key| !key.is_empty()))?;
     }
     log::install(&config).map_err(|error| log_error(&config, error))?;
     let descriptors = raise_descriptor_limit();

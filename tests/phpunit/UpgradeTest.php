@@ -236,10 +236,13 @@ final class UpgradeTest extends ServerTestCase
     public function testAKeyIsPassedOnAsItIsAndInNoListOfProcesses(): void
     {
         $port = Port::free('udp');
-        $programs = $this->commandLine(['sse.udp' => "127.0.0.1:$port", 'sse.udp_key' => '"it\'s \"secret\" \\\\ $HOME"']);
+        // Random bytes as well as what php.ini takes for its own.
+        $bytes = "it's \"secret\" \\ \${HOME} $" . implode('', array_map(chr(...), range(1, 255)));
+        $quoted = implode("\"'\"", array_map(static fn (string $part): string => "'$part'", explode("'", $bytes)));
+        $programs = $this->commandLine(['sse.udp' => "127.0.0.1:$port", 'sse.udp_key' => $quoted]);
         $programs->run('publish.php', ['news', 'event']);
-        $key = $programs->run('echo ini_get("sse.udp_key");');
-        self::assertStringStartsWith('it\'s "secret" \\', $key);
+        $key = hex2bin($programs->run('echo bin2hex(ini_get("sse.udp_key"));'));
+        self::assertSame($bytes, $key);
         [$hub] = Proc::listenersOn($programs->socket());
         $seen = [];
 
