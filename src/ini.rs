@@ -3,6 +3,7 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ext_php_rs::flags::IniEntryPermission;
@@ -10,9 +11,11 @@ use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
 use sse_hub::BusAddress;
 use sse_hub::config::{self, Bus, Config, ConfigError, Detach, Keep, PublishMode};
 use sse_hub::socket::Folder;
+use sse_hub::socket::private::{self, Private};
 use sse_hub::topic_map::TopicMap;
 
 use crate::remembered::{self, Remembered};
+use crate::spawn::SpawnError;
 use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
@@ -112,15 +115,17 @@ fn path(name: &'static CStr) -> Result<OsString, ConfigError> {
 /// Where the hub of this request is, and how its folder is guarded.
 ///
 /// # Errors
-/// A namespace that can't be part of a file name.
-pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
+/// A namespace that can't be part of a file name, or a default folder that can't be had.
+pub fn socket() -> Result<(PathBuf, Folder), SpawnError> {
     let namespace = text(c"sse.namespace")?;
     config::namespace(&namespace)?;
     let chosen = path(c"sse.socket")?;
     if chosen.is_empty() {
         let user = rustix::process::geteuid().as_raw();
         let name = if namespace.is_empty() { "hub.sock".into() } else { format!("hub.{namespace}.sock") };
-        return Ok((zend::temporary_folder().join(format!("php-sse-{user}")).join(name), Folder::Private));
+        let folder = private::find(&zend::temporary_folder(), user)?;
+        tell_instead(&folder, user);
+        return Ok((folder.path.join(name), Folder::Private));
     }
     let mut path = config::absolute("sse.socket", &chosen)?;
     if !namespace.is_empty() {
@@ -131,6 +136,19 @@ pub fn socket() -> Result<(PathBuf, Folder), ConfigError> {
     let mode = config::socket_mode(&text(c"sse.socket_mode")?)?;
     let shared = mode & 0o066 != 0 || !zend::ini(c"sse.socket_group").is_empty();
     Ok((path, if shared { Folder::Shared } else { Folder::Chosen }))
+}
+
+/// Tells the operator, once a process and in PHP's error log, that the hub is not where it is expected.
+fn tell_instead(folder: &Private, user: u32) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if let Some((expected, why)) = &folder.instead_of
+        && !TOLD.swap(true, Ordering::Relaxed)
+    {
+        let (expected, path) = (expected.display(), folder.path.display());
+        zend::log(&format!(
+            "sse: {expected} {why}; the hub of user {user} is in {path}; to have it elsewhere, set sse.socket"
+        ));
+    }
 }
 
 /// The setting that leads to this socket in the namespace of now.

@@ -130,7 +130,7 @@ thread_local! {
 
 impl Slot {
     /// Forgets a connection that belongs to the parent process, or to another hub than that of now.
-    fn refresh(&mut self) -> Result<(), ConfigError> {
+    fn refresh(&mut self) -> Result<(), SpawnError> {
         let user = rustix::process::geteuid().as_raw();
         let moment = Moment { process: std::process::id(), user, changes: remembered::changes() };
         if self.moment == Some(moment) {
@@ -241,7 +241,12 @@ fn patiently<T>(action: impl FnOnce(&mut Slot, Patience) -> Result<T, SpawnError
     let patience = Patience::new(ini::timeout()?);
     let done = HUB.with_borrow_mut(|slot| {
         slot.refresh()?;
-        action(slot, patience)
+        let done = action(slot, patience);
+        if matches!(done, Err(SpawnError::Socket(_))) {
+            // The default folder may be another one by now.
+            slot.moment = None;
+        }
+        done
     });
     match done {
         Err(SpawnError::Client(error @ (ClientError::Timeout(_) | ClientError::Late(_)))) => {

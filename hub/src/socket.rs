@@ -1,5 +1,7 @@
 //! The hub's socket file: the folder it stands in, the lock that decides who may start a hub, and binding it.
 
+pub mod private;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace PhpSse\Tests;
 
 use PhpSse\Tests\Server\CommandLine;
+use PhpSse\Tests\Support\Proc;
 
 /** Who may speak to a hub, and which places it trusts. Needs root, to be several users. */
 final class LocalTrustTest extends ServerTestCase
@@ -33,7 +34,7 @@ final class LocalTrustTest extends ServerTestCase
     }
 
     /** Attack: a stranger makes the default folder in the temp folder first, and listens there. */
-    public function testAStrangersDefaultFolderIsRefusedAndHisListenerNotSpokenTo(): void
+    public function testAStrangersDefaultFolderIsPassedByAndHisListenerNotSpokenTo(): void
     {
         $commandLine = $this->commandLine();
         $temporary = $commandLine->folder->folder('t', 01777);
@@ -41,17 +42,24 @@ final class LocalTrustTest extends ServerTestCase
         $trap = $commandLine->folder->folder("t/php-sse-$www", 0755, self::STRANGER);
         $listener = stream_socket_server("unix://$trap/hub.sock");
         chmod("$trap/hub.sock", 0777);
+        $settings = ['sse.socket' => '', 'sys_temp_dir' => $temporary, 'log_errors' => 1, 'error_log' => "$temporary/php.log"];
+        $published = 'echo sse_publish("news", "event") > 0 ? sse_stats()["published"] : "";';
 
-        $said = $commandLine->run(
-            'publish.php',
-            ['news', 'event'],
-            ['sse.socket' => '', 'sys_temp_dir' => $temporary],
-            ['user' => 'www-data'],
-            1,
+        $first = $commandLine->run($published, [], $settings, ['user' => 'www-data']);
+        // Whatever the environment of a process is like, and also when the stranger has gone.
+        unlink("$trap/hub.sock");
+        rmdir($trap);
+        $login = $commandLine->folder->folder('login', 0700, 'www-data');
+        $login = "putenv('XDG_RUNTIME_DIR=$login');";
+        $second = $commandLine->run("$login $published", [], $settings, ['user' => 'www-data']);
+
+        self::assertSame(['1', '2'], [$first, $second], 'both published to the same hub');
+        self::assertCount(1, Proc::listenersOn("$temporary/php-sse-$www-1/hub.sock"));
+        self::assertStringContainsString(
+            "sse: $trap belongs to user " . posix_getpwnam(self::STRANGER)['uid'] . ", not to user $www; the hub of user $www"
+            . " is in $temporary/php-sse-$www-1; to have it elsewhere, set sse.socket",
+            (string) file_get_contents("$temporary/php.log"),
         );
-
-        self::assertMatchesRegularExpression('/^Sse\w+: /', $said);
-        self::assertStringContainsString($trap, $said);
         self::assertNothingHasConnected($listener);
     }
 
@@ -76,7 +84,7 @@ final class LocalTrustTest extends ServerTestCase
     }
 
     /** Attack: a link at the default place leads the hub into a folder that the stranger can watch. */
-    public function testALinkInPlaceOfTheDefaultFolderIsRefused(): void
+    public function testALinkInPlaceOfTheDefaultFolderIsNotFollowed(): void
     {
         $commandLine = $this->commandLine();
         $temporary = $commandLine->folder->folder('t', 01777);
@@ -89,10 +97,10 @@ final class LocalTrustTest extends ServerTestCase
             ['news', 'event'],
             ['sse.socket' => '', 'sys_temp_dir' => $temporary],
             ['user' => 'www-data'],
-            1,
         );
 
-        self::assertStringContainsString($link, $said);
+        self::assertMatchesRegularExpression('/^\d+-\d+$/m', $said);
+        self::assertCount(1, Proc::listenersOn("$link-1/hub.sock"));
         self::assertSame(['.', '..'], scandir($elsewhere));
     }
 

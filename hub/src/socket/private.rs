@@ -1,0 +1,167 @@
+//! The default folder of a user's hubs: which one it is, where other users may have been first.
+//!
+//! All processes of a user must find the same one, whatever started them: a page, a cron job, a login. So nothing is asked that
+//! differs between these: not the environment (`XDG_RUNTIME_DIR`), and not at first what comes and goes with a login
+//! (`/run/user/UID`). In the temporary folder anybody may take a name, but nobody can take another user's folder away: the
+//! first that is this user's is his for good, whatever happens to the names before it.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::{SocketError, failed};
+
+/// Names that are tried after the first.
+const OTHERS: u32 = 9;
+
+/// A folder that is this user's alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Private {
+    /// The folder.
+    pub path: PathBuf,
+    /// The folder that should have been it, and why it is not.
+    pub instead_of: Option<(PathBuf, String)>,
+}
+
+/// What stands at a name.
+enum Place {
+    Own,
+    Free,
+    /// Something else, which others may have put there.
+    Taken(String),
+}
+
+/// This user's folder in the temporary one: the first that is his, or else the first name that is free, where
+/// [`check_folder`](super::check_folder) makes it.
+///
+/// # Errors
+/// `Folder` if all names are taken, `Io`.
+pub fn find(temporary: &Path, user: u32) -> Result<Private, SocketError> {
+    let first = format!("php-sse-{user}");
+    let others = (1..=OTHERS).map(|number| format!("{first}-{number}"));
+    let names: Vec<PathBuf> = [first.clone()].into_iter().chain(others).map(|name| temporary.join(name)).collect();
+    let mut instead_of = None;
+    let mut free = None;
+    for path in &names {
+        match look(path, user)? {
+            Place::Own => return Ok(Private { path: path.clone(), instead_of }),
+            Place::Free => {
+                free.get_or_insert_with(|| (path.clone(), instead_of.clone()));
+            }
+            Place::Taken(why) => {
+                instead_of.get_or_insert_with(|| (path.clone(), why));
+            }
+        }
+    }
+    if let Some((path, instead_of)) = free {
+        return Ok(Private { path, instead_of });
+    }
+    // Only root makes folders there.
+    let of_login = PathBuf::from(format!("/run/user/{user}"));
+    if let Ok(stat) = rustix::fs::lstat(&of_login)
+        && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+        && stat.st_uid == user
+        && stat.st_mode & 0o077 == 0
+    {
+        return Ok(Private { path: of_login.join("php-sse"), instead_of });
+    }
+    Err(SocketError::Folder {
+        folder: format!("{}, like the {OTHERS} that could stand in its place,", names[0].display()),
+        problem: instead_of.map(|(_, why)| why).unwrap_or_default(),
+        advice: "set sse.socket to a path in a folder of your own",
+    })
+}
+
+fn look(path: &Path, user: u32) -> Result<Place, SocketError> {
+    match rustix::fs::lstat(path) {
+        Err(Errno::NOENT) => Ok(Place::Free),
+        Err(error) => Err(failed("looking at", path)(error)),
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => {
+            Ok(Place::Taken("is not a folder".into()))
+        }
+        // Whether it is closed to others is looked at before each use: one that is not is the user's own mistake.
+        Ok(stat) if stat.st_uid == user => Ok(Place::Own),
+        Ok(stat) => Ok(Place::Taken(format!("belongs to user {}, not to user {user}", stat.st_uid))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::{Folder, check_folder};
+    use std::fs;
+    use std::os::unix::fs::chown;
+
+    fn own() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn nth(base: &Path, number: u32) -> PathBuf {
+        base.join(if number == 0 { format!("php-sse-{}", own()) } else { format!("php-sse-{}-{number}", own()) })
+    }
+
+    #[test]
+    fn the_folder_is_that_of_the_user() {
+        let base = tempfile::tempdir().expect("a temporary folder");
+        let expected = Private { path: nth(base.path(), 0), instead_of: None };
+        for _ in 0..2 {
+            assert_eq!(made(base.path()), expected);
+        }
+    }
+
+    /// As a process does that needs it.
+    fn made(base: &Path) -> Private {
+        let found = find(base, own()).expect("a name is free");
+        check_folder(&found.path.join("hub.sock"), Folder::Private).expect("made");
+        found
+    }
+
+    /// Attack: somebody takes the name first, for a user to have no hub.
+    #[test]
+    fn a_name_that_is_taken_is_passed_by_for_good() {
+        let base = tempfile::tempdir().expect("a temporary folder");
+        std::os::unix::fs::symlink("/tmp", nth(base.path(), 0)).expect("a link");
+        fs::write(nth(base.path(), 1), "").expect("a file");
+        let made = made(base.path());
+        assert_eq!(made.path, nth(base.path(), 2));
+        assert_eq!(made.instead_of, Some((nth(base.path(), 0), "is not a folder".into())));
+        // A process that comes when the name is free again must not be alone there.
+        fs::remove_file(nth(base.path(), 0)).expect("own link");
+        assert_eq!(find(base.path(), own()).expect("found").path, made.path);
+    }
+
+    #[test]
+    fn where_all_names_are_taken_it_says_what_to_do() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let base = tempfile::tempdir().expect("a temporary folder");
+        for number in 0..=OTHERS {
+            fs::create_dir(nth(base.path(), number)).expect("own folder");
+            chown(nth(base.path(), number), Some(34), None).expect("root may");
+        }
+        // A user who has not logged in.
+        let error = find(base.path(), own()).map(|found| found.path);
+        let expected = format!(
+            "{}, like the 9 that could stand in its place, belongs to user 34, not to user 0; set sse.socket to a path in a \
+             folder of your own",
+            nth(base.path(), 0).display()
+        );
+        match error {
+            Err(error) => assert_eq!(error.to_string(), expected),
+            Ok(path) => assert_eq!(path, Path::new("/run/user/0/php-sse"), "root has logged in"),
+        }
+    }
+
+    #[test]
+    fn processes_that_start_at_once_agree() {
+        let base = tempfile::tempdir().expect("a temporary folder");
+        std::os::unix::fs::symlink("/tmp", nth(base.path(), 0)).expect("a link");
+        let found: Vec<PathBuf> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| made(base.path()).path)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert_eq!(found, vec![nth(base.path(), 1); 16]);
+    }
+}
