@@ -6,15 +6,15 @@ use ext_php_rs::ffi::{self, zend_string};
 use ext_php_rs::zend::ModuleEntry;
 use ext_php_rs::{info_table_end, info_table_header, info_table_row, info_table_start};
 use sse_hub::config::Detach;
-use sse_hub::masked_bus_address;
+use sse_hub::{masked_bus_address, notify};
 
 use crate::{ini, zend};
 
 /// Prints version, place of the hub, what this SAPI gets, and all settings.
 pub extern "C" fn print(module: *mut ModuleEntry) {
-    let socket = match ini::socket() {
-        Ok((path, _)) => path.display().to_string(),
-        Err(error) => error.to_string(),
+    let (socket, notify) = match ini::socket() {
+        Ok((path, _)) => (path.display().to_string(), notify::path(&path).display().to_string()),
+        Err(error) => (error.to_string(), String::new()),
     };
     let required = matches!(ini::detach(), Ok(Detach::Require));
     let streams = match zend::sapi_name().to_bytes() {
@@ -31,6 +31,7 @@ pub extern "C" fn print(module: *mut ModuleEntry) {
     info_table_header!("sse support", "enabled");
     info_table_row!("Version", sse_hub::wire::VERSION);
     info_table_row!("Hub", socket);
+    info_table_row!("Wakes by this user", notify);
     info_table_row!("Streams of this SAPI", streams);
     info_table_end!();
     // SAFETY: PHP passes the entry of this module.

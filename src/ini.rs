@@ -19,7 +19,7 @@ use crate::spawn::SpawnError;
 use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<39> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<40> = IniEntryDefs::new([
     setting(c"sse.socket", c"", SYSTEM),
     setting(c"sse.socket_mode", c"0600", SYSTEM),
     setting(c"sse.socket_group", c"", SYSTEM),
@@ -42,6 +42,7 @@ static SETTINGS: IniEntryDefs<39> = IniEntryDefs::new([
     setting(c"sse.stream_buffer", c"4M", SYSTEM),
     setting(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
     IniEntryDef { displayer: Some(info::show_key), ..setting(c"sse.udp_key", c"", SYSTEM) },
+    setting(c"sse.udp_rate", c"50", SYSTEM),
     setting(c"sse.history", c"memory", SYSTEM),
     setting(c"sse.history_fsync", c"0", SYSTEM),
     setting(c"sse.history_events", c"1000", SYSTEM),
@@ -311,6 +312,7 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         socket_group: config::group(&text(c"sse.socket_group")?)?,
         udp: config::udp(&text(c"sse.udp")?, !key.is_empty())?,
         udp_key: (!key.is_empty()).then_some(key),
+        udp_rate: size(c"sse.udp_rate", 1, config::MAX_UDP_RATE)?,
         max_streams: size(c"sse.max_streams", 0, MAX_STREAMS.into())?,
         max_streams_per_ip: size(c"sse.max_streams_per_ip", 0, MAX_STREAMS.into())?,
         max_topics: max_topics()?,

@@ -258,7 +258,10 @@ function sse_cursor(): string {}
  *     processor's time that they took, `sum` and `buckets` as above; `longest_us`: the longest so far, in microseconds; `steps`:
  *     kept events, topics and callbacks that it has looked at one by one, `most_steps`: the most of them in one turn.
  *   - `udp`: the address it is `listening` at, null if at none; datagrams `received`, of them `wakes`, `garbage`,
- *     `unauthenticated`, `replayed` (had come before), and those that the system has `dropped`.
+ *     `unauthenticated`, `replayed` (had come before), and those that the system has `dropped`; `delayed`: wakes that were
+ *     told later, or with others, as they came too often without a key (`sse.udp_rate`).
+ *   - `notify`: the socket of the hub's own user that it is `listening` at for the same datagrams, null if at none; those
+ *     `received`, of them `wakes`, `garbage`, and those of other users (`refused`).
  *
  * @throws SseUnavailable No hub runs and none can be started, or it does not answer within `sse.timeout`.
  */

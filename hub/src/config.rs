@@ -25,6 +25,8 @@ pub struct Config {
     pub udp: Option<SocketAddr>,
     /// Key of the datagrams' HMAC; without one plain datagrams are taken.
     pub udp_key: Option<Vec<u8>>,
+    /// Without a key, topics that datagrams wake in a second at most.
+    pub udp_rate: usize,
     /// Streams held at most; 0: what the descriptor limit allows.
     pub max_streams: usize,
     /// Streams of one client address at most; 0: any number.
@@ -88,6 +90,9 @@ pub struct Program {
 
 /// Largest value of `sse.max_event_size`, in bytes.
 pub const MAX_EVENT_SIZE: u64 = 64 << 20;
+
+/// Largest value of `sse.udp_rate`.
+pub const MAX_UDP_RATE: u64 = 10_000;
 
 /// Largest value of `sse.max_topics`.
 pub const MAX_TOPICS: u64 = 10_000;

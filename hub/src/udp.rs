@@ -22,10 +22,11 @@
 //! ```
 //!
 //! A wake carries no data, so wakes may be merged but never get lost: where the kernel had to drop datagrams, everything is
-//! woken once.
+//! woken once. Without a key they are merged as well where they come too often: see [`pace`].
 
 mod gate;
 mod handover;
+mod pace;
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,9 +38,12 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, Socket, Type};
+use tracing::warn;
 
 pub use gate::{Gate, MAX_LEN, Verdict, WINDOW_MS};
 
+use self::pace::Pace;
+use crate::config::Config;
 use crate::sys;
 
 /// Datagrams read before others get their turn.
@@ -63,6 +67,28 @@ pub(crate) struct UdpStats {
     pub(crate) replayed: u64,
     /// Dropped by the kernel because they came faster than they were read.
     pub(crate) dropped: u64,
+    /// Wakes that were told later, or with others, as they came too often without a key.
+    pub(crate) delayed: u64,
+}
+
+/// Who may wake, and how often.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access<'a> {
+    /// The key that datagrams have to be signed with.
+    pub(crate) key: Option<&'a [u8]>,
+    /// Without one, wakes a second at most.
+    pub(crate) rate: usize,
+}
+
+impl<'a> Access<'a> {
+    /// As the settings say.
+    pub(crate) fn of(config: &'a Config) -> Self {
+        Self { key: config.udp_key.as_deref().filter(|key| !key.is_empty()), rate: config.udp_rate }
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.key.is_none().then(|| Pace::new(self.rate))
+    }
 }
 
 /// The socket that wakes come to.
@@ -71,6 +97,10 @@ pub(crate) struct Receiver {
     socket: Socket,
     address: SocketAddr,
     gate: Gate,
+    /// How often it wakes; `None`: there is a key, so that it is up to those who have it.
+    pace: Option<Pace>,
+    /// The log was told that datagrams are held back.
+    told: bool,
     /// The kernel's count of drops when it was looked at last.
     drops_seen: u32,
     /// When to wake everything for datagrams that were dropped.
@@ -84,7 +114,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Listens at an address.
-    pub(crate) fn bind(address: SocketAddr, key: Option<&[u8]>) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, access: Access<'_>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             // An IPv4 address has a setting of its own.
@@ -95,7 +125,9 @@ impl Receiver {
         Ok(Self {
             socket,
             address,
-            gate: Gate::new(key),
+            gate: Gate::new(access.key),
+            pace: access.pace(),
+            told: false,
             drops_seen: 0,
             drop_wake: None,
             drop_woken: None,
@@ -116,14 +148,17 @@ impl Receiver {
 
     /// When there is something to do even if no datagram comes.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.drop_wake
+        self.drop_wake.into_iter().chain(self.pace.as_ref().and_then(Pace::deadline)).min()
     }
 
     /// Reads a bounded number of datagrams, and calls `wake` with the topics of each that counts; none means all.
     pub(crate) fn receive(&mut self, now_ms: u64, mut wake: impl FnMut(&[&str])) {
         let now = Instant::now();
-        if !self.ready && self.drop_wake.is_none_or(|at| at > now) {
+        if !self.ready && self.deadline().is_none_or(|at| at > now) {
             return;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.release(now, &mut wake);
         }
         // A byte more than allowed, to tell what is too long.
         let mut buffer = [0; MAX_LEN + 1];
@@ -143,7 +178,10 @@ impl Receiver {
             self.stats.received += 1;
             let count = match self.gate.judge(&buffer[..len], now_ms) {
                 Verdict::Wake(topics) => {
-                    wake(&topics);
+                    match &mut self.pace {
+                        None => wake(&topics),
+                        Some(pace) => self.stats.delayed += u64::from(!pace.offer(&topics, now, &mut wake)),
+                    }
                     &mut self.stats.wakes
                 }
                 Verdict::Garbage => &mut self.stats.garbage,
@@ -156,7 +194,22 @@ impl Receiver {
         if self.drop_wake.is_some_and(|at| at <= now) {
             self.drop_wake = None;
             self.drop_woken = Some(now);
-            wake(&[]);
+            match &mut self.pace {
+                None => wake(&[]),
+                Some(pace) => _ = pace.offer(&[], now, wake),
+            }
+        }
+        self.tell_delayed();
+    }
+
+    /// Tells the operator once that wakes come later than they could.
+    fn tell_delayed(&mut self) {
+        if self.stats.delayed > 0 && !std::mem::replace(&mut self.told, true) {
+            warn!(
+                "sse.udp: wakes come faster than datagrams without a key may wake (everything once a second, one topic ten times, \
+                 all together sse.udp_rate times); those beyond are told later and together. Where other users share this \
+                 machine, set sse.udp_key: without one anybody may send them"
+            );
         }
     }
 
@@ -178,7 +231,8 @@ mod tests {
 
     #[test]
     fn datagrams_are_counted_by_what_they_are() {
-        let mut receiver = Receiver::bind(([127, 0, 0, 1], 0).into(), None).expect("a free port");
+        let mut receiver =
+            Receiver::bind(([127, 0, 0, 1], 0).into(), Access { key: None, rate: 50 }).expect("a free port");
         let sender = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         for datagram in ["WAKEUP a", "nonsense", "WAKEUP"] {
             sender.send_to(datagram.as_bytes(), receiver.address()).expect("loopback");
@@ -194,7 +248,8 @@ mod tests {
     /// A nudge may be merged, never lost: also when nothing follows the datagrams that were dropped.
     #[test]
     fn drops_wake_everything_once() {
-        let mut receiver = Receiver::bind(([127, 0, 0, 1], 0).into(), None).expect("a free port");
+        let mut receiver =
+            Receiver::bind(([127, 0, 0, 1], 0).into(), Access { key: None, rate: 50 }).expect("a free port");
         receiver.socket.set_recv_buffer_size(1).expect("the smallest there is");
         let sender = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         let sent = 500;

@@ -5,7 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -38,6 +38,10 @@ fn peer_process() {
             let _ = std::io::stdin().read(&mut [0]);
         }
         "replay" => replay_elsewhere(&path),
+        "notify" => {
+            let sent = UnixDatagram::unbound().expect("a socket").send_to(b"WAKEUP news", sse_hub::notify::path(&path));
+            tell(sent.map(|_| "sent".into()).map_err(ClientError::from));
+        }
         "listen" => {
             let _listener = UnixListener::bind(&path).expect("a folder of everybody's");
             tell(Ok("listens".into()));
@@ -148,6 +152,7 @@ fn hub(mode: u32, group: Option<u32>) -> Option<Hub> {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("own folder");
+    std::os::unix::fs::chown(folder.path(), Some(33), None).expect("root may");
     let hub = Hub::in_folder(folder, json!({"socket_mode": mode, "socket_group": group, "user": 33}));
     std::fs::set_permissions(&hub.socket, PermissionsExt::from_mode(0o666)).expect("own file");
     hub.stats();
@@ -333,4 +338,20 @@ fn a_request_is_not_sent_to_another_users_listener() {
     );
     drop(stranger.stdin.take());
     stranger.wait().expect("own child");
+}
+
+/// Attack: another user wakes what only this one may wake without bounds; by the file's mode, or where that is wrong.
+#[test]
+fn another_user_does_not_notify() {
+    let Some(hub) = hub(0o660, Some(50)) else { return };
+    let mut reader = hub.stream(&["**"], Framing::Message);
+    let notify = |user, group| all_said(peer(&hub.socket, user, group, "", "notify", hub.folder.path())).remove(0);
+    assert!(notify(1000, 50).contains("Permission denied"));
+    let path = sse_hub::notify::path(&hub.socket);
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).expect("root may");
+    assert_eq!(notify(1000, 50), "answer: sent");
+    hub.until("it was received", |stats| stats["notify"]["refused"] == json!(1));
+    assert_eq!(notify(33, 33), "answer: sent");
+    assert_eq!(reader.message(), "trigger news");
+    assert_eq!(hub.stats()["notify"]["wakes"], json!(1));
 }

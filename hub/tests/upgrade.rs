@@ -210,7 +210,7 @@ fn half_a_request_and_its_descriptor_are_passed_on() {
 
 #[test]
 fn wakes_go_on_and_those_that_came_meanwhile_are_not_lost() {
-    let mut hub = Hub::with(json!({ "udp": "127.0.0.1:0" }));
+    let mut hub = Hub::with(json!({ "udp": "127.0.0.1:0", "udp_rate": 10_000 }));
     let address = hub.stats()["udp"]["listening"].as_str().expect("it listens").to_string();
     let mut reader = hub.stream(&["**"], Framing::Message);
     let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");

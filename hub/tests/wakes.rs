@@ -3,7 +3,11 @@
 mod support;
 
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
@@ -102,6 +106,120 @@ fn datagrams_that_the_kernel_drops_wake_everything() {
         stats["udp"]["received"].as_u64().unwrap_or(0) + stats["udp"]["dropped"].as_u64().unwrap_or(0) == 5000
     });
     assert!(stats["udp"]["dropped"].as_u64() > Some(0));
+}
+
+/// Attack: without a key anybody on the machine can have every script of the site run, as often as he sends a datagram.
+#[test]
+fn without_a_key_wakes_are_bounded_and_merged() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = folder.path().join("hub.log");
+    let hub = Hub::in_folder(folder, json!({"udp": "127.0.0.1:0", "udp_rate": 5, "log": log, "log_level": "warn"}));
+    let address = hub.stats()["udp"]["listening"].as_str().expect("it listens").to_string();
+    let mut reader = hub.stream(&["**"], Framing::Message);
+    let begin = Instant::now();
+    let mut told = Vec::new();
+    for turn in 0..20 {
+        send(&address, b"WAKEUP");
+        for topic in 0..10 {
+            send(&address, format!("WAKEUP flood.{topic}").as_bytes());
+        }
+        hub.until("all were received", |stats| stats["udp"]["received"].as_u64() >= Some((turn + 1) * 11));
+    }
+    // Everything was told once, at the beginning; what came last is told by itself, or with everything once more.
+    send(&address, b"WAKEUP end");
+    let all = |told: &[String]| told.iter().filter(|message| *message == "trigger **").count();
+    while all(&told) < 2 && told.last().is_none_or(|last| last != "trigger end") {
+        told.push(reader.message());
+    }
+    let (seconds, all) = (begin.elapsed().as_secs() as usize + 1, all(&told));
+    assert!(
+        told.len() <= 5 * (seconds + 1) && all <= seconds + 1,
+        "{} in {seconds} s, of everything {all}",
+        told.len()
+    );
+    let stats = hub.stats();
+    assert_eq!(stats["udp"]["wakes"], json!(221));
+    assert!(stats["udp"]["delayed"].as_u64() > Some(100), "{}", stats["udp"]);
+    assert_eq!(read_to_string(&log).matches("set sse.udp_key").count(), 1);
+}
+
+#[test]
+fn with_a_key_wakes_are_not_bounded() {
+    let (hub, address) = listening(json!({"udp_key": "secret", "udp_rate": 1}));
+    let mut reader = hub.stream(&["**"], Framing::Message);
+    let now = now_ms();
+    for turn in 0..20 {
+        send(&address, &signed("WAKEUP same", now + turn));
+        assert_eq!(reader.message(), "trigger same");
+    }
+    assert_eq!(udp(&hub.stats()), json!({"received": 20, "wakes": 20}));
+}
+
+/// What is held back by the hub before is not lost with it.
+#[test]
+fn a_hub_that_takes_over_tells_what_was_held_back() {
+    let mut hub = Hub::with(json!({"udp": "127.0.0.1:0"}));
+    let address = hub.stats()["udp"]["listening"].as_str().expect("it listens").to_string();
+    let mut reader = hub.stream(&["**"], Framing::Message);
+    for _ in 0..2 {
+        send(&address, b"WAKEUP");
+    }
+    assert_eq!(reader.message(), "trigger **");
+    hub.until("it is held back", |stats| stats["udp"]["delayed"] == json!(1));
+    hub.upgrade(&json!({"udp": address}));
+    assert_eq!(reader.message(), "trigger **");
+}
+
+fn notify_path(hub: &Hub) -> PathBuf {
+    sse_hub::notify::path(&hub.socket)
+}
+
+#[test]
+fn a_process_of_the_same_user_wakes_without_bounds() {
+    let mut hub = Hub::new();
+    let mut reader = hub.stream(&["**"], Framing::Message);
+    let path = notify_path(&hub);
+    assert_eq!(hub.stats()["notify"]["listening"], json!(path));
+    assert_eq!(std::fs::metadata(&path).expect("it listens").permissions().mode() & 0o777, 0o600);
+    let sender = UnixDatagram::unbound().expect("a socket");
+    sender.connect(&path).expect("it listens");
+    for turn in 0..3 {
+        for topic in ["a", "b"] {
+            sender.send(format!("WAKEUP {topic}").as_bytes()).expect("sent");
+            assert_eq!(reader.message(), format!("trigger {topic}"));
+        }
+        sender.send(b"WAKEUP\n").expect("sent");
+        assert_eq!(reader.message(), "trigger **");
+        sender.send(b"WAKEUP a.*").expect("sent");
+        sender.send(&[b'x'; 2000]).expect("sent");
+        if turn < 2 {
+            hub.upgrade(&json!({}));
+        }
+    }
+    let stats = hub.until("all were received", |stats| stats["notify"]["received"] == json!(15));
+    assert_eq!((&stats["notify"]["wakes"], &stats["notify"]["garbage"]), (&json!(9), &json!(6)));
+    hub.signal(rustix::process::Signal::TERM);
+    assert!(hub.ended().success());
+    assert!(!path.exists(), "it is gone with the hub");
+}
+
+#[test]
+fn the_shell_lines_for_the_same_user_work() {
+    let hub = Hub::new();
+    let manual = include_str!("../src/notify.rs");
+    for (start, program) in [("php -r", "php"), ("printf", "socat")] {
+        let line = manual.lines().find_map(|line| line.strip_prefix("//! ").filter(|line| line.starts_with(start)));
+        let command = line.expect("the manual has it");
+        let command = command.replace("/run/php-sse/hub.sock.notify", &notify_path(&hub).display().to_string());
+        if Command::new(program).arg("--version").output().is_err() {
+            support::skipped(&format!("{program} is not here"));
+            continue;
+        }
+        let mut reader = hub.stream(&["chat.general"], Framing::Message);
+        let shell = Command::new("bash").args(["-c", &command]).status();
+        assert!(shell.expect("bash runs").success(), "{command}");
+        assert_eq!(reader.message(), "trigger chat.general");
+    }
 }
 
 #[test]

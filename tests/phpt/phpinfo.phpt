@@ -14,11 +14,11 @@ echo strtok($text, "\n"), "\n";
 preg_match_all('/^(sse\.\w+) =>/m', $text, $shown);
 $all = array_keys(ini_get_all('sse'));
 echo count($all), ' settings, not shown: ', implode(', ', array_diff($all, $shown[1])) ?: 'none', "\n";
-echo preg_match('/^Hub => .*\.sock$/m', $text), preg_match('/^Streams of this SAPI => served in the worker$/m', $text), "\n";
+echo preg_match('/^Hub => .*\.sock$/m', $text), preg_match('/^Wakes by this user => .*\.sock\.notify$/m', $text), preg_match('/^Streams of this SAPI => served in the worker$/m', $text), "\n";
 echo strstr(strstr($text, 'sse.bus =>'), "\n", true), "\n";
 ?>
 --EXPECT--
 sse support => enabled
-38 settings, not shown: none
-11
+39 settings, not shown: none
+111
 sse.bus => redis://me:***@127.0.0.1:1/0?stream=a => redis://me:***@127.0.0.1:1/0?stream=a

@@ -127,9 +127,10 @@ fn receive(
     let mut next = || came.next().ok_or_else(|| failed(wrong("the number of descriptors")));
     let (lifeline, listener) = (next()?, UnixListener::from(next()?));
     let udp = hub.udp.as_ref().map(|_| next()).transpose()?;
+    let notify = hub.notify.map(|_| next()).transpose()?;
     let (link, errors) = if hub.foreground { (Some(next()?), Some(next()?)) } else { (None, None) };
     prepare(&mut config, errors)?;
-    let mut legacy = Legacy::new(&hub, udp, link);
+    let mut legacy = Legacy::new(&hub, udp, notify, link);
     let mut router = Router::new(config, listener, descriptors, Some(&mut legacy))?;
     let mut tables = Tables::default();
     let mut kept = Vec::new();

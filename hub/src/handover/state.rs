@@ -12,6 +12,7 @@ use crate::bus::Place;
 use crate::cause::Cause;
 use crate::history::disk::Written;
 use crate::id::Id;
+use crate::notify::NotifyStats;
 use crate::render::fingerprint::{Fingerprint, Watched};
 use crate::router::desk::Counts;
 use crate::upstream::{fastcgi, http};
@@ -31,7 +32,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) enum Part<'a> {
     /// Instead of all others: why this hub can't be taken over.
     No(&'a str),
-    /// The first. Descriptors: the lifeline, the listening socket; the UDP socket; the link to the process in the
+    /// The first. Descriptors: the lifeline, the listening socket; the UDP socket; the socket for notifications; the link to the process in the
     /// foreground and that one's standard error.
     Hub(#[serde(borrow)] Box<HubState<'a>>),
     /// Processes whose end is the end of the hub, by their ids. Descriptors: a pidfd each.
@@ -73,6 +74,8 @@ pub(crate) struct HubState<'a> {
     /// There is a process in the foreground that stands for it.
     pub(crate) foreground: bool,
     pub(crate) udp: Option<UdpState<'a>>,
+    /// What came to the socket beside the hub's.
+    pub(crate) notify: Option<NotifyStats>,
     /// What the router has counted.
     pub(crate) counts: Counts,
     pub(crate) shards: ShardCounts<'a>,
@@ -117,6 +120,9 @@ pub(crate) struct UdpState<'a> {
     pub(crate) unauthenticated: u64,
     pub(crate) replayed: u64,
     pub(crate) dropped: u64,
+    pub(crate) delayed: u64,
+    /// The log was told that wakes are held back.
+    pub(crate) told: bool,
 }
 
 /// How far the bus was read and delivered.

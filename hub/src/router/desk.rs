@@ -25,6 +25,7 @@ use crate::history::{History, Limits, Missed};
 use crate::id::{Id, IdClock};
 use crate::inbox::Incoming;
 use crate::keeper::{Keeper, News};
+use crate::notify::Notify;
 use crate::render::{Known, Output, Renders, Replayed};
 use crate::router::metrics;
 use crate::router::nudges::Nudges;
@@ -67,6 +68,8 @@ pub(crate) struct Desk {
     pub(crate) peers: usize,
     /// The UDP socket, where there is one.
     pub(crate) udp: Option<udp::Receiver>,
+    /// The socket for notifications beside the hub's, where there is one.
+    pub(crate) notify: Option<Notify>,
     /// Owners that peers named and that are not watched yet.
     pub(crate) new_owners: Vec<u32>,
     /// Streams whose scripts can be run again.
@@ -179,6 +182,7 @@ impl Desk {
             is_asked_to_leave: false,
             peers: 0,
             udp: None,
+            notify: None,
             new_owners: Vec::new(),
             renders,
             ends,

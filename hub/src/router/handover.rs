@@ -22,6 +22,7 @@ use crate::handover::state::{
 use crate::handover::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
 use crate::history::resume::Slice;
 use crate::id::Id;
+use crate::notify::{Notify, NotifyStats};
 use crate::render::handover::Arrived;
 use crate::router::peer::Peer;
 use crate::router::visitors::{Party, Visitor};
@@ -45,16 +46,23 @@ pub(crate) struct Legacy<'a> {
     /// When the first of them was started.
     pub(super) started: Instant,
     udp: Option<(&'a UdpState<'a>, OwnedFd)>,
+    notify: Option<(NotifyStats, OwnedFd)>,
     pub(super) link: Option<Link>,
 }
 
 impl<'a> Legacy<'a> {
     /// With the descriptors that came with it.
-    pub(crate) fn new(hub: &'a HubState<'a>, udp: Option<OwnedFd>, link: Option<OwnedFd>) -> Self {
+    pub(crate) fn new(
+        hub: &'a HubState<'a>,
+        udp: Option<OwnedFd>,
+        notify: Option<OwnedFd>,
+        link: Option<OwnedFd>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             started: now.checked_sub(hub.uptime).unwrap_or(now),
             udp: hub.udp.as_ref().zip(udp),
+            notify: hub.notify.zip(notify),
             link: link.map(Link::new),
         }
     }
@@ -64,7 +72,15 @@ impl<'a> Legacy<'a> {
         let (state, socket) = self.udp.take()?;
         let wanted = config.udp?;
         let same = state.address.ip() == wanted.ip() && [0, state.address.port()].contains(&wanted.port());
-        same.then(|| udp::Receiver::inherit(state, socket, config.udp_key.as_deref()))
+        same.then(|| udp::Receiver::inherit(state, socket, udp::Access::of(config)))
+    }
+}
+
+impl Legacy<'_> {
+    /// The socket for notifications.
+    pub(super) fn notify(&mut self, config: &crate::config::Config) -> Option<Notify> {
+        let (stats, socket) = self.notify.take()?;
+        Some(Notify::inherit(&config.socket, socket, stats))
     }
 }
 
@@ -232,6 +248,7 @@ impl Router {
             upgrades: desk.upgrades,
             foreground: link.is_some(),
             udp: desk.udp.as_ref().map(udp::Receiver::state),
+            notify: desk.notify.as_ref().map(|notify| notify.stats),
             counts: desk.counts,
             shards: desk.shard_counts(),
             clock,
@@ -245,6 +262,7 @@ impl Router {
         let errors = io::stderr();
         let mut descriptors = vec![lifeline, self.door.listener().ok_or_else(|| io::Error::other("the hub ends"))?];
         descriptors.extend(desk.udp.as_ref().map(udp::Receiver::socket));
+        descriptors.extend(desk.notify.as_ref().map(Notify::socket));
         if let Some(link) = link {
             descriptors.extend([link, errors.as_fd()]);
         }

@@ -19,6 +19,7 @@ pub(crate) fn report(desk: &Desk) -> Value {
         Ended::ALL.iter().map(|why| (why.name().into(), desk.sum(|stats| stats.ended(*why)).into())).collect();
     let no_udp = UdpStats::default();
     let udp = desk.udp.as_ref().map_or(&no_udp, |udp| &udp.stats);
+    let notify = desk.notify.as_ref().map(|notify| notify.stats).unwrap_or_default();
     let processes = desk.processes();
     let others: u64 = processes.iter().flatten().filter_map(|process| process["resident_bytes"].as_u64()).sum();
     let mut report = json!({
@@ -65,6 +66,14 @@ pub(crate) fn report(desk: &Desk) -> Value {
             "unauthenticated": udp.unauthenticated,
             "replayed": udp.replayed,
             "dropped": udp.dropped,
+            "delayed": udp.delayed,
+        },
+        "notify": {
+            "listening": desk.notify.as_ref().map(|notify| notify.path().display().to_string()),
+            "received": notify.received,
+            "wakes": notify.wakes,
+            "garbage": notify.garbage,
+            "refused": notify.refused,
         },
     });
     if let Keeper::Bus(bus) = &desk.keeper {

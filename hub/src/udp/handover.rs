@@ -2,25 +2,29 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_bytes::Bytes;
 use socket2::Socket;
 
-use super::{Gate, Receiver, UdpStats};
+use super::pace::Pace;
+use super::{Access, Gate, Receiver, UdpStats};
 use crate::handover::incoming::wrong;
 use crate::handover::state::UdpState;
 
 impl Receiver {
     /// As it is passed on; its socket goes beside it.
     pub(crate) fn state(&self) -> UdpState<'_> {
-        let Self { socket: _, address, gate, drops_seen, drop_wake, drop_woken: _, ready: _, stats } = self;
-        let UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped } = *stats;
+        let Self { socket: _, address, gate, pace, told, drops_seen, drop_wake, drop_woken: _, ready: _, stats } = self;
+        // What is held back is told with everything.
+        let held = pace.as_ref().is_some_and(Pace::has_held);
+        let UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped, delayed } = *stats;
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
         UdpState {
             address: *address,
             drops_seen: *drops_seen,
-            drop_wake: drop_wake.map(left),
+            drop_wake: if held { Some(Duration::ZERO) } else { drop_wake.map(left) },
+            told: *told,
             seen: gate.used().map(|(until, code)| (until, Bytes::new(code))).collect(),
             received,
             wakes,
@@ -28,6 +32,7 @@ impl Receiver {
             unauthenticated,
             replayed,
             dropped,
+            delayed,
         }
     }
 
@@ -36,9 +41,9 @@ impl Receiver {
         self.socket.as_fd()
     }
 
-    /// The same in another hub, with its own key.
-    pub(crate) fn inherit(state: &UdpState<'_>, socket: OwnedFd, key: Option<&[u8]>) -> io::Result<Self> {
-        let mut gate = Gate::new(key);
+    /// The same in another hub, with its own key and rate.
+    pub(crate) fn inherit(state: &UdpState<'_>, socket: OwnedFd, access: Access<'_>) -> io::Result<Self> {
+        let mut gate = Gate::new(access.key);
         for (until, code) in &state.seen {
             gate.use_up(*until, code).ok_or_else(|| wrong("a code"))?;
         }
@@ -52,17 +57,21 @@ impl Receiver {
             unauthenticated,
             replayed,
             dropped,
+            delayed,
+            told,
             ..
         } = *state;
         Ok(Self {
             socket: Socket::from(socket),
             address,
             gate,
+            pace: access.pace(),
+            told,
             drops_seen,
             drop_wake: drop_wake.map(|left| Instant::now() + left),
             drop_woken: None,
             ready: true,
-            stats: UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped },
+            stats: UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped, delayed },
         })
     }
 }

@@ -91,6 +91,7 @@ pub fn config(settings: &Value) -> Config {
         socket_group: settings["socket_group"].as_u64().map(|group| group as u32),
         udp: text("udp").map(|address| address.parse().expect("an address")),
         udp_key: text("udp_key").map(|key| key.as_bytes().to_vec()),
+        udp_rate: number("udp_rate", 50) as usize,
         max_streams: number("max_streams", 0) as usize,
         max_streams_per_ip: number("max_streams_per_ip", 0) as usize,
         max_topics: number("max_topics", 100) as usize,

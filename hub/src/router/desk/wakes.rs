@@ -9,6 +9,9 @@ use crate::shard::command::Command;
 use crate::stream::Trigger;
 use crate::topic;
 
+/// Turns that an ending hub takes to read what waits: more than the system keeps, and no more than a busy sender can make of it.
+const LAST_TURNS: usize = 16;
+
 impl Desk {
     pub(super) fn trigger(&mut self, topics: &[&str]) {
         if topics.is_empty() {
@@ -31,13 +34,33 @@ impl Desk {
         }
     }
 
-    /// Takes the wakes that came by UDP.
+    /// Takes the wakes that came by datagram.
     pub(crate) fn receive_wakes(&mut self, now_ms: u64) {
-        let Self { udp: Some(udp), nudges, .. } = self else { return };
-        udp.receive(now_ms, |topics| match topics {
+        let Self { udp, notify, nudges, .. } = self;
+        let mut wake = |topics: &[&str]| match topics {
             [] => nudges.add_all(),
             topics => topics.iter().for_each(|topic| nudges.add(topic)),
-        });
+        };
+        if let Some(udp) = udp {
+            udp.receive(now_ms, &mut wake);
+        }
+        if let Some(notify) = notify {
+            notify.receive(&mut wake);
+        }
+    }
+
+    /// The hub ends: takes what has come to the socket beside its own, and removes that.
+    pub(crate) fn stop_notify(&mut self) {
+        let Some(mut notify) = self.notify.take() else { return };
+        notify.remove();
+        notify.ready = true;
+        let nudges = &mut self.nudges;
+        for _ in 0..LAST_TURNS {
+            notify.receive(|topics| match topics {
+                [] => nudges.add_all(),
+                topics => topics.iter().for_each(|topic| nudges.add(topic)),
+            });
+        }
     }
 
     /// Passes the triggers of this turn on, before anything that came after them.
