@@ -435,6 +435,7 @@ pub fn post(request: &Request<'_>) -> bool {
         for _ in 0..2 {
             if slot.client.is_none() {
                 if socket::check_folder(&slot.path, slot.folder).is_err() {
+                    slot.moment = None;
                     return false;
                 }
                 slot.generation += 1;

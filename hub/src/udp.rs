@@ -22,7 +22,7 @@
 //! ```
 //!
 //! A wake carries no data, so wakes may be merged but never get lost: where the kernel had to drop datagrams, everything is
-//! woken once. Without a key they are merged as well where they come too often: see [`pace`].
+//! woken once. Without a key they are merged as well where they come too often (`pace.rs`).
 
 mod gate;
 mod handover;

@@ -32,8 +32,8 @@ pub(crate) struct Wanted<'a> {
 pub(crate) enum Part<'a> {
     /// Instead of all others: why this hub can't be taken over.
     No(&'a str),
-    /// The first. Descriptors: the lifeline, the listening socket; the UDP socket; the socket for notifications; the link to the process in the
-    /// foreground and that one's standard error.
+    /// The first. Descriptors: the lifeline, the listening socket; the UDP socket; the socket for notifications; the link to the
+    /// process in the foreground and that one's standard error.
     Hub(#[serde(borrow)] Box<HubState<'a>>),
     /// Processes whose end is the end of the hub, by their ids. Descriptors: a pidfd each.
     Owners(Vec<u32>),
