@@ -149,6 +149,18 @@ final class LocalTrustTest extends ServerTestCase
         );
 
         self::assertSame(['from cron'], $server->client->awaitEvents($stream, 1));
+
+        // It does not read what all sites of that user do, and is told where it could.
+        $said = $commandLine->run(
+            'try { sse_stats(); } catch (SseException $e) { echo $e::class, ": ", $e->getMessage(); }',
+            [],
+            [],
+            ['user' => self::STRANGER, 'groups' => 'www-data'],
+        );
+        self::assertMatchesRegularExpression(
+            '/^SseException: this hub belongs to user \d+; user \d+, whom .* may not read its counters; for that set sse\.socket/',
+            $said,
+        );
     }
 
     public function testRootPublishesToTheVisitorsOfTheWebServer(): void

@@ -7,6 +7,7 @@ namespace PhpSse\Tests;
 use PhpSse\Tests\Server\CommandLine;
 use PhpSse\Tests\Server\Port;
 use PhpSse\Tests\Server\Process;
+use PhpSse\Tests\Support\Deadline;
 
 /** Datagrams that say "this topic changed", from anything that can send one. */
 final class UdpWakeTest extends ServerTestCase
@@ -39,6 +40,38 @@ final class UdpWakeTest extends ServerTestCase
             $server->client->awaitEvents($stream, $count);
         }
         self::assertSame(3, $server->stats()['udp']['wakes']);
+    }
+
+    /** Attack: another user of the machine sends datagrams, and each costs the site a request for every stream. */
+    public function testAFloodWithoutAKeyRunsFewCallbacks(): void
+    {
+        $port = Port::free('udp');
+        $server = $this->serve('nginx-fpm-unix', ['sse.udp' => "127.0.0.1:$port", 'sse.heartbeat' => 0]);
+        $streams = [];
+        for ($nth = 0; $nth < 20; $nth++) {
+            $streams[] = $stream = $server->client->openOne('/render/clock.php?topic=clock');
+            $server->client->awaitEvents($stream, 1);
+        }
+        $begin = hrtime(true);
+        for ($nth = 0; $nth < 100; $nth++) {
+            self::send($port, 'WAKEUP');
+            // So that each would be a wake of its own.
+            Deadline::until(
+                static fn (): bool => $server->stats()['udp']['received'] > $nth,
+                10.0,
+                "datagram $nth is received",
+                static fn (): string => json_encode($server->stats()['udp'], JSON_THROW_ON_ERROR),
+            );
+        }
+        // The first at once, and what was held back once more.
+        foreach ($streams as $stream) {
+            $server->client->awaitEvents($stream, 3);
+        }
+
+        $seconds = intdiv(hrtime(true) - $begin, 1_000_000_000) + 1;
+        $stats = $server->stats();
+        self::assertSame([100, 0], [$stats['udp']['wakes'], $stats['udp']['dropped']]);
+        self::assertLessThanOrEqual(20 * ($seconds + 1), $stats['renders']['done']);
     }
 
     public function testAWakeWithoutATopicWakesAll(): void
