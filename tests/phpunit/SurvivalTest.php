@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace PhpSse\Tests;
 
+use PhpSse\Tests\Client\Stream;
 use PhpSse\Tests\Server\Catalogue;
 use PhpSse\Tests\Server\FpmServer;
 use PhpSse\Tests\Server\Server;
@@ -44,7 +45,7 @@ final class SurvivalTest extends ServerTestCase
     public function testStreamsLiveOnThroughAReload(string $name): void
     {
         $server = $this->serveFpm($name);
-        $streams = $server->client->openMany(6, '/stream.php?topics=news');
+        $streams = $this->openHandedOff($server, 6);
         $hub = $server->hub();
 
         $server->reloadFpm();
@@ -61,7 +62,7 @@ final class SurvivalTest extends ServerTestCase
     public function testStreamsLiveOnWhenEveryWorkerIsKilled(string $name): void
     {
         $server = $this->serveFpm($name);
-        $streams = $server->client->openMany(6, '/stream.php?topics=news');
+        $streams = $this->openHandedOff($server, 6);
         $hub = $server->hub();
 
         $server->killWorkers();
@@ -153,5 +154,24 @@ final class SurvivalTest extends ServerTestCase
         self::assertInstanceOf(FpmServer::class, $server);
 
         return $server;
+    }
+
+    /**
+     * Streams that the workers have let go, which they do after the clients have got the headers. What ends a worker before
+     * ends its stream.
+     *
+     * @return list<Stream>
+     */
+    private function openHandedOff(Server $server, int $count): array
+    {
+        $streams = $server->client->openMany($count, '/stream.php?topics=news');
+        Deadline::until(
+            static fn (): bool => substr_count($server->phpLog(), 'sse_stream returned true') === $count,
+            20.0,
+            "$count streams have left their workers",
+            static fn (): string => $server->phpLog(),
+        );
+
+        return $streams;
     }
 }
