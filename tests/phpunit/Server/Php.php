@@ -11,6 +11,8 @@ final class Php
 {
     private const VERSION = PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
 
+    private static ?string $readable = null;
+
     public static function cli(): string
     {
         return PHP_BINARY;
@@ -36,13 +38,40 @@ final class Php
 
     public static function extension(): string
     {
-        return self::find([getenv('SSE_EXTENSION') ?: dirname(__DIR__, 3) . '/build/sse.so']);
+        $built = self::find([getenv('SSE_EXTENSION') ?: dirname(__DIR__, 3) . '/build/sse.so']);
+
+        return self::isForAllUsers($built) ? $built : self::$readable ??= self::copy($built);
     }
 
     /** The user that the servers' workers run as: www-data when the tests run as root, else who runs them. */
     public static function workerUser(): string
     {
         return posix_geteuid() === 0 ? 'www-data' : (posix_getpwuid(posix_geteuid())['name'] ?? (string) posix_geteuid());
+    }
+
+    /** A new hub loads the extension as the workers' user, who may not look into the home of who has cloned the project. */
+    private static function isForAllUsers(string $file): bool
+    {
+        for ($folder = dirname((string) realpath($file)); $folder !== '/'; $folder = dirname($folder)) {
+            if ((fileperms($folder) & 0001) === 0) {
+                return false;
+            }
+        }
+
+        return (fileperms($file) & 0004) !== 0;
+    }
+
+    private static function copy(string $file): string
+    {
+        $folder = new TempFolder();
+        $owner = getmypid();
+        register_shutdown_function(static function () use ($folder, $owner): void {
+            if (getmypid() === $owner) {
+                $folder->remove();
+            }
+        });
+
+        return $folder->copy($file, 'sse.so');
     }
 
     /** @param list<string> $candidates */
