@@ -33,10 +33,10 @@ final class CrudApiSuiteTest extends CrudApiTestCase
             self::onSqlite($test, $folder->path, 'live'),
         ));
 
-        $without = $this->output($plain);
+        $without = $this->outputOf($plain);
         $commandLine->startHub();
         $subscriber = $commandLine->subscribe(['records.**']);
-        $with = $this->output($live, $commandLine->socket());
+        $with = $this->outputOf($live, $commandLine->socket());
 
         self::assertSame(1, preg_match('/sqlite: (\d+) tests ran/', $with, $count), $with);
         self::assertGreaterThan(80, (int) $count[1]);
@@ -57,7 +57,7 @@ final class CrudApiSuiteTest extends CrudApiTestCase
         );
     }
 
-    private function output(string $script, ?string $socket = null): string
+    private function outputOf(string $script, ?string $socket = null): string
     {
         $command = [
             PHP_BINARY,
