@@ -151,7 +151,7 @@ fn tls_is_used_and_certificates_are_checked() {
 #[test]
 fn valkey_works_too_where_it_is_installed() {
     if Command::new("valkey-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-        skipped("there is no valkey-server on this system");
+        skipped("valkey: there is no valkey-server on this system");
         return;
     }
     let valkey = Redis::of("valkey-server", &[]);

@@ -25,7 +25,7 @@ const LEAVE: u32 = 0x5353_454c;
 
 /// Not a test: what another user's process runs.
 #[test]
-#[ignore = "the process of a peer that the other tests start"]
+#[ignore = "not a test: the process of a peer that the tests start"]
 fn peer_process() {
     let path = PathBuf::from(std::env::var_os(PATH).expect("a path"));
     match std::env::var(SCENE).expect("a scene").as_str() {
@@ -147,7 +147,7 @@ fn attach_with_replay() -> Attach<'static> {
 /// A hub of user 33 whose socket file anybody can open: what stands between is the hub's own check.
 fn hub(mode: u32, group: Option<u32>) -> Option<Hub> {
     if !rustix::process::geteuid().is_root() {
-        support::skipped("only root can become other users");
+        support::skipped("root: only root can become other users");
         return None;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -256,7 +256,7 @@ fn peers_of_another_protocol_are_answered_and_closed() {
 #[test]
 fn only_the_hubs_own_user_may_take_over() {
     if !rustix::process::geteuid().is_root() {
-        support::skipped("only root can become other users");
+        support::skipped("root: only root can become other users");
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,7 +1,7 @@
 --TEST--
 sse.adopt: a signal ends a sleep as it always does, and its handler runs
 --SKIPIF--
-<?php if (!function_exists('pcntl_setitimer') && !function_exists('pcntl_alarm')) die('skip pcntl is needed'); ?>
+<?php if (!function_exists('pcntl_setitimer') && !function_exists('pcntl_alarm')) die('skip pcntl: pcntl_alarm() or pcntl_setitimer() is needed'); ?>
 --INI--
 sse.namespace=adopt_signals
 sse.udp=

@@ -15,7 +15,7 @@ final class AdoptJitTest extends ServerTestCase
     protected function setUp(): void
     {
         if (!is_file(ini_get('extension_dir') . '/opcache.so') && !function_exists('opcache_get_status')) {
-            self::markTestSkipped('there is no opcache');
+            self::markTestSkipped('opcache: there is none');
         }
     }
 
@@ -82,7 +82,7 @@ final class AdoptJitTest extends ServerTestCase
     {
         $answer = $server->json($path);
         if (!$answer['jit']) {
-            self::markTestSkipped('opcache has no JIT here');
+            self::markTestSkipped('jit: opcache has none here');
         }
         unset($answer['jit']);
 

@@ -13,7 +13,7 @@ final class CrudApiSuiteTest extends CrudApiTestCase
     {
         $path = self::crudApi();
         if (!is_file("$path/test.php")) {
-            self::markTestSkipped("there is no test.php in $path");
+            self::markTestSkipped("php-crud-api: there is no test.php in $path");
         }
         $commandLine = $this->commandLine(['sse.spawn' => 'auto']);
         $folder = $commandLine->folder;

@@ -17,20 +17,15 @@ abstract class CrudApiTestCase extends ServerTestCase
 {
     protected const SERVERS = ['nginx-fpm-unix', 'apache-mod-php', 'php-s'];
 
-    private static bool $told = false;
-
     protected static function crudApi(): string
     {
-        $path = getenv('PHP_CRUD_API') ?: dirname(__DIR__, 3) . '/php-crud-api';
+        $said = getenv('PHP_CRUD_API');
+        $path = $said ?: dirname(__DIR__, 3) . '/php-crud-api';
         if (is_file("$path/api.include.php")) {
             return $path;
         }
-        if (!self::$told) {
-            self::$told = true;
-            fwrite(STDERR, "\n*** SKIPPED: all tests of Sse\\CrudApi, for there is no PHP-CRUD-API in $path.\n"
-                . "*** Clone https://github.com/mevdschee/php-crud-api there, or say where it is: PHP_CRUD_API=path\n");
-        }
-        self::markTestSkipped("PHP-CRUD-API is not in $path; say where by PHP_CRUD_API=path");
+        self::assertFalse($said, "PHP_CRUD_API=$path, where there is no api.include.php");
+        self::markTestSkipped("php-crud-api: clone https://github.com/mevdschee/php-crud-api to $path, or set PHP_CRUD_API");
     }
 
     /** @param array<string, string|int> $ini */

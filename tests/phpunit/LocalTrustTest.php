@@ -15,7 +15,7 @@ final class LocalTrustTest extends ServerTestCase
     protected function setUp(): void
     {
         if (posix_geteuid() !== 0) {
-            self::markTestSkipped('only root can run programs as other users');
+            self::markTestSkipped('root: only root can run programs as other users');
         }
     }
 

@@ -19,7 +19,7 @@ final class RenderForkTest extends RenderTestCase
     public function testAChildThatEndsDoesNotEndTheRenderOfItsParent(): void
     {
         if (!function_exists('pcntl_fork')) {
-            self::markTestSkipped('this PHP has no pcntl');
+            self::markTestSkipped('pcntl: this PHP has none');
         }
         $server = $this->serve('php-s-workers');
         $stream = $server->client->open('/replay/page.php?callback=forks&topics=a');

@@ -18,7 +18,7 @@ final class RenderListenerTest extends RenderTestCase
     public function testASocketThatTheHubMayNotConnectToLeavesStreamsToTheirWorkers(): void
     {
         if (posix_geteuid() !== 0) {
-            self::markTestSkipped('only root can give a socket to another user');
+            self::markTestSkipped('root: only root can give a socket to another user');
         }
         $server = $this->serve(
             'nginx-fpm-unix',
@@ -37,7 +37,7 @@ final class RenderListenerTest extends RenderTestCase
     public function testThatIsToldOnceByEachProcess(): void
     {
         if (posix_geteuid() !== 0) {
-            self::markTestSkipped('only root can give a socket to another user');
+            self::markTestSkipped('root: only root can give a socket to another user');
         }
         $server = $this->serve('nginx-fpm-unix', [], [
             'listen.owner' => self::NGINX_ONLY,
@@ -58,7 +58,7 @@ final class RenderListenerTest extends RenderTestCase
     public function testStreamsWithoutCallbackAreHandedOverThereAllTheSame(): void
     {
         if (posix_geteuid() !== 0) {
-            self::markTestSkipped('only root can give a socket to another user');
+            self::markTestSkipped('root: only root can give a socket to another user');
         }
         $server = $this->serve(
             'nginx-fpm-unix',
@@ -79,7 +79,7 @@ final class RenderListenerTest extends RenderTestCase
     public function testASocketThatTheHubMayNoLongerConnectToEndsItsStreams(): void
     {
         if (posix_geteuid() !== 0) {
-            self::markTestSkipped('only root can give a socket to another user');
+            self::markTestSkipped('root: only root can give a socket to another user');
         }
         $server = $this->serve(
             'nginx-fpm-unix',

@@ -317,7 +317,7 @@ final class World
             }
         }
         if ($this->disk === null) {
-            echo "SKIPPED: the disk is not filled; that takes root, and a mount of tmpfs\n";
+            echo "SKIPPED: {$this->scenario->name}: mount: the disk is not filled; that takes root, and a mount of tmpfs\n";
         }
         chmod($folder, 0700);
         if ($fpm && posix_geteuid() === 0) {

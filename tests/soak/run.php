@@ -37,7 +37,7 @@ foreach ($names as $name) {
         exit(2);
     }
     if (!$all[$name]->isFor($features)) {
-        echo "SKIPPED: $name; this extension can't do it\n";
+        echo "SKIPPED: $name: extension: the one under test can't do it\n";
         $skipped++;
         continue;
     }

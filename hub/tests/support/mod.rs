@@ -37,7 +37,7 @@ const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
 
 /// Not a test: what the hub's process runs.
 #[test]
-#[ignore = "the process of a hub that the other tests start"]
+#[ignore = "not a test: the process of a hub that the tests start"]
 fn hub_process() {
     let settings: Value = serde_json::from_str(&std::env::var(SETTINGS).expect("settings")).expect("settings");
     // No hub outlives its test, however that ends.
@@ -570,9 +570,13 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Says that a test could not be done, also where the output of tests that pass is not shown.
+/// Says that a test could not be done, also where the output of tests that pass is not shown: `tools/test` reads it. The reason
+/// begins with the name of what is missing, as in `tests/optional`: "root: only root can become other users".
 pub fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    let test = std::thread::current();
+    // On a line of its own, and in one piece, whatever other tests print.
+    let line = format!("\nSKIPPED: {}: {why}\n", test.name().unwrap_or("?"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 pub fn read_to_string(path: &Path) -> String {

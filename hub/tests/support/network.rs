@@ -20,14 +20,18 @@ pub enum Cut {
 }
 
 impl Network {
-    /// One with so many machines; `None`, and a line on standard error, where this user or system can't have it.
+    /// One with so many machines; `None`, and a line on standard error, where this user or system refuses it.
     pub fn of(machines: usize) -> Option<Self> {
+        // What is not installed is no refusal.
+        for program in ["ip", "nft"] {
+            let version = Command::new(program).arg("-V").stdout(Stdio::null()).status();
+            assert!(version.is_ok(), "{program}: {version:?}; tools/setup test installs it");
+        }
         let network = Self { name: format!("sse-test-{}", std::process::id()), machines };
         match network.build() {
             Ok(()) => Some(network),
             Err(why) => {
-                let needed = "root, iproute2 and nftables are needed";
-                super::skipped(&format!("network namespaces can't be made here ({needed}): {}", why.trim()));
+                super::skipped(&format!("network-namespaces: they are refused here (root is needed): {}", why.trim()));
                 None
             }
         }
