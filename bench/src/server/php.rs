@@ -1,7 +1,8 @@
 //! PHP's settings for servers: none of the machine's own files, opcache, and what the server wants.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::{fmt, io};
+use std::{fmt, fs, io};
 
 use super::programs;
 
@@ -27,12 +28,17 @@ impl Settings {
         Ok(settings.with("opcache.validate_timestamps", "0"))
     }
 
-    /// Adds the extension, with a hub of its own at `socket`.
+    /// Adds the extension, with a hub of its own at `socket`. It is copied to the socket's folder, as the workers' user may not
+    /// be able to enter the folder of this checkout.
     ///
     /// # Errors
-    /// When the extension is not built.
+    /// When the extension is not built, or can't be copied.
     pub fn extension(self, socket: &Path) -> io::Result<Self> {
-        let extension = programs::extension()?;
+        let extension = socket.with_file_name("sse.so");
+        if !extension.exists() {
+            fs::copy(programs::extension()?, &extension)?;
+            fs::set_permissions(&extension, fs::Permissions::from_mode(0o755))?;
+        }
         Ok(self.with("extension", extension.display()).with("sse.socket", socket.display()).with("sse.udp", ""))
     }
 
