@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
+use rustix::net::Shutdown;
 use slab::Slab;
 use tracing::{debug, info};
 
@@ -512,7 +513,7 @@ impl Shard {
         }
     }
 
-    /// Takes a stream out and closes the hub's copy of its socket.
+    /// Takes a stream out. One that has begun is the hub's alone, and its connection ends; one that is held stays its worker's.
     fn end(&mut self, key: u32, why: Ended) {
         self.unwatch(key);
         let Some(stream) = self.streams.try_remove(key as usize) else { return };
@@ -528,8 +529,10 @@ impl Shard {
             self.stats.ended_held.add(1);
             self.stats.told_held.add(usize::from(stream.opened));
         } else {
-            // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
+            // Others may have descriptors of the same connection: a program that the script started has inherited one. Closing
+            // ours alone would neither take it out of epoll nor end it for the client.
             let _ = self.poll.registry().deregister(&mut SourceFd(&stream.socket().as_raw_fd()));
+            let _ = rustix::net::shutdown(stream.socket(), Shutdown::Both);
         }
         self.stats.queued_bytes.sub(stream.queued());
         self.stats.end(why);

@@ -3,7 +3,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
@@ -64,6 +64,41 @@ fn a_stream_that_is_still_held_when_its_time_is_over_ends_once_it_has_begun() {
     commit(&late.client, late.stream, Framing::Raw);
     late.expect(b"retry: 2000\n\nid: 1\ndata: x\n\n");
     late.expect_end();
+}
+
+/// A program that the script has started in the background has inherited the connection, and goes on.
+#[test]
+fn a_connection_that_somebody_else_has_as_well_ends_with_its_stream() {
+    let hub = Hub::new();
+    let mut inherited = Vec::new();
+    for framing in [Framing::Raw, Framing::Chunked, Framing::FastCgi { request: 1 }, Framing::Message] {
+        let mut client = hub.client();
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let request = Request::Attach(Attach { patterns: vec!["a"], max_lifetime: 1, ..Default::default() });
+        let stream = match client.call(&request, Some(near.as_fd()), PATIENCE) {
+            Ok(Reply::Attached { stream, .. }) => stream,
+            other => panic!("not attached: {other:?}"),
+        };
+        commit(&client, stream, framing);
+        inherited.push((near, Reader::new(far, stream, client)));
+    }
+    for (_near, reader) in &mut inherited {
+        reader.socket.read_to_end(&mut Vec::new()).expect("the end");
+    }
+}
+
+/// The worker still has the connection of a stream that it takes back, and answers its client itself.
+#[test]
+fn a_connection_that_is_given_back_stays_open() {
+    let hub = Hub::new();
+    let mut client = hub.client();
+    let (mut near, far) = UnixStream::pair().expect("a pair");
+    let stream = support::attach(&mut client, near.try_clone().expect("one more").into(), &["a"], 0).expect("attached");
+    client.post(&Request::Abort { stream }).expect("sent");
+    hub.until("it has ended", |stats| stats["streams"]["closed"]["aborted"] == json!(1));
+    near.write_all(b"own answer").expect("still open");
+    let mut reader = Reader::new(far, stream, client);
+    reader.expect(b"own answer");
 }
 
 /// It would keep its place for ever.
