@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::api::stream;
 use crate::php::engine::Engine;
-use crate::{adopt, commit, patience, rendering, signatures, zend};
+use crate::{adopt, commit, handoff, patience, rendering, signatures, zend};
 
 /// Called by the engine before the script. A panic ends here: it would take the server's process with it.
 pub extern "C" fn start(_type: i32, _module: i32) -> i32 {
@@ -13,6 +13,7 @@ pub extern "C" fn start(_type: i32, _module: i32) -> i32 {
     let _ = catch_unwind(AssertUnwindSafe(|| {
         zend::forget_bailout();
         signatures::complete();
+        handoff::close_on_exec();
         patience::reset();
         commit::begin_request();
         stream::reset();

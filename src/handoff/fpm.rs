@@ -1,6 +1,7 @@
 //! FPM: the FastCGI connection between the web server and the worker.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
@@ -25,6 +26,18 @@ struct FcgiRequest {
 /// The worker's FastCGI connection.
 pub(super) fn find() -> Result<Connection, Obstacle> {
     prove(&request().ok_or_else(|| Obstacle::server("FPM has no request"))?)
+}
+
+/// The worker's FastCGI connection, for what does no harm to another descriptor: where that is found is proved only once a
+/// process, as every request asks.
+pub(super) fn descriptor() -> Option<RawFd> {
+    static PROVED: AtomicBool = AtomicBool::new(false);
+    let request = request()?;
+    if !PROVED.load(Ordering::Relaxed) {
+        prove(&request).ok()?;
+        PROVED.store(true, Ordering::Relaxed);
+    }
+    (request.ended == 0 && request.fd > libc::STDERR_FILENO).then_some(request.fd)
 }
 
 /// Whether FPM has answered the request already.

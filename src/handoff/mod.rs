@@ -67,6 +67,20 @@ pub fn hang_up_source() -> Option<BorrowedFd<'static>> {
     Some(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }
 
+/// Keeps the connection of the current request from the programs that its script starts: one that goes on in the background
+/// would keep it open after its stream has ended, or after the hub was killed. Apache does that itself.
+pub fn close_on_exec() {
+    let descriptor = match zend::sapi_name().to_bytes() {
+        b"fpm-fcgi" => fpm::descriptor(),
+        b"cli-server" => peer::find().ok(),
+        _ => None,
+    };
+    if let Some(descriptor) = descriptor {
+        // SAFETY: no pointers are involved, and FPM and `php -S` start no program themselves while a request runs.
+        unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
 /// Whether the response is complete although the script goes on: after `fastcgi_finish_request()`.
 pub fn is_complete() -> bool {
     zend::sapi_name() == c"fpm-fcgi" && fpm::has_ended()

@@ -7,6 +7,7 @@ namespace PhpSse\Tests;
 use PhpSse\Tests\Client\Stream;
 use PhpSse\Tests\Server\Catalogue;
 use PhpSse\Tests\Server\Server;
+use PhpSse\Tests\Support\Proc;
 
 /** Whatever the page did before it streams has a defined outcome. */
 final class BeforeStreamTest extends ServerTestCase
@@ -67,6 +68,29 @@ final class BeforeStreamTest extends ServerTestCase
 
         self::assertSame('kept', $stream->response->headers['x-page'] ?? null);
         $this->assertPureStream($server, $stream);
+    }
+
+    /**
+     * What the script has started in the background goes on; were the connection open there as well, it would never end for
+     * its client.
+     *
+     * @dataProvider servers
+     */
+    public function testAProgramInTheBackgroundDoesNotKeepTheConnectionOpen(string $name): void
+    {
+        $server = $this->serve($name);
+        $stream = $server->client->openOne('/stream.php?topics=news&before=background');
+        $server->awaitLog('in the background: ');
+        preg_match('/in the background: (\d+)/', $server->phpLog(), $found);
+        $program = (int) $found[1];
+
+        try {
+            posix_kill($server->hub(), SIGKILL);
+            $server->client->await($stream, static fn (Stream $stream): bool => $stream->ended, 10.0, 'the stream has ended');
+            self::assertTrue(Proc::isAlive($program));
+        } finally {
+            posix_kill($program, SIGKILL);
+        }
     }
 
     /** @dataProvider servers */

@@ -31,6 +31,8 @@ function before(string $deed): void
         'length' => header('Content-Length: 5'),
         'finish' => fastcgi_finish_request(),
         'status' => http_response_code(201),
+        // A program that goes on in the background, for longer than any test.
+        'background' => error_log('in the background: ' . exec('sleep 600 >/dev/null 2>&1 & echo $!')),
         default => throw new InvalidArgumentException("no deed '$deed' before"),
     };
 }
