@@ -85,7 +85,9 @@
  *                                      `sse.detach`), `headers` (array of name => value, further response headers, in place
  *                                      of those of the same name; default none), `reauthorize` (int, seconds, 0 to 86400:
  *                                      replay the request when it was not replayed for so long, to ask whether the client
- *                                      may still have the stream; default 0, never), `last_event_id` (string: the last event that the
+ *                                      may still have the stream. One without a callback ends if its script did not get to
+ *                                      sse_stream() for twice that time, or for twice `sse.render_timeout` where that is
+ *                                      longer, and the client comes back; default 0, never), `last_event_id` (string: the last event that the
  *                                      client has, without a callback; default the header, or the parameter), `topics_as`
  *                                      (string, without a callback: tells the client the topics of each event, of those that
  *                                      the stream watches, so that it can share one stream among many topics. `field`: by a
@@ -229,7 +231,8 @@ function sse_cursor(): string {}
  *   - `streams`: `open` now (subscriptions too); `held` now: offered by a worker that is still sending the headers;
  *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read, `sse.stream_buffer`),
  *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
- *     began), `denied` (its script no longer allowed it), `moved` (its script gave it another `share`),
+ *     began), `denied` (its script no longer allowed it), `unconfirmed` (its script did not say so in time, `reauthorize`),
+ *     `moved` (its script gave it another `share`),
  *     `lifetime` (its time was over, `max_lifetime`).
  *   - `refused`: streams, because of `full` (`sse.max_streams`), `per_ip` (`sse.max_streams_per_ip`), `per_user`
  *     (`max_per_user`) or `descriptors` (the limit of open files); PHP processes

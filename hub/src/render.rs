@@ -330,7 +330,8 @@ impl Renders {
 
     fn set_timer(&mut self, key: u32) {
         let unit = &mut self.units[key as usize];
-        let Some((at, _)) = unit.next() else { return };
+        let next = unit.next().map(|(at, _)| at);
+        let Some(at) = [next, unit.lapses(self.limits.timeout)].into_iter().flatten().min() else { return };
         // An entry that is there already looks again when it comes up.
         if unit.timer.is_none_or(|timer| at < timer) {
             unit.timer = Some(at);
@@ -383,6 +384,10 @@ impl Renders {
             let Some(unit) = self.units.get_mut(key as usize).filter(|unit| unit.serial == serial) else { continue };
             if unit.timer == Some(at) {
                 unit.timer = None;
+            }
+            if unit.lapses(self.limits.timeout).is_some_and(|lapses| lapses <= now) {
+                self.lapse(key);
+                continue;
             }
             match unit.next() {
                 Some((due, reason)) if due <= now => {

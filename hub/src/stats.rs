@@ -45,6 +45,8 @@ pub(crate) enum Ended {
     Aborted,
     /// Its script no longer allows it.
     Denied,
+    /// Its script has not confirmed it for too long.
+    Unconfirmed,
     /// Its script has given it another `share`.
     Moved,
     /// Its time is over.
@@ -61,6 +63,7 @@ impl Ended {
             Self::Shutdown => "shutdown",
             Self::Aborted => "aborted",
             Self::Denied => "denied",
+            Self::Unconfirmed => "unconfirmed",
             Self::Moved => "moved",
             Self::Lifetime => "lifetime",
         }
@@ -72,13 +75,14 @@ impl Ended {
     }
 
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Client,
         Self::Slow,
         Self::Error,
         Self::Shutdown,
         Self::Aborted,
         Self::Denied,
+        Self::Unconfirmed,
         Self::Moved,
         Self::Lifetime,
     ];

@@ -210,6 +210,17 @@ impl Renders {
         self.end(stream, Ended::Denied);
     }
 
+    /// The script has not confirmed the streams of a unit for too long: they end, and their clients hear the truth when they
+    /// come back.
+    pub(super) fn lapse(&mut self, key: u32) {
+        let members = self.units[key as usize].members.iter();
+        let lapsed: Vec<_> = members.map(|member| (member.stream, Arc::clone(&member.request.script))).collect();
+        for (stream, script) in lapsed {
+            info!(stream, script = %script, "the script has not confirmed the stream for too long (reauthorize)");
+            self.end(stream, Ended::Unconfirmed);
+        }
+    }
+
     /// A run has failed: its unit waits a while and tries again.
     pub(super) fn fail(&mut self, place: usize, reason: &str, now: Instant) {
         self.figures.failed += 1;

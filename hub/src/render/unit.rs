@@ -161,6 +161,13 @@ impl Unit {
         [poll, reauthorize].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
+    /// When its streams end unless its script confirms them: those without a callback get their events meanwhile, whatever the
+    /// script says. A failed run confirms nothing; `patience` is how long one may take.
+    pub(crate) fn lapses(&self, patience: Duration) -> Option<Instant> {
+        let reauthorize = self.reauthorize.filter(|_| !self.render && self.is_open())?;
+        Some(self.last_run? + 2 * reauthorize.max(patience))
+    }
+
     /// It is not to run again before this time, nor before it may because it failed.
     pub(crate) fn pause_until(&mut self, time: Instant) {
         if self.due.is_some() && time > Instant::now() {
@@ -250,6 +257,24 @@ mod tests {
         assert_eq!(unit.next(), Some((now + FIRST_BACK_OFF, Reason::Retry)));
         unit.state = State::Queued;
         assert_eq!(unit.next(), None);
+    }
+
+    #[test]
+    fn a_stream_that_gets_the_events_themselves_lapses_where_its_script_does_not_confirm_it() {
+        let (mut unit, now, patience) = (unit(0, 60), Instant::now(), Duration::from_secs(30));
+        unit.members.push(member(1, true));
+        unit.ran(now);
+        assert_eq!(unit.lapses(patience), None, "its callback decides what it gets");
+        unit.render = false;
+        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(120)));
+        assert_eq!(unit.lapses(Duration::from_secs(90)), Some(now + Duration::from_secs(180)));
+        unit.failed(now, 0);
+        unit.state = State::Running;
+        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(120)), "whatever it is doing");
+        unit.ran(now + Duration::from_secs(60));
+        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(180)));
+        unit.reauthorize = None;
+        assert_eq!(unit.lapses(patience), None, "it is never asked about");
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub const BRIEFLY: Duration = Duration::from_secs(2);
 pub mod bus;
 pub mod network;
 pub mod redis;
+pub mod server;
 
 const SETTINGS: &str = "SSE_HUB_TEST_SETTINGS";
 
