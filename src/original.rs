@@ -55,6 +55,7 @@ pub struct Original {
     body: Vec<u8>,
     remote: (String, String),
     last_event_id: Option<String>,
+    session: Option<String>,
 }
 
 impl Original {
@@ -84,6 +85,7 @@ impl Original {
             body,
             remote: (variable("REMOTE_ADDR"), variable("REMOTE_PORT")),
             last_event_id: variables::of_server("HTTP_LAST_EVENT_ID"),
+            session: session(engine),
         };
         let size = original.size();
         if size > MAX_REQUEST {
@@ -97,7 +99,8 @@ impl Original {
         let line = self.http.as_ref().map_or(0, |(method, target)| method.len() + target.len());
         // The id is told to the hub twice, as that of the request and as that of the stream.
         let id = 2 * self.last_event_id.as_ref().map_or(0, String::len);
-        fields + self.body.len() + line + self.script.len() + id
+        let session = self.session.as_ref().map_or(0, String::len);
+        fields + self.body.len() + line + self.script.len() + id + session
     }
 
     /// As it goes over the wire.
@@ -112,6 +115,7 @@ impl Original {
             body: Bytes::new(&self.body),
             remote: (&self.remote.0, &self.remote.1),
             last_event_id: self.last_event_id.as_deref(),
+            session: self.session.as_deref(),
         }
     }
 }
@@ -170,13 +174,23 @@ fn headers(engine: &mut Engine) -> Result<Fields, Stays> {
     Ok(kept)
 }
 
+/// The id of the session that the script is in, or will be once it starts one: as PHP reads the cookie, which a client can
+/// write in more than one way.
+fn session(engine: &mut Engine) -> Option<String> {
+    let id = of_session(engine, "session_id");
+    let id = id.or_else(|| variables::of_cookie(&of_session(engine, "session_name")?));
+    id.filter(|id| !id.is_empty())
+}
+
+/// What a function of the session says, if that is anything.
+fn of_session(engine: &mut Engine, function: &str) -> Option<String> {
+    let value = zend::call(engine, function, &[]).ok()?;
+    value.look(engine).string().filter(|text| !text.is_empty())
+}
+
 /// A session that this very request has begun, or given another id, is not in its cookies yet.
 fn with_session(engine: &mut Engine, fields: &mut Fields, header: &[u8]) {
-    let mut text = |function| {
-        let value = zend::call(engine, function, &[]).ok()?;
-        value.look(engine).string().filter(|text| !text.is_empty())
-    };
-    let (Some(id), Some(name)) = (text("session_id"), text("session_name")) else { return };
+    let (Some(id), Some(name)) = (of_session(engine, "session_id"), of_session(engine, "session_name")) else { return };
     let own = format!("{name}={id}");
     let place = fields.iter().position(|(field, _)| field.eq_ignore_ascii_case(header));
     let sent = place.map(|place| String::from_utf8_lossy(&fields[place].1).into_owned()).unwrap_or_default();

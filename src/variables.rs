@@ -46,11 +46,20 @@ pub fn of_request(name: &CStr) -> Option<String> {
 
 /// A parameter of the URL, as PHP has read it.
 pub fn of_query(name: &str) -> Option<String> {
-    let mut get = ZendStr::new("_GET", false);
+    of_client("_GET", ffi::TRACK_VARS_GET, name)
+}
+
+/// A cookie, as PHP has read it.
+pub fn of_cookie(name: &str) -> Option<String> {
+    of_client("_COOKIE", ffi::TRACK_VARS_COOKIE, name)
+}
+
+fn of_client(global: &str, tracked: u32, name: &str) -> Option<String> {
+    let mut global = ZendStr::new(global, false);
     // SAFETY: as in `table`.
     let table = unsafe {
-        ffi::zend_is_auto_global(get.as_mut_ptr());
-        (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_GET as usize].array()
+        ffi::zend_is_auto_global(global.as_mut_ptr());
+        (*ffi::ext_php_rs_process_globals()).http_globals[tracked as usize].array()
     };
     table?.get(name).filter(|value| value.is_string())?.string()
 }

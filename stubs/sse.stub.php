@@ -251,7 +251,8 @@ function sse_cursor(): string {}
  *     `refused` (no events); events of this hub that Redis has taken (`published`) and that it has not, or of which that is not
  *     known (`failed`); `waiting` and `waiting_bytes`: events that wait to be sent; `gaps`: times that events were lost, or may
  *     have been; `wakes_sent`, `wakes_received`: messages, of several topics each; `last_id`: the last entry that was read.
- *   - `renders`: `streams` now whose scripts can be run again, renders that are `queued` and `running` now; `done`;
+ *   - `renders`: `streams` now whose scripts can be run again, renders that are `queued` and `running` now, of
+ *     these, that did not get to sse_stream() within a second, so that others don't wait for them (`late`); `done`;
  *     `coalesced`: wakes that another render answered as well; `unchanged`: the same output as before; `failed`, of which
  *     `timed_out`; `denied`: streams that their scripts ended; `refused`: streams that were refused as `sse.render_bytes`,
  *     or their address's eighth of it, was used up; `bytes` kept for them now, requests and events. How long those that were done took: `p50_ms`, `p99_ms`

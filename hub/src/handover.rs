@@ -46,7 +46,7 @@ use std::time::Duration;
 
 /// Version of [`state`], and of all that it is made of: to be raised with any change there, in
 /// [`Delivery`](crate::wire::Delivery) and in [`framing`](crate::framing).
-pub(crate) const FORMAT: u16 = 4;
+pub(crate) const FORMAT: u16 = 5;
 
 /// Begins the greeting of a hub that takes over ("SSEU"); its `protocol` is a [`FORMAT`].
 pub(crate) const TAKE_OVER: u32 = 0x5353_4555;
@@ -184,6 +184,7 @@ mod tests {
     fn unit() -> UnitState<'static> {
         let member = MemberState {
             stream: 1,
+            whose: 1,
             open: true,
             script: "/a.php",
             remote: Some(("192.0.2.7", "5000")),
@@ -229,11 +230,14 @@ mod tests {
             unit: Some((2, 3)),
             wanted: true,
             stream: 4,
+            whose: 1,
             script: "/a.php",
             listener: 5,
             started: Duration::from_secs(6),
             deadline: Duration::from_secs(7),
             reached: true,
+            arrived: true,
+            late: false,
             rendered: false,
             taken: Some(pending()),
             reason: Some("r"),
@@ -306,6 +310,6 @@ mod tests {
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
         let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((FORMAT, found.as_str()), (4, "7f160fcc38b44b6f"), "raise FORMAT, and say here what it is now");
+        assert_eq!((FORMAT, found.as_str()), (5, "4fbab1e512f0646b"), "raise FORMAT, and say here what it is now");
     }
 }

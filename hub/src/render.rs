@@ -8,8 +8,11 @@
 //!
 //! It all belongs to the router's thread. At most `render_concurrency` exchanges are under way, and none twice for the
 //! same unit; the queue has every unit once at most, so that each gets its turn however busy another one's topics are.
+//! Clients take turns as well, and each has half of the places at most. An exchange whose script does not get to
+//! `sse_stream()` in time, as its client holds what it waits for, gives its place up: there are as many again for those.
 
 pub(crate) mod answers;
+pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod figures;
 pub(crate) mod fingerprint;
@@ -19,12 +22,13 @@ pub(crate) mod members;
 pub(crate) mod meter;
 pub(crate) mod pending;
 pub(crate) mod pool;
+pub(crate) mod queue;
 pub(crate) mod request;
 pub(crate) mod runs;
 pub(crate) mod unit;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +46,7 @@ use crate::render::listener::{Address, Listener, NoReplay};
 use crate::render::meter::Metered;
 use crate::render::pending::TRIGGERS;
 use crate::render::pool::Pool;
+use crate::render::queue::{Job, Queue};
 use crate::render::unit::{State, Unit};
 use crate::router::sparingly::Sparingly;
 use crate::shard::command::Command;
@@ -54,10 +59,16 @@ use crate::wire::{Protocol, Reason};
 /// Servers remembered, of which those without streams are forgotten; more than a hub ever sees of its own pools.
 const LISTENERS: usize = 1024;
 
+/// How long a script may take to get to `sse_stream()` before others need not wait for it.
+const PUNCTUAL: Duration = Duration::from_secs(1);
+
+/// Jobs in the queue whose units have gone, beside as many as there are units, before they are swept out.
+const LITTER: usize = 64;
+
 /// What the router's settings say of renders.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Exchanges under way at most.
+    /// Exchanges under way at most, but those that are late: as many again.
     pub(crate) concurrency: usize,
     /// How long one may take.
     pub(crate) timeout: Duration,
@@ -83,9 +94,11 @@ pub(crate) struct Renders {
     pool: Pool,
     scripts: HashSet<Arc<str>>,
     listeners: Vec<Listener>,
-    queue: VecDeque<(u32, u64)>,
+    queue: Queue,
     timers: BinaryHeap<Reverse<(Instant, u32, u64)>>,
     exchanges: Slab<Exchange>,
+    /// Of them, those that have given their places up.
+    late: usize,
     /// Exchanges with more to read than one turn does.
     unread: Vec<usize>,
     registry: Registry,
@@ -148,9 +161,10 @@ impl Renders {
             budget,
             scripts: HashSet::new(),
             listeners: Vec::new(),
-            queue: VecDeque::new(),
+            queue: Queue::new(limits.concurrency),
             timers: BinaryHeap::new(),
             exchanges: Slab::new(),
+            late: 0,
             unread: Vec::new(),
             registry,
             effects: Vec::new(),
@@ -186,7 +200,7 @@ impl Renders {
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
         let queued = self.queue.len() + self.listeners.iter().map(|listener| listener.parked.len()).sum::<usize>();
-        self.figures.report(self.by_stream.len(), queued, self.exchanges.len(), self.budget.used())
+        self.figures.report(self.by_stream.len(), queued, (self.exchanges.len(), self.late), self.budget.used())
     }
 
     /// The server that a connection came from, if requests can be sent there.
@@ -323,9 +337,23 @@ impl Renders {
         let unit = &mut self.units[key as usize];
         if unit.due.is_some() && unit.state == State::Resting && unit.not_before.is_none() && unit.is_open() {
             unit.state = State::Queued;
-            self.queue.push_back((key, unit.serial));
+            // Its next request is that of another of its streams.
+            unit.rotate();
+            self.enqueue(key);
         }
         self.set_timer(key);
+    }
+
+    /// Puts a unit into the queue as its client's.
+    fn enqueue(&mut self, key: u32) {
+        let unit = &self.units[key as usize];
+        if let Some(member) = unit.members.first() {
+            self.queue.push(member.client, (key, unit.serial));
+        }
+        if self.queue.len() > 2 * self.units.len() + LITTER {
+            let units = &self.units;
+            self.queue.sweep(|(key, serial)| units.get(key as usize).is_some_and(|unit| unit.serial == serial));
+        }
     }
 
     fn set_timer(&mut self, key: u32) {
@@ -345,7 +373,9 @@ impl Renders {
             return Some(Instant::now());
         }
         let timer = self.timers.peek().map(|Reverse((at, ..))| *at);
-        let exchanges = self.exchanges.iter().map(|(_, exchange)| exchange.run.deadline);
+        let runs = self.exchanges.iter().map(|(_, exchange)| &exchange.run);
+        let spare = self.late < self.limits.concurrency;
+        let exchanges = runs.flat_map(|run| [Some(run.deadline), run.late_at().filter(|_| spare)]).flatten();
         let pauses = self.listeners.iter().filter_map(Listener::paused_until);
         exchanges.chain(pauses).chain(timer).min()
     }
@@ -363,13 +393,26 @@ impl Renders {
         let now = Instant::now();
         self.ring(now);
         self.expire(now);
-        for listener in &mut self.listeners {
-            self.queue.extend(listener.resume(now));
-        }
-        while self.exchanges.len() < self.limits.concurrency {
-            let Some((key, serial)) = self.queue.pop_front() else { break };
-            if self.units.get(key as usize).is_some_and(|unit| unit.serial == serial) {
+        let resumed: Vec<_> = self.listeners.iter_mut().flat_map(|listener| listener.resume(now)).collect();
+        self.requeue(&resumed);
+        self.make_room(now);
+        while self.exchanges.len() - self.late < self.limits.concurrency {
+            let Some((key, serial)) = self.queue.pop() else { break };
+            if self.is_there(key, serial) {
                 self.start(key, now, token_of);
+            }
+        }
+    }
+
+    fn is_there(&self, key: u32, serial: u64) -> bool {
+        self.units.get(key as usize).is_some_and(|unit| unit.serial == serial)
+    }
+
+    /// Puts those of these units into the queue that are still there.
+    fn requeue(&mut self, jobs: &[Job]) {
+        for &(key, serial) in jobs {
+            if self.is_there(key, serial) {
+                self.enqueue(key);
             }
         }
     }

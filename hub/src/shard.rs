@@ -529,10 +529,8 @@ impl Shard {
             self.stats.ended_held.add(1);
             self.stats.told_held.add(usize::from(stream.opened));
         } else {
-            // Others may have descriptors of the same connection: a program that the script started has inherited one. Closing
-            // ours alone would neither take it out of epoll nor end it for the client.
+            // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
             let _ = self.poll.registry().deregister(&mut SourceFd(&stream.socket().as_raw_fd()));
-            let _ = rustix::net::shutdown(stream.socket(), Shutdown::Both);
         }
         self.stats.queued_bytes.sub(stream.queued());
         self.stats.end(why);
@@ -545,6 +543,10 @@ impl Shard {
             );
         } else {
             info!(stream = stream.id, why = why.name(), "ended");
+        }
+        if !stream.is_held() {
+            // A program that the script started may have inherited the connection: closing ours alone would not end it.
+            let _ = rustix::net::shutdown(stream.socket(), Shutdown::Both);
         }
         if self.streams.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.

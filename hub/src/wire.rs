@@ -228,6 +228,8 @@ pub struct OriginalRequest<'a> {
     pub remote: (&'a str, &'a str),
     /// The Last-Event-ID it came with.
     pub last_event_id: Option<&'a str>,
+    /// The id of its session: its script waits for that session's lock.
+    pub session: Option<&'a str>,
 }
 
 /// What the worker's own listener speaks.

@@ -111,6 +111,7 @@ fn no_level_tells_data_cookies_headers_bodies_or_tokens() {
             body: Bytes::new(b"password=secret-body"),
             remote: ("secret-address", "1"),
             last_event_id: None,
+            session: None,
         },
     };
     let request = Request::Attach(Attach { patterns: vec!["a"], replay: Some(replay), ..Default::default() });

@@ -8,7 +8,7 @@ use support::{Hub, expect, expect_end, publish};
 
 /// Of a stream that gets the events themselves, asked about every second.
 const ASKED: Visitor<'static> =
-    Visitor { address: "192.0.2.1", cookie: None, user: None, render: false, reauthorize: 1 };
+    Visitor { address: "192.0.2.1", cookie: None, session: None, user: None, render: false, reauthorize: 1 };
 
 /// The attack: a user is logged out, and the script shows him a login form. With status 200 that is no refusal, and he would
 /// hear everything for ever.
@@ -45,7 +45,7 @@ fn a_stream_whose_script_does_not_answer_ends_as_well() {
     let hanging = server.asked();
     expect(&mut stream.socket, b":\n\n");
     expect_end(&mut stream.socket);
-    assert_eq!(hub.stats()["streams"]["closed"]["unconfirmed"], json!(1));
+    hub.until("it is counted", |stats| stats["streams"]["closed"]["unconfirmed"] == json!(1));
     drop(hanging);
 }
 

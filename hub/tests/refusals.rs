@@ -42,6 +42,7 @@ fn offer(hub: &mut Client, connection: &OwnedFd, address: &str, body: usize) -> 
         body: Bytes::new(&body),
         remote: (address, "5000"),
         last_event_id: None,
+        session: None,
     };
     let replay = Replay { render: true, only_changes: true, poll: 0, reauthorize: 0, share: None, request };
     let wanted = Attach { patterns: vec!["a"], address: Some(address), replay: Some(replay), ..Default::default() };

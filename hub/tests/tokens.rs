@@ -31,6 +31,7 @@ fn site(hub: &Hub) -> Site {
         body: Bytes::new(b""),
         remote: ("192.0.2.7", "5000"),
         last_event_id: None,
+        session: None,
     };
     let replay = Replay { render: true, only_changes: false, poll: 0, reauthorize: 0, share: None, request };
     let request = Request::Attach(Attach { patterns: vec!["a"], replay: Some(replay), ..Default::default() });

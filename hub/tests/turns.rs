@@ -234,6 +234,7 @@ fn a_burst_of_notifications_costs_each_callback_little() {
             body: Bytes::new(b""),
             remote: ("", ""),
             last_event_id: None,
+            session: None,
         };
         let replay = Replay { render: true, only_changes: true, poll: 0, reauthorize: 0, share: None, request };
         let attach = Attach { patterns: vec!["t.*"], replay: Some(replay), ..Default::default() };

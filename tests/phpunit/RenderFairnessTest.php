@@ -64,6 +64,47 @@ final class RenderFairnessTest extends ServerTestCase
         self::assertGreaterThan($before, array_sum(array_map(static fn (Stream $s): int => count($s->data()), $busy)));
     }
 
+    /** The attack: with his own session locked, a visitor's streams would take all places and everybody else would wait. */
+    public function testAVisitorWhoKeepsHisSessionLockedDelaysNobodyElse(): void
+    {
+        $server = $this->serve('nginx-fpm-unix', ['sse.render_concurrency' => 2], ['pm.max_children' => 8]);
+        $data = $server->folder->folder('data', 0777);
+        $cookie = ['Cookie' => 'PHPSESSID=0123456789abcdef0123456789'];
+        $evil = [];
+        foreach (['', '; a=1', '; a=2'] as $more) {
+            $evil[] = $server->client->openOne('/render/locked.php?topic=evil', ['Cookie' => $cookie['Cookie'] . $more]);
+        }
+        $victims = $server->client->openMany(4, '/render/clock.php?topic=victim');
+        foreach ([...$evil, ...$victims] as $stream) {
+            $server->client->awaitEvents($stream, 1);
+        }
+        $holds = $server->client->open('/render/locked.php?hold=1', $cookie);
+        Deadline::until(static fn (): bool => is_file("$data/held") || $server->client->read(0.01) && false, 10.0, 'the session is locked');
+
+        $server->json('/trigger.php?topic=evil');
+        Deadline::until(
+            static fn (): bool => $server->stats()['renders']['running'] > 0,
+            10.0,
+            'a render waits for the session',
+        );
+        for ($wake = 2; $wake <= 4; $wake++) {
+            $server->json('/trigger.php?topic=victim');
+            foreach ($victims as $victim) {
+                $server->client->awaitEvents($victim, $wake);
+            }
+        }
+
+        foreach ($evil as $stream) {
+            self::assertCount(1, $stream->data());
+        }
+        touch("$data/release");
+        foreach ($evil as $stream) {
+            $server->client->awaitEvents($stream, 2);
+        }
+        self::assertSame(0, $server->stats()['renders']['failed']);
+        $holds->close();
+    }
+
     public function testSitesWithNamespacesRenderInTheirOwnHub(): void
     {
         $server = $this->serve('nginx-fpm-unix', [], ['namespaces' => 'a|b']);

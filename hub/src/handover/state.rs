@@ -327,6 +327,8 @@ pub(crate) enum Activity {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct MemberState<'a> {
     pub(crate) stream: u64,
+    /// Whose it is, as a hash.
+    pub(crate) whose: u64,
     pub(crate) open: bool,
     pub(crate) script: &'a str,
     pub(crate) remote: Option<(&'a str, &'a str)>,
@@ -370,6 +372,7 @@ pub(crate) struct RunState<'a> {
     pub(crate) unit: Option<(u32, u64)>,
     pub(crate) wanted: bool,
     pub(crate) stream: u64,
+    pub(crate) whose: u64,
     pub(crate) script: &'a str,
     pub(crate) listener: u32,
     /// How long ago it began.
@@ -377,6 +380,8 @@ pub(crate) struct RunState<'a> {
     /// In how long it counts as failed.
     pub(crate) deadline: Duration,
     pub(crate) reached: bool,
+    pub(crate) arrived: bool,
+    pub(crate) late: bool,
     pub(crate) rendered: bool,
     pub(crate) taken: Option<PendingState<'a>>,
     pub(crate) reason: Option<&'a str>,

@@ -47,7 +47,7 @@ impl Renders {
         self.put_back(place);
         self.watch_also(key, patterns);
         let run = &mut self.exchanges[place].run;
-        run.reached = true;
+        (run.reached, run.arrived) = (true, true);
         let unit = &mut self.units[key as usize];
         unit.due = None;
         Some(run.taken.insert(std::mem::take(&mut unit.pending)).deliveries())
@@ -65,8 +65,7 @@ impl Renders {
             self.end(stream, Ended::Moved);
             return true;
         }
-        run.reached = true;
-        run.rendered = true;
+        (run.reached, run.arrived, run.rendered) = (true, true, true);
         run.taken = None;
         let took = now.saturating_duration_since(run.started);
         self.figures.rendered(took);
@@ -120,7 +119,7 @@ impl Renders {
             // An uncaught exception has its whole trace below.
             let first = reason.lines().next().unwrap_or_default();
             let run = &mut self.exchanges[place].run;
-            run.reached = true;
+            (run.reached, run.arrived) = (true, true);
             run.reason = Some(topic::printable(first));
         }
     }

@@ -9,6 +9,8 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use super::PUNCTUAL;
+use super::client::Client;
 use super::pending::Pending;
 use crate::upstream::{fastcgi, http};
 
@@ -43,6 +45,8 @@ pub(crate) struct Run {
     pub(crate) wanted: bool,
     /// For which stream's request.
     pub(crate) stream: u64,
+    /// Whose stream that is.
+    pub(crate) client: Client,
     /// The script's path.
     pub(crate) script: Arc<str>,
     /// To which server.
@@ -53,6 +57,10 @@ pub(crate) struct Run {
     pub(crate) deadline: Instant,
     /// PHP has begun with it.
     pub(crate) reached: bool,
+    /// Its script has got to `sse_stream()`, or has ended.
+    pub(crate) arrived: bool,
+    /// It did not arrive in time, and has given its place up.
+    pub(crate) late: bool,
     /// Its output was taken.
     pub(crate) rendered: bool,
     /// What its callback was told, until its output was taken.
@@ -157,6 +165,11 @@ impl Run {
     /// Whether the token is this connection's. It is that of the first that comes with it.
     pub(super) fn is_claimed_by(&mut self, connection: u64) -> bool {
         *self.claimed.get_or_insert(connection) == connection
+    }
+
+    /// When it is late, unless it is already or has arrived.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        (!self.arrived && !self.late).then(|| self.started + PUNCTUAL)
     }
 
     /// Whether its process says what came of it, or why nothing, before the response ends: it may not have been heard yet.

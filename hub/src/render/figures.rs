@@ -123,7 +123,7 @@ impl Figures {
     }
 
     /// For `sse_stats()`.
-    pub(crate) fn report(&self, streams: usize, queued: usize, running: usize, bytes: usize) -> Value {
+    pub(crate) fn report(&self, streams: usize, queued: usize, (running, late): (usize, usize), bytes: usize) -> Value {
         let percentile = |of: f64| {
             let histogram = self.took.as_ref().filter(|histogram| !histogram.is_empty())?;
             #[allow(clippy::cast_precision_loss)]
@@ -135,6 +135,7 @@ impl Figures {
             "streams": streams,
             "queued": queued,
             "running": running,
+            "late": late,
             "done": self.done,
             "coalesced": self.coalesced,
             "unchanged": self.unchanged,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_bytes::Bytes;
 
+use super::client::Client;
 use super::exchange::{Exchange, Response, Run};
 use super::listener::{Address, Listener, NoReplay};
 use super::meter::Metered;
@@ -32,11 +33,7 @@ use crate::stream::Trigger;
 impl Renders {
     /// What is passed on beside units, servers and runs.
     pub(crate) fn state(&self) -> RendersState {
-        RendersState {
-            queue: self.queue.iter().copied().collect(),
-            serials: self.serials,
-            figures: self.figures.state(),
-        }
+        RendersState { queue: self.queue.jobs(), serials: self.serials, figures: self.figures.state() }
     }
 
     /// Passes everything on.
@@ -84,10 +81,11 @@ impl Renders {
             last_id,
             account,
         } = unit;
-        let members = members.iter().map(|Member { stream, request, open }| {
+        let members = members.iter().map(|Member { stream, client, request, open }| {
             let Request { script, remote, last_event_id, fields, body, http, reservation } = request;
             MemberState {
                 stream: *stream,
+                whose: client.state(),
                 open: *open,
                 script,
                 remote: remote.as_ref().map(|remote| (&*remote.0, &*remote.1)),
@@ -130,9 +128,9 @@ impl Renders {
     /// Goes on from what another hub's have counted and queued.
     pub(crate) fn inherit(&mut self, state: &RendersState) {
         let RendersState { queue, serials, figures } = state;
-        self.queue.extend(queue);
         self.serials = *serials;
         self.figures = Figures::restore(figures);
+        self.requeue(queue);
     }
 
     /// Takes servers that another hub has passed on, before the units that they are of.
@@ -186,7 +184,9 @@ impl Renders {
         now: Instant,
     ) -> io::Result<Unit> {
         let mut members = Vec::with_capacity(state.members.len());
-        for MemberState { stream, open, script, remote, last_event_id, fields, body, http, client } in &state.members {
+        for MemberState { stream, whose, open, script, remote, last_event_id, fields, body, http, client } in
+            &state.members
+        {
             let pair = |&(one, two): &(&str, &str)| Box::new((one.into(), two.into()));
             let account = self.budget.of_client(*client);
             let fields = fields.iter().map(|&number| Ok(self.pool.take(&tables.blob(number)?, &account)));
@@ -200,7 +200,7 @@ impl Renders {
                 reservation: account.take(0),
             };
             let request = request.counted();
-            members.push(Member { stream: *stream, request, open: *open });
+            members.push(Member { stream: *stream, client: Client::restore(*whose), request, open: *open });
         }
         let account = self.budget.of_client(state.client);
         Ok(Unit {
@@ -253,7 +253,7 @@ impl Renders {
             let accounts = (unit.map_or(&self.common, |unit| &unit.account), &self.common);
             let taken = state.taken.as_ref().map(|taken| arrived.pending(taken, tables, accounts)).transpose()?;
             let exchange = Exchange::restore(state, script, taken, socket, now)?;
-            let place = self.exchanges.insert(exchange);
+            let place = self.admit(exchange);
             self.exchanges[place].register(token_of(place), &self.registry)?;
             self.unread.push(place);
         }
@@ -363,11 +363,14 @@ impl Exchange {
             unit,
             wanted,
             stream,
+            client,
             script,
             listener,
             started,
             deadline,
             reached,
+            arrived,
+            late,
             rendered,
             taken,
             reason,
@@ -385,11 +388,14 @@ impl Exchange {
             unit: *unit,
             wanted: *wanted,
             stream: *stream,
+            whose: client.state(),
             script,
             listener: *listener,
             started: now.saturating_duration_since(*started),
             deadline: deadline.saturating_duration_since(now),
             reached: *reached,
+            arrived: *arrived,
+            late: *late,
             rendered: *rendered,
             taken: taken.as_ref().map(|taken| taken.state(outgoing)),
             reason: reason.as_deref(),
@@ -422,11 +428,14 @@ impl Exchange {
                 unit: state.unit,
                 wanted: state.wanted,
                 stream: state.stream,
+                client: Client::restore(state.whose),
                 script,
                 listener: state.listener,
                 started: before(now, state.started),
                 deadline: now + state.deadline,
                 reached: state.reached,
+                arrived: state.arrived,
+                late: state.late,
                 rendered: state.rendered,
                 taken,
                 reason: state.reason.map(Into::into),

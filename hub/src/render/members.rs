@@ -7,6 +7,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::Renders;
+use super::client::Client;
 use super::fingerprint::{Fingerprint, Watched};
 use super::listener::NoReplay;
 use super::request::Request;
@@ -48,12 +49,12 @@ impl Renders {
         &mut self,
         stream: u64,
         listener: u32,
-        request: Request,
+        (client, request): (Client, Request),
         replay: &Replay<'_>,
         patterns: &[&str],
     ) -> bool {
         let script = Arc::clone(&request.script);
-        let member = Member { stream, request, open: false };
+        let member = Member { stream, client, request, open: false };
         let shared = replay.share.map(|key| (script, listener, Box::<str>::from(key)));
         let known = shared.as_ref().and_then(|share| self.shares.get(share)).copied();
         let key = known.unwrap_or_else(|| {

@@ -122,6 +122,7 @@ mod tests {
             body: Bytes::new(b"b=1"),
             remote: ("192.0.2.7", "5000"),
             last_event_id: Some("7"),
+            session: None,
         }
     }
 

@@ -34,8 +34,14 @@ impl Renders {
             listener.parked.push((key, unit.serial));
             return;
         }
-        if unit.due.is_none() || !unit.rotate() {
+        if unit.due.is_none() || !unit.is_ready() {
             unit.state = State::Resting;
+            return;
+        }
+        // Another of its streams may have taken the first one's place.
+        let client = unit.members[0].client;
+        if !self.queue.has_room(client) {
+            self.enqueue(key);
             return;
         }
         let socket = match listener.address.connect() {
@@ -56,11 +62,14 @@ impl Renders {
             unit: Some((key, unit.serial)),
             wanted: true,
             stream: member.stream,
+            client,
             script: Arc::clone(&member.request.script),
             listener: unit.listener,
             started: now,
             deadline: now + self.limits.timeout,
             reached: false,
+            arrived: false,
+            late: false,
             rendered: false,
             taken: None,
             reason: None,
@@ -70,7 +79,7 @@ impl Renders {
         unit.not_before = None;
         let mut exchange = Exchange::new(socket, bytes, member.request.is_fastcgi(), run);
         let end = exchange.send();
-        let place = self.exchanges.insert(exchange);
+        let place = self.admit(exchange);
         if let Some(end) = end {
             self.conclude(place, end);
             return;
@@ -79,6 +88,36 @@ impl Renders {
             warn!(%error, "a connection can't be watched");
             self.fail(place, "its connection can't be watched", now);
             self.finish(place);
+        }
+    }
+
+    /// An exchange takes a place.
+    pub(super) fn admit(&mut self, exchange: Exchange) -> usize {
+        self.queue.began(exchange.run.client);
+        self.late += usize::from(exchange.run.late);
+        self.exchanges.insert(exchange)
+    }
+
+    /// An exchange is over, and its place is free.
+    fn take_out(&mut self, place: usize) -> Run {
+        let run = self.exchanges.remove(place).run;
+        self.queue.ended(run.client);
+        self.late -= usize::from(run.late);
+        run
+    }
+
+    /// Runs that have not arrived in time give their places up, as far as there are others for them. They still count for
+    /// their clients.
+    pub(super) fn make_room(&mut self, now: Instant) {
+        for (_, exchange) in &mut self.exchanges {
+            if self.late >= self.limits.concurrency {
+                return;
+            }
+            if exchange.run.late_at().is_some_and(|at| at <= now) {
+                exchange.run.late = true;
+                self.late += 1;
+                debug!(stream = exchange.run.stream, script = %exchange.run.script, "late; others don't wait for it");
+            }
         }
     }
 
@@ -160,13 +199,13 @@ impl Renders {
             match end {
                 End::Unreachable(error) => {
                     let (key, serial) = run.unit.unwrap_or_default();
-                    self.exchanges.remove(place);
+                    self.take_out(place);
                     self.unreachable(key, (serial, listener), &error.into(), now);
                     return;
                 }
                 End::Silent if server.is_unwilling() => {
                     let address = self.listeners[listener as usize].address.clone();
-                    self.exchanges.remove(place);
+                    self.take_out(place);
                     let why = format!(
                         "the server at {address} closes the hub's connections without an answer; see listen.allowed_clients"
                     );
@@ -176,7 +215,7 @@ impl Renders {
                 }
                 End::Answered(status) if !reached && !proved => {
                     let address = self.listeners[listener as usize].address.clone();
-                    self.exchanges.remove(place);
+                    self.take_out(place);
                     let why = format!(
                         "the server at {address} answers the hub's requests with {status} before PHP runs; let requests from \
                          this machine pass"
@@ -254,7 +293,7 @@ impl Renders {
 
     /// An exchange is over.
     pub(super) fn finish(&mut self, place: usize) {
-        let run = self.exchanges.remove(place).run;
+        let run = self.take_out(place);
         self.rest(&run);
     }
 
@@ -280,7 +319,7 @@ impl Renders {
                 self.figures.timed_out += 1;
                 self.fail(place, &format!("it took longer than {} s (sse.render_timeout)", limit.as_secs()), now);
             } else {
-                let given_up = self.exchanges.remove(place).run;
+                let given_up = self.take_out(place);
                 self.rest(&given_up);
                 warn!(script = %given_up.script, "a script that was run for a stream did not end; no longer waited for");
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client::Client;
 use super::fingerprint::{Fingerprint, Watched};
 use super::pending::Pending;
 use super::request::Request;
@@ -67,6 +68,8 @@ pub(crate) struct Unit {
 pub(crate) struct Member {
     /// Its name.
     pub(crate) stream: u64,
+    /// Whose it is.
+    pub(crate) client: Client,
     /// Where it came from.
     pub(crate) request: Request,
     /// The worker has let go of it.
@@ -124,6 +127,11 @@ impl Unit {
             }
             None => self.members.first().is_some_and(|member| member.open),
         }
+    }
+
+    /// Whether the first stream's request can be sent, or another one's in its place.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.members.first().is_some_and(|member| member.open) || self.rotate()
     }
 
     /// Whether any of its streams is open.
@@ -187,6 +195,7 @@ impl Unit {
 mod tests {
     use super::*;
     use crate::budget::Budget;
+    use crate::render::client::tests::client;
     use crate::render::pool::Pool;
     use crate::wire::{OriginalRequest, Protocol};
     use serde_bytes::Bytes;
@@ -205,12 +214,14 @@ mod tests {
             body: Bytes::new(b""),
             remote: ("", ""),
             last_event_id: None,
+            session: None,
         }
     }
 
     fn member(stream: u64, open: bool) -> Member {
         let (pool, account) = (&mut Pool::default(), Budget::new("", 0).of_all());
-        Member { stream, request: Request::new(&original(), "/a.php".into(), pool, &account), open }
+        let request = Request::new(&original(), "/a.php".into(), pool, &account);
+        Member { stream, client: client(1), request, open }
     }
 
     #[test]

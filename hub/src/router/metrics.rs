@@ -52,7 +52,7 @@ impl Kind {
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 83] = [
+static METRICS: [Metric; 84] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, ""),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
@@ -108,6 +108,7 @@ static METRICS: [Metric; 83] = [
     ("/renders/streams", Gauge, "render_streams", None, "Streams whose scripts can be run again"),
     ("/renders/queued", Gauge, "renders_queued", None, "Renders that wait for their turn"),
     ("/renders/running", Gauge, "renders_running", None, "Renders under way"),
+    ("/renders/late", Gauge, "renders_late", None, "Of those, renders whose scripts did not get to sse_stream() in time"),
     ("/renders/done", Counter, "renders", None, "Renders whose output was taken"),
     ("/renders/coalesced", Counter, "renders_coalesced", None, "Wakes that another render answered as well"),
     ("/renders/unchanged", Counter, "renders_unchanged", None, "Renders whose output was the same as before"),

@@ -92,6 +92,7 @@ mod tests {
                 body: Bytes::new(b""),
                 remote: ("", ""),
                 last_event_id: None,
+                session: None,
             },
         }
     }

@@ -8,7 +8,7 @@ use serde_bytes::Bytes;
 use sse_hub::client::Client;
 use sse_hub::wire::{Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request, User, Whose};
 
-use super::{Hub, PATIENCE, commit, http_head};
+use super::{Hub, PATIENCE, commit, http_head, until};
 
 /// Where requests come in.
 pub struct Server(TcpListener);
@@ -18,6 +18,7 @@ pub struct Server(TcpListener);
 pub struct Visitor<'a> {
     pub address: &'a str,
     pub cookie: Option<&'a str>,
+    pub session: Option<&'a str>,
     pub user: Option<&'a str>,
     pub render: bool,
     pub reauthorize: u32,
@@ -25,7 +26,7 @@ pub struct Visitor<'a> {
 
 impl Default for Visitor<'_> {
     fn default() -> Self {
-        Self { address: "192.0.2.1", cookie: None, user: None, render: true, reauthorize: 0 }
+        Self { address: "192.0.2.1", cookie: None, session: None, user: None, render: true, reauthorize: 0 }
     }
 }
 
@@ -68,6 +69,7 @@ impl Server {
                 body: Bytes::new(b""),
                 remote: (visitor.address, "1"),
                 last_event_id: None,
+                session: visitor.session,
             },
         };
         let request = Request::Attach(Attach {
@@ -88,7 +90,15 @@ impl Server {
 
     /// The next request that the hub sends.
     pub fn asked(&self) -> Asked {
-        let (mut socket, _) = self.0.accept().expect("a connection");
+        let mut accepted = Err(std::io::ErrorKind::WouldBlock.into());
+        self.0.set_nonblocking(true).expect("own socket");
+        until("the hub sends a request", || {
+            accepted = self.0.accept();
+            accepted.is_ok()
+        });
+        let (mut socket, _) = accepted.expect("just seen");
+        self.0.set_nonblocking(false).expect("own socket");
+        socket.set_nonblocking(false).expect("own socket");
         let head = http_head(&mut socket);
         let token = head.lines().find_map(|line| line.strip_prefix("Sse-Render-Token: ")).expect("a token").to_owned();
         Asked { socket, head, token }

@@ -14,6 +14,7 @@ use crate::history::Missed;
 use crate::log;
 use crate::random;
 use crate::render::Output;
+use crate::render::client::Client;
 use crate::render::listener::NoReplay;
 use crate::router::peer::Session;
 use crate::router::visitors::TooMany;
@@ -135,8 +136,10 @@ impl Desk {
             let cursor = self.newest().into();
             self.shard(id).send_ahead(Command::TellTopics { stream: id, topics_as, cursor });
         }
-        let rendered = replay
-            .is_some_and(|(listener, request, replay)| self.renders.attach(id, listener, request, &replay, &patterns));
+        let rendered = replay.is_some_and(|(listener, request, replay)| {
+            let client = Client::of(id, user, address, &replay.request);
+            self.renders.attach(id, listener, (client, request), &replay, &patterns)
+        });
         self.pass_effects();
         Ok(Attached { stream: id, rendered, opening })
     }

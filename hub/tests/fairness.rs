@@ -1,0 +1,137 @@
+//! Renders wait for nobody else's locks: a client has its share of the places, and one that keeps its script waiting gives
+//! them up.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::server::{Asked, Server, Visit, Visitor};
+use support::{Hub, trigger};
+
+fn streams(hub: &Hub, server: &Server, topic: &str, visitors: &[Visitor<'_>]) -> Vec<Visit> {
+    visitors.iter().map(|visitor| server.stream(hub, topic, *visitor)).collect()
+}
+
+fn session(id: &str) -> Visitor<'_> {
+    Visitor { session: Some(id), ..Visitor::default() }
+}
+
+/// Waits until so many renders wait, run, and are late.
+fn until(hub: &Hub, queued: u64, running: u64, late: u64) {
+    let found = |renders: &Value| ["queued", "running", "late"].map(|name| renders[name].as_u64());
+    hub.until(&format!("{queued} are queued, {running} run and {late} are late"), |stats| {
+        found(&stats["renders"]) == [Some(queued), Some(running), Some(late)]
+    });
+}
+
+/// The attack: a visitor holds the lock of his own session, and the scripts of his streams wait for it with all the places
+/// that there are.
+#[test]
+fn a_client_whose_scripts_hang_has_half_of_the_places_and_gives_them_up() {
+    let evils = [
+        // However they are made to look like different clients.
+        [Visitor { cookie: Some("a=1"), ..session("s") }, Visitor { address: "192.0.2.9", ..session("s") }],
+        [Visitor { user: Some("u"), ..session("s") }, Visitor { user: Some("u"), ..session("t") }],
+        [Visitor { cookie: Some("a=1"), ..Visitor::default() }; 2],
+    ];
+    for evil in evils {
+        let hub = Hub::with(json!({ "render_concurrency": 2 }));
+        let server = Server::new();
+        let mut client = hub.client();
+        let _evil = streams(&hub, &server, "evil", &evil);
+        let _victims = streams(&hub, &server, "victim", &[Visitor::default(); 2]);
+        trigger(&client, &["evil"]);
+        let hangs = server.asked();
+        trigger(&client, &["victim"]);
+        let mut arrived = Vec::new();
+        // Half of the places are for others, and what hangs gives its own up.
+        for _ in 0..2 {
+            let asked = server.asked();
+            assert_eq!(asked.topic(), "victim");
+            asked.run(&mut client);
+            arrived.push(asked);
+        }
+        until(&hub, 1, 3, 1);
+        arrived.into_iter().for_each(|asked| asked.answer(200));
+        until(&hub, 1, 1, 1);
+        hangs.answer(500);
+        assert_eq!(server.asked().topic(), "evil", "its turn comes when it lets go");
+    }
+}
+
+/// The pool must not be flooded.
+#[test]
+fn whoever_hangs_no_more_than_twice_as_many_run() {
+    let hub = Hub::with(json!({ "render_concurrency": 2 }));
+    let server = Server::new();
+    let mut client = hub.client();
+    let ids: Vec<String> = (0..7).map(|number| format!("s{number}")).collect();
+    let _evil = streams(&hub, &server, "evil", &ids.iter().map(|id| session(id)).collect::<Vec<_>>());
+    trigger(&client, &["evil"]);
+    let mut hanging: Vec<Asked> = (0..4).map(|_| server.asked()).collect();
+    until(&hub, 3, 4, 2);
+    hanging[0].reach(&mut client);
+    hanging.remove(0).answer(500);
+    hanging.push(server.asked());
+    // One of the two in the ordinary places had hung for longer than is punctual, and has moved.
+    hub.until("four run again", |stats| stats["renders"]["running"] == 4 && stats["renders"]["late"] == 2);
+}
+
+/// It waits for nothing of its client's any more.
+#[test]
+fn a_script_that_has_arrived_in_time_keeps_its_place_until_it_ends() {
+    let hub = Hub::with(json!({ "render_concurrency": 2 }));
+    let server = Server::new();
+    let mut client = hub.client();
+    let topics = ["slow", "hangs", "next", "last"];
+    let _streams = topics.map(|topic| server.stream(&hub, topic, session(topic)));
+    trigger(&client, &["slow"]);
+    let slow = server.asked();
+    slow.run(&mut client);
+    trigger(&client, &["hangs"]);
+    let hangs = server.asked();
+    trigger(&client, &["next"]);
+    let next = server.asked();
+    next.run(&mut client);
+    trigger(&client, &["last"]);
+    // It has begun before the one that is late.
+    until(&hub, 1, 3, 1);
+    slow.answer(200);
+    assert_eq!(server.asked().topic(), "last");
+    drop((hangs, next));
+}
+
+#[test]
+fn clients_take_turns_however_many_streams_one_of_them_has() {
+    let hub = Hub::with(json!({ "render_concurrency": 40 }));
+    let server = Server::new();
+    let _many = streams(&hub, &server, "many", &[session("many"); 30]);
+    let _other = server.stream(&hub, "other", session("other"));
+    trigger(&hub.client(), &["many", "other"]);
+    let asked: Vec<Asked> = (0..21).map(|_| server.asked()).collect();
+    let topics: Vec<&str> = asked.iter().map(Asked::topic).collect();
+    assert_eq!(topics.iter().position(|topic| *topic == "other"), Some(1), "{topics:?}");
+    hub.until("the rest waits", |stats| stats["renders"]["queued"] == 10 && stats["renders"]["running"] == 21);
+}
+
+/// Neither the client's share nor who is late is forgotten.
+#[test]
+fn another_hub_goes_on_with_the_same_shares() {
+    let mut hub = Hub::with(json!({ "render_concurrency": 2 }));
+    let server = Server::new();
+    let mut client = hub.client();
+    let _evil = streams(&hub, &server, "evil", &[session("s"); 3]);
+    let _victim = server.stream(&hub, "victim", Visitor::default());
+    trigger(&client, &["evil"]);
+    let hangs = server.asked();
+    until(&hub, 2, 1, 1);
+    hub.upgrade(&json!({}));
+    until(&hub, 2, 1, 1);
+    trigger(&hub.client(), &["victim"]);
+    let victim = server.asked();
+    assert_eq!(victim.topic(), "victim");
+    victim.run(&mut client);
+    victim.answer(200);
+    hangs.reach(&mut client);
+    hangs.answer(500);
+    assert_eq!(server.asked().topic(), "evil");
+}
