@@ -5,7 +5,7 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use sse_hub::sys;
 
-use crate::signals;
+use crate::{signals, zend};
 
 /// Whether this process has threads, of another extension say, that could hold a lock while it forks: that would stay locked
 /// in the child. Where there is no `/proc` to tell, it has not: this PHP is not thread-safe.
@@ -28,15 +28,16 @@ pub fn start<const N: usize>(
     }
     // No handler of PHP may run in the children: signals wait until they have none left.
     let mask = signals::block_all();
-    // SAFETY: the process has one thread, so that the child may go on as if nothing had happened.
-    match unsafe { libc::fork() } {
+    // SAFETY: the process has one thread. The child does nothing but fork once more, and then as the C library does it, which
+    // puts its own state right.
+    match unsafe { silent_fork() } {
         -1 => {
             let error = std::io::Error::last_os_error();
             signals::restore(&mask);
             Err(error)
         }
         0 => {
-            // SAFETY: as above.
+            // SAFETY: as above; the new hub only calls what is safe after a fork where there is one thread.
             match unsafe { libc::fork() } {
                 0 => become_hub(descriptors, name, work),
                 // SAFETY: ends this child at once, without PHP's exit handlers.
@@ -46,13 +47,22 @@ pub fn start<const N: usize>(
         child => {
             let mut status = 0;
             // SAFETY: waits for the child made above, which ends at once.
-            while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
+            while unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) } < 0
                 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
             {}
             signals::restore(&mask);
             if status == 0 { Ok(()) } else { Err(std::io::Error::other("the second fork failed")) }
         }
     }
+}
+
+/// Forks a child whose end is told by no signal, and which no wait finds that does not ask for such: a handler of the script for
+/// SIGCHLD would take it for the end of one of its own children, and wait for that.
+unsafe fn silent_fork() -> libc::pid_t {
+    const NONE: libc::c_ulong = 0;
+    // SAFETY: without flags it is a fork, and all else that systems have for arguments, in whatever order, is not looked at.
+    let child = unsafe { libc::syscall(libc::SYS_clone, NONE, NONE, NONE, NONE, NONE) };
+    child as libc::pid_t
 }
 
 /// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open but these descriptors: a listening
@@ -66,6 +76,9 @@ fn become_hub<const N: usize>(
     const FIRST: i32 = 3;
     let ended = std::panic::catch_unwind(|| {
         signals::reset();
+        sys::hide_memory();
+        // SAFETY: nothing of PHP runs in this process any more, and what the work has of it are copies of its own.
+        unsafe { zend::give_heap_back() };
         let after = FIRST + N as i32;
         let raw = descriptors.map(OwnedFd::into_raw_fd);
         // SAFETY: plain system calls on numbers; every other descriptor is meant to go. The originals' Rust owners are all
@@ -76,11 +89,8 @@ fn become_hub<const N: usize>(
             libc::chdir(c"/".as_ptr());
             // Out of the way first: in a process that has closed its standard streams they have numbers of those.
             let raw = raw.map(|raw| libc::fcntl(raw, libc::F_DUPFD, after));
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-            for stdio in 0..FIRST {
-                if null != stdio && libc::dup2(null, stdio) < 0 {
-                    libc::close(stdio);
-                }
+            if sys::blank(&[libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO]).is_err() {
+                libc::_exit(1);
             }
             for (number, raw) in (FIRST..).zip(raw) {
                 if raw < 0 || libc::dup2(raw, number) < 0 {

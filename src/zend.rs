@@ -26,6 +26,9 @@ unsafe extern "C" {
     /// `Zend/zend_generators.h`, the same in 8.1–8.6: set when the engine starts.
     static zend_ce_generator: *mut ffi::zend_class_entry;
 
+    /// `Zend/zend_alloc.h`, the same in 8.1–8.6.
+    fn shutdown_memory_manager(silent: bool, full_shutdown: bool);
+
     /// `main/php_main.h`, the same in 8.1–8.6: what every SAPI calls when a write finds that the client has gone.
     fn php_handle_aborted_connection();
 
@@ -324,6 +327,15 @@ pub fn pending_exception() -> Option<String> {
         let message = value.as_ref().and_then(Zval::string).unwrap_or_default();
         Some(if message.is_empty() { class } else { format!("{class}: {message}") })
     }
+}
+
+/// Gives all of PHP's heap back to the system, with whatever scripts had in it. With `USE_ZEND_ALLOC=0` there is none.
+///
+/// # Safety
+/// Nothing of PHP may run in this process from here on, nor may anything be looked at that it has allocated.
+pub unsafe fn give_heap_back() {
+    // SAFETY: the caller's promise.
+    unsafe { shutdown_memory_manager(true, true) };
 }
 
 /// Runs the handlers of signals that came while a call waited, as the engine would between two statements.

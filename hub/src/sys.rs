@@ -6,6 +6,7 @@ pub(crate) mod counting;
 pub(crate) mod datagram;
 mod fork;
 mod shared;
+mod stdio;
 mod title;
 
 use std::ffi::{CString, c_char};
@@ -15,6 +16,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 pub use fork::{close_all_but, threads};
 pub(crate) use fork::{fork, ignore_children};
 pub(crate) use shared::counters;
+pub use stdio::blank;
 pub use title::set_title;
 
 /// The number of a group by its name, as this system's user database has it.
@@ -106,6 +108,13 @@ pub(crate) fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
         )
     })?;
     Ok(info[libc::SK_MEMINFO_DROPS as usize])
+}
+
+/// Closes this process's memory to all other processes of its user: there are the events and requests of everybody. What it
+/// does not close to root, nor to itself; another program that it becomes begins afresh.
+pub fn hide_memory() {
+    // SAFETY: no pointers are involved. It can't fail for these arguments.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
 /// Blocks all signals of the calling thread, and thereby of those it starts, until dropped.

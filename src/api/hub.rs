@@ -68,6 +68,7 @@ fn run() -> Result<(), Problem> {
     let listener = socket::bind(&lock, &path, config.socket_mode, config.socket_group)?;
     drop(lock);
     sys::set_title("sse-hub");
+    sys::hide_memory();
     signals::with_default(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP], || sse_hub::run(config, listener))
         .map_err(|error| Problem::Other(error.to_string()))
 }

@@ -186,6 +186,107 @@ final class HubLifeTest extends ServerTestCase
         self::assertFileDoesNotExist($commandLine->socket());
     }
 
+    /** What the process has that happens to start the hub (a password, a user's data) is no business of the hub's. */
+    public function testTheHubKeepsNothingOfTheHeapOfWhoStartedIt(): void
+    {
+        $commandLine = $this->commandLine();
+        $script = <<<'PHP'
+            $secret = bin2hex(random_bytes(16));
+            $large = array_map(static fn (int $nth): string => str_repeat("$secret $nth", 30_000), range(1, 100));
+            sse_publish('news', 'first');
+            $stats = sse_stats();
+            echo $stats['pid'], ' ', $stats['resident_bytes'], ' ', memory_get_usage(), ' ', $secret;
+            PHP;
+
+        [$hub, $resident, $used, $secret] = explode(' ', $commandLine->run($script, [], ['memory_limit' => -1]));
+
+        self::assertGreaterThan(100_000_000, (int) $used);
+        self::assertLessThan(50_000_000, (int) $resident);
+        // The parser of `-r` has the code, and the code has no secret.
+        self::assertSame(0, self::countInMemory((int) $hub, $secret));
+    }
+
+    /** Other processes of the same user, scripts of another site for example, must not read what goes through the hub. */
+    public function testTheMemoryOfTheHubIsClosedToItsOwnUser(): void
+    {
+        $commandLine = $this->commandLine();
+        chown($commandLine->hubFolder, 'www-data');
+        $script = <<<'PHP'
+            sse_publish('news', 'first');
+            $opens = static fn (int $pid): bool => is_resource(@fopen("/proc/$pid/mem", 'rb'));
+            echo json_encode([$opens(getmypid()), $opens(sse_stats()['pid'])]);
+            PHP;
+
+        $said = $commandLine->run($script, [], [], ['user' => 'www-data']);
+
+        self::assertSame('[true,false]', $said);
+    }
+
+    /** Its end would be taken for that of a child of the script's own, which the handler would then wait for. */
+    public function testStartingTheHubTellsTheScriptOfNoChild(): void
+    {
+        $commandLine = $this->commandLine();
+        $script = <<<'PHP'
+            $told = 0;
+            pcntl_signal(SIGCHLD, static function () use (&$told): void { $told++; });
+            sse_publish('news', 'first');
+            pcntl_signal_dispatch();
+            $child = pcntl_wait($status, WNOHANG);
+            if (($own = pcntl_fork()) === 0) {
+                exit(0);
+            }
+            $waited = pcntl_wait($status);
+            pcntl_signal_dispatch();
+            echo json_encode([$child, $waited === $own, $told]);
+            PHP;
+
+        self::assertSame('[-1,true,1]', $commandLine->run($script));
+    }
+
+    /** As in a changed root. What a panic or a library says must go into no socket that got the number of a standard stream. */
+    public function testWithoutDevNullTheStandardStreamsOfTheHubLeadNowhere(): void
+    {
+        $commandLine = $this->commandLine(['sse.processes' => 2]);
+        $start = "sse_publish('news', 'first'); echo sse_stats()['pid'];";
+        $process = $commandLine->start($start, [], [], ['without' => '/dev']);
+        if ($process->awaitExit() !== 0 && !str_contains($process->output(), 'SseUnavailable')) {
+            self::markTestSkipped("no /dev can be taken away here: {$process->output()}");
+        }
+        $hub = (int) $process->output();
+
+        $processes = [$hub, ...Proc::children($hub)];
+        self::assertGreaterThan(1, count($processes));
+        foreach ($processes as $pid) {
+            foreach ([0, 1, 2] as $descriptor) {
+                self::assertContains(readlink("/proc/$pid/fd/$descriptor"), ['/', "{$commandLine->socket()}.log"], Proc::title($pid));
+            }
+            self::assertSame('/', readlink("/proc/$pid/fd/2"));
+        }
+    }
+
+    /** How often a text is in what a process can write to. */
+    private static function countInMemory(int $pid, string $text): int
+    {
+        $count = 0;
+        $memory = fopen("/proc/$pid/mem", 'rb');
+        self::assertNotFalse($memory, 'root may read it');
+        stream_set_read_buffer($memory, 0);
+        foreach (file("/proc/$pid/maps", FILE_IGNORE_NEW_LINES) as $line) {
+            if (preg_match('/^([0-9a-f]+)-([0-9a-f]+) rw/', $line, $found) !== 1) {
+                continue;
+            }
+            for ($at = hexdec($found[1]), $end = hexdec($found[2]); $at < $end; $at += strlen($part) - strlen($text)) {
+                $part = fseek($memory, $at) === 0 ? (string) @fread($memory, min(1 << 20, $end - $at)) : '';
+                $count += substr_count($part, $text);
+                if (strlen($part) <= strlen($text) || $at + strlen($part) >= $end) {
+                    break;
+                }
+            }
+        }
+
+        return $count;
+    }
+
     private function assertServesStreams(FpmServer|CliServer $server): void
     {
         Deadline::until(

@@ -23,13 +23,12 @@ pub(crate) unsafe fn fork(keep: &[RawFd], work: impl FnOnce() -> bool + UnwindSa
     match unsafe { libc::fork() } {
         0 => {
             let done = panic::catch_unwind(|| {
-                // It takes the lowest number, that of the standard input, which may be anything of the parent's.
-                // SAFETY: what the parent's frames own is never used here, see above; the path is NUL-terminated.
-                unsafe {
+                // SAFETY: what the parent's frames own is never used here, see above. The standard input may be anything of it.
+                let blank = unsafe {
                     close_all_but(&[&[libc::STDOUT_FILENO, libc::STDERR_FILENO], keep].concat());
-                    libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-                }
-                work()
+                    super::blank(&[libc::STDIN_FILENO])
+                };
+                blank.is_ok() && work()
             });
             // SAFETY: ends the process without the exit handlers, which belong to its parent.
             unsafe { libc::_exit(i32::from(!matches!(done, Ok(true)))) }

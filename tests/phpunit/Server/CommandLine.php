@@ -55,7 +55,7 @@ final class CommandLine
      *
      * @param list<string> $arguments
      * @param array<string, string|int> $settings
-     * @param array{user?: string, group?: string, groups?: string} $as
+     * @param array{user?: string, group?: string, groups?: string, without?: string} $as `without`: a folder that is empty to it
      */
     public function run(
         string $script,
@@ -164,8 +164,11 @@ final class CommandLine
     }
 
     /** @return list<string> */
-    private function asUser(string $user = '', string $group = '', string $groups = ''): array
+    private function asUser(string $user = '', string $group = '', string $groups = '', string $without = ''): array
     {
+        if ($without !== '') {
+            return ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none "$0" && exec "$@"', $without];
+        }
         if ($user === '') {
             return [];
         }
