@@ -8,7 +8,8 @@
  *
  * A **topic** is a name of 1 to 255 bytes of UTF-8, segments joined by single dots, without white space, control
  * characters or `*`: `chat.general`, `orders.42.status`. A **pattern** is a topic in which `*` stands for one segment and
- * `**`, as the last segment, for one or more: `orders.*.status`, `orders.**`, `**`.
+ * `**`, as the last segment, for one or more: `orders.*.status`, `orders.**`, `**`. A pattern with a wildcard has at most 16
+ * segments.
  */
 
 /**
@@ -112,9 +113,9 @@
  * @return bool True at once, when the hub has the stream, or in a replay, when it has what was rendered. False, when the
  *              response is complete: the stream was served in this worker and is over, or the request was HEAD (headers
  *              only), or the client was refused. It was told by 503 with `Retry-After` if there was no room for another stream
- *              (`sse.max_streams`, `sse.render_bytes`, the hub's descriptor limit) or no hub that answered in time, by 429
+ *              (`sse.max_streams`, `sse.render_bytes`, `sse.topic_bytes`, the hub's descriptor limit) or no hub that answered in time, by 429
  *              if its address or user has as much as it may have (`sse.max_streams_per_ip`, `max_per_user`, an eighth of
- *              `sse.render_bytes`), by 413, 400 or 505 if its request was not one that a stream can have.
+ *              `sse.render_bytes` or `sse.topic_bytes`), by 413, 400 or 505 if its request was not one that a stream can have.
  *
  * @throws SseInvalidArgument A topic, pattern or option breaks a rule, or what `$render` returned can't be sent; the message
  *                            names the value and the rule.
@@ -232,10 +233,11 @@ function sse_cursor(): string {}
  *     began), `denied` (its script no longer allowed it), `moved` (its script gave it another `share`),
  *     `lifetime` (its time was over, `max_lifetime`).
  *   - `refused`: streams, because of `full` (`sse.max_streams`), `per_ip` (`sse.max_streams_per_ip`), `per_user`
- *     (`max_per_user`) or `descriptors` (the limit of open files); PHP processes
+ *     (`max_per_user`), `topic_bytes` (`sse.topic_bytes`) or `descriptors` (the limit of open files); PHP processes
  *     (`peers`: of users that may not use this hub; `protocol`: of another version).
  *   - `visitors`: client addresses and users that have streams that are counted now.
  *   - `topics`: topics and patterns that are watched now. One that streams of several processes watch counts in each.
+ *     `topic_bytes`: what is charged for them, for each stream that watches them (`sse.topic_bytes`).
  *   - `published`, `published_bytes`: events that were accepted (with `sse.bus` those of all machines), and their data. `publish_refused`: those that were not.
  *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.

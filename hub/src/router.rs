@@ -18,6 +18,7 @@ pub(crate) mod rights;
 pub(crate) mod signals;
 pub(crate) mod sparingly;
 pub(crate) mod successor;
+pub(crate) mod topics;
 pub(crate) mod trust;
 pub(crate) mod turns;
 pub(crate) mod visitors;

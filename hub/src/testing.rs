@@ -18,6 +18,7 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         max_streams: 0,
         max_streams_per_ip: 0,
         max_topics: 100,
+        topic_bytes: 1 << 20,
         max_event_size: 1 << 20,
         stream_buffer: 1 << 20,
         history_file: None,

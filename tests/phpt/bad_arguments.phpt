@@ -37,6 +37,7 @@ attempt(fn () => sse_publish('a', 'x', retry: -1));
 attempt(fn () => sse_publish('a', NAN));
 attempt(fn () => sse_stream('a*'));
 attempt(fn () => sse_stream('**.a'));
+attempt(fn () => sse_stream(str_repeat('a.', 16) . '*'));
 attempt(fn () => sse_stream(['a', 'b', 'c', 'd']));
 attempt(fn () => sse_stream('a', 'no_such_function'));
 attempt(fn () => sse_stream('a', ['heartbeat' => 5]));
@@ -101,6 +102,7 @@ SseInvalidArgument: sse_publish(): $retry must be from 0 to 86400000 millisecond
 JsonException: Inf and NaN cannot be JSON encoded
 SseInvalidArgument: pattern 'a*': '*' must be a whole segment, as in 'orders.*.status'
 SseInvalidArgument: pattern '**.a': '**' may only be the last segment, as in 'orders.**'
+SseInvalidArgument: pattern 'a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.*' has 17 segments; at most 16 are allowed where there is a wildcard
 SseInvalidArgument: sse_stream(): 4 topics given; sse.max_topics allows 3
 TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, string given; options are the third argument, or named: options: [...]
 TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, array given; options are the third argument, or named: options: [...]

@@ -47,6 +47,8 @@ pub(crate) enum Part<'a> {
     Streams(#[serde(borrow)] Vec<StreamState<'a>>),
     /// Streams that are counted, and for whom.
     Visitors(#[serde(borrow)] Vec<(u64, Vec<VisitorState<'a>>)>),
+    /// Streams, whose they are, and the bytes that are charged for what each watches.
+    Charges(Vec<(u64, Option<IpAddr>, u64)>),
     /// Connections of PHP processes. Descriptors: of each its own, then those of its arrivals.
     Peers(#[serde(borrow)] Vec<PeerState<'a>>),
     /// Servers that requests are sent to again, numbered in this order.

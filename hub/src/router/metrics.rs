@@ -52,7 +52,7 @@ impl Kind {
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 83] = [
+static METRICS: [Metric; 84] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, ""),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
@@ -69,6 +69,7 @@ static METRICS: [Metric; 83] = [
     ("/streams/closed", Counters("reason"), "streams_ended", None, "Streams that ended, by why"),
     ("/refused", Counters("reason"), "refused", None, "Streams and PHP processes that were refused, by why"),
     ("/topics", Gauge, "topics", None, "Topics and patterns that are watched"),
+    ("/topic_bytes", Gauge, "topics_charged", Some(Unit::Bytes), "Memory charged for what is watched"),
     ("/published", Counter, "events_published", None, "Events that were accepted"),
     ("/published_bytes", Counter, "published", Some(Unit::Bytes), "Data of the events that were accepted"),
     ("/publish_refused", Counter, "events_refused", None, "Events that were refused"),

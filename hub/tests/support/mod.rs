@@ -95,6 +95,7 @@ pub fn config(settings: &Value) -> Config {
         max_streams: number("max_streams", 0) as usize,
         max_streams_per_ip: number("max_streams_per_ip", 0) as usize,
         max_topics: number("max_topics", 100) as usize,
+        topic_bytes: number("topic_bytes", 64 << 20) as usize,
         max_event_size: number("max_event_size", 2 << 20) as usize,
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
         history_file: text("history_file").map(PathBuf::from),
