@@ -228,7 +228,8 @@ function sse_cursor(): string {}
  *   - `processes`, with several that hold streams only (`sse.processes`): of `each` its `pid` (null while it is started anew),
  *     its `streams` and `resident_bytes`; how many were `lost`: killed, or failed, with their streams, and replaced.
  *   - `streams`: `open` now (subscriptions too); `held` now: offered by a worker that is still sending the headers;
- *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read, `sse.stream_buffer`),
+ *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read: `sse.stream_buffer`,
+ *     `sse.stall_timeout`, `sse.queue_bytes`),
  *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
  *     began), `denied` (its script no longer allowed it), `moved` (its script gave it another `share`),
  *     `lifetime` (its time was over, `max_lifetime`).
@@ -241,7 +242,8 @@ function sse_cursor(): string {}
  *   - `published`, `published_bytes`: events that were accepted (with `sse.bus` those of all machines), and their data. `publish_refused`: those that were not.
  *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.
- *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly.
+ *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly, counted for each;
+ *     `pinned_bytes`: the memory that is kept for them only (`sse.queue_bytes`).
  *   - `history`: `events`, `topics` and `bytes` that are kept in memory now; `resumed`: readers that came back with an id,
  *     `gaps`: of those, that were told of one; `given_up`: those whose workers had gone before it was found what they had missed. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
  *     `written`, in how many `commits`, `failures`; `problem`: why the file can't be written now, null if it can.

@@ -9,6 +9,7 @@ pub(crate) mod handle;
 mod handover;
 pub(crate) mod index;
 pub(crate) mod names;
+mod slow;
 pub(crate) mod thread;
 pub(crate) mod trie;
 pub(crate) mod watched;
@@ -80,6 +81,10 @@ struct Shard {
     unread: Vec<(u32, u64)>,
     /// Streams found broken while the index was in use.
     doomed: Vec<(u32, Ended)>,
+    /// The second at which to look for clients that take nothing.
+    next_stall_check: u32,
+    /// Bytes that only queues keep, of which the router was told.
+    pinned_told: usize,
     scratch: Box<[u8]>,
     /// When to give up on the ends of responses; set once the hub ends.
     farewell: Option<Instant>,
@@ -119,6 +124,8 @@ impl Shard {
             batch: Batch::default(),
             unread: Vec::new(),
             doomed: Vec::new(),
+            next_stall_check: 0,
+            pinned_told: 0,
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
             farewell: None,
             shared,
@@ -158,6 +165,8 @@ impl Shard {
                 return Ok(Some(self));
             }
             self.beat();
+            self.end_stalled();
+            self.tell_pinned();
             if self.farewell.is_some_and(|deadline| self.streams.is_empty() || Instant::now() >= deadline) {
                 self.end_all();
                 return Ok(None);
@@ -170,7 +179,8 @@ impl Shard {
             return Some(Duration::ZERO);
         }
         let beat = self.wheel.next_due().map(|second| self.started + Duration::from_secs(second.into()));
-        let next = [beat, self.farewell].into_iter().flatten().min()?;
+        let stalled = self.stall_check().map(|second| self.started + Duration::from_secs(second.into()));
+        let next = [beat, stalled, self.farewell].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -240,7 +250,7 @@ impl Shard {
                 Command::TellTopics { stream, topics_as, cursor } => self.tell_topics(stream, topics_as, &cursor),
                 Command::Frames { stream, frames } => {
                     if let Some(&key) = self.known.get(&stream) {
-                        let limit = self.shared.stream_buffer;
+                        let limit = self.shared.limits.stream_buffer;
                         let frames = Payload::Frames(frames);
                         self.write(key, |stream, written| stream.push(iter::once(&frames), limit, written));
                     }
@@ -262,6 +272,7 @@ impl Shard {
                 Command::Trigger(trigger) => self.trigger(&trigger),
                 Command::Pause => {}
                 Command::Gap(frame) => self.tell_gap(&frame),
+                Command::Relieve(relieve) => self.relieve(relieve),
                 Command::Stop { spread } => self.stop(spread),
             }
             if self.backlog.done(weight) {
@@ -277,8 +288,10 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } = attach;
+        let Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } =
+            attach;
         let mut stream = Stream::new(id, socket, heartbeat, retry);
+        stream.client = client;
         (stream.opened, stream.followed, stream.reported) = (opened, followed, reported);
         let key = self.streams.insert(stream) as u32;
         if let Some(ends) = lifetime.map(|lifetime| lifetime.saturating_add(self.now)) {
@@ -334,6 +347,7 @@ impl Shard {
         }
         let before = stream.queued();
         stream.open(framing);
+        stream.waits_since = self.now;
         self.stats.queued_bytes.sub(before);
         self.stats.queued_bytes.add(stream.queued());
         self.stats.opened.add(1);
@@ -364,7 +378,7 @@ impl Shard {
         let alone = self.batch.is_empty() && self.commands.is_empty();
         let Self { index, streams, poll, stats, doomed, fan_out, batch, now, shared, .. } = self;
         let output = Output { registry: poll.registry(), stats, now: *now };
-        let limit = shared.stream_buffer;
+        let limit = shared.limits.stream_buffer;
         let plain = batch.add(Payload::Event(Arc::clone(event)));
         // An event of one topic is the same for all that tell it.
         let mut of_one_topic = [None; 2];
@@ -419,8 +433,9 @@ impl Shard {
             // Another one may have its place by now, or it has got its share already.
             let Some(share) = stream.share.take() else { continue };
             let payloads = batch.share(share);
-            let push =
-                |stream: &mut Stream, written: &mut Written| stream.push(payloads, shared.stream_buffer, written);
+            let push = |stream: &mut Stream, written: &mut Written| {
+                stream.push(payloads, shared.limits.stream_buffer, written)
+            };
             doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
         }
         batch.clear();
@@ -461,7 +476,7 @@ impl Shard {
             // Those that end, or get what a callback returns, watch nothing.
             if !stream.places.is_empty() {
                 let push = |stream: &mut Stream, written: &mut Written| {
-                    stream.push(iter::once(&gap), shared.stream_buffer, written)
+                    stream.push(iter::once(&gap), shared.limits.stream_buffer, written)
                 };
                 doomed.extend(output.write(key as u32, stream, push).map(|why| (key as u32, why)));
             }
@@ -538,7 +553,7 @@ impl Shard {
                 stream = stream.id,
                 why = why.name(),
                 queued = stream.queued(),
-                "ended: the client reads too slowly (sse.stream_buffer)"
+                "ended: the client reads too slowly (sse.stream_buffer, sse.stall_timeout, sse.queue_bytes)"
             );
         } else {
             info!(stream = stream.id, why = why.name(), "ended");
@@ -616,6 +631,9 @@ impl Output<'_> {
             self.stats.delivered.add(written.events);
         }
         let after = stream.queued();
+        if before == 0 || written.bytes > 0 {
+            stream.waits_since = self.now;
+        }
         if before != after {
             self.stats.queued_bytes.add(after);
             self.stats.queued_bytes.sub(before);

@@ -109,6 +109,10 @@ pub(crate) struct ShardStats {
     pub(crate) heartbeats: Counter,
     /// Bytes waiting for slow clients now.
     pub(crate) queued_bytes: Counter,
+    /// Bytes that only queues of its process keep.
+    pub(crate) pinned: Counter,
+    /// The last [`Relieve`](crate::shard::command::Relieve) that was done.
+    pub(crate) relieved: Counter,
     /// Different patterns that are watched, where the shard is in a process of its own.
     pub(crate) topics: Counter,
 }

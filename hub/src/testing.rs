@@ -21,6 +21,8 @@ pub(crate) fn config(socket: PathBuf) -> Config {
         topic_bytes: 1 << 20,
         max_event_size: 1 << 20,
         stream_buffer: 1 << 20,
+        queue_bytes: 1 << 20,
+        stall_timeout: std::time::Duration::from_secs(30),
         history_file: None,
         history_fsync: false,
         bus: None,

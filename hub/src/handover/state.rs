@@ -173,6 +173,8 @@ pub(crate) enum DataState<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StreamState<'a> {
     pub(crate) id: u64,
+    /// A number for its client's address; 0: not known.
+    pub(crate) client: u64,
     #[serde(borrow)]
     pub(crate) patterns: Vec<&'a str>,
     pub(crate) heartbeat: u32,

@@ -310,7 +310,7 @@ impl History {
                 return false;
             }
             at = entry.stamp;
-            rest.extend(entry.event.as_ref().filter(|event| search.is_wanted(event)).cloned());
+            rest.extend(entry.event.as_ref().filter(|event| search.is_wanted(event)).map(|event| Arc::clone(event)));
         }
         search.stage = Stage::Done(rest);
         true
@@ -355,7 +355,7 @@ impl History {
     /// The event with this stamp, if it is kept.
     fn event(&self, stamp: Id) -> Option<&Arc<Event>> {
         let place = self.log.binary_search_by_key(&stamp, |entry| entry.stamp).ok()?;
-        self.log[place].event.as_ref()
+        self.log[place].event.as_deref()
     }
 }
 

@@ -31,6 +31,7 @@ use crate::router::metrics;
 use crate::router::nudges::Nudges;
 use crate::router::parked::{CarPark, Parked};
 use crate::router::peer::Session;
+use crate::router::relief::Relief;
 use crate::router::report;
 use crate::router::resuming::Resuming;
 use crate::router::rights;
@@ -117,6 +118,8 @@ pub(crate) struct Desk {
     pub(crate) visitors: Visitors,
     /// What all streams watch is charged there.
     pub(crate) topics: Topics,
+    /// What is done when clients that don't read keep too much.
+    pub(crate) relief: Relief,
     full: Sparingly,
     too_many: Sparingly,
     busy: Sparingly,
@@ -214,6 +217,7 @@ impl Desk {
             descriptors,
             visitors,
             topics,
+            relief: Relief::default(),
             full: Sparingly::default(),
             too_many: Sparingly::default(),
             busy: Sparingly::default(),

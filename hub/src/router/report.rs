@@ -60,6 +60,7 @@ pub(crate) fn report(desk: &Desk) -> Value {
         "renders": desk.renders.report(),
         "turns": desk.turns.report(),
         "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
+        "pinned_bytes": desk.pinned(),
         "udp": {
             "listening": desk.udp.as_ref().map(|udp| udp.address().to_string()),
             "received": udp.received,

@@ -98,6 +98,8 @@ pub fn config(settings: &Value) -> Config {
         topic_bytes: number("topic_bytes", 64 << 20) as usize,
         max_event_size: number("max_event_size", 2 << 20) as usize,
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
+        queue_bytes: number("queue_bytes", 1 << 30) as usize,
+        stall_timeout: Duration::from_secs(number("stall_timeout", 3600)),
         history_file: text("history_file").map(PathBuf::from),
         history_fsync: settings["history_fsync"].as_bool().unwrap_or(false),
         bus: text("bus").map(|url| Bus {

@@ -111,6 +111,8 @@ impl Desk {
                 continue;
             }
             self.counts.processes_lost += 1;
+            // It won't do what it was told.
+            self.relief.done_by(&self.shards[number]);
             // All streams are charged.
             let gone: Vec<u64> = self.topics.streams().filter(|stream| stream % count == number as u64).collect();
             for stream in gone {

@@ -8,6 +8,7 @@ use rustix::net::SocketType;
 use tracing::{info, warn};
 
 use super::{Desk, OVER};
+use crate::address;
 use crate::cause::Cause;
 use crate::event;
 use crate::history::Missed;
@@ -125,6 +126,7 @@ impl Desk {
         let opening = if opens { opening(retry, &mut missed) } else { String::new() };
         let attach = Attach {
             id,
+            client: address::number(address.and_then(address::client)),
             socket,
             patterns: watched,
             heartbeat,
