@@ -35,7 +35,7 @@ use crate::shard::index::{Index, Watcher};
 use crate::shard::thread::Shared;
 use crate::shard::watched::Watched;
 use crate::stats::{Ended, ShardStats};
-use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told};
+use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told, vanished};
 use crate::timer::Wheel;
 use crate::topic;
 use crate::wire::{Framing, TopicsAs};
@@ -352,8 +352,8 @@ impl Shard {
         self.stats.queued_bytes.add(stream.queued());
         self.stats.opened.add(1);
         self.stats.untold.add(usize::from(!stream.opened));
-        // Only TCP has it; on other sockets there is nothing to be delayed.
-        let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
+        // What can't be watched has the heartbeats.
+        let _ = vanished::watch(stream.socket(), self.shared.limits.patience(stream.heartbeat));
         if matches!(framing, Framing::FastCgi { .. }) {
             // The end of the request's body, which FPM does not read: unread, it would be told of at once.
             let _ = stream.drain(&mut self.scratch, 1);

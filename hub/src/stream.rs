@@ -5,6 +5,7 @@ mod payload;
 mod pieces;
 pub(crate) mod pinned;
 mod topics;
+pub(crate) mod vanished;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

@@ -34,11 +34,11 @@ impl Shard {
         if self.stall_check().is_none_or(|second| second > self.now) {
             return;
         }
-        let (now, stall) = (self.now, self.shared.limits.stall);
-        self.next_stall_check = now + (stall / CHECKS).max(1);
+        let (now, limits) = (self.now, self.shared.limits);
+        self.next_stall_check = now + (limits.stall / CHECKS).max(1);
         let is_stalled = |stream: &Stream| {
-            let limit = stall.max(stream.heartbeat.saturating_mul(2));
-            !stream.is_held() && stream.queued() > 0 && now.saturating_sub(stream.waits_since) >= limit
+            let patience = limits.patience(stream.heartbeat);
+            !stream.is_held() && stream.queued() > 0 && now.saturating_sub(stream.waits_since) >= patience
         };
         let stalled = self.streams.iter().filter(|(_, stream)| is_stalled(stream));
         for key in stalled.map(|(key, _)| key as u32).collect::<Vec<_>>() {

@@ -32,6 +32,13 @@ pub(crate) struct Limits {
     pub(crate) stall: u32,
 }
 
+impl Limits {
+    /// Seconds that the client of a stream with this heartbeat may give no sign of life.
+    pub(crate) fn patience(&self, heartbeat: u32) -> u32 {
+        self.stall.max(heartbeat.saturating_mul(2))
+    }
+}
+
 /// What the threads of shards share with the router.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
