@@ -82,7 +82,13 @@
  *                                      good order, less a random tenth at most, and the client comes back; 0: never; default
  *                                      `sse.max_lifetime`), `user` (string, 1 to 255 bytes: whose stream it is, the same key in all
  *                                      scripts; default nobody's), `max_per_user` (int, with `user`: streams that this user may
- *                                      have, this one included, 0: any number; default `sse.max_streams_per_user`), `detach` (bool, false: serve in this worker; default by
+ *                                      have, this one included, 0: any number; default `sse.max_streams_per_user`), `over_limit` (string, with
+ *                                      `user`: what happens when there would be one too many. `refuse`, the default: the new one
+ *                                      gets 429. `replace`: the user's oldest stream ends, and the new one begins; the client of
+ *                                      that one is told by `retry:` to come back after 30 seconds (or its own `retry`, if that
+ *                                      is longer), so that two clients don't replace each other more often than that, and gets
+ *                                      an event `replaced` with the same number, `{"retry":30000}`, at which a page may close
+ *                                      its EventSource. One that is behind is told nothing), `detach` (bool, false: serve in this worker; default by
  *                                      `sse.detach`), `headers` (array of name => value, further response headers, in place
  *                                      of those of the same name; default none), `reauthorize` (int, seconds, 0 to 86400:
  *                                      replay the request when it was not replayed for so long, to ask whether the client
@@ -114,8 +120,8 @@
  *              response is complete: the stream was served in this worker and is over, or the request was HEAD (headers
  *              only), or the client was refused. It was told by 503 with `Retry-After` if there was no room for another stream
  *              (`sse.max_streams`, `sse.render_bytes`, `sse.topic_bytes`, the hub's descriptor limit) or no hub that answered in time, by 429
- *              if its address or user has as much as it may have (`sse.max_streams_per_ip`, `max_per_user`, an eighth of
- *              `sse.render_bytes` or `sse.topic_bytes`), by 413, 400 or 505 if its request was not one that a stream can have.
+ *              if its address or user has as much as it may have (`sse.max_streams_per_ip`, `max_per_user` unless
+ *              `over_limit` is `replace`, an eighth of `sse.render_bytes` or `sse.topic_bytes`), by 413, 400 or 505 if its request was not one that a stream can have.
  *
  * @throws SseInvalidArgument A topic, pattern or option breaks a rule, or what `$render` returned can't be sent; the message
  *                            names the value and the rule.
@@ -232,7 +238,7 @@ function sse_cursor(): string {}
  *     `sse.stall_timeout`, `sse.queue_bytes`),
  *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
  *     began), `denied` (its script no longer allowed it), `moved` (its script gave it another `share`),
- *     `lifetime` (its time was over, `max_lifetime`).
+ *     `lifetime` (its time was over, `max_lifetime`), `replaced` (its user has begun another one, `over_limit`).
  *   - `refused`: streams, because of `full` (`sse.max_streams`), `per_ip` (`sse.max_streams_per_ip`), `per_user`
  *     (`max_per_user`), `topic_bytes` (`sse.topic_bytes`) or `descriptors` (the limit of open files); PHP processes
  *     (`peers`: of users that may not use this hub; `protocol`: of another version).

@@ -149,6 +149,13 @@ impl NewEvent<'_> {
     }
 }
 
+/// What a client is told whose user has begun another stream in place of its own: to come back after so many milliseconds,
+/// or, if its page listens to that event, what it likes.
+#[must_use]
+pub fn replaced(retry: u32) -> String {
+    format!("retry: {retry}\nevent: replaced\ndata: {{\"retry\":{retry}}}\n\n")
+}
+
 /// The comment that keeps a connection alive.
 pub const HEARTBEAT: &[u8] = b":\n\n";
 

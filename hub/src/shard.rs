@@ -592,9 +592,16 @@ impl Shard {
             self.unwatch(key);
             // Closing a TCP connection with unread input would reset it, and the client might lose the end.
             self.read(key);
+            if why == Ended::Replaced {
+                self.write(key, |stream, _| stream.tell_replaced());
+            }
             self.write(key, Stream::push_end);
         }
         self.end_if_finished(key);
+        // Its user has another one already: this one does not stay until its client has read all.
+        if why == Ended::Replaced {
+            self.end(key, why);
+        }
     }
 
     fn end_all(&mut self) {

@@ -49,6 +49,8 @@ pub(crate) enum Ended {
     Moved,
     /// Its time is over.
     Lifetime,
+    /// Its user has begun another one in its place.
+    Replaced,
 }
 
 impl Ended {
@@ -63,6 +65,7 @@ impl Ended {
             Self::Denied => "denied",
             Self::Moved => "moved",
             Self::Lifetime => "lifetime",
+            Self::Replaced => "replaced",
         }
     }
 
@@ -72,7 +75,7 @@ impl Ended {
     }
 
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Client,
         Self::Slow,
         Self::Error,
@@ -81,6 +84,7 @@ impl Ended {
         Self::Denied,
         Self::Moved,
         Self::Lifetime,
+        Self::Replaced,
     ];
 }
 

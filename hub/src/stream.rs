@@ -24,17 +24,20 @@ use pieces::Pieces;
 use pinned::Queued;
 pub(crate) use topics::told;
 
-use crate::event::{cursor, opening, opening_at};
+use crate::event::{cursor, opening, opening_at, replaced};
 use crate::history::Missed;
 use crate::random;
 use crate::shard::batch::Share;
 use crate::shard::index::Place;
 use crate::stats::Ended;
 use crate::topic;
-use crate::wire::{Framing, TopicsAs};
+use crate::wire::{self, Delivery, Framing, TopicsAs};
 
 /// Different topics kept for a reader that is behind, before they become "all".
 const PENDING_TRIGGERS: usize = 64;
+
+/// When a client whose stream was replaced comes back at the earliest, in milliseconds.
+const RETURN_OF_REPLACED: u32 = 30_000;
 
 /// What became of an attempt to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -360,11 +363,27 @@ impl Stream {
     /// reconnection time, so that those that are sent away together don't come back together. One that was told no
     /// reconnection time is told none now. To be followed by [`push_end`](Self::push_end).
     pub(crate) fn spread_return(&mut self, spread: u32) {
-        let is_event_stream = !matches!(self.framing, None | Some(Framing::Message | Framing::Wake));
-        if is_event_stream && self.retry > 0 {
+        if self.is_event_stream() && self.retry > 0 {
             let retry = self.retry.saturating_add(random::up_to(spread));
             self.enqueue_any(Payload::Lines(opening(retry).into_boxed_str()));
         }
+    }
+
+    /// Tells a client that its user has begun another stream in place of this one. Two that replace each other don't do so
+    /// more often than they are told here, and a page may stop at the event. To be followed by [`push_end`](Self::push_end).
+    pub(crate) fn tell_replaced(&mut self) -> Push {
+        let retry = self.retry.max(RETURN_OF_REPLACED);
+        if self.is_event_stream() {
+            self.enqueue_any(Payload::Lines(replaced(retry).into_boxed_str()));
+        } else if self.framing == Some(Framing::Message) {
+            let message = wire::encode(&Delivery::Replaced { retry });
+            self.enqueue_any(Payload::Frames(Arc::new(Frames::from(Arc::<[u8]>::from(message)))));
+        }
+        Push::Queued
+    }
+
+    fn is_event_stream(&self) -> bool {
+        !matches!(self.framing, None | Some(Framing::Message | Framing::Wake))
     }
 
     /// Writes the end of the response after all that is queued.

@@ -13,7 +13,7 @@ use support::{Hub, PATIENCE, commit};
 
 /// Alice's only stream; false: she has one.
 fn open(client: &mut Client, near: &TcpStream, heartbeat: u32) -> bool {
-    let user = Some(User { key: "alice", limit: 1 });
+    let user = Some(User { key: "alice", limit: 1, replace: false });
     let attach = Attach { patterns: vec!["a"], user, heartbeat, ..Default::default() };
     match client.call(&Request::Attach(attach), Some(near.as_fd()), PATIENCE) {
         Ok(Reply::Attached { stream, .. }) => {

@@ -384,6 +384,7 @@ impl Reader {
             }
             Delivery::Trigger { topic } => format!("trigger {topic}"),
             Delivery::Heartbeat => "heartbeat".into(),
+            Delivery::Replaced { retry } => format!("replaced {retry}"),
         }
     }
 }

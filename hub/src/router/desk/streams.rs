@@ -1,5 +1,6 @@
 //! Streams begin and end, and their callbacks run.
 
+use std::mem;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -66,7 +67,7 @@ impl Desk {
             self.counts.refused_full += 1;
             return Err((ErrorCode::Full, self.full()));
         }
-        let party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
+        let mut party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
         let charge = self.topics.reserve(address, &patterns).map_err(|exhausted| {
             self.counts.refused_topic_bytes += 1;
             let message = exhausted.to_string();
@@ -104,7 +105,12 @@ impl Desk {
         // A stream with a callback gets what that returns, not the events themselves.
         let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
         let watched = forwarded.iter().copied().map(Box::from).collect();
-        let followed = replay.is_some();
+        // One of a user's may be replaced.
+        let followed = replay.is_some() || party.has_user();
+        for old in mem::take(&mut party.replaces) {
+            self.uncount(old);
+            self.shard(old).send(Command::End { stream: old, why: Ended::Replaced });
+        }
         self.visitors.enter(id, party);
         self.topics.charge(id, charge);
         let lifetime = shortened(max_lifetime);
