@@ -288,11 +288,10 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } =
-            attach;
+        let Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed } = attach;
         let mut stream = Stream::new(id, socket, heartbeat, retry);
         stream.client = client;
-        (stream.opened, stream.followed, stream.reported) = (opened, followed, reported);
+        (stream.opened, stream.followed) = (opened, followed);
         let key = self.streams.insert(stream) as u32;
         if let Some(ends) = lifetime.map(|lifetime| lifetime.saturating_add(self.now)) {
             self.wheel.insert(ends.get(), Due { key, ends: Some(ends), id });
@@ -534,11 +533,6 @@ impl Shard {
         if stream.followed || stream.is_held() {
             self.known.remove(&stream.id);
         }
-        if stream.reported {
-            // A router that is gone needs no word.
-            let _ = self.shared.ended.send(stream.id);
-            let _ = self.shared.router.wake();
-        }
         if stream.is_held() {
             self.stats.ended_held.add(1);
             self.stats.told_held.add(usize::from(stream.opened));
@@ -561,9 +555,10 @@ impl Shard {
         if self.streams.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.
             self.streams = Slab::new();
-            // The hub may be idle now.
-            let _ = self.shared.router.wake();
         }
+        // What it watches is charged until then, and the hub may be idle now. A router that is gone needs no word.
+        let _ = self.shared.ended.send(stream.id);
+        let _ = self.shared.router.wake();
     }
 
     /// Begins to end all responses in good order. Their clients come back within `spread` milliseconds.

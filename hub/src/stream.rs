@@ -95,8 +95,6 @@ pub(crate) struct Stream {
     pub(crate) watches_room: bool,
     /// The router has more to say about it.
     pub(crate) followed: bool,
-    /// The router wants to know when it has ended.
-    pub(crate) reported: bool,
     /// Its worker sends the first lines.
     pub(crate) opened: bool,
     /// Why it ends once all is written; `None`: it goes on.
@@ -133,7 +131,6 @@ impl Stream {
             client: 0,
             watches_room: false,
             followed: false,
-            reported: false,
             opened: false,
             closing: None,
             topics_as: None,

@@ -181,7 +181,6 @@ pub(crate) struct StreamState<'a> {
     /// Seconds since something was written.
     pub(crate) silent: u32,
     pub(crate) followed: bool,
-    pub(crate) reported: bool,
     /// Its worker sends the first lines.
     pub(crate) opened: bool,
     /// Seconds after which its time is over.

@@ -83,7 +83,6 @@ pub(super) struct Attach<'a> {
     pub(super) cursor: Option<Id>,
     pub(super) opened: bool,
     pub(super) followed: bool,
-    pub(super) reported: bool,
 }
 
 /// From a holder: eight bytes each.

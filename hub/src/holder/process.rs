@@ -209,26 +209,14 @@ impl Holder {
                     cursor,
                     opened,
                     followed,
-                    reported,
                 } = attach;
                 let events = missed.iter().map(|number| self.lent.get(number).cloned());
                 let events = events.collect::<Option<_>>().ok_or_else(|| wrong("the number of an event"))?;
                 let missed = Missed { gap: gap.map(shared), events, cursor };
                 let patterns = patterns.into_iter().map(Box::from).collect();
                 let socket = self.intake.descriptor().ok_or_else(|| wrong("the number of descriptors"))?;
-                let attach = Attach {
-                    id,
-                    client,
-                    socket,
-                    patterns,
-                    heartbeat,
-                    retry,
-                    lifetime,
-                    missed,
-                    opened,
-                    followed,
-                    reported,
-                };
+                let attach =
+                    Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed };
                 Command::Attach(attach)
             }
             Order::Commit { stream, framing } => Command::Commit { stream, framing },

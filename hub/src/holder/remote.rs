@@ -263,8 +263,7 @@ impl Remote {
 
     fn attach(&mut self, attach: Attach) {
         self.given += 1;
-        let Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } =
-            attach;
+        let Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed } = attach;
         let Some(line) = &mut self.line else { return };
         if self.lent.are_many() {
             line.add(&Order::Forget(self.lent.forget()), None);
@@ -289,7 +288,6 @@ impl Remote {
             cursor: missed.cursor,
             opened,
             followed,
-            reported,
         };
         line.add(&Order::Attach(order), Some(socket));
     }

@@ -9,7 +9,7 @@ use crate::topic;
 const SETTING: &str = "sse.topic_bytes";
 
 /// What watching a topic takes beside its name: its places in the tables of a shard, and the stream's in its list.
-const TOPIC: usize = 192;
+const TOPIC: usize = 224;
 
 /// What each segment of a pattern with a wildcard may take besides: its part of a node of the trie.
 const SEGMENT: usize = 64;

@@ -42,8 +42,6 @@ pub(crate) struct Attach {
     pub(crate) opened: bool,
     /// The router has more to say about it while it is open.
     pub(crate) followed: bool,
-    /// The router wants to know when it has ended.
-    pub(crate) reported: bool,
 }
 
 impl Attach {

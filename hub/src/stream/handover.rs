@@ -32,7 +32,6 @@ impl Stream {
             client,
             watches_room: _,
             followed,
-            reported,
             opened,
             closing,
             topics_as,
@@ -52,7 +51,6 @@ impl Stream {
             heartbeat: *heartbeat,
             silent: now.saturating_sub(*active),
             followed: *followed,
-            reported: *reported,
             opened: *opened,
             ends,
             closing: closing.map(Ended::name),
@@ -70,7 +68,7 @@ impl Stream {
         let closing = state.closing.map(|name| Ended::named(name).ok_or_else(|| wrong("a reason to end")));
         let queue = state.queue.iter().map(|payload| Payload::restore(payload, tables).map(Queued::new));
         let mut stream = Self::new(state.id, socket, state.heartbeat, state.retry);
-        (stream.followed, stream.reported, stream.opened) = (state.followed, state.reported, state.opened);
+        (stream.followed, stream.opened) = (state.followed, state.opened);
         stream.active = now.saturating_sub(state.silent);
         // It has all the time once more.
         stream.waits_since = now;

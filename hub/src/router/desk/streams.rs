@@ -141,8 +141,6 @@ impl Desk {
             missed,
             opened: opens,
             followed,
-            // What it watches is charged until then.
-            reported: true,
         };
         self.shard(id).stats().told.add(usize::from(opens));
         // While it is held nothing is done but to keep what comes for it, which comes after this.
@@ -227,15 +225,15 @@ impl Desk {
     }
 
     pub(super) fn pass_effects(&mut self) {
+        for (stream, command) in self.renders.take_effects() {
+            self.shard(stream).send(command);
+        }
         for (stream, bytes) in self.renders.take_watched() {
             if let Err(exhausted) = self.topics.change(stream, bytes) {
                 self.warn_full(&exhausted.to_string());
                 // It comes back, and hears the truth.
                 self.shard(stream).send(Command::End { stream, why: Ended::Moved });
             }
-        }
-        for (stream, command) in self.renders.take_effects() {
-            self.shard(stream).send(command);
         }
     }
 
