@@ -20,7 +20,7 @@ fn open(client: &mut Client, address: Option<&str>, patterns: &[String]) -> Resu
             commit(client, stream, Framing::Raw);
             Ok(far)
         }
-        Err(ClientError::Hub { code: ErrorCode::Full, message }) => Err(message),
+        Err(ClientError::Hub { code: ErrorCode::Full | ErrorCode::TooMany, message }) => Err(message),
         other => panic!("neither attached nor full: {other:?}"),
     }
 }

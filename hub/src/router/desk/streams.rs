@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::{Desk, OVER};
 use crate::address;
+use crate::budget::Exhausted;
 use crate::cause::Cause;
 use crate::event;
 use crate::history::Missed;
@@ -72,7 +73,8 @@ impl Desk {
             self.counts.refused_topic_bytes += 1;
             let message = exhausted.to_string();
             self.warn_full(&message);
-            (ErrorCode::Full, message)
+            let code = if matches!(exhausted, Exhausted::Client { .. }) { ErrorCode::TooMany } else { ErrorCode::Full };
+            (code, message)
         })?;
         let Some(socket) = descriptor else {
             if !truncated {
