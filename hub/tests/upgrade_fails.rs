@@ -17,7 +17,7 @@ const TAKE_OVER: u32 = 0x5353_4555;
 const LEAVE: u32 = 0x5353_454c;
 
 /// The format of what is passed on.
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 
 fn greeting(magic: u32, format: u16) -> Vec<u8> {
     wire::encode(&Request::Hello { magic, protocol: format, version: "test", owner: None })
