@@ -25,6 +25,8 @@ pub enum Read {
     Event(Zval),
     /// A sign of life.
     Heartbeat,
+    /// The user of the stream has begun another one: its client is to come back after so many milliseconds.
+    Replaced(u32),
     /// Nothing more for now.
     Nothing,
     /// The hub has ended it.
@@ -72,6 +74,10 @@ impl Deliveries {
             return Ok(None);
         }
         let delivery: Delivery<'_> = wire::decode(&self.inbox[PREFIX..end]).map_err(nonsense)?;
+        if let Delivery::Replaced { retry } = delivery {
+            self.inbox.drain(..end);
+            return Ok(Some(Read::Replaced(retry)));
+        }
         let event = event::object(&delivery, patterns).map_err(|error| Problem::Other(error.to_string()))?;
         self.inbox.drain(..end);
         Ok(Some(event.map_or(Read::Heartbeat, Read::Event)))

@@ -19,7 +19,7 @@ use crate::spawn::SpawnError;
 use crate::{info, successor, zend};
 
 /// Every setting with its default and where it may be set. README.md says what they mean.
-static SETTINGS: IniEntryDefs<40> = IniEntryDefs::new([
+static SETTINGS: IniEntryDefs<43> = IniEntryDefs::new([
     setting(c"sse.socket", c"", SYSTEM),
     setting(c"sse.socket_mode", c"0600", SYSTEM),
     setting(c"sse.socket_group", c"", SYSTEM),
@@ -38,8 +38,11 @@ static SETTINGS: IniEntryDefs<40> = IniEntryDefs::new([
     setting(c"sse.max_streams_per_ip", c"0", SYSTEM),
     setting(c"sse.max_streams_per_user", c"0", ALL),
     setting(c"sse.max_topics", c"100", SYSTEM),
+    setting(c"sse.topic_bytes", c"128M", SYSTEM),
     setting(c"sse.max_event_size", c"1M", SYSTEM),
     setting(c"sse.stream_buffer", c"4M", SYSTEM),
+    setting(c"sse.queue_bytes", c"64M", SYSTEM),
+    setting(c"sse.stall_timeout", c"30", SYSTEM),
     setting(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
     IniEntryDef { displayer: Some(info::show_key), ..setting(c"sse.udp_key", c"", SYSTEM) },
     setting(c"sse.udp_rate", c"50", SYSTEM),
@@ -317,7 +320,15 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         max_streams_per_ip: size(c"sse.max_streams_per_ip", 0, MAX_STREAMS.into())?,
         max_topics: max_topics()?,
         max_event_size: max_event_size()?,
+        topic_bytes: size(c"sse.topic_bytes", 1 << 16, 1 << 40)?,
         stream_buffer: size(c"sse.stream_buffer", 4096, 1 << 30)?,
+        queue_bytes: size(c"sse.queue_bytes", 1 << 16, 1 << 40)?,
+        stall_timeout: Duration::from_secs(config::number(
+            "sse.stall_timeout",
+            &text(c"sse.stall_timeout")?,
+            1,
+            86_400,
+        )?),
         history_events: if keep == Keep::Off { 0 } else { size(c"sse.history_events", 1, 10_000_000)? },
         history_fsync: config::boolean("sse.history_fsync", &text(c"sse.history_fsync")?)?,
         bus: bus(&keep)?,

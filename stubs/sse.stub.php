@@ -8,7 +8,8 @@
  *
  * A **topic** is a name of 1 to 255 bytes of UTF-8, segments joined by single dots, without white space, control
  * characters or `*`: `chat.general`, `orders.42.status`. A **pattern** is a topic in which `*` stands for one segment and
- * `**`, as the last segment, for one or more: `orders.*.status`, `orders.**`, `**`.
+ * `**`, as the last segment, for one or more: `orders.*.status`, `orders.**`, `**`. A pattern with a wildcard has at most 16
+ * segments.
  */
 
 /**
@@ -81,7 +82,13 @@
  *                                      good order, less a random tenth at most, and the client comes back; 0: never; default
  *                                      `sse.max_lifetime`), `user` (string, 1 to 255 bytes: whose stream it is, the same key in all
  *                                      scripts; default nobody's), `max_per_user` (int, with `user`: streams that this user may
- *                                      have, this one included, 0: any number; default `sse.max_streams_per_user`), `detach` (bool, false: serve in this worker; default by
+ *                                      have, this one included, 0: any number; default `sse.max_streams_per_user`), `over_limit` (string, with
+ *                                      `user`: what happens when there would be one too many. `refuse`, the default: the new one
+ *                                      gets 429. `replace`: the user's oldest stream ends, and the new one begins; the client of
+ *                                      that one is told by `retry:` to come back after 30 seconds (or its own `retry`, if that
+ *                                      is longer), so that two clients don't replace each other more often than that, and gets
+ *                                      an event `replaced` with the same number, `{"retry":30000}`, at which a page may close
+ *                                      its EventSource. One that is behind is told nothing), `detach` (bool, false: serve in this worker; default by
  *                                      `sse.detach`), `headers` (array of name => value, further response headers, in place
  *                                      of those of the same name; default none), `reauthorize` (int, seconds, 0 to 86400:
  *                                      replay the request when it was not replayed for so long, to ask whether the client
@@ -114,9 +121,9 @@
  * @return bool True at once, when the hub has the stream, or in a replay, when it has what was rendered. False, when the
  *              response is complete: the stream was served in this worker and is over, or the request was HEAD (headers
  *              only), or the client was refused. It was told by 503 with `Retry-After` if there was no room for another stream
- *              (`sse.max_streams`, `sse.render_bytes`, the hub's descriptor limit) or no hub that answered in time, by 429
- *              if its address or user has as much as it may have (`sse.max_streams_per_ip`, `max_per_user`, an eighth of
- *              `sse.render_bytes`), by 413, 400 or 505 if its request was not one that a stream can have.
+ *              (`sse.max_streams`, `sse.render_bytes`, `sse.topic_bytes`, the hub's descriptor limit) or no hub that answered in time, by 429
+ *              if its address or user has as much as it may have (`sse.max_streams_per_ip`, `max_per_user` unless
+ *              `over_limit` is `replace`, an eighth of `sse.render_bytes` or `sse.topic_bytes`), by 413, 400 or 505 if its request was not one that a stream can have.
  *
  * @throws SseInvalidArgument A topic, pattern or option breaks a rule, or what `$render` returned can't be sent; the message
  *                            names the value and the rule.
@@ -229,20 +236,23 @@ function sse_cursor(): string {}
  *   - `processes`, with several that hold streams only (`sse.processes`): of `each` its `pid` (null while it is started anew),
  *     its `streams` and `resident_bytes`; how many were `lost`: killed, or failed, with their streams, and replaced.
  *   - `streams`: `open` now (subscriptions too); `held` now: offered by a worker that is still sending the headers;
- *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read, `sse.stream_buffer`),
+ *     `opened`: that began; `closed`: ended, by why: `client` (it left), `slow` (it did not read: `sse.stream_buffer`,
+ *     `sse.stall_timeout`, `sse.queue_bytes`),
  *     `error` (its connection failed otherwise), `shutdown` (the hub ended), `aborted` (its worker took it back before it
  *     began), `denied` (its script no longer allowed it), `unconfirmed` (its script did not say so in time, `reauthorize`),
  *     `moved` (its script gave it another `share`),
- *     `lifetime` (its time was over, `max_lifetime`).
+ *     `lifetime` (its time was over, `max_lifetime`), `replaced` (its user has begun another one, `over_limit`).
  *   - `refused`: streams, because of `full` (`sse.max_streams`), `per_ip` (`sse.max_streams_per_ip`), `per_user`
- *     (`max_per_user`) or `descriptors` (the limit of open files); PHP processes
+ *     (`max_per_user`), `topic_bytes` (`sse.topic_bytes`) or `descriptors` (the limit of open files); PHP processes
  *     (`peers`: of users that may not use this hub; `protocol`: of another version).
  *   - `visitors`: client addresses and users that have streams that are counted now.
  *   - `topics`: topics and patterns that are watched now. One that streams of several processes watch counts in each.
+ *     `topic_bytes`: what is charged for them, for each stream that watches them (`sse.topic_bytes`).
  *   - `published`, `published_bytes`: events that were accepted (with `sse.bus` those of all machines), and their data. `publish_refused`: those that were not.
  *   - `triggers`: wakes by PHP, counted by topics. `triggers_refused`: of those that were no topic.
  *   - `delivered`: events written to streams, counted for each stream. `delivered_bytes`: everything written to streams.
- *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly.
+ *     `heartbeats`: comments to silent streams. `queued_bytes`: what waits now for clients that read slowly, counted for each;
+ *     `pinned_bytes`: the memory that is kept for them only (`sse.queue_bytes`).
  *   - `history`: `events`, `topics` and `bytes` that are kept in memory now; `resumed`: readers that came back with an id,
  *     `gaps`: of those, that were told of one; `given_up`: those whose workers had gone before it was found what they had missed. With `sse.history=sqlite:…` `file`: events `waiting` now to be written,
  *     `written`, in how many `commits`, `failures`; `problem`: why the file can't be written now, null if it can.

@@ -22,6 +22,16 @@ pub(crate) fn shown(client: IpAddr) -> String {
     if client.is_ipv6() { format!("{client}/{IPV6_PREFIX}") } else { client.to_string() }
 }
 
+/// A number for a client, for those that only compare it; never 0 but for `None` and the unspecified address.
+pub(crate) fn number(client: Option<IpAddr>) -> u64 {
+    match client {
+        None => 0,
+        Some(IpAddr::V4(address)) => address.to_bits().into(),
+        // The rest of a client's is 0.
+        Some(IpAddr::V6(address)) => (address.to_bits() >> (128 - IPV6_PREFIX)) as u64,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -129,7 +129,13 @@ impl Account {
     /// # Errors
     /// The limit that it is over.
     pub(crate) fn check(&self) -> Result<(), Exhausted> {
-        let Taker { whole, client, used } = &*self.0;
+        self.0.check()
+    }
+}
+
+impl Taker {
+    fn check(&self) -> Result<(), Exhausted> {
+        let Self { whole, client, used } = self;
         let Whole { setting, limit, .. } = **whole;
         if let Some(client) = *client
             && used.load(Relaxed) > limit / SHARES
@@ -144,6 +150,24 @@ impl Reservation {
     /// Where it counts.
     pub(crate) fn account(&self) -> Account {
         Account(Arc::clone(&self.taker))
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.own
+    }
+
+    /// Whose they are, as far as that is known.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.taker.client
+    }
+
+    /// Whether they are within the limits of the client and of the whole.
+    ///
+    /// # Errors
+    /// The limit that is passed.
+    pub(crate) fn check(&self) -> Result<(), Exhausted> {
+        self.taker.check()
     }
 
     /// It is so many bytes now.

@@ -33,10 +33,16 @@ pub struct Config {
     pub max_streams_per_ip: usize,
     /// Patterns of one stream at most.
     pub max_topics: usize,
+    /// Bytes kept for what all streams watch; one client gets an eighth at most.
+    pub topic_bytes: usize,
     /// Bytes of data of one event at most.
     pub max_event_size: usize,
     /// Bytes queued for one stream at most, before the client counts as too slow.
     pub stream_buffer: usize,
+    /// Bytes at most that only queues of streams keep: what the history has forgotten, and what was rendered.
+    pub queue_bytes: usize,
+    /// How long a client may take nothing of what waits for it; twice the heartbeat if that is longer.
+    pub stall_timeout: Duration,
     /// File of a history that outlives the hub; `None`: it is in memory only.
     pub history_file: Option<PathBuf>,
     /// Whether an event is on the disk itself before its publisher is told so, and not only with the operating system.

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::framing;
 use crate::heap::allocated;
 use crate::id::{self, Id};
+use crate::stream::pinned::Keepers;
 use crate::topic::{self, TopicError};
 use crate::wire::{self, Delivery};
 
@@ -148,6 +149,13 @@ impl NewEvent<'_> {
     }
 }
 
+/// What a client is told whose user has begun another stream in place of its own: to come back after so many milliseconds,
+/// or, if its page listens to that event, what it likes.
+#[must_use]
+pub fn replaced(retry: u32) -> String {
+    format!("retry: {retry}\nevent: replaced\ndata: {{\"retry\":{retry}}}\n\n")
+}
+
 /// The comment that keeps a connection alive.
 pub const HEARTBEAT: &[u8] = b":\n\n";
 
@@ -199,6 +207,7 @@ pub struct Event {
     data: Data,
     /// The same event for a [`Framing::Message`](crate::wire::Framing::Message) stream, made when the first of them needs it.
     message: OnceLock<Box<[u8]>>,
+    keepers: Keepers,
 }
 
 /// Where the published data is kept: within the frame if it is one line, else beside it.
@@ -228,6 +237,7 @@ impl Event {
             record: with_header(record),
             data,
             message: OnceLock::new(),
+            keepers: Keepers::default(),
         }
     }
 
@@ -262,6 +272,11 @@ impl Event {
             Data::InFrame(range) => &self.frame()[range.clone()],
             Data::Beside(data) => data,
         }
+    }
+
+    /// Who keeps it.
+    pub(crate) fn keepers(&self) -> &Keepers {
+        &self.keepers
     }
 
     /// Its bytes in an event stream, blank line included.

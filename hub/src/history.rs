@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::event::{Event, NewEvent};
 use crate::heap::allocated;
 use crate::id::Id;
+use crate::stream::pinned::Remembered;
 use crate::topic;
 
 /// What an event takes beside its own memory: its places in the log, of which as many may be free, and for each topic those in
@@ -130,7 +131,7 @@ struct Entry {
     stamp: Id,
     at: Instant,
     /// `None`: no topic keeps it any more.
-    event: Option<Arc<Event>>,
+    event: Option<Remembered>,
     /// Topics that keep it.
     users: usize,
 }
@@ -318,7 +319,7 @@ impl History {
             over.extend(oldest);
         }
         self.bytes += cost(event, stamp);
-        self.log.push_back(Entry { stamp, at, event: Some(Arc::clone(event)), users });
+        self.log.push_back(Entry { stamp, at, event: Some(Remembered::new(Arc::clone(event))), users });
         over.into_iter().for_each(|stamp| self.release(stamp));
         while self.bytes > self.limits.bytes && self.forget_oldest() {}
     }

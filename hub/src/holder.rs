@@ -28,6 +28,7 @@ pub(crate) mod starter;
 use std::time::Instant;
 
 use crate::config::{Config, ConfigError, MAX_PROCESSES};
+use crate::shard::thread::Limits;
 
 /// Descriptors that streams leave for everything else in the router's process: PHP processes, shards, files.
 const KEPT_BY_ROUTER: usize = 128;
@@ -38,8 +39,8 @@ const KEPT_BY_HOLDER: usize = 32;
 /// What the holders know of the hub. They get it by being forked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Common {
-    /// Bytes queued for one stream at most.
-    pub(crate) stream_buffer: usize,
+    /// What bounds the queues.
+    pub(crate) limits: Limits,
     /// When the hub started.
     pub(crate) started: Instant,
 }

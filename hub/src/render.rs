@@ -104,6 +104,8 @@ pub(crate) struct Renders {
     registry: Registry,
     /// For the shards, by stream.
     effects: Vec<(u64, Command)>,
+    /// Streams that watch something else now, and the bytes that are charged for it.
+    watched: Vec<(u64, usize)>,
     serials: u64,
     fan_outs: u64,
     /// Times that a callback was told of something since this was asked for.
@@ -168,6 +170,7 @@ impl Renders {
             unread: Vec::new(),
             registry,
             effects: Vec::new(),
+            watched: Vec::new(),
             serials: 0,
             fan_outs: 0,
             told: 0,
@@ -175,11 +178,6 @@ impl Renders {
             failures: HashMap::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
         }
-    }
-
-    /// Its streams.
-    pub(crate) fn streams(&self) -> impl Iterator<Item = u64> {
-        self.by_stream.keys().copied()
     }
 
     /// What is to be told to the shards now.
@@ -190,6 +188,11 @@ impl Renders {
     /// Times that a callback was told of something since the last call.
     pub(crate) fn take_told(&mut self) -> usize {
         std::mem::take(&mut self.told)
+    }
+
+    /// The streams that watch something else since this was asked last, and the bytes that are charged for it.
+    pub(crate) fn take_watched(&mut self) -> Vec<(u64, usize)> {
+        std::mem::take(&mut self.watched)
     }
 
     /// Bytes kept for all streams.

@@ -12,12 +12,14 @@ pub(crate) mod nudges;
 pub(crate) mod owners;
 pub(crate) mod parked;
 pub(crate) mod peer;
+pub(crate) mod relief;
 pub(crate) mod report;
 pub(crate) mod resuming;
 pub(crate) mod rights;
 pub(crate) mod signals;
 pub(crate) mod sparingly;
 pub(crate) mod successor;
+pub(crate) mod topics;
 pub(crate) mod trust;
 pub(crate) mod turns;
 pub(crate) mod visitors;
@@ -55,7 +57,7 @@ use crate::run::HubError;
 use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
 use crate::shard::names::Names;
-use crate::shard::thread::Shared;
+use crate::shard::thread::{Limits, Shared};
 use crate::socket;
 use crate::udp;
 
@@ -129,8 +131,13 @@ impl Router {
     ) -> Result<Self, HubError> {
         let started = legacy.as_ref().map_or_else(Instant::now, |legacy| legacy.started);
         // Before there is any thread.
-        let common = Common { stream_buffer: config.stream_buffer, started };
-        let house = House::new(&config, holder::count(&config, descriptors)?, common);
+        let processes = holder::count(&config, descriptors)?;
+        let limits = Limits {
+            stream_buffer: config.stream_buffer,
+            pinned: config.queue_bytes / processes.max(1),
+            stall: u32::try_from(config.stall_timeout.as_secs()).unwrap_or(u32::MAX).max(1),
+        };
+        let house = House::new(&config, processes, Common { limits, started });
         let house = house.map_err(HubError::system("starting a process for streams"))?;
         let poll = Poll::new().map_err(HubError::system("waiting for events"))?;
         let registry = poll.registry();
@@ -141,7 +148,7 @@ impl Router {
         let names = Arc::new(Names::default());
         let (ended, ends) = crossbeam_channel::unbounded();
         let router = Arc::new(waker);
-        let shared = Shared { stream_buffer: config.stream_buffer, names: Arc::clone(&names), router, ended, started };
+        let shared = Shared { limits, names: Arc::clone(&names), router, ended, started };
         let shards = house.shards(&shared, registry, |nth| Of::Shard(nth).into());
         let shards = shards.map_err(HubError::system("starting a shard"))?;
         let udp = match legacy.as_mut().and_then(|legacy| legacy.udp(&config)) {
@@ -294,6 +301,7 @@ impl Router {
         // its response.
         self.desk.go_on_rendering(exchanges, self.ready.is_empty());
         self.desk.pass_nudges();
+        self.desk.relieve();
         self.desk.wake_shards();
         // Before the answers, after which an owner may end at any time.
         for pid in std::mem::take(&mut self.desk.new_owners) {

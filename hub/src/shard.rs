@@ -9,6 +9,7 @@ pub(crate) mod handle;
 mod handover;
 pub(crate) mod index;
 pub(crate) mod names;
+mod slow;
 pub(crate) mod thread;
 pub(crate) mod trie;
 pub(crate) mod watched;
@@ -35,7 +36,7 @@ use crate::shard::index::{Index, Watcher};
 use crate::shard::thread::Shared;
 use crate::shard::watched::Watched;
 use crate::stats::{Ended, ShardStats};
-use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told};
+use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told, vanished};
 use crate::timer::Wheel;
 use crate::topic;
 use crate::wire::{Framing, TopicsAs};
@@ -81,6 +82,10 @@ struct Shard {
     unread: Vec<(u32, u64)>,
     /// Streams found broken while the index was in use.
     doomed: Vec<(u32, Ended)>,
+    /// The second at which to look for clients that take nothing.
+    next_stall_check: u32,
+    /// Bytes that only queues keep, of which the router was told.
+    pinned_told: usize,
     scratch: Box<[u8]>,
     /// When to give up on the ends of responses; set once the hub ends.
     farewell: Option<Instant>,
@@ -120,6 +125,8 @@ impl Shard {
             batch: Batch::default(),
             unread: Vec::new(),
             doomed: Vec::new(),
+            next_stall_check: 0,
+            pinned_told: 0,
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
             farewell: None,
             shared,
@@ -159,6 +166,8 @@ impl Shard {
                 return Ok(Some(self));
             }
             self.beat();
+            self.end_stalled();
+            self.tell_pinned();
             if self.farewell.is_some_and(|deadline| self.streams.is_empty() || Instant::now() >= deadline) {
                 self.end_all();
                 return Ok(None);
@@ -171,7 +180,8 @@ impl Shard {
             return Some(Duration::ZERO);
         }
         let beat = self.wheel.next_due().map(|second| self.started + Duration::from_secs(second.into()));
-        let next = [beat, self.farewell].into_iter().flatten().min()?;
+        let stalled = self.stall_check().map(|second| self.started + Duration::from_secs(second.into()));
+        let next = [beat, stalled, self.farewell].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -241,7 +251,7 @@ impl Shard {
                 Command::TellTopics { stream, topics_as, cursor } => self.tell_topics(stream, topics_as, &cursor),
                 Command::Frames { stream, frames } => {
                     if let Some(&key) = self.known.get(&stream) {
-                        let limit = self.shared.stream_buffer;
+                        let limit = self.shared.limits.stream_buffer;
                         let frames = Payload::Frames(frames);
                         self.write(key, |stream, written| stream.push(iter::once(&frames), limit, written));
                     }
@@ -263,6 +273,7 @@ impl Shard {
                 Command::Trigger(trigger) => self.trigger(&trigger),
                 Command::Pause => {}
                 Command::Gap(frame) => self.tell_gap(&frame),
+                Command::Relieve(relieve) => self.relieve(relieve),
                 Command::Stop { spread } => self.stop(spread),
             }
             if self.backlog.done(weight) {
@@ -278,9 +289,10 @@ impl Shard {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } = attach;
+        let Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed } = attach;
         let mut stream = Stream::new(id, socket, heartbeat, retry);
-        (stream.opened, stream.followed, stream.reported) = (opened, followed, reported);
+        stream.client = client;
+        (stream.opened, stream.followed) = (opened, followed);
         let key = self.streams.insert(stream) as u32;
         if let Some(ends) = lifetime.map(|lifetime| lifetime.saturating_add(self.now)) {
             self.wheel.insert(ends.get(), Due { key, ends: Some(ends), id });
@@ -335,12 +347,13 @@ impl Shard {
         }
         let before = stream.queued();
         stream.open(framing);
+        stream.waits_since = self.now;
         self.stats.queued_bytes.sub(before);
         self.stats.queued_bytes.add(stream.queued());
         self.stats.opened.add(1);
         self.stats.untold.add(usize::from(!stream.opened));
-        // Only TCP has it; on other sockets there is nothing to be delayed.
-        let _ = rustix::net::sockopt::set_tcp_nodelay(stream.socket(), true);
+        // What can't be watched has the heartbeats.
+        let _ = vanished::watch(stream.socket(), self.shared.limits.patience(stream.heartbeat));
         if matches!(framing, Framing::FastCgi { .. }) {
             // The end of the request's body, which FPM does not read: unread, it would be told of at once.
             let _ = stream.drain(&mut self.scratch, 1);
@@ -365,7 +378,7 @@ impl Shard {
         let alone = self.batch.is_empty() && self.commands.is_empty();
         let Self { index, streams, poll, stats, doomed, fan_out, batch, now, shared, .. } = self;
         let output = Output { registry: poll.registry(), stats, now: *now };
-        let limit = shared.stream_buffer;
+        let limit = shared.limits.stream_buffer;
         let plain = batch.add(Payload::Event(Arc::clone(event)));
         // An event of one topic is the same for all that tell it.
         let mut of_one_topic = [None; 2];
@@ -420,8 +433,9 @@ impl Shard {
             // Another one may have its place by now, or it has got its share already.
             let Some(share) = stream.share.take() else { continue };
             let payloads = batch.share(share);
-            let push =
-                |stream: &mut Stream, written: &mut Written| stream.push(payloads, shared.stream_buffer, written);
+            let push = |stream: &mut Stream, written: &mut Written| {
+                stream.push(payloads, shared.limits.stream_buffer, written)
+            };
             doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
         }
         batch.clear();
@@ -462,7 +476,7 @@ impl Shard {
             // Those that end, or get what a callback returns, watch nothing.
             if !stream.places.is_empty() {
                 let push = |stream: &mut Stream, written: &mut Written| {
-                    stream.push(iter::once(&gap), shared.stream_buffer, written)
+                    stream.push(iter::once(&gap), shared.limits.stream_buffer, written)
                 };
                 doomed.extend(output.write(key as u32, stream, push).map(|why| (key as u32, why)));
             }
@@ -520,11 +534,6 @@ impl Shard {
         if stream.followed || stream.is_held() {
             self.known.remove(&stream.id);
         }
-        if stream.reported {
-            // A router that is gone needs no word.
-            let _ = self.shared.ended.send(stream.id);
-            let _ = self.shared.router.wake();
-        }
         if stream.is_held() {
             self.stats.ended_held.add(1);
             self.stats.told_held.add(usize::from(stream.opened));
@@ -539,7 +548,7 @@ impl Shard {
                 stream = stream.id,
                 why = why.name(),
                 queued = stream.queued(),
-                "ended: the client reads too slowly (sse.stream_buffer)"
+                "ended: the client reads too slowly (sse.stream_buffer, sse.stall_timeout, sse.queue_bytes)"
             );
         } else {
             info!(stream = stream.id, why = why.name(), "ended");
@@ -551,9 +560,10 @@ impl Shard {
         if self.streams.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.
             self.streams = Slab::new();
-            // The hub may be idle now.
-            let _ = self.shared.router.wake();
         }
+        // What it watches is charged until then, and the hub may be idle now. A router that is gone needs no word.
+        let _ = self.shared.ended.send(stream.id);
+        let _ = self.shared.router.wake();
     }
 
     /// Begins to end all responses in good order. Their clients come back within `spread` milliseconds.
@@ -582,9 +592,16 @@ impl Shard {
             self.unwatch(key);
             // Closing a TCP connection with unread input would reset it, and the client might lose the end.
             self.read(key);
+            if why == Ended::Replaced {
+                self.write(key, |stream, _| stream.tell_replaced());
+            }
             self.write(key, Stream::push_end);
         }
         self.end_if_finished(key);
+        // Its user has another one already: this one does not stay until its client has read all.
+        if why == Ended::Replaced {
+            self.end(key, why);
+        }
     }
 
     fn end_all(&mut self) {
@@ -621,6 +638,9 @@ impl Output<'_> {
             self.stats.delivered.add(written.events);
         }
         let after = stream.queued();
+        if before == 0 || written.bytes > 0 {
+            stream.waits_since = self.now;
+        }
         if before != after {
             self.stats.queued_bytes.add(after);
             self.stats.queued_bytes.sub(before);

@@ -51,6 +51,8 @@ pub(crate) enum Ended {
     Moved,
     /// Its time is over.
     Lifetime,
+    /// Its user has begun another one in its place.
+    Replaced,
 }
 
 impl Ended {
@@ -66,6 +68,7 @@ impl Ended {
             Self::Unconfirmed => "unconfirmed",
             Self::Moved => "moved",
             Self::Lifetime => "lifetime",
+            Self::Replaced => "replaced",
         }
     }
 
@@ -75,7 +78,7 @@ impl Ended {
     }
 
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Client,
         Self::Slow,
         Self::Error,
@@ -85,6 +88,7 @@ impl Ended {
         Self::Unconfirmed,
         Self::Moved,
         Self::Lifetime,
+        Self::Replaced,
     ];
 }
 
@@ -113,6 +117,10 @@ pub(crate) struct ShardStats {
     pub(crate) heartbeats: Counter,
     /// Bytes waiting for slow clients now.
     pub(crate) queued_bytes: Counter,
+    /// Bytes that only queues of its process keep.
+    pub(crate) pinned: Counter,
+    /// The last [`Relieve`](crate::shard::command::Relieve) that was done.
+    pub(crate) relieved: Counter,
     /// Different patterns that are watched, where the shard is in a process of its own.
     pub(crate) topics: Counter,
 }

@@ -3,7 +3,9 @@
 mod handover;
 mod payload;
 mod pieces;
+pub(crate) mod pinned;
 mod topics;
+pub(crate) mod vanished;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -16,22 +18,26 @@ use arrayvec::ArrayVec;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
-pub(crate) use payload::{Payload, Trigger};
+pub(crate) use payload::{Frames, Payload, Trigger};
 pub(crate) use pieces::PIECES;
 use pieces::Pieces;
+use pinned::Queued;
 pub(crate) use topics::told;
 
-use crate::event::{cursor, opening, opening_at};
+use crate::event::{cursor, opening, opening_at, replaced};
 use crate::history::Missed;
 use crate::random;
 use crate::shard::batch::Share;
 use crate::shard::index::Place;
 use crate::stats::Ended;
 use crate::topic;
-use crate::wire::{Framing, TopicsAs};
+use crate::wire::{self, Delivery, Framing, TopicsAs};
 
 /// Different topics kept for a reader that is behind, before they become "all".
 const PENDING_TRIGGERS: usize = 64;
+
+/// When a client whose stream was replaced comes back at the earliest, in milliseconds.
+const RETURN_OF_REPLACED: u32 = 30_000;
 
 /// What became of an attempt to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +87,14 @@ pub(crate) struct Stream {
     pub(crate) heartbeat: u32,
     /// The shard's second at which something was written last.
     pub(crate) active: u32,
+    /// The shard's second since which what waits has not become less.
+    pub(crate) waits_since: u32,
+    /// A number for its client's address; 0: not known.
+    pub(crate) client: u64,
     /// Epoll tells when its socket has room.
     pub(crate) watches_room: bool,
     /// The router has more to say about it.
     pub(crate) followed: bool,
-    /// The router wants to know when it has ended.
-    pub(crate) reported: bool,
     /// Its worker sends the first lines.
     pub(crate) opened: bool,
     /// Why it ends once all is written; `None`: it goes on.
@@ -104,7 +112,7 @@ pub(crate) struct Stream {
     preloaded: usize,
     /// Framed bytes of the queue's first payload that are written.
     offset: usize,
-    queue: VecDeque<Payload>,
+    queue: VecDeque<Queued>,
     /// Triggers that came while the queue was not empty.
     pending: Vec<Arc<Trigger>>,
 }
@@ -119,9 +127,10 @@ impl Stream {
             places: Box::default(),
             heartbeat,
             active: 0,
+            waits_since: 0,
+            client: 0,
             watches_room: false,
             followed: false,
-            reported: false,
             opened: false,
             closing: None,
             topics_as: None,
@@ -146,6 +155,11 @@ impl Stream {
         self.framing.is_none()
     }
 
+    /// Bytes that only queues keep, and this one of them.
+    pub(crate) fn pinned(&self) -> usize {
+        self.queue.iter().map(Queued::pinned).sum()
+    }
+
     /// Bytes that wait to be written.
     pub(crate) fn queued(&self) -> usize {
         self.queued
@@ -158,26 +172,26 @@ impl Stream {
         self.framing = Some(framing);
         if matches!(framing, Framing::Message | Framing::Wake) {
             // Of an event stream only.
-            self.queue.retain(|payload| !matches!(payload, Payload::Lines(_)));
+            self.queue.retain(|payload| !matches!(**payload, Payload::Lines(_)));
         }
         if framing == Framing::Message {
             self.release_triggers();
         } else if framing == Framing::Wake {
             let happened = !self.queue.is_empty() || !self.pending.is_empty();
             self.pending = Vec::new();
-            self.queue = happened.then_some(Payload::Wake).into_iter().collect();
+            self.queue = happened.then(|| Queued::new(Payload::Wake)).into_iter().collect();
         } else {
             self.pending = Vec::new();
             if !self.opened {
-                let first = match self.queue.front() {
-                    Some(Payload::Lines(_)) => self.queue.pop_front(),
+                let first = match self.queue.front().map(|first| &**first) {
+                    Some(Payload::Lines(lines)) => Some(opening_at(self.retry, lines)),
                     _ => None,
                 };
-                let first = match first {
-                    Some(Payload::Lines(lines)) => opening_at(self.retry, &lines),
-                    _ => opening(self.retry),
-                };
-                self.queue.push_front(Payload::Lines(first.into_boxed_str()));
+                if first.is_some() {
+                    self.queue.pop_front();
+                }
+                let first = first.unwrap_or_else(|| opening(self.retry));
+                self.queue.push_front(Queued::new(Payload::Lines(first.into_boxed_str())));
             }
         }
         self.queued = self.queue.iter().map(|payload| payload.framed_len(framing)).sum();
@@ -211,9 +225,9 @@ impl Stream {
         // Neither of the two counts as an event.
         self.enqueue_any(Payload::Gap(topics::cursor(topics_as, cursor)));
         for payload in queue {
-            self.enqueue_any(match payload {
-                Payload::Event(event) => Payload::Frames(told(&event, topics_as, &watches)),
-                other => other,
+            self.enqueue_any(match &*payload {
+                Payload::Event(event) => Payload::Frames(told(event, topics_as, &watches)),
+                other => other.clone(),
             });
         }
         self.enqueue_any(Payload::Gap(topics::reached(topics_as, cursor)));
@@ -346,11 +360,27 @@ impl Stream {
     /// reconnection time, so that those that are sent away together don't come back together. One that was told no
     /// reconnection time is told none now. To be followed by [`push_end`](Self::push_end).
     pub(crate) fn spread_return(&mut self, spread: u32) {
-        let is_event_stream = !matches!(self.framing, None | Some(Framing::Message | Framing::Wake));
-        if is_event_stream && self.retry > 0 {
+        if self.is_event_stream() && self.retry > 0 {
             let retry = self.retry.saturating_add(random::up_to(spread));
             self.enqueue_any(Payload::Lines(opening(retry).into_boxed_str()));
         }
+    }
+
+    /// Tells a client that its user has begun another stream in place of this one. Two that replace each other don't do so
+    /// more often than they are told here, and a page may stop at the event. To be followed by [`push_end`](Self::push_end).
+    pub(crate) fn tell_replaced(&mut self) -> Push {
+        let retry = self.retry.max(RETURN_OF_REPLACED);
+        if self.is_event_stream() {
+            self.enqueue_any(Payload::Lines(replaced(retry).into_boxed_str()));
+        } else if self.framing == Some(Framing::Message) {
+            let message = wire::encode(&Delivery::Replaced { retry });
+            self.enqueue_any(Payload::Frames(Arc::new(Frames::from(Arc::<[u8]>::from(message)))));
+        }
+        Push::Queued
+    }
+
+    fn is_event_stream(&self) -> bool {
+        !matches!(self.framing, None | Some(Framing::Message | Framing::Wake))
     }
 
     /// Writes the end of the response after all that is queued.
@@ -372,7 +402,7 @@ impl Stream {
 
     fn enqueue_any(&mut self, payload: Payload) {
         self.queued += payload.framed_len(self.framing.unwrap_or(Framing::Raw));
-        self.queue.push_back(payload);
+        self.queue.push_back(Queued::new(payload));
     }
 
     fn release_triggers(&mut self) {
@@ -395,7 +425,7 @@ impl Stream {
             }
             let (offered, taken) = {
                 let mut pieces = Pieces::new();
-                pieces.fill(self.queue.iter(), framing, self.offset);
+                pieces.fill(self.queue.iter().map(|payload| &**payload), framing, self.offset);
                 (pieces.len(), self.write(&pieces))
             };
             match taken {
@@ -425,6 +455,10 @@ impl Stream {
             self.offset -= len;
             events += usize::from(first.is_event());
             self.queue.pop_front();
+        }
+        // A queue that was long once shouldn't keep its memory.
+        if self.queue.capacity() > 64 && self.queue.len() < self.queue.capacity() / 4 {
+            self.queue.shrink_to(self.queue.len() * 2);
         }
         events
     }

@@ -8,6 +8,9 @@ use thiserror::Error;
 /// Longest topic or pattern, in bytes.
 pub const MAX_LEN: usize = 255;
 
+/// Most segments of a pattern with a wildcard: each may cost the hub memory, and time for each event.
+pub const MAX_WILD_SEGMENTS: usize = 16;
+
 /// The pattern that matches every topic.
 pub const ALL: &str = "**";
 
@@ -32,6 +35,9 @@ pub enum TopicError {
     /// A wildcard that is only a part of a segment.
     #[error("pattern '{0}': '*' must be a whole segment, as in 'orders.*.status'")]
     PartialWildcard(String),
+    /// More segments than [`MAX_WILD_SEGMENTS`] beside a wildcard.
+    #[error("pattern '{0}' has {1} segments; at most {MAX_WILD_SEGMENTS} are allowed where there is a wildcard")]
+    TooManySegments(String, usize),
     /// `**` before the end.
     #[error("pattern '{0}': '**' may only be the last segment, as in 'orders.**'")]
     DeepWildcard(String),
@@ -66,6 +72,10 @@ pub fn check_pattern(pattern: &str) -> Result<(), TopicError> {
             }
             _ => {}
         }
+    }
+    let count = pattern.split('.').count();
+    if is_wild(pattern) && count > MAX_WILD_SEGMENTS {
+        return Err(TopicError::TooManySegments(printable(pattern), count));
     }
     Ok(())
 }
@@ -145,6 +155,24 @@ mod tests {
         assert_eq!(check_pattern("a*"), Err(TopicError::PartialWildcard("a*".into())));
         assert_eq!(check_pattern("***"), Err(TopicError::PartialWildcard("***".into())));
         assert_eq!(check_pattern("**.a"), Err(TopicError::DeepWildcard("**.a".into())));
+    }
+
+    #[test]
+    fn a_pattern_has_few_segments_and_a_topic_has_any_number() {
+        let of = |count: usize, last: &str| format!("{}{last}", "a.".repeat(count - 1));
+        for last in ["*", "**"] {
+            assert_eq!(check_pattern(&of(MAX_WILD_SEGMENTS, last)), Ok(()));
+            let refused = check_pattern(&of(MAX_WILD_SEGMENTS + 1, last)).expect_err("too many");
+            assert_eq!(
+                refused.to_string(),
+                format!(
+                    "pattern '{}' has 17 segments; at most 16 are allowed where there is a wildcard",
+                    of(MAX_WILD_SEGMENTS + 1, last)
+                )
+            );
+        }
+        assert_eq!(check_pattern(&of(100, "a")), Ok(()));
+        assert_eq!(check_topic(&of(100, "a")), Ok(()));
     }
 
     #[test]

@@ -183,6 +183,8 @@ pub struct User<'a> {
     pub key: &'a str,
     /// Streams that this user may have, the new one included; 0: any number.
     pub limit: u32,
+    /// Whether the oldest of them ends when there would be one too many; otherwise the new one is refused.
+    pub replace: bool,
 }
 
 /// Who gets what was rendered.
@@ -440,6 +442,11 @@ pub enum Delivery<'a> {
     },
     /// Nothing happened; keeps the connection alive.
     Heartbeat,
+    /// The last: the stream's user has begun another one in its place.
+    Replaced {
+        /// When its client is to come back, in milliseconds.
+        retry: u32,
+    },
 }
 
 /// Why bytes are not a message.

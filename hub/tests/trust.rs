@@ -139,6 +139,7 @@ fn attach_with_replay() -> Attach<'static> {
         body: Bytes::new(b""),
         remote: ("", ""),
         last_event_id: None,
+        session: None,
     };
     let replay = Replay { render: true, only_changes: false, poll: 1, reauthorize: 0, share: None, request };
     Attach { patterns: vec!["news"], replay: Some(replay), ..Attach::default() }

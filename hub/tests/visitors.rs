@@ -63,13 +63,15 @@ fn one_who_has_a_network_of_ipv6_is_one_client() {
 fn a_users_streams_count_together_wherever_they_come_from() {
     let hub = Hub::new();
     let mut client = hub.client();
-    let alice = Some(User { key: "alice", limit: 2 });
+    let alice = Some(User { key: "alice", limit: 2, replace: false });
     let _first = open(&mut client, Some("192.0.2.7"), alice).expect("room");
     let _second = open(&mut hub.client(), Some("192.0.2.8"), alice).expect("room");
     let refused = open(&mut client, Some("192.0.2.9"), alice).expect_err("full");
     assert_eq!(refused, "a user has as many streams open as max_per_user or sse.max_streams_per_user allows (2)");
-    let _bob = open(&mut client, Some("192.0.2.7"), Some(User { key: "bob", limit: 2 })).expect("room for others");
-    let _more = open(&mut client, None, Some(User { key: "alice", limit: 3 })).expect("another script allows more");
+    let _bob = open(&mut client, Some("192.0.2.7"), Some(User { key: "bob", limit: 2, replace: false }))
+        .expect("room for others");
+    let _more = open(&mut client, None, Some(User { key: "alice", limit: 3, replace: false }))
+        .expect("another script allows more");
     assert_eq!(nonzero(&hub.stats()["refused"]), json!({"per_user": 1}));
     assert_eq!(hub.stats()["visitors"], json!(2), "addresses are counted only where they are limited");
 }
@@ -96,11 +98,66 @@ fn the_log_names_the_address_and_not_the_user() {
     let log = tempfile::NamedTempFile::new().expect("a file");
     let hub = Hub::with(json!({"max_streams_per_ip": 1, "log": log.path(), "log_level": "warn"}));
     let mut client = hub.client();
-    let alice = Some(User { key: "alice@example.org", limit: 1 });
+    let alice = Some(User { key: "alice@example.org", limit: 1, replace: false });
     let _first = open(&mut client, Some("192.0.2.7"), alice).expect("room");
     assert!(open(&mut client, Some("192.0.2.7"), None).is_err());
     assert!(open(&mut client, None, alice).is_err());
     let text = read_to_string(log.path());
     assert!(text.contains("192.0.2.7 has as many streams open"), "{text}");
     assert!(!text.contains("alice"), "{text}");
+}
+
+/// What its client is told: two of them don't replace each other over and over.
+const REPLACED: &[u8] = b"retry: 30000\nevent: replaced\ndata: {\"retry\":30000}\n\n";
+
+#[test]
+fn a_user_who_comes_back_replaces_the_oldest_stream_where_that_is_wanted() {
+    for processes in [1, 2] {
+        let mut hub = Hub::with(json!({"processes": processes}));
+        let mut client = hub.client();
+        let refusing = Some(User { key: "alice", limit: 2, replace: false });
+        let replacing = Some(User { key: "alice", limit: 2, replace: true });
+        let mut first = open(&mut client, None, refusing).expect("room");
+        let mut second = open(&mut client, None, replacing).expect("room");
+        assert!(open(&mut client, None, refusing).is_err());
+        let mut third = open(&mut client, None, replacing).expect("in place of the first");
+        support::expect(&mut first, &[b":\n\n", REPLACED].concat());
+        support::expect_end(&mut first);
+        let stats = hub.until("it is counted", |stats| {
+            stats["streams"]["closed"]["replaced"] == json!(1) && stats["streams"]["open"] == json!(2)
+        });
+        assert_eq!(stats["visitors"], json!(1));
+        assert!(open(&mut client, None, refusing).is_err());
+        let _other = open(&mut client, None, Some(User { key: "bob", limit: 1, replace: true })).expect("his first");
+
+        // Another hub knows the order as well, and one that allows less ends more.
+        drop(client);
+        hub.upgrade(&json!({}));
+        let mut client = hub.client();
+        let _last =
+            open(&mut client, None, Some(User { key: "alice", limit: 1, replace: true })).expect("the only one");
+        for stream in [&mut second, &mut third] {
+            support::expect(stream, &[b":\n\n", REPLACED].concat());
+            support::expect_end(stream);
+        }
+        assert_eq!(nonzero(&hub.stats()["refused"]), json!({"per_user": 2}));
+    }
+}
+
+/// He may have vanished, and can't have more streams than he may by not reading.
+#[test]
+fn a_stream_that_is_replaced_does_not_wait_for_its_client() {
+    let hub = Hub::with(json!({"history_events": 10}));
+    let mut client = hub.client();
+    let alice = Some(User { key: "alice", limit: 1, replace: true });
+    let mut streams = vec![open(&mut client, None, alice).expect("room")];
+    support::publish(&mut client, &["a"], "1", &"x".repeat(2 << 20));
+    hub.until("it is behind", |stats| stats["queued_bytes"].as_u64() > Some(0));
+    for _ in 0..10 {
+        streams.push(open(&mut client, None, alice).expect("in place of the one before"));
+    }
+    hub.until("they have ended", |stats| {
+        stats["streams"]["closed"]["replaced"] == json!(10) && stats["streams"]["open"] == json!(1)
+    });
+    assert_eq!(hub.stats()["queued_bytes"], json!(0));
 }

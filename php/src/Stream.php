@@ -124,6 +124,16 @@ final class Stream
         return $maxStreams === null ? $stream : $stream->with('max_per_user', $maxStreams);
     }
 
+    /**
+     * The user's oldest stream ends when there would be one too many, in place of an answer of 429 to the new one.
+     *
+     * Its client comes back after 30 seconds at the earliest, and gets an event `replaced` at which it may stop.
+     */
+    public function replaceOldest(bool $replace = true): self
+    {
+        return $this->with('over_limit', $replace ? 'replace' : 'refuse');
+    }
+
     /** False: serves the stream in this worker. */
     public function detach(bool $detach): self
     {

@@ -25,6 +25,7 @@ final class Topic
 {
     private const LONGEST_SEGMENT = 110;
     private const LONGEST = 255;
+    private const MOST_WILD_SEGMENTS = 16;
 
     /** A topic of a name, which may have dots of its own, and values, each of which becomes one segment. */
     public static function of(string $name, string|int ...$values): string
@@ -62,6 +63,9 @@ final class Topic
             return false;
         }
         $segments = explode('.', $pattern);
+        if (count($segments) > self::MOST_WILD_SEGMENTS && str_contains($pattern, '*')) {
+            return false;
+        }
         foreach ($segments as $i => $segment) {
             $wild = str_contains($segment, '*');
             if ($segment === '' || ($wild && $segment !== '*' && !($segment === '**' && $i === count($segments) - 1))) {

@@ -194,7 +194,7 @@ pub fn object(delivery: &Delivery<'_>, patterns: &[&str]) -> ext_php_rs::error::
     let mut values: [Zval; 5] = std::array::from_fn(|_| Zval::new());
     let [id, topic, event, data, trigger] = &mut values;
     match delivery {
-        Delivery::Heartbeat => return Ok(None),
+        Delivery::Heartbeat | Delivery::Replaced { .. } => return Ok(None),
         Delivery::Trigger { topic: changed } => {
             id.set_string("", false)?;
             topic.set_string(changed, false)?;

@@ -63,6 +63,8 @@ pub struct User {
     pub key: String,
     /// How many there may be; 0: any number.
     pub limit: u32,
+    /// Whether the oldest of them ends when there would be one too many.
+    pub replace: bool,
 }
 
 impl Wanted {
@@ -141,12 +143,17 @@ fn spread(retry: u32, percent: u32) -> u32 {
 fn user(options: &mut Options<'_>) -> Result<Option<User>, Problem> {
     let key = key(options, "user")?;
     let limit = options.number("max_per_user", "streams, 0 for any number", ini::MAX_STREAMS)?;
-    match key {
-        Some(key) => Ok(Some(User { key: key.to_owned(), limit: limit.map_or_else(ini::max_streams_per_user, Ok)? })),
-        None if limit.is_some() => {
-            Err(Problem::Argument(format!("{FUNCTION}: option 'max_per_user' needs the option 'user': whose streams?")))
+    let over_limit = options.choice("over_limit", [("refuse", false), ("replace", true)])?;
+    let lonely = [(limit.is_some(), "max_per_user"), (over_limit.is_some(), "over_limit")];
+    match (key, lonely.into_iter().find_map(|(given, name)| given.then_some(name))) {
+        (Some(key), _) => {
+            let limit = limit.map_or_else(ini::max_streams_per_user, Ok)?;
+            Ok(Some(User { key: key.to_owned(), limit, replace: over_limit.unwrap_or(false) }))
         }
-        None => Ok(None),
+        (None, Some(name)) => {
+            Err(Problem::Argument(format!("{FUNCTION}: option '{name}' needs the option 'user': whose streams?")))
+        }
+        (None, None) => Ok(None),
     }
 }
 

@@ -174,7 +174,11 @@ impl Stream {
             max_lifetime: *max_lifetime,
             last_event_id: last_event_id.as_deref(),
             address: address.as_deref(),
-            user: user.as_ref().map(|User { key, limit }| wire::User { key, limit: *limit }),
+            user: user.as_ref().map(|User { key, limit, replace }| wire::User {
+                key,
+                limit: *limit,
+                replace: *replace,
+            }),
             topics_as: *topics_as,
             cursor: topics_as.is_none(),
             opens,

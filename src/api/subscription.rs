@@ -137,7 +137,8 @@ impl SseSubscription {
             let read = self.deliveries.borrow_mut().read(&arguments::borrowed(&self.patterns))?;
             match read {
                 Read::Event(event) => return Ok(Some(event)),
-                Read::Heartbeat => {}
+                // A subscription is no user's.
+                Read::Heartbeat | Read::Replaced(_) => {}
                 Read::Nothing if self.wait(engine, deadline)? => {}
                 Read::Nothing => return Ok(None),
                 Read::End => {

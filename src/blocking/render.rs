@@ -4,7 +4,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use ext_php_rs::types::Zval;
-use sse_hub::event::{HEARTBEAT, opening};
+use sse_hub::event::{HEARTBEAT, opening, replaced};
 
 use super::{Ended, Ready, set_time_limit, wait, write};
 use crate::api::arguments;
@@ -37,7 +37,7 @@ pub(super) fn serve(
         let beat = sent.next_heartbeat(stream.wanted.heartbeat);
         let until = [next, beat].into_iter().flatten().min();
         let ready = wait(engine, deliveries.socket(), client, until)?;
-        let events = read(&mut deliveries, &patterns)?;
+        let events = read(engine, &mut deliveries, &patterns)?;
         let now = Instant::now();
         if beat.is_some_and(|at| at <= now) {
             write(engine, HEARTBEAT)?;
@@ -92,12 +92,16 @@ impl Sent {
 }
 
 /// All that has come: several wakes are one run.
-fn read(deliveries: &mut Deliveries, patterns: &[&str]) -> Result<Vec<Zval>, Ended> {
+fn read(engine: &mut Engine, deliveries: &mut Deliveries, patterns: &[&str]) -> Result<Vec<Zval>, Ended> {
     let mut events = Vec::new();
     loop {
         match deliveries.read(patterns).map_err(Ended::Failed)? {
             Read::Event(event) => events.push(event),
             Read::Heartbeat => {}
+            Read::Replaced(retry) => {
+                write(engine, replaced(retry).as_bytes())?;
+                return Err(Ended::ByHub);
+            }
             Read::Nothing => return Ok(events),
             Read::End => return Err(Ended::ByHub),
         }

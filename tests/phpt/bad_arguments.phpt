@@ -37,6 +37,7 @@ attempt(fn () => sse_publish('a', 'x', retry: -1));
 attempt(fn () => sse_publish('a', NAN));
 attempt(fn () => sse_stream('a*'));
 attempt(fn () => sse_stream('**.a'));
+attempt(fn () => sse_stream(str_repeat('a.', 16) . '*'));
 attempt(fn () => sse_stream(['a', 'b', 'c', 'd']));
 attempt(fn () => sse_stream('a', 'no_such_function'));
 attempt(fn () => sse_stream('a', ['heartbeat' => 5]));
@@ -54,6 +55,8 @@ attempt(fn () => sse_stream('a', options: ['user' => 42]));
 attempt(fn () => sse_stream('a', options: ['user' => str_repeat('k', 256)]));
 attempt(fn () => sse_stream('a', options: ['user' => 'alice', 'max_per_user' => 1.5]));
 attempt(fn () => sse_stream('a', options: ['max_per_user' => 3]));
+attempt(fn () => sse_stream('a', options: ['over_limit' => 'replace']));
+attempt(fn () => sse_stream('a', options: ['user' => 'alice', 'over_limit' => 'newest']));
 attempt(fn () => sse_stream('a', options: ['poll' => 1]));
 attempt(fn () => sse_stream('a', options: ['topics_as' => 'fields']));
 attempt(fn () => sse_stream('a', options: ['topics_as' => 5]));
@@ -101,13 +104,14 @@ SseInvalidArgument: sse_publish(): $retry must be from 0 to 86400000 millisecond
 JsonException: Inf and NaN cannot be JSON encoded
 SseInvalidArgument: pattern 'a*': '*' must be a whole segment, as in 'orders.*.status'
 SseInvalidArgument: pattern '**.a': '**' may only be the last segment, as in 'orders.**'
+SseInvalidArgument: pattern 'a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.*' has 17 segments; at most 16 are allowed where there is a wildcard
 SseInvalidArgument: sse_stream(): 4 topics given; sse.max_topics allows 3
 TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, string given; options are the third argument, or named: options: [...]
 TypeError: sse_stream(): Argument #2 ($render) must be of type ?callable, array given; options are the third argument, or named: options: [...]
 SseInvalidArgument: sse_stream(): option 'headers' must be an array of name => value, such as ['X-A' => 'b']; a list was given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), -1 given
 SseInvalidArgument: sse_stream(): option 'heartbeat' must be an int from 0 to 86400 (seconds, 0 for none), string given
-SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, max_lifetime, user, max_per_user, detach, headers, reauthorize, last_event_id, topics_as, event, initial, only_changes, poll, share
+SseInvalidArgument: sse_stream(): unknown option 'hartbeat'; known are: heartbeat, retry, max_lifetime, user, max_per_user, over_limit, detach, headers, reauthorize, last_event_id, topics_as, event, initial, only_changes, poll, share
 SseInvalidArgument: sse_stream(): option 'detach' must be a bool, string given
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A\r\nSet-Cookie' is not a header name with a one-line string value
 SseInvalidArgument: sse_stream(): option 'headers': 'X-A' is not a header name with a one-line string value
@@ -118,6 +122,8 @@ SseInvalidArgument: sse_stream(): option 'user' must be a string of UTF-8 that i
 SseInvalidArgument: sse_stream(): option 'user' must be at most 255 bytes long, 256 given; a hash of the key will do
 SseInvalidArgument: sse_stream(): option 'max_per_user' must be an int from 0 to 10000000 (streams, 0 for any number), float given
 SseInvalidArgument: sse_stream(): option 'max_per_user' needs the option 'user': whose streams?
+SseInvalidArgument: sse_stream(): option 'over_limit' needs the option 'user': whose streams?
+SseInvalidArgument: sse_stream(): option 'over_limit' must be 'refuse' or 'replace', or null for neither, 'newest' given
 SseInvalidArgument: sse_stream(): option 'poll' is for streams with a $render, and there is none
 SseInvalidArgument: sse_stream(): option 'topics_as' must be 'field' or 'envelope', or null for neither, 'fields' given
 SseInvalidArgument: sse_stream(): option 'topics_as' must be 'field' or 'envelope', or null for neither, 5 given

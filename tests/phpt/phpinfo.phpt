@@ -19,6 +19,6 @@ echo strstr(strstr($text, 'sse.bus =>'), "\n", true), "\n";
 ?>
 --EXPECT--
 sse support => enabled
-39 settings, not shown: none
+42 settings, not shown: none
 111
 sse.bus => redis://me:***@127.0.0.1:1/0?stream=a => redis://me:***@127.0.0.1:1/0?stream=a

@@ -74,6 +74,7 @@ final class EndpointTest extends EndpointTestCase
             ['users.bob.mail', ['X-User' => '*'], 403], ['users.*.mail', ['X-User' => '*'], 403],
             ['users.%252A.mail', ['X-User' => '*'], 200], ['users.a.b.mail', ['X-User' => 'a.b'], 403],
             ['', [], 400], ['a..b', [], 400], ['a%20b', [], 400], ['news%0A', [], 400], ['%FF', [], 400], ['n*', [], 400],
+            [str_repeat('a.', 16) . '*', [], 400],
         ];
 
         foreach ($asks as [$topics, $headers, $status]) {

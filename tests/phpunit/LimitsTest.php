@@ -47,6 +47,23 @@ final class LimitsTest extends ServerTestCase
         $this->assertRefused($server->client->request('/stream.php?topics=news'));
     }
 
+    /** @dataProvider servers */
+    public function testWhatOneAddressWatchesIsBounded(string $name): void
+    {
+        $server = $this->serve($name, ['sse.topic_bytes' => '64K']);
+        $many = static fn (string $topic): string => implode(',', array_map(static fn (int $i): string => "$topic.$i", range(1, 30)));
+        $first = $server->client->openOne("/stream.php?topics={$many('a')}");
+
+        $refused = $server->client->request("/stream.php?topics={$many('b')}");
+        self::assertSame(429, $refused->status, $refused->summary());
+
+        self::assertSame(1, $server->stats()['refused']['topic_bytes']);
+        self::assertStringContainsString('127.0.0.1 takes the eighth of sse.topic_bytes (8192 of its bytes)', $server->logs());
+        $first->close();
+        Deadline::until(static fn (): bool => $server->openStreams() === 0, 10.0, 'the stream has ended');
+        $server->client->openOne("/stream.php?topics={$many('b')}");
+    }
+
     public function testAHubWithoutDescriptorsLeftAnswers503AndGoesOn(): void
     {
         $server = $this->serve('nginx-fpm-unix', ['sse.processes' => 1], ['nofile' => 256]);

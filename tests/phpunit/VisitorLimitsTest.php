@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace PhpSse\Tests;
 
 use PhpSse\Tests\Client\Response;
+use PhpSse\Tests\Client\Stream;
 use PhpSse\Tests\Server\Catalogue;
 
 /** Nobody takes more streams than an address, or the user that the script names, may have. */
@@ -76,6 +77,26 @@ final class VisitorLimitsTest extends RenderTestCase
         $this->assertRefused($server->client->request(self::RENDERED . 'alice'));
 
         self::assertSame(1, $server->stats()['visitors'] - 1, 'an address and a user');
+    }
+
+    /** @dataProvider servers */
+    public function testAUsersOldestStreamIsReplacedAndItsClientToldNotToComeBackAtOnce(string $name): void
+    {
+        $server = $this->serve($name);
+        foreach ([self::USER, self::RENDERED] as $nth => $page) {
+            $old = $server->client->openOne("{$page}alice&over_limit=replace");
+
+            $new = $server->client->openOne("{$page}alice&over_limit=replace");
+
+            $server->client->await($old, static fn (Stream $old): bool => $old->ended, 20.0, 'the old one ends');
+            $last = end($old->parser->events);
+            self::assertSame(['replaced', '{"retry":30000}'], $last === false ? null : [$last->name, $last->data], $old->summary());
+            self::assertSame(30000, $old->parser->retry);
+            self::assertFalse($new->ended);
+            self::assertSame($nth + 1, $server->stats()['streams']['closed']['replaced']);
+            $new->close();
+            $this->awaitOpenStreams($server, 0);
+        }
     }
 
     private function assertRefused(Response $response): void

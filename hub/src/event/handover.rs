@@ -7,11 +7,12 @@ use serde_bytes::Bytes;
 use super::{Data, Event, with_header};
 use crate::framing;
 use crate::handover::state::{DataState, EventState};
+use crate::stream::pinned::Keepers;
 
 impl Event {
     /// As it is passed on.
     pub(crate) fn state(&self) -> EventState<'_> {
-        let Self { id, topics, name, retry, record: _, data, message: _ } = self;
+        let Self { id, topics, name, retry, record: _, data, message: _, keepers: _ } = self;
         EventState {
             id,
             topics: topics.iter().map(AsRef::as_ref).collect(),
@@ -43,6 +44,7 @@ impl Event {
             record: with_header([&[0; framing::HEADER], &state.frame[..]].concat()),
             data,
             message: OnceLock::new(),
+            keepers: Keepers::default(),
         })
     }
 }

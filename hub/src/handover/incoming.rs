@@ -7,12 +7,13 @@ use serde_bytes::Bytes;
 
 use super::state::EventState;
 use crate::event::Event;
+use crate::stream::Frames;
 
 /// Events and bytes that have come, by their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     events: Vec<Arc<Event>>,
-    blobs: Vec<Arc<[u8]>>,
+    blobs: Vec<Arc<Frames>>,
 }
 
 impl Tables {
@@ -26,7 +27,7 @@ impl Tables {
 
     /// Takes bytes.
     pub(crate) fn add_blobs(&mut self, blobs: &[&Bytes]) {
-        self.blobs.extend(blobs.iter().map(|blob| Arc::from(blob.as_ref())));
+        self.blobs.extend(blobs.iter().map(|blob| Arc::new(Arc::<[u8]>::from(blob.as_ref()).into())));
     }
 
     /// The event with this number.
@@ -36,6 +37,11 @@ impl Tables {
 
     /// The bytes with this number.
     pub(crate) fn blob(&self, number: u32) -> io::Result<Arc<[u8]>> {
+        self.frames(number).map(|frames| Arc::clone(frames.bytes()))
+    }
+
+    /// The same, for streams.
+    pub(crate) fn frames(&self, number: u32) -> io::Result<Arc<Frames>> {
         self.blobs.get(number as usize).map(Arc::clone).ok_or_else(|| wrong("the number of some bytes"))
     }
 }

@@ -153,6 +153,7 @@ fn receive(
             Part::Owners(pids) => router.adopt_owners(&pids, sockets),
             Part::Streams(streams) => router.adopt_streams(&streams, sockets, &tables),
             Part::Visitors(visitors) => router.adopt_visitors(&visitors),
+            Part::Charges(charges) => router.adopt_charges(&charges),
             Part::Peers(peers) => router.adopt_peers(&peers, sockets),
             Part::Servers(servers) => router.adopt_servers(&servers),
             Part::Units(states) => router.adopt_units(&states, &tables, &mut arrived),

@@ -47,6 +47,8 @@ pub(crate) enum Part<'a> {
     Streams(#[serde(borrow)] Vec<StreamState<'a>>),
     /// Streams that are counted, and for whom.
     Visitors(#[serde(borrow)] Vec<(u64, Vec<VisitorState<'a>>)>),
+    /// Streams, whose they are, and the bytes that are charged for what each watches.
+    Charges(Vec<(u64, Option<IpAddr>, u64)>),
     /// Connections of PHP processes. Descriptors: of each its own, then those of its arrivals.
     Peers(#[serde(borrow)] Vec<PeerState<'a>>),
     /// Servers that requests are sent to again, numbered in this order.
@@ -171,13 +173,14 @@ pub(crate) enum DataState<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StreamState<'a> {
     pub(crate) id: u64,
+    /// A number for its client's address; 0: not known.
+    pub(crate) client: u64,
     #[serde(borrow)]
     pub(crate) patterns: Vec<&'a str>,
     pub(crate) heartbeat: u32,
     /// Seconds since something was written.
     pub(crate) silent: u32,
     pub(crate) followed: bool,
-    pub(crate) reported: bool,
     /// Its worker sends the first lines.
     pub(crate) opened: bool,
     /// Seconds after which its time is over.

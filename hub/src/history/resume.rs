@@ -181,7 +181,7 @@ impl Search {
     fn is_wanted(&self, event: &Event) -> bool {
         event.topics().iter().any(|name| {
             let mut wanted = self.patterns.binary_search_by(|pattern| (**pattern).cmp(name)).is_ok();
-            self.wild.each(name, &mut |_| wanted = true);
+            self.wild.each(name, |nth| &self.patterns[nth as usize], &mut |_| wanted = true);
             wanted
         })
     }
@@ -224,7 +224,7 @@ impl History {
                 return false;
             }
             if topic::is_wild(&pattern) {
-                search.wild.insert(&pattern, next);
+                search.wild.insert(&pattern, next as u32, |nth| &search.patterns[nth as usize]);
                 search.unknown = true;
                 let prefix = pattern.split_once('*').map_or("", |(prefix, _)| prefix);
                 while search.prefixes.pop_if(|last| last.starts_with(prefix)).is_some() {}
@@ -252,7 +252,7 @@ impl History {
                     return false;
                 }
                 let mut matches = false;
-                search.wild.each(&name, &mut |_| matches = true);
+                search.wild.each(&name, |nth| &search.patterns[nth as usize], &mut |_| matches = true);
                 // A plain pattern was looked up before.
                 if matches && search.patterns.binary_search_by(|pattern| (**pattern).cmp(&name)).is_err() {
                     search.note(self, &name);
@@ -310,7 +310,7 @@ impl History {
                 return false;
             }
             at = entry.stamp;
-            rest.extend(entry.event.as_ref().filter(|event| search.is_wanted(event)).cloned());
+            rest.extend(entry.event.as_ref().filter(|event| search.is_wanted(event)).map(|event| Arc::clone(event)));
         }
         search.stage = Stage::Done(rest);
         true
@@ -355,7 +355,7 @@ impl History {
     /// The event with this stamp, if it is kept.
     fn event(&self, stamp: Id) -> Option<&Arc<Event>> {
         let place = self.log.binary_search_by_key(&stamp, |entry| entry.stamp).ok()?;
-        self.log[place].event.as_ref()
+        self.log[place].event.as_deref()
     }
 }
 

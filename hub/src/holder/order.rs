@@ -7,6 +7,7 @@ use serde_bytes::Bytes;
 
 use crate::handover::state::{EventState, StreamState};
 use crate::id::Id;
+use crate::shard::command::Relieve;
 use crate::wire::{Framing, TopicsAs};
 
 /// From the router, in its order: most are a [`Command`](crate::shard::command::Command). Those with a descriptor get the
@@ -44,6 +45,7 @@ pub(super) enum Order<'a> {
     Event(EventState<'a>),
     Trigger(&'a str),
     Gap(&'a Bytes),
+    Relieve(Relieve),
     Stop {
         spread: u32,
     },
@@ -69,6 +71,7 @@ pub(super) enum Order<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Attach<'a> {
     pub(super) id: u64,
+    pub(super) client: u64,
     #[serde(borrow)]
     pub(super) patterns: Vec<&'a str>,
     pub(super) heartbeat: u32,
@@ -80,7 +83,6 @@ pub(super) struct Attach<'a> {
     pub(super) cursor: Option<Id>,
     pub(super) opened: bool,
     pub(super) followed: bool,
-    pub(super) reported: bool,
 }
 
 /// From a holder: eight bytes each.

@@ -31,7 +31,7 @@ use crate::shard::command::{Attach, Command};
 use crate::shard::names::Names;
 use crate::shard::thread::{ShardThread, Shared};
 use crate::stats::{Ended, ShardStats};
-use crate::stream::{Stream, Trigger};
+use crate::stream::{Frames, Stream, Trigger};
 use crate::sys;
 
 const LINE: Token = Token(0);
@@ -76,7 +76,8 @@ struct Holder {
     counters: &'static ShardStats,
     started: Instant,
     /// What [`Order::Frames`] sends.
-    blob: Arc<[u8]>,
+    blob: Arc<Frames>,
+    /// The history is elsewhere: what of these waits in queues is kept for them alone.
     lent: HashMap<u64, Arc<Event>>,
     /// What streams of another hub refer to.
     referred: Tables,
@@ -89,7 +90,7 @@ impl Holder {
         poll.registry().register(&mut SourceFd(&line.as_raw_fd()), LINE, Interest::READABLE)?;
         let (reports, ended) = crossbeam_channel::unbounded();
         let shared = Shared {
-            stream_buffer: common.stream_buffer,
+            limits: common.limits,
             names: Arc::new(Names::counted_by(&counters.topics)),
             router: Arc::new(Waker::new(poll.registry(), WAKER)?),
             ended: reports,
@@ -198,6 +199,7 @@ impl Holder {
             Order::Attach(attach) => {
                 let order::Attach {
                     id,
+                    client,
                     patterns,
                     heartbeat,
                     retry,
@@ -207,7 +209,6 @@ impl Holder {
                     cursor,
                     opened,
                     followed,
-                    reported,
                 } = attach;
                 let events = missed.iter().map(|number| self.lent.get(number).cloned());
                 let events = events.collect::<Option<_>>().ok_or_else(|| wrong("the number of an event"))?;
@@ -215,7 +216,7 @@ impl Holder {
                 let patterns = patterns.into_iter().map(Box::from).collect();
                 let socket = self.intake.descriptor().ok_or_else(|| wrong("the number of descriptors"))?;
                 let attach =
-                    Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported };
+                    Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed };
                 Command::Attach(attach)
             }
             Order::Commit { stream, framing } => Command::Commit { stream, framing },
@@ -224,7 +225,7 @@ impl Holder {
                 Command::TellTopics { stream, topics_as, cursor: cursor.into() }
             }
             Order::Blob(bytes) => {
-                self.blob = shared(bytes);
+                self.blob = Arc::new(shared(bytes).into());
                 return Ok(());
             }
             Order::Frames { stream } => Command::Frames { stream, frames: Arc::clone(&self.blob) },
@@ -242,6 +243,7 @@ impl Holder {
             }
             Order::Trigger(topic) => Command::Trigger(Arc::new(Trigger::new(topic))),
             Order::Gap(frame) => Command::Gap(shared(frame)),
+            Order::Relieve(relieve) => Command::Relieve(relieve),
             Order::Stop { spread } => Command::Stop { spread },
             Order::Lend(number, state) => {
                 self.lent.insert(number, event(&state)?);

@@ -25,7 +25,7 @@ use crate::handover::{GOT, SENDERS_PATIENCE};
 use crate::run::HubError;
 use crate::shard::command::{Attach, Command};
 use crate::stats::{Ended, ShardStats};
-use crate::stream::Stream;
+use crate::stream::{Frames, Stream};
 use crate::wire;
 
 /// When to try again what the system had no room for, or could not do.
@@ -64,7 +64,7 @@ pub(crate) struct Remote {
     begun: u64,
     lent: Lent,
     /// The last blob that it was sent.
-    blob: Option<Arc<[u8]>>,
+    blob: Option<Arc<Frames>>,
     /// What streams of another hub refer to.
     numbers: Numbers,
     /// The shard works.
@@ -243,7 +243,7 @@ impl Remote {
             Command::Frames { stream, frames } => {
                 // Those of a `share` go to many streams, one after the other.
                 if !self.blob.as_ref().is_some_and(|blob| Arc::ptr_eq(blob, &frames)) {
-                    self.order(&Order::Blob(Bytes::new(&frames)));
+                    self.order(&Order::Blob(Bytes::new(frames.bytes())));
                     self.blob = Some(frames);
                 }
                 self.order(&Order::Frames { stream });
@@ -255,6 +255,7 @@ impl Remote {
             Command::Event(event) => self.order(&Order::Event(event.state())),
             Command::Trigger(trigger) => self.order(&Order::Trigger(trigger.topic())),
             Command::Gap(frame) => self.order(&Order::Gap(Bytes::new(&frame))),
+            Command::Relieve(relieve) => self.order(&Order::Relieve(relieve)),
             Command::Stop { spread } => self.order(&Order::Stop { spread }),
             Command::Pause => self.order(&Order::Pause),
         }
@@ -262,7 +263,7 @@ impl Remote {
 
     fn attach(&mut self, attach: Attach) {
         self.given += 1;
-        let Attach { id, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed, reported } = attach;
+        let Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed } = attach;
         let Some(line) = &mut self.line else { return };
         if self.lent.are_many() {
             line.add(&Order::Forget(self.lent.forget()), None);
@@ -277,6 +278,7 @@ impl Remote {
         }
         let order = order::Attach {
             id,
+            client,
             patterns: patterns.iter().map(AsRef::as_ref).collect(),
             heartbeat,
             retry,
@@ -286,7 +288,6 @@ impl Remote {
             cursor: missed.cursor,
             opened,
             followed,
-            reported,
         };
         line.add(&Order::Attach(order), Some(socket));
     }
@@ -370,6 +371,7 @@ impl Remote {
         counters.lose_told();
         counters.end_many(Ended::Error, count(streams));
         counters.queued_bytes.set(0);
+        counters.pinned.set(0);
         counters.topics.set(0);
         Some(streams)
     }

@@ -1,5 +1,6 @@
 //! What the processes that run the scripts ask and say.
 
+use crate::stream::Frames;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -105,7 +106,7 @@ impl Renders {
             self.figures.unchanged += 1;
             return;
         }
-        let frames: Arc<[u8]> = output.frames.into();
+        let frames = Arc::new(Frames::from(Arc::<[u8]>::from(output.frames)));
         if unit.share.is_some() {
             unit.output = Some(Arc::clone(&frames));
         }

@@ -82,7 +82,7 @@ pub(super) mod tests {
     }
 
     fn user(key: &str) -> Option<User<'_>> {
-        Some(User { key, limit: 0 })
+        Some(User { key, limit: 0, replace: false })
     }
 
     /// The attack: cookies that nobody asked for make another client of the same visitor.

@@ -119,7 +119,7 @@ impl Renders {
             poll: *poll,
             reauthorize: *reauthorize,
             sent: *sent,
-            output: output.as_ref().map(|output| outgoing.blob(output)),
+            output: output.as_ref().map(|output| outgoing.blob(output.bytes())),
             last_id: last_id.as_deref(),
             client: account.client(),
         }
@@ -227,7 +227,7 @@ impl Renders {
             poll: state.poll,
             reauthorize: state.reauthorize,
             sent: state.sent,
-            output: state.output.map(|number| tables.blob(number)).transpose()?,
+            output: state.output.map(|number| tables.frames(number)).transpose()?,
             last_id: state.last_id.map(Into::into),
             account,
         })

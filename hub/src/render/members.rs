@@ -14,6 +14,7 @@ use super::request::Request;
 use super::unit::{Member, Unit};
 use crate::budget::Exhausted;
 use crate::cause::Cause;
+use crate::router::topics;
 use crate::shard::command::Command;
 use crate::shard::index::Watcher;
 use crate::wire::{OriginalRequest, Replay};
@@ -149,6 +150,13 @@ impl Renders {
             }
         }
         self.units[key as usize].places = places.into_boxed_slice();
+        let bytes = self.units[key as usize].places.iter().map(|place| topics::cost(self.index.pattern(*place))).sum();
+        self.tell_watched(key, bytes);
+    }
+
+    fn tell_watched(&mut self, key: u32, bytes: usize) {
+        let members = self.units[key as usize].members.iter();
+        self.watched.extend(members.map(|member| (member.stream, bytes)));
     }
 
     /// Sets what a unit is rendered for. Without a callback its stream gets the events themselves.
@@ -169,6 +177,7 @@ impl Renders {
         }
         // At first the shard has been told with the stream itself.
         if !first {
+            self.tell_watched(key, patterns.iter().map(|pattern| topics::cost(pattern)).sum());
             let streams = self.units[key as usize].members.iter().map(|member| member.stream);
             let patterns: Vec<Box<str>> =
                 if render { Vec::new() } else { patterns.iter().copied().map(Into::into).collect() };

@@ -192,7 +192,7 @@ mod tests {
         let tell = |delivery| match delivery {
             Delivery::Event { id, .. } => id.to_owned(),
             Delivery::Trigger { topic } => format!("changed: {topic}"),
-            Delivery::Heartbeat => unreachable!("nobody adds heartbeats"),
+            Delivery::Heartbeat | Delivery::Replaced { .. } => unreachable!("nobody adds these"),
         };
         pending.deliveries().into_iter().map(tell).collect()
     }

@@ -9,6 +9,7 @@ use super::pending::Pending;
 use super::request::Request;
 use crate::budget::Account;
 use crate::shard::index::Place;
+use crate::stream::Frames;
 use crate::wire::{Reason, Replay};
 
 /// Longest wait between two tries of a script that fails.
@@ -56,7 +57,7 @@ pub(crate) struct Unit {
     /// Of what was sent last.
     pub(super) sent: Option<Fingerprint>,
     /// What was sent last, for streams that join.
-    pub(crate) output: Option<Arc<[u8]>>,
+    pub(crate) output: Option<Arc<Frames>>,
     /// The last id that was sent.
     pub(crate) last_id: Option<Box<str>>,
     /// Of its first stream's client: where it counts what its callback is to be told.

@@ -31,10 +31,12 @@ use crate::router::metrics;
 use crate::router::nudges::Nudges;
 use crate::router::parked::{CarPark, Parked};
 use crate::router::peer::Session;
+use crate::router::relief::Relief;
 use crate::router::report;
 use crate::router::resuming::Resuming;
 use crate::router::rights;
 use crate::router::sparingly::Sparingly;
+use crate::router::topics::Topics;
 use crate::router::turns::Turns;
 use crate::router::visitors::Visitors;
 use crate::shard::command::Command;
@@ -114,6 +116,10 @@ pub(crate) struct Desk {
     descriptors: usize,
     /// Whose streams are counted.
     pub(crate) visitors: Visitors,
+    /// What all streams watch is charged there.
+    pub(crate) topics: Topics,
+    /// What is done when clients that don't read keep too much.
+    pub(crate) relief: Relief,
     full: Sparingly,
     too_many: Sparingly,
     busy: Sparingly,
@@ -145,6 +151,8 @@ pub(crate) struct Counts {
     /// Streams refused because of sse.max_streams_per_ip, and because their user has as many as allowed.
     pub(crate) refused_per_ip: u64,
     pub(crate) refused_per_user: u64,
+    /// Streams refused because of sse.topic_bytes.
+    pub(crate) refused_topic_bytes: u64,
     /// Streams or peers refused because there was no descriptor.
     pub(crate) refused_descriptors: u64,
     /// Peers refused because of who they are.
@@ -169,6 +177,7 @@ impl Desk {
             limit => limit,
         };
         let visitors = Visitors::new(config.max_streams_per_ip);
+        let topics = Topics::new(config.topic_bytes);
         let clock = IdClock::new();
         let history = History::new(Limits::of(&config), clock.last());
         Self {
@@ -207,6 +216,8 @@ impl Desk {
             before: ShardStats::default(),
             descriptors,
             visitors,
+            topics,
+            relief: Relief::default(),
             full: Sparingly::default(),
             too_many: Sparingly::default(),
             busy: Sparingly::default(),
@@ -382,7 +393,7 @@ impl Desk {
     pub(crate) fn abandon(&mut self, held: &[u64]) {
         for &stream in held {
             // A worker that takes one back may offer it once more at once.
-            self.visitors.leave(stream);
+            self.uncount(stream);
             self.shard(stream).send(Command::Abort { stream });
         }
     }

@@ -2,6 +2,7 @@
 //! new one, which takes it. See [`crate::handover`].
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -281,6 +282,10 @@ impl Router {
             let group = group.iter().map(|(stream, party)| (*stream, party.iter().map(Visitor::state).collect()));
             outgoing.part(&Part::Visitors(group.collect()), &[])?;
         }
+        let charges: Vec<_> = desk.topics.state().collect();
+        for group in charges.chunks(10 * ITEMS) {
+            outgoing.part(&Part::Charges(group.to_vec()), &[])?;
+        }
         let peers: Vec<&Peer> = self.peers.iter().map(|(_, peer)| peer).collect();
         for group in peers.chunks(PEERS) {
             let mut descriptors = Vec::new();
@@ -322,6 +327,13 @@ impl Router {
     pub(crate) fn adopt_visitors(&mut self, visitors: &[(u64, Vec<VisitorState<'_>>)]) -> io::Result<()> {
         for (stream, party) in visitors {
             self.desk.visitors.enter(*stream, Party::restore(party));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn adopt_charges(&mut self, charges: &[(u64, Option<IpAddr>, u64)]) -> io::Result<()> {
+        for &(stream, client, bytes) in charges {
+            self.desk.topics.restore(stream, client, bytes);
         }
         Ok(())
     }

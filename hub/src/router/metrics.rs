@@ -52,7 +52,7 @@ impl Kind {
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 84] = [
+static METRICS: [Metric; 86] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, ""),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
@@ -69,6 +69,7 @@ static METRICS: [Metric; 84] = [
     ("/streams/closed", Counters("reason"), "streams_ended", None, "Streams that ended, by why"),
     ("/refused", Counters("reason"), "refused", None, "Streams and PHP processes that were refused, by why"),
     ("/topics", Gauge, "topics", None, "Topics and patterns that are watched"),
+    ("/topic_bytes", Gauge, "topics_charged", Some(Unit::Bytes), "Memory charged for what is watched"),
     ("/published", Counter, "events_published", None, "Events that were accepted"),
     ("/published_bytes", Counter, "published", Some(Unit::Bytes), "Data of the events that were accepted"),
     ("/publish_refused", Counter, "events_refused", None, "Events that were refused"),
@@ -78,6 +79,7 @@ static METRICS: [Metric; 84] = [
     ("/delivered_bytes", Counter, "delivered", Some(Unit::Bytes), "Everything written to streams"),
     ("/heartbeats", Counter, "heartbeats", None, "Comments written to streams that were silent"),
     ("/queued_bytes", Gauge, "queued", Some(Unit::Bytes), "What waits for clients that read slowly"),
+    ("/pinned_bytes", Gauge, "pinned", Some(Unit::Bytes), "Of what waits, what nothing else keeps any more"),
     ("/history/events", Gauge, "history_events", None, "Events kept for readers that are away"),
     ("/history/topics", Gauge, "history_topics", None, "Topics of which something is remembered"),
     ("/history/bytes", Gauge, "history", Some(Unit::Bytes), "Memory of the events that are kept"),

@@ -1,7 +1,7 @@
 //! How many streams each client address and each user has, for the limits of both.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use crate::address;
@@ -21,8 +21,59 @@ pub(crate) struct Visitors {
     /// Streams of one address at most; 0: any number.
     per_address: usize,
     /// Streams by visitor; nobody has none.
-    counts: HashMap<Visitor, usize>,
+    counts: HashMap<Visitor, Streams>,
     streams: HashMap<u64, Vec<Visitor>>,
+}
+
+/// The streams of a visitor.
+#[derive(Debug)]
+enum Streams {
+    /// How many an address has.
+    Count(usize),
+    /// Those of a user, in the order in which they came.
+    Each(BTreeSet<u64>),
+}
+
+impl Streams {
+    fn none_of(visitor: &Visitor) -> Self {
+        match visitor {
+            Visitor::Address(_) => Self::Count(0),
+            Visitor::User(_) => Self::Each(BTreeSet::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Each(streams) => streams.len(),
+        }
+    }
+
+    fn add(&mut self, stream: u64) {
+        match self {
+            Self::Count(count) => *count += 1,
+            Self::Each(streams) => {
+                streams.insert(stream);
+            }
+        }
+    }
+
+    fn remove(&mut self, stream: u64) {
+        match self {
+            Self::Count(count) => *count -= 1,
+            Self::Each(streams) => {
+                streams.remove(&stream);
+            }
+        }
+    }
+
+    /// So many of them, from the oldest on.
+    fn oldest(&self, count: usize) -> Vec<u64> {
+        match self {
+            Self::Count(_) => Vec::new(),
+            Self::Each(streams) => streams.iter().take(count).copied().collect(),
+        }
+    }
 }
 
 /// Why a stream is one too many.
@@ -36,7 +87,11 @@ pub(crate) enum TooMany {
 
 /// Those that a new stream is counted for.
 #[derive(Debug, Default)]
-pub(crate) struct Party(Vec<Visitor>);
+pub(crate) struct Party {
+    visitors: Vec<Visitor>,
+    /// Streams that are to end for it.
+    pub(crate) replaces: Vec<u64>,
+}
 
 impl Visitor {
     /// As it is passed to another hub.
@@ -58,12 +113,12 @@ impl Visitor {
 impl Party {
     /// As they were passed on by another hub.
     pub(crate) fn restore(party: &[VisitorState<'_>]) -> Self {
-        Self(party.iter().map(Visitor::restore).collect())
+        Self { visitors: party.iter().map(Visitor::restore).collect(), replaces: Vec::new() }
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether its user may replace it, or is to be counted at least.
+    pub(crate) fn has_user(&self) -> bool {
+        self.visitors.iter().any(|visitor| matches!(visitor, Visitor::User(_)))
     }
 }
 
@@ -78,7 +133,8 @@ impl Visitors {
     /// # Errors
     /// Who has as many as allowed already.
     pub(crate) fn admit(&self, address: Option<&str>, user: Option<User<'_>>) -> Result<Party, TooMany> {
-        let mut party = Vec::new();
+        let mut visitors = Vec::new();
+        let mut replaces = Vec::new();
         if let Some(address) = address.filter(|_| self.per_address > 0).and_then(address::client) {
             let limit = self.per_address;
             let visitor = Visitor::Address(address);
@@ -88,38 +144,45 @@ impl Visitors {
                     "{what} has as many streams open as sse.max_streams_per_ip allows ({limit})"
                 )));
             }
-            party.push(visitor);
+            visitors.push(visitor);
         }
-        if let Some(User { key, limit }) = user {
+        if let Some(User { key, limit, replace }) = user {
             let visitor = Visitor::User(key.into());
-            // Whom the key stands for is nobody's business in a log.
-            if limit > 0 && self.count(&visitor) >= limit as usize {
+            let limit = limit as usize;
+            let count = self.count(&visitor);
+            let is_full = limit > 0 && count >= limit;
+            if let Some(streams) = self.counts.get(&visitor).filter(|_| is_full && replace) {
+                replaces = streams.oldest(count - limit + 1);
+            }
+            if is_full && !replace {
+                // Whom the key stands for is nobody's business in a log.
                 return Err(TooMany::User(format!(
                     "a user has as many streams open as max_per_user or sse.max_streams_per_user allows ({limit})"
                 )));
             }
-            party.push(visitor);
+            visitors.push(visitor);
         }
-        Ok(Party(party))
+        Ok(Party { visitors, replaces })
     }
 
     /// A stream has come.
     pub(crate) fn enter(&mut self, stream: u64, party: Party) {
-        if party.is_empty() {
+        let Party { visitors, replaces: _ } = party;
+        if visitors.is_empty() {
             return;
         }
-        for visitor in &party.0 {
-            *self.counts.entry(visitor.clone()).or_default() += 1;
+        for visitor in &visitors {
+            self.counts.entry(visitor.clone()).or_insert_with(|| Streams::none_of(visitor)).add(stream);
         }
-        self.streams.insert(stream, party.0);
+        self.streams.insert(stream, visitors);
     }
 
     /// A stream has ended, or is sure to.
     pub(crate) fn leave(&mut self, stream: u64) {
         for visitor in self.streams.remove(&stream).unwrap_or_default() {
             if let Entry::Occupied(mut entry) = self.counts.entry(visitor) {
-                *entry.get_mut() -= 1;
-                if *entry.get() == 0 {
+                entry.get_mut().remove(stream);
+                if entry.get().len() == 0 {
                     entry.remove();
                 }
             }
@@ -141,7 +204,7 @@ impl Visitors {
     }
 
     fn count(&self, visitor: &Visitor) -> usize {
-        self.counts.get(visitor).copied().unwrap_or(0)
+        self.counts.get(visitor).map_or(0, Streams::len)
     }
 }
 
@@ -164,7 +227,7 @@ mod tests {
     use super::*;
 
     fn user(key: &str, limit: u32) -> Option<User<'_>> {
-        Some(User { key, limit })
+        Some(User { key, limit, replace: false })
     }
 
     #[test]
@@ -209,9 +272,28 @@ mod tests {
         assert!(matches!(visitors.admit(Some("192.0.2.8"), user("alice", 1)), Err(TooMany::User(_))));
         assert!(visitors.admit(None, user("alice", 2)).is_ok());
         assert!(visitors.admit(None, user("bob", 1)).is_ok());
-        assert!(visitors.admit(None, None).is_ok_and(|party| party.is_empty()));
+        assert!(visitors.admit(None, None).is_ok_and(|party| party.visitors.is_empty()));
         visitors.leave(1);
         assert!(visitors.admit(None, user("alice", 1)).is_ok());
+    }
+
+    #[test]
+    fn a_users_oldest_streams_are_replaced_where_that_is_wanted() {
+        let mut visitors = Visitors::new(0);
+        for stream in [3, 1, 2] {
+            let party = visitors.admit(None, user("alice", 0)).expect("no limit");
+            visitors.enter(stream, party);
+        }
+        let replacing = |limit| Some(User { key: "alice", limit, replace: true });
+        assert_eq!(visitors.admit(None, replacing(4)).map(|party| party.replaces), Ok(vec![]));
+        assert_eq!(visitors.admit(None, replacing(3)).map(|party| party.replaces), Ok(vec![1]));
+        // Another script allows less.
+        let party = visitors.admit(None, replacing(2)).expect("replaced");
+        assert_eq!(party.replaces, [1, 2]);
+        party.replaces.iter().for_each(|stream| visitors.leave(*stream));
+        visitors.enter(4, Party { replaces: Vec::new(), ..party });
+        assert!(visitors.admit(None, user("alice", 2)).is_err());
+        assert!(visitors.admit(None, user("alice", 3)).is_ok());
     }
 
     #[test]

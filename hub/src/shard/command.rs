@@ -5,10 +5,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Event;
 use crate::history::Missed;
 use crate::stats::Ended;
-use crate::stream::Trigger;
+use crate::stream::{Frames, Trigger};
 use crate::wire::{Framing, TopicsAs};
 
 /// Bytes of commands that may wait in one shard before the router takes no more requests.
@@ -22,6 +24,8 @@ const LOW: usize = 8 << 20;
 pub(crate) struct Attach {
     /// Its name.
     pub(crate) id: u64,
+    /// A number for its client's address; 0: not known.
+    pub(crate) client: u64,
     /// The client's connection.
     pub(crate) socket: OwnedFd,
     /// What it watches: checked, and no pattern twice.
@@ -38,8 +42,6 @@ pub(crate) struct Attach {
     pub(crate) opened: bool,
     /// The router has more to say about it while it is open.
     pub(crate) followed: bool,
-    /// The router wants to know when it has ended.
-    pub(crate) reported: bool,
 }
 
 impl Attach {
@@ -47,6 +49,26 @@ impl Attach {
     pub(crate) fn is_quiet(&self) -> bool {
         self.opened && self.missed.gap.is_none() && self.missed.events.is_empty() && self.missed.cursor.is_none()
     }
+}
+
+/// Which streams to end, and until when. See [`crate::router::relief`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Relieve {
+    /// Counts these commands.
+    pub(crate) round: u64,
+    /// Which: the longest waiting of them first.
+    pub(crate) which: Which,
+    /// Bytes that queues of this process alone may keep: none is ended once there are no more.
+    pub(crate) target: u64,
+}
+
+/// Which streams are to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Which {
+    /// Those of a client for all of whose streams here more than so many bytes are kept, down to that.
+    OfClientsOver(u64),
+    /// Those that have taken nothing for so many seconds.
+    Stalled(u32),
 }
 
 /// Something for a shard to do. Shards get the commands in the router's order.
@@ -80,7 +102,7 @@ pub(crate) enum Command {
         /// Which.
         stream: u64,
         /// The events as they are in a stream.
-        frames: Arc<[u8]>,
+        frames: Arc<Frames>,
     },
     /// Set what a followed stream watches.
     Watch {
@@ -104,6 +126,8 @@ pub(crate) enum Command {
     Pause,
     /// Tell all streams that events are missing, by this event.
     Gap(Arc<[u8]>),
+    /// End streams of clients that don't read, as more is kept for them than may be.
+    Relieve(Relieve),
     /// End all streams, and yourself.
     Stop {
         /// Milliseconds over which their clients' return is spread.
@@ -121,7 +145,7 @@ impl Command {
                 own + attach.patterns.iter().map(|pattern| pattern.len() + 32).sum::<usize>()
                     + 8 * attach.missed.events.len()
             }
-            Self::Frames { frames, .. } => own + frames.len(),
+            Self::Frames { frames, .. } => own + frames.bytes().len(),
             Self::Trigger(trigger) => own + 2 * trigger.topic().len(),
             _ => own,
         }

@@ -71,7 +71,8 @@ impl Index {
         let pattern = self.names.take(pattern);
         let entry = self.entries.insert(Entry { pattern: Arc::clone(&pattern), watchers: Vec::new() });
         if topic::is_wild(&pattern) {
-            self.wild.insert(&pattern, entry);
+            let Self { wild, entries, .. } = self;
+            wild.insert(&pattern, entry as u32, |entry| &entries[entry as usize].pattern);
         }
         self.by_pattern.insert(pattern, entry);
         entry
@@ -119,7 +120,7 @@ impl Index {
         if let Some(&entry) = self.by_pattern.get(topic) {
             found(entry);
         }
-        self.wild.each(topic, &mut found);
+        self.wild.each(topic, |entry| &self.entries[entry as usize].pattern, &mut |entry| found(entry as usize));
     }
 
     /// Who watches a pattern.

@@ -21,11 +21,29 @@ use crate::stream::Stream;
 use crate::sys::BlockedSignals;
 use crate::wire::Framing;
 
+/// What bounds the queues of streams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes queued for one stream at most.
+    pub(crate) stream_buffer: usize,
+    /// Bytes that only queues of one process keep, past which the router is told.
+    pub(crate) pinned: usize,
+    /// Seconds that a client may take nothing of what waits for it, unless twice its heartbeat is longer.
+    pub(crate) stall: u32,
+}
+
+impl Limits {
+    /// Seconds that the client of a stream with this heartbeat may give no sign of life.
+    pub(crate) fn patience(&self, heartbeat: u32) -> u32 {
+        self.stall.max(heartbeat.saturating_mul(2))
+    }
+}
+
 /// What the threads of shards share with the router.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    /// Bytes queued for one stream at most.
-    pub(crate) stream_buffer: usize,
+    /// What bounds the queues.
+    pub(crate) limits: Limits,
     /// All patterns' text.
     pub(crate) names: Arc<Names>,
     /// Wakes the router.

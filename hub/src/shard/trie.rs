@@ -1,32 +1,112 @@
 //! Patterns with wildcards, by their segments.
+//!
+//! A pattern that is alone below some place in the trie is a leaf there, however many segments follow: nodes are only made
+//! where patterns have a beginning in common. Patterns have few segments ([`topic::MAX_WILD_SEGMENTS`]), so that clients
+//! can't have many nodes made by a few patterns.
 
 use std::collections::HashMap;
 
 use slab::Slab;
 
-/// Finds the patterns that match a topic, at the cost of the matching paths only.
+use crate::topic;
+
+/// Finds the patterns that match a topic, at the cost of the matching paths only. The text of a pattern is its owner's, who
+/// passes a way to find it by its entry.
 #[derive(Debug)]
 pub(crate) struct Trie {
     nodes: Slab<Node>,
-    root: usize,
+    root: u32,
 }
 
-/// A place in the trie: some first segments of a pattern have been read.
+/// A place in the trie: some first segments of several patterns have been read.
 #[derive(Debug, Default)]
 struct Node {
     /// Where a segment leads.
-    named: HashMap<Box<str>, usize>,
+    named: HashMap<Box<str>, Branch>,
     /// Where `*` leads.
-    star: Option<usize>,
+    star: Option<Branch>,
     /// The pattern that ends here.
-    here: Option<usize>,
+    here: Option<u32>,
     /// The pattern that ends here with `**`.
-    deep: Option<usize>,
+    deep: Option<u32>,
+}
+
+/// What follows a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Branch {
+    /// One pattern, compared as a whole.
+    Leaf(u32),
+    /// Several.
+    Node(u32),
+}
+
+/// The next segment of a pattern below a node.
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Named(&'a str),
+    Star,
+    Here,
+    Deep,
+}
+
+impl<'a> Step<'a> {
+    fn of(segment: Option<&'a str>) -> Self {
+        match segment {
+            None => Self::Here,
+            Some("**") => Self::Deep,
+            Some("*") => Self::Star,
+            Some(name) => Self::Named(name),
+        }
+    }
 }
 
 impl Node {
     fn is_empty(&self) -> bool {
         self.named.is_empty() && self.star.is_none() && self.here.is_none() && self.deep.is_none()
+    }
+
+    /// Where a segment leads.
+    fn branch(&self, step: Step<'_>) -> Option<Branch> {
+        match step {
+            Step::Named(name) => self.named.get(name).copied(),
+            Step::Star => self.star,
+            Step::Here => self.here.map(Branch::Leaf),
+            Step::Deep => self.deep.map(Branch::Leaf),
+        }
+    }
+
+    fn set(&mut self, step: Step<'_>, branch: Branch) {
+        match (step, branch) {
+            (Step::Named(name), branch) => {
+                self.named.insert(name.into(), branch);
+            }
+            (Step::Star, branch) => self.star = Some(branch),
+            (Step::Here, Branch::Leaf(entry)) => self.here = Some(entry),
+            (Step::Deep, Branch::Leaf(entry)) => self.deep = Some(entry),
+            // Nothing follows the end of a pattern.
+            (Step::Here | Step::Deep, Branch::Node(_)) => {}
+        }
+    }
+
+    fn clear(&mut self, step: Step<'_>) {
+        match step {
+            Step::Named(name) => {
+                self.named.remove(name);
+            }
+            Step::Star => self.star = None,
+            Step::Here => self.here = None,
+            Step::Deep => self.deep = None,
+        }
+    }
+
+    /// The one pattern that is left below it, if there is but one.
+    fn only(&self) -> Option<u32> {
+        let ends = [self.here, self.deep].map(|end| end.map(Branch::Leaf));
+        let mut branches = self.named.values().copied().chain(self.star).chain(ends.into_iter().flatten());
+        match (branches.next(), branches.next()) {
+            (Some(Branch::Leaf(entry)), None) => Some(entry),
+            _ => None,
+        }
     }
 }
 
@@ -34,94 +114,95 @@ impl Trie {
     /// A trie without patterns.
     pub(crate) fn new() -> Self {
         let mut nodes = Slab::new();
-        let root = nodes.insert(Node::default());
+        let root = nodes.insert(Node::default()) as u32;
         Self { nodes, root }
     }
 
     /// Keeps `entry` for a checked pattern, which is not in the trie yet.
-    pub(crate) fn insert(&mut self, pattern: &str, entry: usize) {
+    pub(crate) fn insert<'a>(&mut self, pattern: &'a str, entry: u32, text: impl Fn(u32) -> &'a str) {
         let mut at = self.root;
-        for segment in pattern.split('.') {
-            at = match segment {
-                "**" => {
-                    self.nodes[at].deep = Some(entry);
+        let mut segments = pattern.split('.');
+        for depth in 1.. {
+            let step = Step::of(segments.next());
+            let node = &mut self.nodes[at as usize];
+            at = match node.branch(step) {
+                None => {
+                    node.set(step, Branch::Leaf(entry));
                     return;
                 }
-                "*" => self.nodes[at].star.unwrap_or_else(|| {
-                    let new = self.nodes.insert(Node::default());
-                    self.nodes[at].star = Some(new);
-                    new
-                }),
-                name => self.nodes[at].named.get(name).copied().unwrap_or_else(|| {
-                    let new = self.nodes.insert(Node::default());
-                    self.nodes[at].named.insert(name.into(), new);
-                    new
-                }),
+                Some(Branch::Node(next)) => next,
+                // That one goes one segment down.
+                Some(Branch::Leaf(other)) => {
+                    let mut below = Node::default();
+                    below.set(Step::of(text(other).split('.').nth(depth)), Branch::Leaf(other));
+                    let next = self.nodes.insert(below) as u32;
+                    self.nodes[at as usize].set(step, Branch::Node(next));
+                    next
+                }
             };
         }
-        self.nodes[at].here = Some(entry);
     }
 
     /// Forgets a pattern, and every place that nothing else needs.
     pub(crate) fn remove(&mut self, pattern: &str) {
-        let mut path = vec![(self.root, "")];
-        for segment in pattern.split('.') {
-            let at = path.last().map_or(self.root, |(node, _)| *node);
-            let next = match segment {
-                "**" => {
-                    self.nodes[at].deep = None;
-                    break;
-                }
-                "*" => self.nodes[at].star,
-                name => self.nodes[at].named.get(name).copied(),
-            };
-            let Some(next) = next else { return };
-            path.push((next, segment));
+        let mut path = Vec::new();
+        let mut at = self.root;
+        let mut segments = pattern.split('.');
+        loop {
+            let step = Step::of(segments.next());
+            path.push((at, step));
+            match self.nodes[at as usize].branch(step) {
+                None => return,
+                Some(Branch::Node(next)) => at = next,
+                Some(Branch::Leaf(_)) => break,
+            }
         }
-        if !pattern.ends_with("**")
-            && let Some((last, _)) = path.last()
-        {
-            self.nodes[*last].here = None;
-        }
-        while let Some((node, segment)) = path.pop() {
-            let Some((parent, _)) = path.last() else { return };
-            if !self.nodes[node].is_empty() {
+        let Some((node, step)) = path.pop() else { return };
+        self.nodes[node as usize].clear(step);
+        let mut below = node;
+        while let Some((node, step)) = path.pop() {
+            let left = &self.nodes[below as usize];
+            if let Some(entry) = left.only() {
+                self.nodes[node as usize].set(step, Branch::Leaf(entry));
+            } else if left.is_empty() {
+                self.nodes[node as usize].clear(step);
+            } else {
                 return;
             }
-            self.nodes.remove(node);
-            match segment {
-                "*" => self.nodes[*parent].star = None,
-                name => {
-                    self.nodes[*parent].named.remove(name);
-                }
-            }
+            self.nodes.remove(below as usize);
+            below = node;
         }
     }
 
     /// Calls `found` with the entry of every pattern that matches the topic.
-    pub(crate) fn each(&self, topic: &str, found: &mut impl FnMut(usize)) {
+    pub(crate) fn each<'a>(&self, topic: &str, text: impl Fn(u32) -> &'a str + Copy, found: &mut impl FnMut(u32)) {
         // Most hubs know no wildcards at all.
-        if !self.nodes[self.root].is_empty() {
-            self.walk(self.root, Some(topic), found);
+        if !self.nodes[self.root as usize].is_empty() {
+            let mut matching = |entry| {
+                if topic::matches(text(entry), topic) {
+                    found(entry);
+                }
+            };
+            self.walk(self.root, Some(topic), &mut matching);
         }
     }
 
-    /// At `node`, with what is left of the topic. A topic is at most 255 bytes long, so this is at most 128 deep.
-    fn walk(&self, node: usize, rest: Option<&str>, found: &mut impl FnMut(usize)) {
-        let node = &self.nodes[node];
+    /// At `node`, with what is left of the topic: as deep as patterns have segments at most.
+    fn walk(&self, node: u32, rest: Option<&str>, maybe: &mut impl FnMut(u32)) {
+        let node = &self.nodes[node as usize];
         let Some(rest) = rest else {
-            node.here.into_iter().for_each(found);
+            node.here.into_iter().for_each(maybe);
             return;
         };
         if let Some(entry) = node.deep {
-            found(entry);
+            maybe(entry);
         }
         let (segment, rest) = rest.split_once('.').map_or((rest, None), |(segment, rest)| (segment, Some(rest)));
-        if let Some(next) = node.star {
-            self.walk(next, rest, found);
-        }
-        if let Some(&next) = node.named.get(segment) {
-            self.walk(next, rest, found);
+        for branch in [node.star, node.named.get(segment).copied()].into_iter().flatten() {
+            match branch {
+                Branch::Leaf(entry) => maybe(entry),
+                Branch::Node(next) => self.walk(next, rest, maybe),
+            }
         }
     }
 }
@@ -129,22 +210,70 @@ impl Trie {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn trie(patterns: &[&'static str]) -> Trie {
+        let mut trie = Trie::new();
+        for (entry, pattern) in patterns.iter().enumerate() {
+            trie.insert(pattern, entry as u32, |entry| patterns[entry as usize]);
+        }
+        trie
+    }
 
     #[test]
     fn what_is_removed_leaves_nothing_behind() {
-        let mut trie = Trie::new();
         let patterns = ["a.*", "a.**", "*.b.*", "**", "a.*.c.**"];
-        for (entry, pattern) in patterns.iter().enumerate() {
-            trie.insert(pattern, entry);
-        }
+        let mut trie = trie(&patterns);
         let mut found = Vec::new();
-        trie.each("a.b.c.d", &mut |entry| found.push(entry));
+        trie.each("a.b.c.d", |entry| patterns[entry as usize], &mut |entry| found.push(entry));
         found.sort_unstable();
         assert_eq!(found, [1, 3, 4]);
         for pattern in patterns {
             trie.remove(pattern);
         }
         assert_eq!(trie.nodes.len(), 1);
-        trie.each("a.b", &mut |_| panic!("nothing is left"));
+        trie.each("a.b", |entry| patterns[entry as usize], &mut |_| panic!("nothing is left"));
+    }
+
+    #[test]
+    fn nodes_are_for_beginnings_that_patterns_have_in_common() {
+        let patterns = ["u.7.a.b.c.d.e.*", "v.*", "u.7.a.b.*"];
+        assert_eq!(trie(&patterns[..2]).nodes.len(), 1);
+        // After u, u.7, u.7.a and u.7.a.b.
+        let mut trie = trie(&patterns);
+        assert_eq!(trie.nodes.len(), 5);
+        trie.remove(patterns[2]);
+        assert_eq!(trie.nodes.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_matches_and_nodes_are_fewer_than_patterns_need(
+            patterns in proptest::collection::btree_set("(a|b|\\*)(\\.(a|b|\\*)){0,4}(\\.\\*\\*)?", 1..12),
+            leaving in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12),
+            topics in proptest::collection::vec("(a|b)(\\.(a|b)){0,5}", 1..6),
+        ) {
+            let patterns: Vec<String> = patterns.into_iter().collect();
+            let text = |entry: u32| patterns[entry as usize].as_str();
+            let mut trie = Trie::new();
+            let mut present: Vec<bool> = vec![true; patterns.len()];
+            for (entry, pattern) in patterns.iter().enumerate() {
+                trie.insert(pattern, entry as u32, text);
+            }
+            for leaves in leaving.iter().map(|leaves| leaves.index(patterns.len())) {
+                if std::mem::replace(&mut present[leaves], false) {
+                    trie.remove(&patterns[leaves]);
+                }
+            }
+            for topic in &topics {
+                let mut found = Vec::new();
+                trie.each(topic, text, &mut |entry| found.push(entry));
+                found.sort_unstable();
+                let expected = (0..patterns.len()).filter(|nth| present[*nth] && topic::matches(&patterns[*nth], topic));
+                prop_assert_eq!(found, expected.map(|nth| nth as u32).collect::<Vec<_>>());
+            }
+            let left = present.iter().filter(|present| **present).count();
+            prop_assert!(trie.nodes.len() <= 1 + 6 * left / 2, "{} nodes for {left} patterns", trie.nodes.len());
+        }
     }
 }

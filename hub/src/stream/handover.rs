@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::pinned::Queued;
 use super::{Payload, Stream, Trigger};
 use crate::handover::incoming::{Tables, wrong};
 use crate::handover::outgoing::Numbers;
@@ -27,9 +28,10 @@ impl Stream {
             places: _,
             heartbeat,
             active,
+            waits_since: _,
+            client,
             watches_room: _,
             followed,
-            reported,
             opened,
             closing,
             topics_as,
@@ -44,11 +46,11 @@ impl Stream {
         } = self;
         StreamState {
             id: *id,
+            client: *client,
             patterns,
             heartbeat: *heartbeat,
             silent: now.saturating_sub(*active),
             followed: *followed,
-            reported: *reported,
             opened: *opened,
             ends,
             closing: closing.map(Ended::name),
@@ -64,10 +66,13 @@ impl Stream {
     /// The same stream in another hub. It watches nothing yet.
     pub(crate) fn restore(state: &StreamState<'_>, socket: OwnedFd, now: u32, tables: &Tables) -> io::Result<Self> {
         let closing = state.closing.map(|name| Ended::named(name).ok_or_else(|| wrong("a reason to end")));
-        let queue = state.queue.iter().map(|payload| Payload::restore(payload, tables));
+        let queue = state.queue.iter().map(|payload| Payload::restore(payload, tables).map(Queued::new));
         let mut stream = Self::new(state.id, socket, state.heartbeat, state.retry);
-        (stream.followed, stream.reported, stream.opened) = (state.followed, state.reported, state.opened);
+        (stream.followed, stream.opened) = (state.followed, state.opened);
         stream.active = now.saturating_sub(state.silent);
+        // It has all the time once more.
+        stream.waits_since = now;
+        stream.client = state.client;
         stream.closing = closing.transpose()?;
         stream.topics_as = state.topics_as;
         stream.framing = state.framing;
@@ -97,7 +102,7 @@ impl Payload {
     fn state(&self, numbers: &mut Numbers) -> PayloadState<'_> {
         match self {
             Self::Event(event) => PayloadState::Event(numbers.event(event)),
-            Self::Frames(frames) => PayloadState::Frames(numbers.blob(frames)),
+            Self::Frames(frames) => PayloadState::Frames(numbers.blob(frames.bytes())),
             Self::Gap(gap) => PayloadState::Gap(numbers.blob(gap)),
             Self::Trigger(trigger) => PayloadState::Trigger(trigger.topic()),
             Self::Lines(text) => PayloadState::Lines(text),
@@ -110,7 +115,7 @@ impl Payload {
     fn restore(state: &PayloadState<'_>, tables: &Tables) -> io::Result<Self> {
         Ok(match state {
             PayloadState::Event(number) => Self::Event(tables.event(*number)?),
-            PayloadState::Frames(number) => Self::Frames(tables.blob(*number)?),
+            PayloadState::Frames(number) => Self::Frames(tables.frames(*number)?),
             PayloadState::Gap(number) => Self::Gap(tables.blob(*number)?),
             PayloadState::Trigger(topic) => Self::Trigger(Arc::new(Trigger::new(topic))),
             PayloadState::Lines(text) => Self::Lines((*text).into()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Event, HEARTBEAT};
 use crate::framing::{self, Piece, USUAL_REQUEST};
+use crate::stream::pinned::Keepers;
 use crate::wire::{self, Delivery, Framing};
 
 /// [`Delivery::Trigger`] of all topics as a message.
@@ -46,13 +47,42 @@ impl Trigger {
     }
 }
 
+/// Complete events, rendered or made for some streams.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    bytes: Arc<[u8]>,
+    keepers: Keepers,
+}
+
+impl Frames {
+    pub(super) fn keepers(&self) -> &Keepers {
+        &self.keepers
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.len() + size_of::<Self>() + 64
+    }
+
+    /// As others share it that are no streams.
+    pub(crate) fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+}
+
+impl From<Arc<[u8]>> for Frames {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Self { bytes, keepers: Keepers::default() }
+    }
+}
+
 /// Something to write.
 #[derive(Debug, Clone)]
 pub(crate) enum Payload {
     /// A published event.
     Event(Arc<Event>),
-    /// Complete events, for this stream only.
-    Frames(Arc<[u8]>),
+    /// Complete events.
+    Frames(Arc<Frames>),
     /// That events are missing. To a reader of messages it is a trigger of everything.
     Gap(Arc<[u8]>),
     /// A changed topic, for a reader of messages.
@@ -74,7 +104,8 @@ impl Payload {
             (Self::Event(event), Framing::Message) => event.message(),
             (Self::Event(event), _) => event.frame(),
             (Self::Gap(_), Framing::Message) => ALL_MESSAGE,
-            (Self::Frames(frames) | Self::Gap(frames), _) => frames,
+            (Self::Frames(frames), _) => &frames.bytes,
+            (Self::Gap(frame), _) => frame,
             (Self::Trigger(trigger), _) => &trigger.message,
             (Self::Lines(text), _) => text.as_bytes(),
             (Self::Wake, _) => WAKE,

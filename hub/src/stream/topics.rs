@@ -7,12 +7,13 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::event::Event;
+use crate::stream::Frames;
 use crate::wire::TopicsAs;
 
 /// An event with those of its topics for which `watches` is true.
-pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) -> bool) -> Arc<[u8]> {
+pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) -> bool) -> Arc<Frames> {
     let mut topics = event.topics().iter().map(AsRef::as_ref).filter(|topic| watches(topic));
-    match topics_as {
+    let frame: Arc<[u8]> = match topics_as {
         TopicsAs::Field => {
             let mut frame = Vec::with_capacity(event.frame().len() + 64);
             for topic in topics {
@@ -28,7 +29,8 @@ pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) ->
             let retry = event.retry().map_or_else(String::new, |retry| format!("retry: {retry}\n"));
             format!("id: {}\n{retry}data: {envelope}\n\n", event.id()).into_bytes().into()
         }
-    }
+    };
+    Arc::new(frame.into())
 }
 
 /// What a stream begins with: the id of the newest event of all.
@@ -58,7 +60,7 @@ mod tests {
 
     fn text(topics_as: TopicsAs, new: &NewEvent<'_>) -> String {
         let frame = told(&Event::new(new, "7-0"), topics_as, |topic| topic != "secret");
-        String::from_utf8(frame.to_vec()).expect("frames are UTF-8")
+        String::from_utf8(frame.bytes().to_vec()).expect("frames are UTF-8")
     }
 
     #[test]

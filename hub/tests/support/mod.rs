@@ -96,8 +96,11 @@ pub fn config(settings: &Value) -> Config {
         max_streams: number("max_streams", 0) as usize,
         max_streams_per_ip: number("max_streams_per_ip", 0) as usize,
         max_topics: number("max_topics", 100) as usize,
+        topic_bytes: number("topic_bytes", 64 << 20) as usize,
         max_event_size: number("max_event_size", 2 << 20) as usize,
         stream_buffer: number("stream_buffer", 4 << 20) as usize,
+        queue_bytes: number("queue_bytes", 1 << 30) as usize,
+        stall_timeout: Duration::from_secs(number("stall_timeout", 3600)),
         history_file: text("history_file").map(PathBuf::from),
         history_fsync: settings["history_fsync"].as_bool().unwrap_or(false),
         bus: text("bus").map(|url| Bus {
@@ -382,6 +385,7 @@ impl Reader {
             }
             Delivery::Trigger { topic } => format!("trigger {topic}"),
             Delivery::Heartbeat => "heartbeat".into(),
+            Delivery::Replaced { retry } => format!("replaced {retry}"),
         }
     }
 }

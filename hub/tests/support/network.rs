@@ -1,8 +1,13 @@
 //! Machines for the tests: network namespaces that a server of its own namespace is joined to, each by a cable that can be
 //! cut without anybody being told.
 
+use std::fs::File;
 use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A server and some machines around it.
 pub struct Network {
@@ -62,6 +67,15 @@ impl Network {
         format!("{}-{machine}", self.name)
     }
 
+    /// A connection that a machine has made to the server: the server's end, and the machine's.
+    pub fn connection(&self, machine: usize) -> (TcpStream, TcpStream) {
+        let listener = within(&self.server(), move || TcpListener::bind((address(machine), 0)).expect("its address"));
+        let port = listener.local_addr().expect("bound").port();
+        let far =
+            within(&self.machine(machine), move || TcpStream::connect((address(machine), port)).expect("a cable"));
+        (listener.accept().expect("connected").0, far)
+    }
+
     /// Loses the packets of one machine's cable from now on.
     pub fn cut(&self, machine: usize, cut: Cut) {
         self.rules(Some((machine, cut))).expect("nft works");
@@ -101,6 +115,17 @@ impl Drop for Network {
         }
         let _ = ip(&format!("netns delete {}", self.server()));
     }
+}
+
+/// Does something in a namespace, in a thread of its own. A socket stays in that where it was made.
+fn within<T: Send + 'static>(name: &str, make: impl FnOnce() -> T + Send + 'static) -> T {
+    let path = format!("/run/netns/{name}");
+    let thread = std::thread::spawn(move || {
+        let namespace = File::open(path).expect("it was made");
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+        make()
+    });
+    thread.join().expect("no panic")
 }
 
 /// Of the server, as a machine sees it.

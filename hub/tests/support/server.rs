@@ -75,7 +75,7 @@ impl Server {
         let request = Request::Attach(Attach {
             patterns: vec![topic],
             address: Some(visitor.address),
-            user: visitor.user.map(|key| User { key, limit: 0 }),
+            user: visitor.user.map(|key| User { key, limit: 0, replace: false }),
             replay: Some(replay),
             ..Default::default()
         });

@@ -12,7 +12,7 @@ foreach (explode(',', $_GET['before'] ?? '') as $deed) {
 try {
     $options = array_map('intval', array_intersect_key($_GET, ['heartbeat' => 1, 'retry' => 1, 'max_lifetime' => 1, 'max_per_user' => 1]));
     $options += isset($_GET['detach']) ? ['detach' => (bool) $_GET['detach']] : [];
-    $options += array_intersect_key($_GET, ['user' => 1]);
+    $options += array_intersect_key($_GET, ['user' => 1, 'over_limit' => 1]);
     $options += isset($_GET['since']) ? ['last_event_id' => $_GET['since']] : [];
     $answer = sse_stream(explode(',', $_GET['topics']), null, $options);
     error_log('sse_stream returned ' . var_export($answer, true));

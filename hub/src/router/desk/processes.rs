@@ -111,11 +111,13 @@ impl Desk {
                 continue;
             }
             self.counts.processes_lost += 1;
-            let known = self.visitors.state().map(|(stream, _)| stream).chain(self.renders.streams());
-            let gone: Vec<u64> = known.filter(|stream| stream % count == number as u64).collect();
+            // It won't do what it was told.
+            self.relief.done_by(&self.shards[number]);
+            // All streams are charged.
+            let gone: Vec<u64> = self.topics.streams().filter(|stream| stream % count == number as u64).collect();
             for stream in gone {
                 self.renders.ended(stream);
-                self.visitors.leave(stream);
+                self.uncount(stream);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Streams begin and end, and their callbacks run.
 
+use std::mem;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use rustix::net::SocketType;
 use tracing::{info, warn};
 
 use super::{Desk, OVER};
+use crate::address;
+use crate::budget::Exhausted;
 use crate::cause::Cause;
 use crate::event;
 use crate::history::Missed;
@@ -20,6 +23,7 @@ use crate::router::peer::Session;
 use crate::router::visitors::TooMany;
 use crate::router::{Of, visitors};
 use crate::shard::command::{Attach, Command};
+use crate::stats::Ended;
 use crate::topic;
 use crate::wire::{self, ErrorCode, Whose};
 
@@ -65,7 +69,14 @@ impl Desk {
             self.counts.refused_full += 1;
             return Err((ErrorCode::Full, self.full()));
         }
-        let party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
+        let mut party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
+        let charge = self.topics.reserve(address, &patterns).map_err(|exhausted| {
+            self.counts.refused_topic_bytes += 1;
+            let message = exhausted.to_string();
+            self.warn_full(&message);
+            let code = if matches!(exhausted, Exhausted::Client { .. }) { ErrorCode::TooMany } else { ErrorCode::Full };
+            (code, message)
+        })?;
         let Some(socket) = descriptor else {
             if !truncated {
                 return Err(invalid("no connection came with the request".into()));
@@ -97,9 +108,14 @@ impl Desk {
         // A stream with a callback gets what that returns, not the events themselves.
         let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
         let watched = forwarded.iter().copied().map(Box::from).collect();
-        let followed = replay.is_some();
-        let reported = followed || !party.is_empty();
+        // One of a user's may be replaced.
+        let followed = replay.is_some() || party.has_user();
+        for old in mem::take(&mut party.replaces) {
+            self.uncount(old);
+            self.shard(old).send(Command::End { stream: old, why: Ended::Replaced });
+        }
         self.visitors.enter(id, party);
+        self.topics.charge(id, charge);
         let lifetime = shortened(max_lifetime);
         // In the same turn as the stream begins to watch: what comes later it gets itself.
         let since = last_event_id.filter(|_| missed.is_some());
@@ -119,6 +135,7 @@ impl Desk {
         let opening = if opens { opening(retry, &mut missed) } else { String::new() };
         let attach = Attach {
             id,
+            client: address::number(address.and_then(address::client)),
             socket,
             patterns: watched,
             heartbeat,
@@ -127,7 +144,6 @@ impl Desk {
             missed,
             opened: opens,
             followed,
-            reported,
         };
         self.shard(id).stats().told.add(usize::from(opens));
         // While it is held nothing is done but to keep what comes for it, which comes after this.
@@ -184,13 +200,19 @@ impl Desk {
             && let Ok(stream) = self.ends.try_recv()
         {
             self.renders.ended(stream);
-            self.visitors.leave(stream);
+            self.uncount(stream);
         }
     }
 
     /// Whether more streams have ended.
     pub(crate) fn has_ends(&self) -> bool {
         !self.ends.is_empty()
+    }
+
+    /// A stream counts no longer: it has ended, or is sure to.
+    pub(super) fn uncount(&mut self, stream: u64) {
+        self.visitors.leave(stream);
+        self.topics.release(stream);
     }
 
     /// Goes on with the exchanges that something has happened to, and starts those whose turn it is. `heard`: all that peers
@@ -210,6 +232,13 @@ impl Desk {
     pub(super) fn pass_effects(&mut self) {
         for (stream, command) in self.renders.take_effects() {
             self.shard(stream).send(command);
+        }
+        for (stream, bytes) in self.renders.take_watched() {
+            if let Err(exhausted) = self.topics.change(stream, bytes) {
+                self.warn_full(&exhausted.to_string());
+                // It comes back, and hears the truth.
+                self.shard(stream).send(Command::End { stream, why: Ended::Moved });
+            }
         }
     }
 

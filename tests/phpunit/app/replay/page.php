@@ -20,7 +20,7 @@ if (isset($_GET['session'])) {
 }
 pass(told($_GET['gate'] ?? 'gate'));
 
-$options = array_intersect_key($_GET, ['event' => 1, 'share' => 1, 'user' => 1]);
+$options = array_intersect_key($_GET, ['event' => 1, 'share' => 1, 'user' => 1, 'over_limit' => 1]);
 foreach (['initial', 'only_changes'] as $name) {
     $options += isset($_GET[$name]) ? [$name => (bool) $_GET[$name]] : [];
 }

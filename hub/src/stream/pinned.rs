@@ -1,0 +1,178 @@
+//! What waits in queues of streams and is kept by nothing else any more: `sse.queue_bytes` bounds it.
+//!
+//! Something that many queues share counts once: from when the history has forgotten it, or from the beginning if that never
+//! kept it, until the last queue lets it go. Each place in a queue counts as well. It is a number of the process, as its
+//! memory is.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use super::Payload;
+use crate::event::Event;
+
+/// Bytes that only queues keep. For a moment it may be less than nothing: one thread has taken off what another one is about
+/// to add.
+static PINNED: AtomicUsize = AtomicUsize::new(0);
+
+/// A place in a queue: that has up to twice the places it needs.
+const PLACE: usize = 2 * size_of::<Payload>();
+
+/// Bytes that only queues of this process keep now.
+pub(crate) fn bytes() -> usize {
+    usize::try_from(PINNED.load(Ordering::Relaxed).cast_signed()).unwrap_or(0)
+}
+
+/// Who keeps something that streams share: the history, and so many queues.
+#[derive(Debug, Default)]
+pub(crate) struct Keepers(AtomicU32);
+
+/// The history is one of them; the other bits are the number of queues.
+const HISTORY: u32 = 1 << 31;
+
+impl Keepers {
+    /// One more queue keeps it; true if nothing else does.
+    fn join(&self) -> bool {
+        self.0.fetch_add(1, Ordering::AcqRel) == 0
+    }
+
+    /// The opposite; true if nothing else did.
+    fn leave(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// The history keeps it; true if only queues did.
+    fn remember(&self) -> bool {
+        let before = self.0.fetch_or(HISTORY, Ordering::AcqRel);
+        before != 0 && before & HISTORY == 0
+    }
+
+    /// The opposite; true if only queues do.
+    fn forget(&self) -> bool {
+        let before = self.0.fetch_and(!HISTORY, Ordering::AcqRel);
+        before > HISTORY
+    }
+
+    fn are_queues(&self) -> bool {
+        (1..HISTORY).contains(&self.0.load(Ordering::Acquire))
+    }
+}
+
+/// An event that the history keeps until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Remembered(Arc<Event>);
+
+impl Remembered {
+    pub(crate) fn new(event: Arc<Event>) -> Self {
+        if event.keepers().remember() {
+            PINNED.fetch_sub(event.memory(), Ordering::Relaxed);
+        }
+        Self(event)
+    }
+}
+
+impl Deref for Remembered {
+    type Target = Arc<Event>;
+
+    fn deref(&self) -> &Arc<Event> {
+        &self.0
+    }
+}
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        if self.0.keepers().forget() {
+            PINNED.fetch_add(self.0.memory(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A payload in a queue.
+#[derive(Debug)]
+pub(crate) struct Queued(Payload);
+
+impl Queued {
+    pub(super) fn new(payload: Payload) -> Self {
+        let queued = Self(payload);
+        let joined = queued.shared().filter(|(keepers, _)| keepers.join());
+        PINNED.fetch_add(queued.own() + joined.map_or(0, |(_, bytes)| bytes), Ordering::Relaxed);
+        queued
+    }
+
+    /// What others may keep as well, and its bytes.
+    fn shared(&self) -> Option<(&Keepers, usize)> {
+        match &self.0 {
+            Payload::Event(event) => Some((event.keepers(), event.memory())),
+            Payload::Frames(frames) => Some((frames.keepers(), frames.memory())),
+            _ => None,
+        }
+    }
+
+    /// What is this place's alone.
+    fn own(&self) -> usize {
+        PLACE
+            + match &self.0 {
+                Payload::Gap(_) | Payload::Lines(_) | Payload::Trigger(_) => self.0.len(),
+                _ => 0,
+            }
+    }
+
+    /// Bytes that this place keeps, those that only other queues keep as well included.
+    pub(super) fn pinned(&self) -> usize {
+        let shared = self.shared().filter(|(keepers, _)| keepers.are_queues());
+        self.own() + shared.map_or(0, |(_, bytes)| bytes)
+    }
+}
+
+impl Deref for Queued {
+    type Target = Payload;
+
+    fn deref(&self) -> &Payload {
+        &self.0
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let left = self.shared().filter(|(keepers, _)| keepers.leave());
+        PINNED.fetch_sub(self.own() + left.map_or(0, |(_, bytes)| bytes), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// In whatever order the history and queues come and go.
+        #[test]
+        fn what_is_shared_counts_while_only_queues_keep_it(steps in proptest::collection::vec(0..3_u8, 0..40)) {
+            let keepers = Keepers::default();
+            let (mut history, mut queues, mut counted) = (false, 0, false);
+            for step in steps {
+                match step {
+                    0 => {
+                        counted |= keepers.join();
+                        queues += 1;
+                    }
+                    1 if queues > 0 => {
+                        counted &= !keepers.leave();
+                        queues -= 1;
+                    }
+                    2 if history => {
+                        counted |= keepers.forget();
+                        history = false;
+                    }
+                    2 => {
+                        counted &= !keepers.remember();
+                        history = true;
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(counted, queues > 0 && !history);
+                prop_assert_eq!(keepers.are_queues(), counted);
+            }
+        }
+    }
+}
