@@ -211,8 +211,8 @@ fn the_shell_lines_for_the_same_user_work() {
         let line = manual.lines().find_map(|line| line.strip_prefix("//! ").filter(|line| line.starts_with(start)));
         let command = line.expect("the manual has it");
         let command = command.replace("/run/php-sse/hub.sock.notify", &notify_path(&hub).display().to_string());
-        if Command::new(program).arg("--version").output().is_err() {
-            support::skipped(&format!("{program} is not here"));
+        if program == "socat" && Command::new(program).arg("-V").output().is_err() {
+            support::skipped("socat: not here, so the line for it was not tried");
             continue;
         }
         let mut reader = hub.stream(&["chat.general"], Framing::Message);
