@@ -48,19 +48,19 @@ impl Kind {
 }
 
 /// Where it is in the report (a JSON pointer), its kind, its name without `sse_`, its unit (which the name gets as well), and
-/// what it means. What is not in a report is left out.
+/// what it means. What is not in a report is left out. `tools/docs` makes docs/reference/statistics.md of this table.
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
 static METRICS: [Metric; 83] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
-    ("/pid", Nothing, "", None, ""),
+    ("/pid", Nothing, "", None, "The hub's process id"),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
-    ("/upgrades", Counter, "upgrades", None, "Times that a hub has taken the streams of the one before over"),
-    ("/resident_bytes", Gauge, "process_resident_memory", Some(Unit::Bytes), "Memory that the hub's process has"),
+    ("/upgrades", Counter, "upgrades", None, "Times that a new hub has taken the streams over from the one before"),
+    ("/resident_bytes", Gauge, "process_resident_memory", Some(Unit::Bytes), "Memory that the hub has, with all its processes"),
     ("/shards", Gauge, "shards", None, "Threads that hold streams"),
     ("/processes/lost", Counter, "processes_lost", None, "Processes with streams that were killed or have failed"),
-    ("/processes/each", Nothing, "", None, ""),
+    ("/processes/each", Nothing, "", None, "Of each process that holds streams: `pid` (null while it is started anew), `streams`, `resident_bytes`"),
     ("/peers", Gauge, "peers", None, "PHP processes that are connected"),
     ("/visitors", Gauge, "visitors", None, "Remote addresses and users that streams are counted for"),
     ("/streams/open", Gauge, "streams_open", None, "Streams that are open"),
@@ -72,8 +72,8 @@ static METRICS: [Metric; 83] = [
     ("/published", Counter, "events_published", None, "Events that were accepted"),
     ("/published_bytes", Counter, "published", Some(Unit::Bytes), "Data of the events that were accepted"),
     ("/publish_refused", Counter, "events_refused", None, "Events that were refused"),
-    ("/triggers", Counter, "triggers", None, "Wakes by PHP"),
-    ("/triggers_refused", Counter, "triggers_refused", None, "Wakes by PHP that named no topic"),
+    ("/triggers", Counter, "triggers", None, "Notifications by PHP, counted by topics"),
+    ("/triggers_refused", Counter, "triggers_refused", None, "Notifications by PHP that named no topic"),
     ("/delivered", Counter, "events_delivered", None, "Events written to streams, counted for each stream"),
     ("/delivered_bytes", Counter, "delivered", Some(Unit::Bytes), "Everything written to streams"),
     ("/heartbeats", Counter, "heartbeats", None, "Comments written to streams that were silent"),
@@ -89,44 +89,44 @@ static METRICS: [Metric; 83] = [
     ("/history/file/commits", Counter, "history_file_commits", None, "Transactions that they were written in"),
     ("/history/file/failures", Counter, "history_file_failures", None, "Events that could not be written"),
     ("/history/file/problem", Flag, "history_file_problem", None, "Whether the history's file can't be written now"),
-    ("/bus/address", Nothing, "", None, ""),
-    ("/bus/stream", Nothing, "", None, ""),
-    ("/bus/state", Nothing, "", None, ""),
-    ("/bus/since", Nothing, "", None, ""),
-    ("/bus/problem", Flag, "bus_problem", None, "Whether the bus is interrupted now"),
-    ("/bus/outages", Counter, "bus_outages", None, "Times that it was"),
+    ("/bus/address", Nothing, "", None, "Where Redis is, without the password"),
+    ("/bus/stream", Nothing, "", None, "The key of its stream"),
+    ("/bus/state", Nothing, "", None, "`connecting`, `connected` or `away`"),
+    ("/bus/since", Nothing, "", None, "Since when, Unix time"),
+    ("/bus/problem", Flag, "bus_problem", None, "Whether Redis can't be reached now"),
+    ("/bus/outages", Counter, "bus_outages", None, "Times that Redis could not be reached"),
     ("/bus/read", Counter, "bus_entries_read", None, "Entries read from the bus"),
     ("/bus/refused", Counter, "bus_entries_refused", None, "Of those, entries that were no events"),
     ("/bus/published", Counter, "bus_events_published", None, "Events of this hub that Redis has taken"),
     ("/bus/failed", Counter, "bus_events_failed", None, "Events that it has not, or of which that isn't known"),
     ("/bus/waiting", Gauge, "bus_events_waiting", None, "Events that wait to be sent to Redis"),
-    ("/bus/waiting_bytes", Gauge, "bus_waiting", Some(Unit::Bytes), "What they take"),
+    ("/bus/waiting_bytes", Gauge, "bus_waiting", Some(Unit::Bytes), "Bytes that these events take"),
     ("/bus/gaps", Counter, "bus_gaps", None, "Times that events between Redis and this hub were lost, or may have been"),
-    ("/bus/wakes_sent", Counter, "bus_wakes_sent", None, "Messages of wakes sent to other hubs"),
-    ("/bus/wakes_received", Counter, "bus_wakes_received", None, "Messages of wakes that came from others"),
-    ("/bus/last_id", Nothing, "", None, ""),
+    ("/bus/wakes_sent", Counter, "bus_wakes_sent", None, "Messages with notifications sent to other hubs, of several topics each"),
+    ("/bus/wakes_received", Counter, "bus_wakes_received", None, "Messages with notifications that came from other hubs"),
+    ("/bus/last_id", Nothing, "", None, "The id of the last entry that was read"),
     ("/renders/streams", Gauge, "render_streams", None, "Streams whose scripts can be run again"),
     ("/renders/queued", Gauge, "renders_queued", None, "Renders that wait for their turn"),
     ("/renders/running", Gauge, "renders_running", None, "Renders under way"),
     ("/renders/done", Counter, "renders", None, "Renders whose output was taken"),
-    ("/renders/coalesced", Counter, "renders_coalesced", None, "Wakes that another render answered as well"),
+    ("/renders/coalesced", Counter, "renders_coalesced", None, "Notifications that another render answered as well"),
     ("/renders/unchanged", Counter, "renders_unchanged", None, "Renders whose output was the same as before"),
     ("/renders/failed", Counter, "renders_failed", None, "Renders that failed"),
     ("/renders/timed_out", Counter, "renders_timed_out", None, "Of those, renders that took too long"),
     ("/renders/denied", Counter, "renders_denied", None, "Streams that their scripts no longer allowed"),
-    ("/renders/refused", Counter, "renders_refused", None, "Streams left to their workers for want of sse.render_bytes"),
+    ("/renders/refused", Counter, "renders_refused", None, "Streams refused for want of sse.render_bytes, or of their address's share of it"),
     ("/renders/bytes", Gauge, "render", Some(Unit::Bytes), "Memory of the requests and events that are kept for renders"),
-    ("/renders/p50_ms", Nothing, "", None, ""),
-    ("/renders/p99_ms", Nothing, "", None, ""),
+    ("/renders/p50_ms", Nothing, "", None, "Milliseconds that half of the renders took at most; null before the first"),
+    ("/renders/p99_ms", Nothing, "", None, "The same for 99 of 100 renders"),
     ("/renders/seconds", Kind::Histogram, "render_duration", Some(Unit::Seconds), "How long renders took"),
     ("/turns/steps", Counter, "turn_steps", None, "Kept events, topics and callbacks that the hub's main thread has looked at one by one"),
     ("/turns/most_steps", Gauge, "turn_most_steps", None, "The most of them in one turn of that thread"),
-    ("/turns/longest_us", Nothing, "", None, ""),
+    ("/turns/longest_us", Nothing, "", None, "Microseconds that the longest of them took"),
     ("/turns/seconds", Kind::Histogram, "turn_duration", Some(Unit::Seconds), "Processor time that turns of that thread took"),
-    ("/udp/listening", Flag, "udp_listening", None, "Whether wakes by datagram are received"),
+    ("/udp/listening", Flag, "udp_listening", None, "Whether notifications by datagram are received"),
     ("/udp/received", Counter, "udp_received", None, "Datagrams received"),
-    ("/udp/wakes", Counter, "udp_wakes", None, "Datagrams that were wakes"),
-    ("/udp/garbage", Counter, "udp_garbage", None, "Datagrams that were none"),
+    ("/udp/wakes", Counter, "udp_wakes", None, "Datagrams that were notifications"),
+    ("/udp/garbage", Counter, "udp_garbage", None, "Datagrams that were not"),
     ("/udp/unauthenticated", Counter, "udp_unauthenticated", None, "Datagrams without the right key or time"),
     ("/udp/replayed", Counter, "udp_replayed", None, "Datagrams that had come before"),
     ("/udp/dropped", Counter, "udp_dropped", None, "Datagrams that the system had no room for"),
@@ -255,7 +255,7 @@ mod tests {
              sse_render_duration_seconds_bucket{le=\"0.01\"} 1\n\
              sse_render_duration_seconds_bucket{le=\"0.1\"} 3\n\
              sse_render_duration_seconds_bucket{le=\"+Inf\"} 4\n\
-             # HELP sse_udp_listening Whether wakes by datagram are received\n\
+             # HELP sse_udp_listening Whether notifications by datagram are received\n\
              # TYPE sse_udp_listening gauge\n\
              sse_udp_listening 0\n\
              # EOF\n\
