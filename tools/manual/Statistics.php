@@ -18,7 +18,7 @@ final class Statistics
 
     public static function read(string $metrics, string $ended, string $refused): self
     {
-        $pattern = '/^ *\("(\/[^"]*)", (?:Kind::)?(\w+)(?:\("(\w+)"\))?, "(\w*)", (?:None|Some\(Unit::(\w+)\)), "([^"]+)"\),$/m';
+        $pattern = '/^ *\("(\/[^"]*)", (?:Kind::)?(\w+)(?:\("(\w+)"\))?, "(\w*)", (?:None|Some\(Unit::(\w+)\)), "([^"]*)"\),$/m';
         preg_match_all($pattern, (string) file_get_contents($metrics), $found, PREG_SET_ORDER);
         $rows = [];
         foreach ($found as [, $path, $kind, $label, $name, $unit, $text]) {
@@ -106,6 +106,9 @@ final class Statistics
     {
         $problems = [];
         $paths = array_column($this->rows, 'path');
+        foreach (array_keys(array_column($this->rows, 'text', 'path'), '', true) as $path) {
+            $problems[] = "$path has no text in the table of hub/src/router/metrics.rs; say there what it is";
+        }
         foreach (self::paths($stats, '', $paths) as $path) {
             if (!in_array($path, $paths, true)) {
                 $problems[] = "sse_stats() has $path, which is not in the table of hub/src/router/metrics.rs";
