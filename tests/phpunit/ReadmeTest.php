@@ -10,6 +10,7 @@ use PhpSse\Tests\Server\Port;
 use PhpSse\Tests\Server\Process;
 use PhpSse\Tests\Server\TempFolder;
 use PhpSse\Tests\Support\Deadline;
+use PhpSse\Tests\Support\Page;
 
 /** The ten lines of the front page, as they are written there: whoever copies them sees an event. */
 final class ReadmeTest extends ServerTestCase
@@ -32,7 +33,7 @@ final class ReadmeTest extends ServerTestCase
     public function testTheTenLinesRunAsTheyAreWritten(): void
     {
         $port = Port::free();
-        ['php' => [$stream], 'html' => [$page], 'sh' => [$serve, $publish]] = self::blocks('Ten lines');
+        ['php' => [$stream], 'html' => [$page], 'sh' => [$serve, $publish]] = Page::blocks('README.md', 'Ten lines');
         mkdir("{$this->folder->path}/build");
         mkdir("{$this->folder->path}/hello");
         mkdir("{$this->folder->path}/tmp");
@@ -56,24 +57,6 @@ final class ReadmeTest extends ServerTestCase
         self::assertSame(['{"title":"php-sse is out"}'], $client->awaitEvents($events, 1));
         // `onmessage` gets it: it has no type.
         self::assertSame('message', $events->parser->events[0]->name);
-    }
-
-    /**
-     * The blocks of code of a chapter, by language.
-     *
-     * @return array<string, list<string>>
-     */
-    private static function blocks(string $chapter): array
-    {
-        $readme = (string) file_get_contents(dirname(__DIR__, 2) . '/README.md');
-        self::assertSame(1, preg_match("/^## $chapter\$(.*?)^## /ms", $readme, $match));
-        preg_match_all('/^```(\w+)\n(.*?)^```$/ms', $match[1], $found, PREG_SET_ORDER);
-        $blocks = [];
-        foreach ($found as [, $language, $code]) {
-            $blocks[$language][] = $code;
-        }
-
-        return $blocks;
     }
 
     /** Without a setting of its own: publisher and server find each other as they would on a newcomer's machine. */

@@ -130,11 +130,11 @@ static METRICS: [Metric; 83] = [
     ("/udp/unauthenticated", Counter, "udp_unauthenticated", None, "Datagrams without the right key or time"),
     ("/udp/replayed", Counter, "udp_replayed", None, "Datagrams that had come before"),
     ("/udp/dropped", Counter, "udp_dropped", None, "Datagrams that the system had no room for"),
-    ("/udp/delayed", Counter, "udp_delayed", None, "Wakes by datagrams without a key that were told later, or with others"),
-    ("/notify/listening", Flag, "notify_listening", None, "Whether wakes are received at the socket beside the hub's"),
+    ("/udp/delayed", Counter, "udp_delayed", None, "Notifications by datagrams without a key that were delivered later, or with others"),
+    ("/notify/listening", Flag, "notify_listening", None, "Whether notifications are received at the socket beside the hub's"),
     ("/notify/received", Counter, "notify_received", None, "Datagrams received there"),
-    ("/notify/wakes", Counter, "notify_wakes", None, "Of those, datagrams that were wakes"),
-    ("/notify/garbage", Counter, "notify_garbage", None, "Datagrams that were none"),
+    ("/notify/wakes", Counter, "notify_wakes", None, "Of those, datagrams that were notifications"),
+    ("/notify/garbage", Counter, "notify_garbage", None, "Of those, datagrams that were not"),
     ("/notify/refused", Counter, "notify_refused", None, "Datagrams of other users"),
 ];
 
