@@ -11,6 +11,7 @@ use PhpSse\Tests\Server\Port;
 use PhpSse\Tests\Server\Process;
 use PhpSse\Tests\Server\TempFolder;
 use PhpSse\Tests\Support\Deadline;
+use PhpSse\Tests\Support\Proc;
 
 /** Each folder of examples/, started by its one line: its page is there, and what the page does makes an event arrive. */
 final class ExamplesTest extends ServerTestCase
@@ -27,10 +28,14 @@ final class ExamplesTest extends ServerTestCase
     protected function tearDown(): void
     {
         if ($this->example !== null) {
+            $hubs = Proc::listenersOn((glob("{$this->folder->path}/sse-example-*/hub.sock") ?: [''])[0]);
             $this->example->signal(SIGTERM);
             $this->example->awaitExit();
             // Its hub and its data end with it.
             self::assertSame([], glob("{$this->folder->path}/sse-example-*"), $this->example->output());
+            foreach ($hubs as $hub) {
+                Deadline::until(static fn (): bool => !Proc::isAlive($hub), 10.0, "the hub $hub of the example has ended");
+            }
         }
         $this->folder->remove();
         parent::tearDown();
