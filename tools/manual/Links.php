@@ -5,12 +5,15 @@ declare(strict_types=1);
 /** Links of the pages (*.md) of this project to its own files and to their headings. Other sites are not asked. */
 final class Links
 {
-    /** @return list<string> */
-    public static function broken(): array
+    /**
+     * @param array<string, string> $pages texts by name
+     * @return list<string>
+     */
+    public static function broken(array $pages): array
     {
         $problems = [];
-        foreach (self::pages() as $page) {
-            foreach (self::links((string) file_get_contents($page)) as [$line, $link]) {
+        foreach ($pages as $page => $text) {
+            foreach (self::links($text) as [$line, $link]) {
                 $problem = self::problem($page, $link);
                 if ($problem !== null) {
                     $problems[] = "$page:$line: ($link) $problem";
@@ -19,18 +22,6 @@ final class Links
         }
 
         return $problems;
-    }
-
-    /** @return list<string> all that git has or would have */
-    private static function pages(): array
-    {
-        exec("git ls-files --cached --others --exclude-standard -- '*.md'", $pages, $code);
-        if ($code !== 0 || $pages === []) {
-            // Not a clone: a tarball, say.
-            $pages = [...glob('*.md') ?: [], ...glob('{docs,examples,php,js,bench}/{*,*/*}.md', GLOB_BRACE) ?: []];
-        }
-
-        return array_values(array_filter($pages, 'is_file'));
     }
 
     /** @return list<array{int, string}> */

@@ -50,6 +50,12 @@ final class Settings
         return new self($rows);
     }
 
+    /** @return list<string> */
+    public function names(): array
+    {
+        return array_column($this->rows, 'name');
+    }
+
     public function page(): string
     {
         $page = <<<'MD'

@@ -60,6 +60,12 @@ final class Statistics
         return trim((string) preg_replace('/\s*\/\/\/ */', ' ', $comment));
     }
 
+    /** @return list<string> their names in sse_metrics() */
+    public function metrics(): array
+    {
+        return array_column($this->rows, 'metric');
+    }
+
     public function page(): string
     {
         $page = <<<'MD'
