@@ -14,7 +14,7 @@ final class Links
         $problems = [];
         foreach ($pages as $page => $text) {
             foreach (self::links($text) as [$line, $link]) {
-                $problem = self::problem($page, $link);
+                $problem = self::problem($page, $text, $link);
                 if ($problem !== null) {
                     $problems[] = "$page:$line: ($link) $problem";
                 }
@@ -38,7 +38,7 @@ final class Links
         return $links;
     }
 
-    private static function problem(string $page, string $link): ?string
+    private static function problem(string $page, string $text, string $link): ?string
     {
         if (preg_match('/^[a-z][a-z0-9+.-]*:/i', $link)) {
             return null;
@@ -51,8 +51,9 @@ final class Links
         if ($anchor === '' || !str_ends_with($file, '.md')) {
             return null;
         }
+        $anchors = self::anchors($path === '' ? $text : (string) file_get_contents($file));
 
-        return in_array($anchor, self::anchors((string) file_get_contents($file)), true) ? null : 'there is no such heading';
+        return in_array($anchor, $anchors, true) ? null : 'there is no such heading';
     }
 
     /** The anchors that GitHub, GitLab and others make of headings. @return list<string> */

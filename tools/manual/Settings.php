@@ -63,15 +63,18 @@ final class Settings
 
             <!-- Written by tools/docs from src/ini.rs. Change the comments there, and run tools/docs. -->
 
-            One line is enough, `extension=sse.so`; every setting has a default. `php --ri sse` and `phpinfo()` show the values in force, and
-            where the hub is. A setting that cannot be used is named in an exception by the first call that uses it, with its value and what to do.
+            One line is enough, `extension=sse.so`; every setting has a default. `php --ri sse` and `phpinfo()` show the values
+            in force, and where the hub is. A setting that cannot be used is named in an exception by the first call that uses
+            it, with its value and what to do.
 
-            **Set in** says where a value can come from: *php.ini* means php.ini, its folder of ini files, and `php -d`; *a pool* means `php_admin_value` in a
-            pool of PHP-FPM or in Apache's configuration; *a folder* means also `.user.ini`, and `php_value` in Apache; *anywhere* means also `ini_set()`.
+            **Set in** says where a value can come from: *php.ini* means php.ini, its folder of ini files, and `php -d`; *a pool*
+            means `php_admin_value` in a pool of PHP-FPM or in Apache's configuration; *a folder* means also `.user.ini`, and
+            `php_value` in Apache; *anywhere* means also `ini_set()`.
 
-            **Who reads them.** Those that cannot be set for a folder are the hub's, except `sse.spawn`: the hub reads them when it starts. After a change call
-            [`sse_hub_upgrade()`](../operations/update.md#two-ways-to-upgrade), which closes no stream; for `sse.socket`, `sse.history` and `sse.bus` end the hub or
-            restart the server. The others are read by the process that calls a function, at each call.
+            **Who reads them.** Those that cannot be set for a folder are the hub's, except `sse.spawn`: the hub reads them when
+            it starts. After a change call [`sse_hub_upgrade()`](../operations/update.md#two-ways-to-upgrade), which closes no
+            stream; for `sse.socket`, `sse.history` and `sse.bus` end the hub or restart the server. The others are read by the
+            process that calls a function, at each call.
 
             MD;
         $group = '';

@@ -73,13 +73,14 @@ final class Statistics
 
             <!-- Written by tools/docs from hub/src/router/metrics.rs. Change the texts there, and run tools/docs. -->
 
-            `sse_stats()` returns these figures as an array: what there is now, and counters since the hub started. `/streams/open` is
-            `sse_stats()['streams']['open']`. `sse_metrics()` gives the same as OpenMetrics text, by the names in the second column; see
-            [Monitoring](../operations/monitoring.md). More figures may be added; those that are there keep their names and meanings. A counter goes on after an
-            [upgrade](../operations/update.md) of the hub.
+            `sse_stats()` returns these figures as an array: what there is now, and counters since the hub started.
+            `/streams/open` is `sse_stats()['streams']['open']`. `sse_metrics()` gives the same as OpenMetrics text, by the names
+            in the second column; see [Monitoring](../operations/monitoring.md). More figures may be added; those that are there
+            keep their names and meanings. A counter goes on after an [upgrade](../operations/update.md) of the hub.
 
-            Figures under `/history/file`, `/bus` and `/processes` are there only with `sse.history=sqlite:…`, with `sse.bus`, and with several processes that hold streams.
-            Where a metric is 0 or 1, the array has the text (a reason, an address) or null.
+            Figures under `/history/file`, `/bus` and `/processes` are there only with `sse.history=sqlite:…`, with `sse.bus`, and
+            with several processes that hold streams. Where a metric is 0 or 1, the array has the text (a reason, an address) or
+            null.
 
             | in `sse_stats()` | in `sse_metrics()` | what it is |
             |---|---|---|
