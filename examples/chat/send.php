@@ -1,8 +1,8 @@
 <?php
 
-$from = mb_substr(trim($_POST['from'] ?? ''), 0, 40);
-$text = mb_substr(trim($_POST['text'] ?? ''), 0, 500);
-if ($from === '' || $text === '') {
+$from = trim($_POST['from'] ?? '');
+$text = trim($_POST['text'] ?? '');
+if ($from === '' || strlen($from) > 200 || $text === '' || strlen($text) > 2000) {
     http_response_code(422);
     exit;
 }
