@@ -16,8 +16,7 @@ let browser, folder, server, url
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sse-recipes-'))
   await writeFile(join(folder, 'counter'), '1')
-  const [counter, bump] = blocks(page, 'php')
-  await site({ 'counter.php': counter, 'bump.php': bump })
+  await mkdir(join(folder, 'site'))
   const port = await freePort()
   url = `http://127.0.0.1:${port}/`
   const settings = ['-d', `extension=${root}build/sse.so`, '-d', `sse.socket=${folder}/hub.sock`, '-d', 'sse.udp=']
@@ -40,26 +39,35 @@ test('Turbo reads its stream elements', (t) => shows(t, 'Turbo', 0, { 'turbo.js'
 /** The page of a recipe shows the counter, and then the counter that another request has changed. */
 async function shows(t, recipe, number, libraries, change = (php) => php) {
   const text = chapter(recipe)
-  await site({ 'stream.php': change(blocks(text, 'php')[0]), 'page.html': `<link rel="icon" href="data:,">${blocks(text, 'html')[number]}` })
-  for (const [name, file] of Object.entries(libraries)) {
-    const target = join(folder, 'site', name)
-    await mkdir(dirname(target), { recursive: true })
-    await rm(target, { force: true })
-    await symlink(modules + file, target)
+  const [counter, bump] = blocks(page, 'php')
+  // Each in a folder of its own: what PHP or a browser keeps of one is nothing to the next.
+  const name = `${recipe}-${number}`
+  const here = await site(name, {
+    'counter.php': counter,
+    'bump.php': bump,
+    'stream.php': change(blocks(text, 'php')[0]),
+    'page.html': `<link rel="icon" href="data:,">${blocks(text, 'html')[number]}`,
+  })
+  for (const [file, library] of Object.entries(libraries)) {
+    await mkdir(dirname(join(here, file)), { recursive: true })
+    await symlink(modules + library, join(here, file))
   }
-  const counter = async () => Number(await readFile(join(folder, 'counter'), 'utf8'))
-  const shown = await open(t, browser, `${url}page.html`)
-  await shown.locator('p b').filter({ hasText: `${await counter()}` }).waitFor()
-  assert.equal((await fetch(`${url}bump.php`)).status, 200)
-  await shown.locator('p b').filter({ hasText: `${await counter()}` }).waitFor()
+  const shown = await open(t, browser, `${url}${name}/page.html`)
+  const count = async () => Number(await readFile(join(folder, 'counter'), 'utf8'))
+  const shows = async () => shown.locator('p b').filter({ hasText: `${await count()}` }).waitFor()
+  await shows()
+  assert.equal((await fetch(`${url}${name}/bump.php`)).status, 200)
+  await shows()
 }
 
-/** Writes files of the site, with the counter where this test may write. */
-async function site(files) {
-  await mkdir(join(folder, 'site'), { recursive: true })
-  for (const [name, text] of Object.entries(files)) {
-    await writeFile(join(folder, 'site', name), text.replaceAll('/var/lib/mysite/counter', join(folder, 'counter')))
+/** Writes files of the site, with the counter where this test may write, and returns their folder. */
+async function site(name, files) {
+  const here = join(folder, 'site', name)
+  await mkdir(here)
+  for (const [file, text] of Object.entries(files)) {
+    await writeFile(join(here, file), text.replaceAll('/var/lib/mysite/counter', join(folder, 'counter')))
   }
+  return here
 }
 
 function chapter(name) {
