@@ -65,7 +65,8 @@ final class Settings
 
             One line is enough, `extension=sse.so`; every setting has a default. `php --ri sse` and `phpinfo()` show the values
             in force, and where the hub is. A setting that cannot be used is named in an exception by the first call that uses
-            it, with its value and what to do.
+            it, with its value and what to do. No value counts as empty because of its bytes: `sse.udp_key` and paths are taken as
+            they are, all others are UTF-8 or refused.
 
             **Set in** says where a value can come from: *php.ini* means php.ini, its folder of ini files, and `php -d`; *a pool*
             means `php_admin_value` in a pool of PHP-FPM or in Apache's configuration; *a folder* means also `.user.ini`, and
