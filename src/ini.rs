@@ -18,49 +18,135 @@ use crate::remembered::{self, Remembered};
 use crate::spawn::SpawnError;
 use crate::{info, successor, zend};
 
-/// Every setting with its default and where it may be set. README.md says what they mean.
+/// Every setting with its default and where it may be set. The comment above each says what it means: `tools/docs` makes
+/// docs/reference/settings.md and tools/sse.ini of them, so that a new setting is described here and nowhere else.
 static SETTINGS: IniEntryDefs<43> = IniEntryDefs::new([
+    // # Where the hub is
+    // The hub's socket. Empty: `php-sse-UID/hub.sock` in PHP's temporary folder, which is closed to other users;
+    // where another user has taken that name, `php-sse-UID-1` to `-9`, and last `/run/user/UID/php-sse`: the first
+    // that is this user's. A path of your own must be in a folder that is the user's or root's, and that nobody else
+    // can write to.
     setting(c"sse.socket", c"", SYSTEM),
+    // Permissions of the socket. `0660` lets `sse.socket_group` in.
     setting(c"sse.socket_mode", c"0600", SYSTEM),
+    // Group whose members may publish and watch, a name or a number, and nothing else. For them the folder may
+    // belong to the hub's user.
     setting(c"sse.socket_group", c"", SYSTEM),
+    // Keeps sites apart that run as one user: each namespace has a hub of its own. Up to 64 letters, digits, `_` and
+    // `-`.
     setting(c"sse.namespace", c"", PER_DIR),
+    // `off`: no hub is started; only one that already runs is used. The calling process reads it.
     setting(c"sse.spawn", c"auto", SYSTEM),
+    // # Streams
+    // Whether streams leave their workers. `auto`: where the server can hand off; elsewhere the worker serves the
+    // stream. `require`: a stream that cannot be handed off gets 503 with `Retry-After`, and PHP's error log says
+    // why. `off`: the worker serves all of them. The command line has no client: `require` is the same as `auto`
+    // there.
     setting(c"sse.detach", c"auto", PER_DIR),
+    // Seconds of silence after which a stream gets a comment. `0`: never.
     setting(c"sse.heartbeat", c"15", ALL),
+    // Milliseconds after which a browser reconnects, sent to it first. `0`: not sent, the browser's own default.
     setting(c"sse.retry", c"2000", ALL),
+    // Percent of `sse.retry` by which the time is made longer at most, at random for each client, so that clients
+    // that lost their streams together do not come back together. `0`: none.
     setting(c"sse.retry_jitter", c"50", ALL),
+    // Seconds after which the hub ends a stream, less a random tenth at most; the browser reconnects and resumes.
+    // `0`: never.
     setting(c"sse.max_lifetime", c"0", ALL),
+    // # Calls
+    // Milliseconds that a call may wait for the hub. A web request waits no longer than that over all its calls for
+    // a hub that does not answer.
     setting(c"sse.timeout", c"2000", ALL),
+    // When `sse_publish()` sends: `ack`, `async` or `commit`.
     setting(c"sse.publish", c"ack", ALL),
+    // Bytes that one request may hold back with `commit`; past it `sse_publish()` throws.
     setting(c"sse.commit_bytes", c"8M", ALL),
+    // # Limits
+    // Streams held at most; a client too many gets 503 with `Retry-After` (after which an `EventSource` does not
+    // retry by itself). `0`: what the descriptor limit of one process allows.
     setting(c"sse.max_streams", c"0", SYSTEM),
+    // Processes that hold the streams. `auto`: one, the hub itself, unless `sse.max_streams` is more than its
+    // descriptor limit allows; then as many as that needs.
     setting(c"sse.processes", c"auto", SYSTEM),
+    // Streams of one client address at most (of IPv6, of one /64 network); one too many gets 429 with `Retry-After`.
+    // `0`: any number.
     setting(c"sse.max_streams_per_ip", c"0", SYSTEM),
+    // Streams of one user at most, where the script names users by the option `user`; one too many gets 429. `0`:
+    // any number.
     setting(c"sse.max_streams_per_user", c"0", ALL),
+    // Topics of one stream at most.
     setting(c"sse.max_topics", c"100", SYSTEM),
+    // Bytes kept for what all streams watch: about 200 for a topic and its name, 64 more for each segment of a
+    // pattern with a wildcard. One client address gets an eighth of it (of IPv6, one /64 network). Past either, a
+    // new stream gets 503 with `Retry-After`.
     setting(c"sse.topic_bytes", c"128M", SYSTEM),
+    // Bytes of data of one event at most.
     setting(c"sse.max_event_size", c"1M", SYSTEM),
+    // Bytes that may wait behind the event that a slow client is being sent; past it the stream is closed, and the
+    // browser reconnects. Make it several times `sse.max_event_size`. After a gap, a client gets events of half of
+    // it at most.
     setting(c"sse.stream_buffer", c"4M", SYSTEM),
+    // Bytes at most that are kept for slow clients only: events that the history has forgotten (each once, however
+    // many clients wait for it), and what was rendered. Past it the hub ends streams, first of the addresses that
+    // more than an eighth is kept for, then of the clients that have waited longest; they resume. With several
+    // processes (`sse.processes`), each has its own copy of what its clients have missed, and that counts.
     setting(c"sse.queue_bytes", c"64M", SYSTEM),
+    // Seconds, 1 to 86400, that a client may take nothing of what waits for it before its stream ends; twice its
+    // heartbeat if that is longer.
     setting(c"sse.stall_timeout", c"30", SYSTEM),
+    // # Notifications by datagram
+    // Address and port where notifications by datagram are received. Empty: none are received.
     setting(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
+    // Key for authenticated datagrams, of any bytes; needed beyond this machine. `phpinfo()` does not show it.
     IniEntryDef { displayer: Some(info::show_key), ..setting(c"sse.udp_key", c"", SYSTEM) },
+    // Notifications a second by datagrams without a key, at most, of all topics together, 1 to 10,000; of one topic
+    // ten, of everything one. What comes faster is delivered later, and once.
     setting(c"sse.udp_rate", c"50", SYSTEM),
+    // # History
+    // Where events are kept for clients that were away. `sqlite:/path`: in this file as well, so that they outlive
+    // the hub; one file a hub, its folder must exist. `off`: nowhere.
     setting(c"sse.history", c"memory", SYSTEM),
+    // `1`: an event is on the disk itself, and not only with the operating system, before `sse_publish()` returns:
+    // it then survives a power cut too.
     setting(c"sse.history_fsync", c"0", SYSTEM),
+    // Events kept of each topic. After a gap, a client gets as many at most, the newest ones.
     setting(c"sse.history_events", c"1000", SYSTEM),
+    // Seconds that events are kept.
     setting(c"sse.history_ttl", c"3600", SYSTEM),
+    // Memory that all kept events take together, with the names of their topics and everything else that is kept for
+    // them: about 500 bytes for the smallest. Beyond, the oldest go. A history on disk is in memory as well.
     setting(c"sse.history_bytes", c"64M", SYSTEM),
+    // # Several machines
+    // A Redis by which this hub shares its events with hubs on other machines. In quotes, on the command line too:
+    // `-d 'sse.bus="redis://…"'`.
     IniEntryDef { displayer: Some(info::show_bus), ..setting(c"sse.bus", c"", SYSTEM) },
+    // What publishing does while Redis cannot be reached: `wait`, up to `sse.timeout`; `fail`: throw at once.
     setting(c"sse.bus_outage", c"wait", SYSTEM),
+    // Bytes of events that wait for Redis at most.
     setting(c"sse.bus_queue", c"16M", SYSTEM),
+    // # Renders
+    // Replays at the same time, for the whole hub, 1 to 256. Keep it below the number of workers.
     setting(c"sse.render_concurrency", c"2", SYSTEM),
+    // Bytes that the hub keeps for all streams with callbacks (or `reauthorize`) together: their requests, and the
+    // events that callbacks have not got yet. One client address (of IPv6, one /64 network) may take an eighth of
+    // them. Beyond, a new stream gets 503, or of such an address 429, each with `Retry-After`, and callbacks are
+    // told that anything may have changed.
     setting(c"sse.render_bytes", c"64M", SYSTEM),
+    // Seconds that a replay may take, 1 to 3600. One that goes on longer has failed; its place is kept for as long
+    // once more, as its worker may still be busy.
     setting(c"sse.render_timeout", c"30", SYSTEM),
+    // # The hub's life and log
+    // Seconds without any connection after which a hub ends. `0`: never.
     setting(c"sse.idle_exit", c"300", SYSTEM),
+    // The hub's log. Empty: the socket's path with `.log`; standard error in the foreground.
     setting(c"sse.log", c"", SYSTEM),
+    // `off`, `error`, `warn`, `info`, `debug` or `trace`.
     setting(c"sse.log_level", c"warn", SYSTEM),
+    // # Scripts that write event streams themselves
+    // `1`: scripts that write an event stream by themselves are adopted.
     setting(c"sse.adopt", c"0", PER_DIR),
+    // Which topics end the sleep of which adopted script: `"chat/*.php=chat.** users.*, report.php=reports"`. Empty:
+    // any topic, of all scripts.
     setting(c"sse.adopt_topics", c"", PER_DIR),
     IniEntryDef::end(),
 ]);

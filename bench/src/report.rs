@@ -6,6 +6,7 @@
 pub mod bar;
 pub mod bars;
 pub mod comparison;
+pub mod front;
 pub mod number;
 pub mod page;
 pub mod palette;
@@ -24,9 +25,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::results::Results;
 
 /// The pages with sections from the kept results, from the project's root.
-const PAGES: &[&str] = &["docs/performance.md", "docs/planning.md", "docs/plan.html"];
+const PAGES: &[&str] = &["README.md", "docs/performance.md", "docs/planning.md", "docs/plan.html"];
 
-/// Where the plots are, seen from a page.
+/// Where the plots are, seen from a page in docs/, the only ones that show any.
 const PLOTS: &str = "../bench/results/plots";
 
 /// What `sse-bench report` is told.

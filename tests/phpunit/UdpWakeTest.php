@@ -8,6 +8,7 @@ use PhpSse\Tests\Server\CommandLine;
 use PhpSse\Tests\Server\Port;
 use PhpSse\Tests\Server\Process;
 use PhpSse\Tests\Support\Deadline;
+use PhpSse\Tests\Support\Page;
 
 /** Datagrams that say "this topic changed", from anything that can send one. */
 final class UdpWakeTest extends ServerTestCase
@@ -19,7 +20,7 @@ final class UdpWakeTest extends ServerTestCase
         [$commandLine, $port] = $this->commandLineWithPort();
         $subscriber = $commandLine->subscribe(['chat.*']);
 
-        shell_exec("bash -c 'echo -n \"WAKEUP chat.general\" > /dev/udp/127.0.0.1/$port'");
+        self::shell(0, $port);
 
         CommandLine::awaitOutput($subscriber, '"trigger":true');
         self::assertSame(
@@ -134,13 +135,19 @@ final class UdpWakeTest extends ServerTestCase
         [$commandLine, $port] = $this->commandLineWithPort(['sse.udp_key' => self::KEY]);
         $subscriber = $commandLine->subscribe(['chat.*']);
 
-        shell_exec('KEY=' . self::KEY . ' bash -c ' . escapeshellarg(
-            'm="WAKEUP chat.general t=$(date +%s%3N)"; printf %s "$m h=$(printf %s "$m" | openssl dgst -sha256'
-            . ' -hmac "$KEY" -r | cut -d" " -f1)" > /dev/udp/127.0.0.1/' . $port,
-        ));
+        self::shell(1, $port);
 
         CommandLine::awaitOutput($subscriber, '"trigger":true');
         self::assertSame(['chat.general'], array_column(self::events($subscriber), 'topic'));
+    }
+
+    /** Runs the lines of bash that the manual has for it: 0 without a key, 1 with one. */
+    private static function shell(int $number, int $port): void
+    {
+        $lines = Page::blocks('docs/guide/publishing.md', 'Notifications from other programs')['sh'][$number];
+        $lines = str_replace('8099', (string) $port, $lines, $replaced);
+        self::assertSame(1, $replaced);
+        shell_exec('KEY=' . self::KEY . ' bash -c ' . escapeshellarg($lines));
     }
 
     /** @return array<string, array{callable(): string, string}> */

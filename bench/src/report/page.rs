@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{bars, number, plan, plots, table};
+use super::{bars, front, number, plan, plots, table};
 use crate::results::Results;
 
 /// A page that can't be brought up to date. The text says where, and what to do.
@@ -12,7 +12,7 @@ pub enum PageError {
     #[error("<!-- bench: {0} --> has no <!-- /bench --> after it; add that line")]
     Open(String),
     #[error(
-        "<!-- bench: {0} --> is not known; there are machine, bars, failures, plan, measured, tables SCENARIO [QUANTITY], plot NAME"
+        "<!-- bench: {0} --> is not known; there are front, machine, bars, failures, plan, measured, tables SCENARIO [QUANTITY], plot NAME"
     )]
     Unknown(String),
     #[error(transparent)]
@@ -48,6 +48,7 @@ pub fn updated(page: &str, results: &Results, plots: &str) -> Result<String, Pag
 fn section(name: &str, results: &Results, plots: &str) -> Result<String, PageError> {
     let mut words = name.split(' ');
     let text = match (words.next(), words.next(), words.next()) {
+        (Some("front"), None, _) => front::markdown(results),
         (Some("machine"), None, _) => machine(results),
         (Some("bars"), None, _) => bars::markdown(results),
         (Some("failures"), None, _) => failures(results),

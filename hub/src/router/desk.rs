@@ -148,8 +148,9 @@ pub(crate) struct Counts {
     pub(crate) triggers_refused: u64,
     /// Streams refused because of sse.max_streams or what stands in its place.
     pub(crate) refused_full: u64,
-    /// Streams refused because of sse.max_streams_per_ip, and because their user has as many as allowed.
+    /// Streams refused because their address has as many as sse.max_streams_per_ip allows.
     pub(crate) refused_per_ip: u64,
+    /// Streams refused because their user has as many as allowed.
     pub(crate) refused_per_user: u64,
     /// Streams refused because of sse.topic_bytes.
     pub(crate) refused_topic_bytes: u64,

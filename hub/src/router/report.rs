@@ -9,7 +9,7 @@ use crate::udp::UdpStats;
 use crate::wire::VERSION;
 
 /// A JSON object. Its keys are a public interface: they may become more, but stay what they are. Each needs a line in
-/// [`metrics`](super::metrics), stubs/sse.stub.php and README.md.
+/// [`metrics`](super::metrics), of which docs/reference/statistics.md is made, and a word in stubs/sse.stub.php.
 pub(crate) fn report(desk: &Desk) -> Value {
     let counts = &desk.counts;
     let opened = desk.sum(ShardStats::begun);

@@ -57,7 +57,7 @@ export class Demo {
 }
 
 /** Below the range that the system takes for outgoing connections: one of those could have it when the server comes back. */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000)
     const probe = createServer()

@@ -1,0 +1,27 @@
+<?php
+
+// The worker that talks to the model. `examples/run` starts it beside the server; a site runs several, by a real queue.
+
+/** Stands for a model's streaming API. @return Generator<string> */
+function model(string $question): Generator
+{
+    $answer = "You asked: \"$question\" The worker that took your request was free again after a millisecond. "
+        . 'The connection is held by the hub, and this text comes from another process.';
+    foreach (explode(' ', $answer) as $number => $word) {
+        usleep(60_000);
+        yield $number === 0 ? $word : " $word";
+    }
+}
+
+foreach (new SseSubscription('questions') as $event) {
+    ['id' => $id, 'question' => $question] = json_decode($event->data, true);
+    try {
+        foreach (model($question) as $token) {
+            sse_publish("answers.$id", json_encode($token, JSON_UNESCAPED_UNICODE), event: 'token');
+        }
+        sse_publish("answers.$id", '', event: 'done');
+    } catch (Exception $exception) {
+        error_log((string) $exception);
+        sse_publish("answers.$id", '', event: 'failed');
+    }
+}

@@ -1,0 +1,79 @@
+// The recipes of docs/recipes.md for libraries of others, as they are written there, in Chromium.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { launch, open } from './support/browser.mjs'
+import { freePort, root } from './support/demo.mjs'
+import { until } from './support/until.mjs'
+
+const modules = `${root}tests/browser/node_modules/`
+const page = await readFile(`${root}docs/recipes.md`, 'utf8')
+let browser, folder, server, url
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sse-recipes-'))
+  await writeFile(join(folder, 'counter'), '1')
+  await mkdir(join(folder, 'site'))
+  const port = await freePort()
+  url = `http://127.0.0.1:${port}/`
+  const settings = ['-d', `extension=${root}build/sse.so`, '-d', `sse.socket=${folder}/hub.sock`, '-d', 'sse.udp=']
+  server = spawn('php', [...settings, '-S', `127.0.0.1:${port}`, '-t', join(folder, 'site')], { stdio: 'ignore' })
+  await until('the server answers', () => fetch(url).then(() => true, () => false))
+  browser = await launch()
+})
+
+after(async () => {
+  await browser?.close()
+  server?.kill('SIGTERM')
+  await until('the folder is gone', () => rm(folder, { recursive: true, force: true }).then(() => true, () => false))
+})
+
+test('htmx 2 swaps what a callback returns', (t) => shows(t, 'htmx', 0, { 'htmx.js': 'htmx.org/dist/htmx.js', 'htmx-ext-sse/sse.js': 'htmx-ext-sse/sse.js' }))
+test('htmx 4 swaps events without a type', (t) =>
+  shows(t, 'htmx', 1, { 'htmx.js': 'htmx4/dist/htmx.js', 'ext/hx-sse.js': 'htmx4/dist/ext/hx-sse.js' }, (php) => php.replace(", ['event' => 'counter']", '')))
+test('Turbo reads its stream elements', (t) => shows(t, 'Turbo', 0, { 'turbo.js': '@hotwired/turbo/dist/turbo.es2017-esm.js' }))
+
+/** The page of a recipe shows the counter, and then the counter that another request has changed. */
+async function shows(t, recipe, number, libraries, change = (php) => php) {
+  const text = chapter(recipe)
+  const [counter, bump] = blocks(page, 'php')
+  // Each in a folder of its own: what PHP or a browser keeps of one is nothing to the next.
+  const name = `${recipe}-${number}`
+  const here = await site(name, {
+    'counter.php': counter,
+    'bump.php': bump,
+    'stream.php': change(blocks(text, 'php')[0]),
+    'page.html': `<link rel="icon" href="data:,">${blocks(text, 'html')[number]}`,
+  })
+  for (const [file, library] of Object.entries(libraries)) {
+    await mkdir(dirname(join(here, file)), { recursive: true })
+    await symlink(modules + library, join(here, file))
+  }
+  const shown = await open(t, browser, `${url}${name}/page.html`)
+  const count = async () => Number(await readFile(join(folder, 'counter'), 'utf8'))
+  const shows = async () => shown.locator('p b').filter({ hasText: `${await count()}` }).waitFor()
+  await shows()
+  assert.equal((await fetch(`${url}${name}/bump.php`)).status, 200)
+  await shows()
+}
+
+/** Writes files of the site, with the counter where this test may write, and returns their folder. */
+async function site(name, files) {
+  const here = join(folder, 'site', name)
+  await mkdir(here)
+  for (const [file, text] of Object.entries(files)) {
+    await writeFile(join(here, file), text.replaceAll('/var/lib/mysite/counter', join(folder, 'counter')))
+  }
+  return here
+}
+
+function chapter(name) {
+  return page.split(/^## /m).find((part) => part.startsWith(`${name}\n`))
+}
+
+function blocks(text, language) {
+  return [...text.matchAll(new RegExp('^```' + language + '\\n(.*?)^```$', 'gms'))].map((match) => match[1])
+}

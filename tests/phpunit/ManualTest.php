@@ -1,0 +1,77 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhpSse\Tests;
+
+use Links;
+use Names;
+use PHPUnit\Framework\TestCase;
+use Settings;
+
+/** What tools/docs finds wrong in the manual. */
+final class ManualTest extends TestCase
+{
+    private string $folder;
+
+    public static function setUpBeforeClass(): void
+    {
+        foreach (['Links', 'Names', 'Settings'] as $class) {
+            require_once dirname(__DIR__, 2) . "/tools/manual/$class.php";
+        }
+    }
+
+    protected function setUp(): void
+    {
+        $this->folder = (string) getcwd();
+        chdir(dirname(__DIR__, 2));
+    }
+
+    protected function tearDown(): void
+    {
+        chdir($this->folder);
+    }
+
+    public function testALinkLeadsToAFileAndAHeading(): void
+    {
+        $good = "[a](docs/README.md#words) [b](https://example.org/) [c](#here-it-is)\n\n## Here: it *is*\n\n```\n[d](nowhere.md)\n```\n";
+        self::assertSame([], Links::broken(['README.md' => $good]));
+        self::assertSame(
+            [
+                'docs/x.md:1: (README.md#wrods) there is no such heading',
+                'docs/x.md:3: (docs/README.md) there is no such file',
+            ],
+            Links::broken(['docs/x.md' => "[a](README.md#wrods)\n\n[b](docs/README.md)\n"]),
+        );
+    }
+
+    public function testANameIsThatOfASettingAFunctionOrAMetric(): void
+    {
+        $unknown = static fn (string $text): array => Names::unknown(
+            ['x.md' => $text],
+            ['sse.retry'],
+            ['sse_streams_open'],
+            "function sse_publish(): string {}\n",
+        );
+        self::assertSame([], $unknown('`sse.retry` `sse_publish()` `sse_streams_open` sse.so /var/lib/sse.db js/sse.js'));
+        self::assertSame(
+            ["x.md: there is no setting, function or metric 'sse.rety'", "x.md: there is no setting, function or metric 'sse_push'"],
+            $unknown('`sse.rety` `sse_push()`'),
+        );
+    }
+
+    public function testASettingSaysWhatItMeans(): void
+    {
+        $file = (string) tempnam(sys_get_temp_dir(), 'sse-settings-');
+        $table = "static SETTINGS: IniEntryDefs<2> = IniEntryDefs::new([\n%s    setting(c\"sse.x\", c\"1\", ALL),\n    IniEntryDef::end(),\n";
+        file_put_contents($file, sprintf($table, "    // # Group\n    // What it\n    // means.\n"));
+        self::assertStringContainsString('| `sse.x` | `1` | anywhere | What it means. |', Settings::read($file)->page());
+        file_put_contents($file, sprintf($table, ''));
+        try {
+            $this->expectExceptionMessage('the setting sse.x needs a comment above it');
+            Settings::read($file);
+        } finally {
+            unlink($file);
+        }
+    }
+}
