@@ -8,6 +8,7 @@ use Links;
 use Names;
 use PHPUnit\Framework\TestCase;
 use Settings;
+use Tests;
 
 /** What tools/docs finds wrong in the manual. */
 final class ManualTest extends TestCase
@@ -16,7 +17,7 @@ final class ManualTest extends TestCase
 
     public static function setUpBeforeClass(): void
     {
-        foreach (['Links', 'Names', 'Settings'] as $class) {
+        foreach (['Links', 'Names', 'Settings', 'Tests'] as $class) {
             require_once dirname(__DIR__, 2) . "/tools/manual/$class.php";
         }
     }
@@ -57,6 +58,20 @@ final class ManualTest extends TestCase
         self::assertSame(
             ["x.md: there is no setting, function or metric 'sse.rety'", "x.md: there is no setting, function or metric 'sse_push'"],
             $unknown('`sse.rety` `sse_push()`'),
+        );
+    }
+
+    public function testATestThatAPageNamesIsThere(): void
+    {
+        $good = '`ManualTest::testATestThatAPageNamesIsThere` `trigger.phpt` `a_full_hub_has_room_again_when_a_stream_ends`';
+        self::assertSame([], Tests::missing('x.md', "$good `sse.stall_timeout` `hub/src/router/rights.rs`"));
+        self::assertSame(
+            [
+                "x.md: there is no test 'ManualTest::testNone'",
+                "x.md: there is no test 'none.phpt'",
+                "x.md: there is no test 'a_test_that_is_not_there'",
+            ],
+            Tests::missing('x.md', '`ManualTest::testNone` `none.phpt` `a_test_that_is_not_there`'),
         );
     }
 
