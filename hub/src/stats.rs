@@ -121,6 +121,8 @@ pub(crate) struct ShardStats {
     pub(crate) pinned: Counter,
     /// The last [`Relieve`](crate::shard::command::Relieve) that was done.
     pub(crate) relieved: Counter,
+    /// The last of them that did not end enough.
+    pub(crate) unrelieved: Counter,
     /// Different patterns that are watched, where the shard is in a process of its own.
     pub(crate) topics: Counter,
 }

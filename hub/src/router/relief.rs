@@ -56,9 +56,16 @@ impl Desk {
             self.relief.which = None;
             return;
         }
-        let done = |shard: &ShardHandle| shard.stats().relieved.get() >= self.relief.round;
-        if !self.shards.iter().all(done) {
+        let round = self.relief.round;
+        if !self.shards.iter().all(|shard| shard.stats().relieved.get() >= round) {
             return;
+        }
+        // Threads look at one number together, each process at its own.
+        let failed = |shard: &ShardHandle| shard.stats().unrelieved.get() == round;
+        let processes = self.shards.iter().any(|shard| shard.process().is_some());
+        if !(if processes { self.shards.iter().any(failed) } else { self.shards.iter().all(failed) }) {
+            // It was enough, and more has come since.
+            self.relief.which = None;
         }
         let share = limit / (SHARES * self.shards.len().max(1)) as u64;
         let patience = u32::try_from(self.config.stall_timeout.as_secs()).unwrap_or(u32::MAX);
@@ -87,10 +94,14 @@ impl Desk {
     }
 }
 
-/// A shard has done a round.
-pub(crate) fn report(stats: &ShardStats, round: u64) {
+/// A shard has done a round, and had enough to end or not.
+pub(crate) fn report(stats: &ShardStats, round: u64, enough: bool) {
+    let round = usize::try_from(round).unwrap_or(usize::MAX);
     stats.pinned.set(pinned::bytes());
-    stats.relieved.set(usize::try_from(round).unwrap_or(usize::MAX));
+    if !enough {
+        stats.unrelieved.set(round);
+    }
+    stats.relieved.set(round);
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ impl Shard {
                     for Waiting { client, pinned, .. } in waiting.iter().filter(|waiting| waiting.client != 0) {
                         *kept.entry(*client).or_default() += *pinned as u64;
                     }
+                    // The greediest first; of one client's, those that wait longest.
+                    waiting.sort_by_key(|waiting| Reverse(kept.get(&waiting.client).copied()));
                     for Waiting { key, client, pinned, .. } in waiting {
                         let Some(kept) = kept.get_mut(&client).filter(|kept| **kept > share && is_over()) else {
                             continue;
@@ -92,7 +94,7 @@ impl Shard {
                 }
             }
         }
-        relief::report(self.stats, round);
+        relief::report(self.stats, round, !is_over());
         // It waits for that.
         let _ = self.shared.router.wake();
     }
