@@ -257,7 +257,9 @@ impl Shard {
                     }
                 }
                 Command::Watch { stream, patterns } => {
-                    if let Some(&key) = self.known.get(&stream) {
+                    // One that ends watches nothing any more.
+                    let goes_on = |key: &&u32| self.streams.get(**key as usize).is_some_and(|s| s.closing.is_none());
+                    if let Some(&key) = self.known.get(&stream).filter(goes_on) {
                         self.unwatch(key);
                         self.watch(key, &patterns);
                     } else {
@@ -368,7 +370,11 @@ impl Shard {
             self.wheel.insert(self.now.saturating_add(stream.heartbeat), Due { key, ends: None, id });
         }
         debug!(stream = id, ?framing, "open");
+        let replaced = stream.closing.take();
         self.flush(key);
+        if let Some(why) = replaced {
+            self.close(key, why);
+        }
     }
 
     /// Writes an event to all that watch one of its topics. When others wait already, this is put off until it is known
@@ -584,7 +590,13 @@ impl Shard {
     fn close(&mut self, key: u32, why: Ended) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
         if stream.is_held() {
-            self.end(key, why);
+            if why == Ended::Replaced {
+                // Its client may have the first lines already: it is told once the worker has let go.
+                stream.closing = Some(why);
+                self.unwatch(key);
+            } else {
+                self.end(key, why);
+            }
             return;
         }
         // Nothing may follow the end, and none twice.

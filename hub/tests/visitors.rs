@@ -161,3 +161,27 @@ fn a_stream_that_is_replaced_does_not_wait_for_its_client() {
     });
     assert_eq!(hub.stats()["queued_bytes"], json!(0));
 }
+
+/// Its worker may have sent the first lines, and not be heard of yet.
+#[test]
+fn a_stream_that_is_replaced_before_it_has_begun_is_told_when_it_does() {
+    let hub = Hub::new();
+    let mut client = hub.client();
+    let alice = Some(User { key: "alice", limit: 1, replace: true });
+    let (stream, mut held) = offer(&mut client, None, alice).expect("room");
+    let (_, mut aborted) = offer(&mut client, None, alice).expect("in place of the first");
+    let _new = open(&mut hub.client(), None, alice).expect("in place of the second");
+    commit(&client, stream, Framing::Raw);
+    support::expect(&mut held, &[b":\n\n", REPLACED].concat());
+    support::expect_end(&mut held);
+    // The other one's worker dies.
+    drop(client);
+    support::expect_end(&mut aborted);
+    hub.until("there is one", |stats| {
+        let (closed, streams) = (&stats["streams"]["closed"], &stats["streams"]);
+        closed["replaced"] == json!(1)
+            && closed["aborted"] == json!(1)
+            && streams["open"] == json!(1)
+            && streams["held"] == json!(0)
+    });
+}
