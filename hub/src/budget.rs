@@ -111,7 +111,6 @@ impl Account {
     ///
     /// # Errors
     /// If there is none; nothing is taken then.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for what is not there yet; renders count what is"))]
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         let reservation = self.take(bytes);
         self.check().map(|()| reservation)

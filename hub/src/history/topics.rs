@@ -149,9 +149,10 @@ pub(super) fn shrink<T>(list: &mut VecDeque<T>) {
     }
 }
 
-/// Gives back what a table has not used for long.
+/// Gives back what a table does not use. A table has a power of two of places, so it is made smaller when about a third of
+/// them is in use, and then grows again when a quarter more are.
 pub(super) fn shrink_table<K: Eq + std::hash::Hash, V>(table: &mut HashMap<K, V>) {
-    if table.capacity() > FEW && table.len() < table.capacity() / 4 {
-        table.shrink_to(2 * table.len());
+    if table.capacity() > FEW && table.len() < table.capacity() / 2 {
+        table.shrink_to(table.len() + table.len() / 4);
     }
 }
