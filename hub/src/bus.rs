@@ -35,10 +35,10 @@ use self::outbox::{Outbox, Outcome};
 use self::state::State;
 pub(crate) use self::tail::Place;
 use crate::config::{Bus as Settings, Config};
-use crate::event::NewEvent;
 use crate::history::Limits;
 use crate::id::{Id, now_ms};
 use crate::keeper::{News, Ticket};
+use crate::new_event::NewEvent;
 use crate::router::sparingly::Sparingly;
 
 /// How long the hub's end waits for what is under way.

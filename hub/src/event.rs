@@ -1,198 +1,15 @@
-//! An event, and its bytes in an event stream.
-//!
-//! The format is that of the HTML standard, "Server-sent events", 9.2.5 "Parsing an event stream".
+//! An accepted event: its bytes are made once, and shared by all streams.
 
 mod handover;
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use thiserror::Error;
-
 use crate::framing;
 use crate::heap::allocated;
-use crate::id::{self, Id};
+use crate::new_event::NewEvent;
 use crate::stream::pinned::Keepers;
-use crate::topic::{self, TopicError};
 use crate::wire::{self, Delivery};
-
-/// Longest id or event name, in bytes.
-pub const MAX_NAME_LEN: usize = 255;
-
-/// What a publisher hands in.
-#[derive(Debug, Clone, Default)]
-pub struct NewEvent<'a> {
-    /// At least one topic, no wildcards.
-    pub topics: Vec<&'a str>,
-    /// The event's type; `None` is dispatched as `message` by browsers.
-    pub name: Option<&'a str>,
-    /// The publisher's own id; `None`: the hub gives one.
-    pub id: Option<&'a str>,
-    /// Reconnection time to tell the client, in milliseconds.
-    pub retry: Option<u32>,
-    /// UTF-8 text; may be empty.
-    pub data: &'a [u8],
-}
-
-/// Why an event was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EventError {
-    /// No topic at all.
-    #[error("no topic given; name at least one topic to publish to")]
-    NoTopic,
-    /// More topics than `sse.max_topics`.
-    #[error("{count} topics given; sse.max_topics allows {limit} for one event")]
-    TooManyTopics {
-        /// Topics given.
-        count: usize,
-        /// Topics allowed.
-        limit: usize,
-    },
-    /// A topic that can't be.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// An id or name that would break the stream's lines.
-    #[error("{what} '{value}' contains a line break or NUL, which would end its line in the stream")]
-    LineBreak {
-        /// "event id" or "event name".
-        what: &'static str,
-        /// The value, escaped.
-        value: String,
-    },
-    /// An id that a reader could not be told from the hub's.
-    #[error(
-        "event id '{0}' has the shape of the hub's own ids; choose another, such as one with a letter, or leave it out"
-    )]
-    LikeOurs(String),
-    /// An id or name of no characters.
-    #[error("{0} must not be empty; leave it out instead")]
-    Empty(&'static str),
-    /// An id or name over [`MAX_NAME_LEN`].
-    #[error("{0} is {1} bytes long; at most {MAX_NAME_LEN} are allowed")]
-    TooLong(&'static str, usize),
-    /// Data that is not text.
-    #[error(
-        "data is not valid UTF-8 (first bad byte at offset {0}); event streams are text, encode binary data, for example with base64_encode()"
-    )]
-    NotUtf8(usize),
-    /// More data than `sse.max_event_size`.
-    #[error(
-        "data is {size} bytes long; sse.max_event_size allows {limit}; raise it, or publish where the client can fetch the rest"
-    )]
-    TooLarge {
-        /// Bytes of data given.
-        size: usize,
-        /// Bytes allowed.
-        limit: usize,
-    },
-}
-
-impl NewEvent<'_> {
-    /// Checks everything that a publisher can get wrong.
-    ///
-    /// # Errors
-    /// An [`EventError`] that names the value and the rule.
-    pub fn check(&self, max_size: usize, max_topics: usize) -> Result<(), EventError> {
-        if self.topics.is_empty() {
-            return Err(EventError::NoTopic);
-        }
-        if self.topics.len() > max_topics {
-            return Err(EventError::TooManyTopics { count: self.topics.len(), limit: max_topics });
-        }
-        for topic in &self.topics {
-            topic::check_topic(topic)?;
-        }
-        self.check_content()?;
-        if let Some(id) = self.id.filter(|id| id::is_like_ours(id)) {
-            return Err(EventError::LikeOurs(id.into()));
-        }
-        if self.data.len() > max_size {
-            return Err(EventError::TooLarge { size: self.data.len(), limit: max_size });
-        }
-        Ok(())
-    }
-
-    /// Checks what is written to a stream: id, name and data, but not how much it is.
-    ///
-    /// # Errors
-    /// As [`check`](Self::check).
-    pub fn check_content(&self) -> Result<(), EventError> {
-        check_line("event id", self.id)?;
-        check_line("event name", self.name)?;
-        std::str::from_utf8(self.data).map_err(|e| EventError::NotUtf8(e.valid_up_to()))?;
-        Ok(())
-    }
-
-    /// Appends it as it is in a stream, with this id; returns where in `frame` the data is, if it is one line.
-    pub fn write(&self, id: Option<&str>, frame: &mut Vec<u8>) -> Option<Range<usize>> {
-        if let Some(id) = id {
-            field(frame, "id", id.as_bytes());
-        }
-        if let Some(name) = self.name {
-            field(frame, "event", name.as_bytes());
-        }
-        if let Some(retry) = self.retry {
-            field(frame, "retry", retry.to_string().as_bytes());
-        }
-        let line = if has_newline(self.data) {
-            for line in lines(self.data) {
-                field(frame, "data", line);
-            }
-            None
-        } else {
-            let start = frame.len() + "data: ".len();
-            field(frame, "data", self.data);
-            Some(start..start + self.data.len())
-        };
-        frame.push(b'\n');
-        line
-    }
-}
-
-/// What a client is told whose user has begun another stream in place of its own: to come back after so many milliseconds,
-/// or, if its page listens to that event, what it likes.
-#[must_use]
-pub fn replaced(retry: u32) -> String {
-    format!("retry: {retry}\nevent: replaced\ndata: {{\"retry\":{retry}}}\n\n")
-}
-
-/// The comment that keeps a connection alive.
-pub const HEARTBEAT: &[u8] = b":\n\n";
-
-/// The first bytes of a stream: the reconnection time in milliseconds, or a comment where there is none to tell, which
-/// lets the client see at once that it is connected.
-#[must_use]
-pub fn opening(retry: u32) -> String {
-    if retry > 0 { format!("retry: {retry}\n\n") } else { ":\n\n".into() }
-}
-
-/// The same for a reader that goes on from an id: without the blank line between them.
-pub(crate) fn opening_at(retry: u32, lines: &str) -> String {
-    let mut first = opening(retry);
-    first.pop();
-    first + lines
-}
-
-/// What tells a client where it is in the stream though it gets no event: "id" alone sets its last event ID, and dispatches
-/// nothing.
-pub(crate) fn cursor(id: Id) -> String {
-    format!("id: {id}\n\n")
-}
-
-/// An id or a name is one line of the stream: "the field value" ends at the next CR or LF, and an id with NUL is ignored.
-fn check_line(what: &'static str, value: Option<&str>) -> Result<(), EventError> {
-    let Some(value) = value else { return Ok(()) };
-    if value.is_empty() {
-        return Err(EventError::Empty(what));
-    }
-    if value.len() > MAX_NAME_LEN {
-        return Err(EventError::TooLong(what, value.len()));
-    }
-    if value.contains(['\r', '\n', '\0']) {
-        return Err(EventError::LineBreak { what, value: topic::printable(value) });
-    }
-    Ok(())
-}
 
 /// An accepted event. Its bytes are made once and shared by all streams.
 #[derive(Debug)]
@@ -332,86 +149,18 @@ fn with_header(mut record: Vec<u8>) -> Box<[u8]> {
     record.into_boxed_slice()
 }
 
-fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.push(b'\n');
-}
-
-fn has_newline(data: &[u8]) -> bool {
-    memchr::memchr2(b'\r', b'\n', data).is_some()
-}
-
-/// The lines of data: "Lines must be separated by either a CRLF pair, a single LF, or a single CR".
-fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(data);
-    std::iter::from_fn(move || {
-        let data = rest?;
-        let Some(end) = data.iter().position(|&b| b == b'\r' || b == b'\n') else {
-            rest = None;
-            return Some(data);
-        };
-        let skip = if data[end..].starts_with(b"\r\n") { 2 } else { 1 };
-        rest = Some(&data[end + skip..]);
-        Some(&data[..end])
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(new: &NewEvent<'_>) -> String {
-        String::from_utf8(Event::new(new, "7-0").frame().to_vec()).expect("frames are UTF-8")
-    }
-
     #[test]
-    fn one_line_of_data_is_one_data_line() {
-        let new = NewEvent { topics: vec!["t"], data: b"hello", ..Default::default() };
-        assert_eq!(frame(&new), "id: 7-0\ndata: hello\n\n");
-        assert_eq!(Event::new(&new, "7-0").data(), b"hello");
-    }
-
-    #[test]
-    fn every_kind_of_line_end_splits_data() {
-        let new = NewEvent { topics: vec!["t"], data: b"a\nb\r\nc\rd\n\re\n", ..Default::default() };
-        assert_eq!(frame(&new), "id: 7-0\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\ndata: \n\n");
-        assert_eq!(Event::new(&new, "7-0").data(), b"a\nb\r\nc\rd\n\re\n");
-    }
-
-    #[test]
-    fn empty_data_still_is_an_event() {
-        // "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty string and
-        // return", but a `data` line with nothing appends a line feed first, so that the event is dispatched.
-        let new = NewEvent { topics: vec!["t"], name: Some("ping"), retry: Some(500), ..Default::default() };
-        assert_eq!(frame(&new), "id: 7-0\nevent: ping\nretry: 500\ndata: \n\n");
-    }
-
-    #[test]
-    fn what_would_break_the_lines_is_refused() {
-        let base = NewEvent { topics: vec!["t"], ..Default::default() };
-        for value in ["a\nb", "a\rb", "a\0b"] {
-            let id = NewEvent { id: Some(value), ..base.clone() };
-            assert!(matches!(id.check(10, 2), Err(EventError::LineBreak { what: "event id", .. })));
-            let name = NewEvent { name: Some(value), ..base.clone() };
-            assert!(matches!(name.check(10, 2), Err(EventError::LineBreak { what: "event name", .. })));
+    fn its_data_is_what_was_published_whatever_its_lines_are() {
+        for data in [b"hello".as_slice(), b"", b"a\nb\r\nc\rd\n\re\n"] {
+            let new = NewEvent { topics: vec!["t"], data, ..Default::default() };
+            let event = Event::new(&new, "7-0");
+            let mut frame = Vec::new();
+            new.write(Some("7-0"), &mut frame);
+            assert_eq!((event.data(), event.frame()), (data, frame.as_slice()));
         }
-        let data = NewEvent { data: b"ab\xff", ..base.clone() };
-        assert_eq!(data.check(10, 2), Err(EventError::NotUtf8(2)));
-        let large = NewEvent { data: &[b'x'; 11], ..base.clone() };
-        assert_eq!(large.check(10, 2), Err(EventError::TooLarge { size: 11, limit: 10 }));
-        assert_eq!(NewEvent::default().check(10, 2), Err(EventError::NoTopic));
-        let many = NewEvent { topics: vec!["t"; 3], ..base.clone() };
-        assert_eq!(many.check(10, 2), Err(EventError::TooManyTopics { count: 3, limit: 2 }));
-        for id in ["1763712000000-0", "99999999999999-7"] {
-            assert_eq!(NewEvent { id: Some(id), ..base.clone() }.check(10, 2), Err(EventError::LikeOurs(id.into())));
-        }
-        for id in ["42-1", "1763712000000", "a1763712000000-0"] {
-            assert_eq!(NewEvent { id: Some(id), ..base.clone() }.check(10, 2), Ok(()));
-        }
-        assert_eq!(NewEvent { id: Some(""), ..base.clone() }.check(10, 2), Err(EventError::Empty("event id")));
-        let limit = "x".repeat(MAX_NAME_LEN);
-        assert_eq!(NewEvent { id: Some(&limit), name: Some(&limit), ..base }.check(10, 2), Ok(()));
     }
 }

@@ -26,9 +26,10 @@ use serde_json::json;
 
 use self::topics::Topics;
 use crate::config::Config;
-use crate::event::{Event, NewEvent};
+use crate::event::Event;
 use crate::heap::allocated;
 use crate::id::Id;
+use crate::new_event::NewEvent;
 use crate::stream::pinned::Remembered;
 use crate::topic;
 

@@ -13,6 +13,7 @@ pub mod event;
 pub mod framing;
 pub mod id;
 pub mod inbox;
+pub mod new_event;
 pub mod notify;
 pub mod random;
 pub mod socket;

@@ -24,8 +24,8 @@ use pieces::Pieces;
 use pinned::Queued;
 pub(crate) use topics::told;
 
-use crate::event::{cursor, opening, opening_at, replaced};
 use crate::history::Missed;
+use crate::new_event::{cursor, opening, opening_at, replaced};
 use crate::random;
 use crate::shard::batch::Share;
 use crate::shard::index::Place;
@@ -502,8 +502,9 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, NewEvent};
+    use crate::event::Event;
     use crate::framing;
+    use crate::new_event::NewEvent;
     use proptest::prelude::*;
     use std::io::{ErrorKind, Read};
     use std::os::unix::net::UnixStream;

@@ -5,9 +5,10 @@ mod support;
 use std::io::{BufRead, BufReader};
 
 use serde_json::json;
-use sse_hub::event::{Event, NewEvent};
+use sse_hub::event::Event;
 use sse_hub::framing;
 use sse_hub::id::Id;
+use sse_hub::new_event::NewEvent;
 use sse_hub::wire::{Framing, Reply, Request};
 use support::{Hub, PATIENCE, publish, text, trigger};
 

@@ -6,8 +6,9 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
-use sse_hub::event::{Event, NewEvent};
+use sse_hub::event::Event;
 use sse_hub::framing;
+use sse_hub::new_event::NewEvent;
 use sse_hub::wire::{Framing, Request};
 use support::{Hub, Reader, attach, commit, publish, trigger};
 

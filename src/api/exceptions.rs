@@ -7,7 +7,7 @@ use ext_php_rs::exception::PhpException;
 use ext_php_rs::zend::{ClassEntry, ce};
 use sse_hub::client::ClientError;
 use sse_hub::config::ConfigError;
-use sse_hub::event::EventError;
+use sse_hub::new_event::EventError;
 use sse_hub::socket::SocketError;
 use sse_hub::topic::TopicError;
 use sse_hub::wire::ErrorCode;

@@ -10,8 +10,9 @@ use std::fmt;
 use redis::Value;
 
 use crate::config::{MAX_EVENT_SIZE, MAX_TOPICS};
-use crate::event::{Event, NewEvent};
+use crate::event::Event;
 use crate::id::Id;
+use crate::new_event::NewEvent;
 
 /// Names a hub for as long as it runs, and one of its publications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::entry::{Origin, fields};
-use crate::event::NewEvent;
 use crate::id::Id;
 use crate::keeper::Ticket;
+use crate::new_event::NewEvent;
 use crate::topic;
 
 /// Events sent at once at most, and bytes.

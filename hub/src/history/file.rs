@@ -16,8 +16,9 @@ use rustix::fs::FlockOperation;
 use thiserror::Error;
 
 use super::{Forgettings, Marks};
-use crate::event::{Event, NewEvent};
+use crate::event::Event;
 use crate::id::Id;
+use crate::new_event::NewEvent;
 
 /// "sseh": says in the file's header whose it is.
 const APPLICATION: i32 = 0x7373_6568;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::{History, Limits};
-use crate::event::{Event, NewEvent};
+use crate::event::Event;
 use crate::id::Id;
+use crate::new_event::NewEvent;
 use crate::sys::counting;
 
 /// What an empty history may have: room that its lists and tables keep.

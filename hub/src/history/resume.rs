@@ -362,8 +362,8 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::NewEvent;
     use crate::history::Limits;
+    use crate::new_event::NewEvent;
 
     const START: Id = Id { ms: 1000, seq: 0 };
 

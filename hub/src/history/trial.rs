@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::resume::{Search, Slice};
 use super::{History, Limits};
-use crate::event::{Event, NewEvent};
+use crate::event::Event;
 use crate::id::Id;
+use crate::new_event::NewEvent;
 use crate::topic;
 
 const TOPICS: [&str; 4] = ["a", "b", "a.c", "a.d.e"];

@@ -54,7 +54,7 @@ impl Lent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::NewEvent;
+    use crate::new_event::NewEvent;
 
     #[test]
     fn an_event_is_lent_once_and_forgotten_when_it_is_no_more() {

@@ -169,7 +169,7 @@ impl Happened {
 mod tests {
     use super::*;
     use crate::budget::Budget;
-    use crate::event::NewEvent;
+    use crate::new_event::NewEvent;
 
     const ENOUGH: usize = 1 << 20;
 

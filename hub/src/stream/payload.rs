@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, HEARTBEAT};
+use crate::event::Event;
 use crate::framing::{self, Piece, USUAL_REQUEST};
+use crate::new_event::HEARTBEAT;
 use crate::stream::pinned::Keepers;
 use crate::wire::{self, Delivery, Framing};
 
@@ -162,7 +163,7 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::NewEvent;
+    use crate::new_event::NewEvent;
 
     #[test]
     fn fixed_messages_are_what_the_wire_says() {

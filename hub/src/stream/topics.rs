@@ -56,7 +56,7 @@ pub(super) fn reached(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::NewEvent;
+    use crate::new_event::NewEvent;
 
     fn text(topics_as: TopicsAs, new: &NewEvent<'_>) -> String {
         let frame = told(&Event::new(new, "7-0"), topics_as, |topic| topic != "secret");

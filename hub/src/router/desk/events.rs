@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::Desk;
-use crate::event::{Event, NewEvent};
+use crate::event::Event;
 use crate::history::disk::Restored;
 use crate::history::{self, History};
 use crate::id::{Id, now_ms};
 use crate::keeper::{Keeper, Kept, Loaded, News, Ticket};
+use crate::new_event::NewEvent;
 use crate::router::parked::Parked;
 use crate::router::peer::Session;
 use crate::shard::command::Command;

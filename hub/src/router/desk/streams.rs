@@ -12,9 +12,9 @@ use super::{Desk, OVER};
 use crate::address;
 use crate::budget::Exhausted;
 use crate::cause::Cause;
-use crate::event;
 use crate::history::Missed;
 use crate::log;
+use crate::new_event;
 use crate::random;
 use crate::render::Output;
 use crate::render::client::Client;
@@ -321,8 +321,8 @@ fn out_of_descriptors(limit: usize) -> String {
 fn opening(retry: u32, missed: &mut Missed) -> String {
     let first = missed.gap.is_none() && missed.events.is_empty();
     match missed.cursor.take_if(|_| first) {
-        Some(id) => event::opening_at(retry, &event::cursor(id)),
-        None => event::opening(retry),
+        Some(id) => new_event::opening_at(retry, &new_event::cursor(id)),
+        None => new_event::opening(retry),
     }
 }
 
