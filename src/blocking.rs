@@ -11,7 +11,7 @@ use ext_php_rs::ffi;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
-use sse_hub::wire::Framing;
+use sse_protocol::wire::Framing;
 
 use crate::api::exceptions::Problem;
 use crate::api::stream::{Outcome, Stays, Stream, without_hub};

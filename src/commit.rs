@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use sse_hub::wire::{self, Reply, Request};
+use sse_protocol::wire::{self, Reply, Request};
 
 use crate::api::exceptions::Problem;
 use crate::php::engine::Engine;

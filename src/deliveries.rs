@@ -5,8 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use ext_php_rs::types::Zval;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use sse_hub::config;
-use sse_hub::wire::{self, Delivery, PREFIX};
+use sse_protocol::wire::{self, Delivery, PREFIX};
 
 use crate::api::event;
 use crate::api::exceptions::Problem;
@@ -66,7 +65,7 @@ impl Deliveries {
 
     fn buffered(&mut self, patterns: &[&str]) -> Result<Option<Read>, Problem> {
         // The hub's own limits may be larger than this process's settings.
-        let limit = wire::max_message(config::MAX_EVENT_SIZE as usize, config::MAX_TOPICS as usize);
+        let limit = wire::max_message(wire::MAX_EVENT_SIZE as usize, wire::MAX_TOPICS as usize);
         let nonsense = |error: wire::WireError| Problem::Other(format!("the hub's message makes no sense: {error}"));
         let Some(size) = wire::announced(&self.inbox, limit).map_err(nonsense)? else { return Ok(None) };
         let end = PREFIX + size;

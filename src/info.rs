@@ -6,7 +6,8 @@ use ext_php_rs::ffi::{self, zend_string};
 use ext_php_rs::zend::ModuleEntry;
 use ext_php_rs::{info_table_end, info_table_header, info_table_row, info_table_start};
 use sse_hub::config::Detach;
-use sse_hub::{masked_bus_address, notify};
+use sse_hub::masked_bus_address;
+use sse_hub::udp::notify;
 
 use crate::{ini, zend};
 
@@ -29,7 +30,7 @@ pub extern "C" fn print(module: *mut ModuleEntry) {
     };
     info_table_start!();
     info_table_header!("sse support", "enabled");
-    info_table_row!("Version", sse_hub::wire::VERSION);
+    info_table_row!("Version", sse_protocol::wire::VERSION);
     info_table_row!("Hub", socket);
     info_table_row!("Wakes by this user", notify);
     info_table_row!("Streams of this SAPI", streams);

@@ -12,7 +12,7 @@ use sse_hub::BusAddress;
 use sse_hub::config::{self, Bus, Config, ConfigError, Detach, Keep, PublishMode};
 use sse_hub::socket::Folder;
 use sse_hub::socket::private::{self, Private};
-use sse_hub::topic_map::TopicMap;
+use sse_hub::util::topic_map::TopicMap;
 
 use crate::remembered::{self, Remembered};
 use crate::spawn::SpawnError;
@@ -339,7 +339,7 @@ pub const MAX_STREAMS: u32 = 10_000_000;
 /// Not a number of bytes.
 pub fn max_event_size() -> Result<usize, ConfigError> {
     thread_local!(static SIZE: Remembered<usize> = const { Remembered::new() });
-    SIZE.with(|limit| limit.get(|| size(c"sse.max_event_size", 1, config::MAX_EVENT_SIZE)))
+    SIZE.with(|limit| limit.get(|| size(c"sse.max_event_size", 1, sse_protocol::wire::MAX_EVENT_SIZE)))
 }
 
 /// Topics that one stream or one event may have.
@@ -348,7 +348,7 @@ pub fn max_event_size() -> Result<usize, ConfigError> {
 /// Not a number.
 pub fn max_topics() -> Result<usize, ConfigError> {
     thread_local!(static TOPICS: Remembered<usize> = const { Remembered::new() });
-    TOPICS.with(|limit| limit.get(|| size(c"sse.max_topics", 1, config::MAX_TOPICS)))
+    TOPICS.with(|limit| limit.get(|| size(c"sse.max_topics", 1, sse_protocol::wire::MAX_TOPICS)))
 }
 
 /// Whether streams may, or must, leave the worker.

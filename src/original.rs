@@ -1,7 +1,7 @@
 //! The current request, as the hub needs it to send it again.
 
 use serde_bytes::Bytes;
-use sse_hub::wire::{MAX_REQUEST, OriginalRequest, Protocol};
+use sse_protocol::wire::{MAX_REQUEST, OriginalRequest, Protocol};
 
 use crate::api::exceptions::Problem;
 use crate::api::stream::Stays;

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use ext_php_rs::types::Zval;
-use sse_hub::client::ClientError;
-use sse_hub::wire::{self, ErrorCode, PREFIX, Reason, Reply, Request, Whose};
+use sse_protocol::client::ClientError;
+use sse_protocol::wire::{self, ErrorCode, PREFIX, Reason, Reply, Request, Whose};
 
 use crate::api::callback::Frames;
 use crate::api::event;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use sse_hub::cause::Cause;
-use sse_hub::client::{Client, ClientError};
 use sse_hub::config::ConfigError;
 use sse_hub::socket::{self, Folder, SocketError};
-use sse_hub::wire::{Attach, Framing, Reply, Request, Whose};
+use sse_protocol::cause::Cause;
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{Attach, Framing, Reply, Request, Whose};
 use thiserror::Error;
 
 use crate::api::callback::Frames;

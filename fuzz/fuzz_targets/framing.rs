@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sse_hub::framing::{framed_len, piece};
-use sse_hub::wire::Framing;
+use sse_protocol::framing::{framed_len, piece};
+use sse_protocol::wire::Framing;
 
 fuzz_target!(|input: (u8, u16, u32, u32)| {
     let (kind, request, len, offset) = input;

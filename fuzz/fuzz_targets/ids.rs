@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sse_hub::history::trial;
-use sse_hub::id::Id;
+use sse_hub::fuzzing::trial;
+use sse_protocol::id::Id;
 
 fuzz_target!(|data: &[u8]| {
     if let Some(id) = std::str::from_utf8(data).ok().and_then(Id::parse) {

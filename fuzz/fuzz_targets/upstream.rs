@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sse_hub::upstream::{fastcgi, http};
+use sse_hub::fuzzing::{fastcgi, http1};
 
 fuzz_target!(|input: (u16, &[u8])| {
     let (cut, bytes) = input;
@@ -14,7 +14,7 @@ fuzz_target!(|input: (u16, &[u8])| {
     parts.feed(second);
     assert_eq!((whole.is_ended(), whole.status()), (parts.is_ended(), parts.status()));
 
-    let (mut whole, mut parts) = (http::Response::default(), http::Response::default());
+    let (mut whole, mut parts) = (http1::Response::default(), http1::Response::default());
     whole.feed(bytes);
     parts.feed(first);
     parts.feed(second);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sse_hub::inbox::Inbox;
+use sse_hub::fuzzing::decoder::Inbox;
 
 const LIMIT: usize = 4096;
 

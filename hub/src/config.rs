@@ -9,8 +9,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
-use crate::bus::address::Address;
-use crate::wire;
+use crate::store::redis::address::Address;
+use sse_protocol::wire;
 
 /// Everything a hub needs to know when it starts.
 #[derive(Debug, Clone)]
@@ -94,14 +94,8 @@ pub struct Program {
     pub input: Vec<u8>,
 }
 
-/// Largest value of `sse.max_event_size`, in bytes.
-pub const MAX_EVENT_SIZE: u64 = 64 << 20;
-
 /// Largest value of `sse.udp_rate`.
 pub const MAX_UDP_RATE: u64 = 10_000;
-
-/// Largest value of `sse.max_topics`.
-pub const MAX_TOPICS: u64 = 10_000;
 
 impl Config {
     /// Where events are kept, in words without anything secret.

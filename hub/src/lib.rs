@@ -6,48 +6,34 @@
 //!                          └─ ids, order, limits
 //! ```
 
-pub mod cause;
-pub mod client;
+mod broker;
 pub mod config;
 pub mod event;
-pub mod framing;
-pub mod id;
-pub mod inbox;
-pub mod new_event;
-pub mod notify;
-pub mod random;
-pub mod socket;
-pub mod sys;
-pub mod topic;
-pub mod topic_map;
-pub mod udp;
-pub mod upstream;
-pub mod wire;
-
-mod address;
-mod budget;
-mod bus;
-mod foreground;
-mod handover;
-mod heap;
-#[cfg(not(fuzzing))]
-mod history;
-#[cfg(fuzzing)]
-pub mod history;
-mod holder;
-mod keeper;
-mod log;
-mod program;
+mod quota;
 mod render;
-mod router;
 mod run;
+mod server;
 mod shard;
+pub mod socket;
 mod stats;
+mod store;
 mod stream;
+pub mod sys;
 #[cfg(test)]
 mod testing;
-mod timer;
+pub mod udp;
+mod upgrade;
+pub mod util;
 
-pub use bus::address::{Address as BusAddress, masked as masked_bus_address};
-pub use program::Ran;
-pub use run::{HubError, Succeeded, check, run, take_over};
+pub use crate::run::{HubError, Succeeded, check, run, take_over};
+pub use crate::store::redis::address::{Address as BusAddress, masked as masked_bus_address};
+pub use crate::util::program::Ran;
+
+/// What reads bytes of others, for the fuzz targets.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::render::http::{fastcgi, http1};
+    pub use crate::server::decoder;
+    #[cfg(fuzzing)]
+    pub use crate::store::history::trial;
+}

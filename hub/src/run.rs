@@ -12,12 +12,12 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::config::{self, Config, ConfigError};
-use crate::handover::receive::{self, Succession};
-use crate::log;
-use crate::router::Router;
-use crate::router::handover::monotonic;
+use crate::server::Router;
+use crate::server::upgrade::monotonic;
 use crate::socket::{self, SocketError, StartLock};
 use crate::sys::{self, BlockedSignals};
+use crate::upgrade::receive::{self, Succession};
+use crate::util::log;
 
 /// Why a hub could not run.
 #[derive(Debug, Error)]

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::thread;
 
 use serde_json::json;
-use sse_hub::id::Id;
-use sse_hub::wire::{Framing, Reply, Request};
+use sse_protocol::id::Id;
+use sse_protocol::wire::{Framing, Reply, Request};
 use support::bus::{cursor, event, give, hub, on, resumed};
 use support::redis::Redis;
 use support::{Hub, PATIENCE, Reader, metrics, publish, trigger};

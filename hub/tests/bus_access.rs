@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use sse_hub::wire::Framing;
+use sse_protocol::wire::Framing;
 use support::bus::{away, back, give, on, tried};
 use support::redis::Redis;
 use support::{Hub, read_to_string, skipped, trigger};

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sse_hub::id::Id;
-use sse_hub::wire::{Framing, Reply};
+use sse_protocol::id::Id;
+use sse_protocol::wire::{Framing, Reply};
 use support::bus::{away, back, event, give, on, resumed};
 use support::network::{Cut, Network, address};
 use support::redis::Redis;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
-use sse_hub::id::{Id, now_ms};
-use sse_hub::wire::{Attach, Framing, Reply, Request, TopicsAs};
+use sse_protocol::id::{Id, now_ms};
+use sse_protocol::wire::{Attach, Framing, Reply, Request, TopicsAs};
 use support::bus::{away, back, cursor, event, give, hub, on, resumed, tried};
 use support::redis::{Door, Redis};
 use support::{Hub, PATIENCE, commit, trigger, until};
@@ -174,7 +174,7 @@ fn no_more_waits_than_the_queue_allows() {
 /// Answers to several events that were sent at once come in their order, whatever becomes of each.
 #[test]
 fn what_one_process_publishes_at_once_is_answered_in_order() {
-    use sse_hub::wire::{Request, encode};
+    use sse_protocol::wire::{Request, encode};
     let redis = Redis::new();
     let hub = hub(&redis);
     let mut socket = hub.raw();

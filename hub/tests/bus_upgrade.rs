@@ -7,7 +7,7 @@ use std::thread;
 
 use rustix::process::Signal;
 use serde_json::json;
-use sse_hub::wire::Framing;
+use sse_protocol::wire::Framing;
 use support::bus::{back, cursor, event, give, hub, on, resumed};
 use support::redis::Redis;
 use support::{PATIENCE, publish, until};

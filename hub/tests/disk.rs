@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{self, ErrorCode, Framing, Reply, Request};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{self, ErrorCode, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, commit, publish, until};
 use tempfile::TempDir;
 

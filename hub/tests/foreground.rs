@@ -4,7 +4,7 @@ mod support;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sse_hub::wire::Framing;
+use sse_protocol::wire::Framing;
 use support::{Hub, Successor, publish};
 
 /// A hub in the foreground, and the last of those that have taken over from it, one after the other.

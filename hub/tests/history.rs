@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
-use sse_hub::wire::{self, Attach, Delivery, Framing, Reply, Request};
+use sse_protocol::wire::{self, Attach, Delivery, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, commit, nonzero, publish};
 
 fn hub() -> Hub {

@@ -8,8 +8,8 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
-use sse_hub::client::Client;
-use sse_hub::wire::{Framing, Request};
+use sse_protocol::client::Client;
+use sse_protocol::wire::{Framing, Request};
 use support::{Hub, commit, publish, read_to_string};
 
 /// Memory of the hub's process that is in use, in bytes.
@@ -189,7 +189,7 @@ fn peers_that_send_half_a_message_and_stay_cost_that_half_and_hold_up_nobody() {
     let data = vec![b'x'; 1 << 20];
     let publish_request =
         Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: &data, answer: true };
-    let whole = sse_hub::wire::encode(&publish_request);
+    let whole = sse_protocol::wire::encode(&publish_request);
     let half = &whole[..whole.len() / 2];
     let mut peers: Vec<UnixStream> = (0..PEERS)
         .map(|_| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sse_hub::socket;
-use sse_hub::wire::{Framing, Request};
+use sse_protocol::wire::{Framing, Request};
 use support::{Hub, PATIENCE, attach, read_to_string, until};
 
 /// A process whose end is up to the test.
@@ -209,7 +209,7 @@ fn a_hub_of_its_own_does_not_end_with_the_servers_that_use_it() {
     let hub = Hub::with(json!({"follow_owners": false}));
     let mut owner = Owner::new();
     let mut client =
-        sse_hub::client::Client::connect(&hub.socket, Some(owner.0.id()), support::PATIENCE).expect("it listens");
+        sse_protocol::client::Client::connect(&hub.socket, Some(owner.0.id()), support::PATIENCE).expect("it listens");
     client.call(&Request::Cursor, None, PATIENCE).expect("answered");
     owner.end();
     // An ended owner is noticed in the turn of the loop that its end wakes; these questions take later turns.
@@ -229,7 +229,7 @@ fn it_runs_in_a_thread_as_well() {
     let hub = std::thread::spawn(move || sse_hub::run(support::config(&settings), listener));
     let mut owner = Owner::new();
     let mut client =
-        sse_hub::client::Client::connect(&path, Some(owner.0.id()), support::PATIENCE).expect("it listens");
+        sse_protocol::client::Client::connect(&path, Some(owner.0.id()), support::PATIENCE).expect("it listens");
     client.call(&Request::Cursor, None, PATIENCE).expect("answered");
     owner.end();
     until("it has ended", || hub.is_finished());

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 use serde_json::json;
-use sse_hub::wire::{Attach, Framing, Reply, Request};
+use sse_protocol::wire::{Attach, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, commit, publish};
 
 /// A held stream with a reconnection time of two seconds.

@@ -5,8 +5,8 @@ mod support;
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{ErrorCode, Framing};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{ErrorCode, Framing};
 use support::{Hub, attach, commit, publish, read_to_string};
 
 fn pair() -> (UnixStream, UnixStream) {
@@ -71,7 +71,7 @@ fn without_a_descriptor_for_a_stream_the_answer_names_the_limit() {
     publish(&mut client, &["a"], "1", "one");
     support::expect(&mut far, b":\n\nid: 1\ndata: one\n\n");
     for (stream, _) in &streams {
-        client.post(&sse_hub::wire::Request::Abort { stream: *stream }).expect("the hub is there");
+        client.post(&sse_protocol::wire::Request::Abort { stream: *stream }).expect("the hub is there");
     }
     drop((streams, far));
     support::until("all have gone", || {
@@ -117,7 +117,7 @@ fn thousands_of_streams_leave_nothing_behind() {
                 _ => commit(&client, stream, Framing::Wake),
             }
             if number % 5 == 0 {
-                client.post(&sse_hub::wire::Request::Abort { stream }).expect("the hub is there");
+                client.post(&sse_protocol::wire::Request::Abort { stream }).expect("the hub is there");
             }
             far.push(end);
         }

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_bytes::Bytes;
 use serde_json::{Value, json};
-use sse_hub::wire::{Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request, Whose};
+use sse_protocol::wire::{Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request, Whose};
 use support::{Hub, PATIENCE, Reader, commit, publish, read_to_string, trigger, until};
 use tempfile::TempDir;
 

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::{Resource, Rlimit};
 use serde_json::json;
-use sse_hub::wire::{self, Attach, Framing, Reply, Request};
+use sse_protocol::wire::{self, Attach, Framing, Reply, Request};
 use support::{Hub, PATIENCE, commit, publish, read_to_string};
 
 /// Memory of the hub's process that is its own, in KiB.

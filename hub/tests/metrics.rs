@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use sse_hub::wire::Framing;
+use sse_protocol::wire::Framing;
 use support::{Hub, metrics, publish};
 
 /// A hub with all its parts. Where one of its numbers is missing in the metrics, a debug build stops.

@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
-use sse_hub::client::ClientError;
-use sse_hub::wire::{Attach, ErrorCode, Framing, Reply, Request};
+use sse_protocol::client::ClientError;
+use sse_protocol::wire::{Attach, ErrorCode, Framing, Reply, Request};
 use support::{Hub, PATIENCE, Reader, attach, attach_after, commit, publish, trigger, until};
 
 /// The processes that hold streams.
@@ -168,7 +168,7 @@ fn held_streams_can_be_taken_back() {
 #[test]
 fn a_process_that_is_killed_takes_its_own_streams_along_and_is_replaced() {
     let hub = Hub::with(json!({ "processes": 2, "max_streams_per_ip": 4 }));
-    let attach_from = |client: &mut sse_hub::client::Client| {
+    let attach_from = |client: &mut sse_protocol::client::Client| {
         let (near, far) = UnixStream::pair().expect("a pair");
         let request = Request::Attach(Attach { patterns: vec!["a"], address: Some("192.0.2.7"), ..Attach::default() });
         use std::os::fd::AsFd;
@@ -360,7 +360,7 @@ fn streams_go_on_when_a_hub_with_other_processes_takes_over() {
     publish(&mut hub.client(), &["a"], "last", "x");
     let framed = |framing: Framing, payload: &[u8]| {
         let mut bytes = Vec::new();
-        while let Some(piece) = sse_hub::framing::piece(framing, payload, bytes.len()) {
+        while let Some(piece) = sse_protocol::framing::piece(framing, payload, bytes.len()) {
             bytes.extend_from_slice(piece.bytes());
         }
         bytes

@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use serde_json::json;
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{self, Attach, ErrorCode, Framing, MAGIC, PROTOCOL, Reply, Request};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{self, Attach, ErrorCode, Framing, MAGIC, PROTOCOL, Reply, Request};
 use support::{Hub, PATIENCE, answer, attach, expect_end, hello, publish, send, text};
 
 #[test]

@@ -6,17 +6,17 @@ use std::io::{BufRead, BufReader};
 
 use serde_json::json;
 use sse_hub::event::Event;
-use sse_hub::framing;
-use sse_hub::id::Id;
-use sse_hub::new_event::NewEvent;
-use sse_hub::wire::{Framing, Reply, Request};
+use sse_protocol::event::NewEvent;
+use sse_protocol::framing;
+use sse_protocol::id::Id;
+use sse_protocol::wire::{Framing, Reply, Request};
 use support::{Hub, PATIENCE, publish, text, trigger};
 
 fn event<'a>(topics: Vec<&'a str>, data: &'a [u8]) -> Request<'a> {
     Request::Publish { topics, name: None, id: None, retry: None, data, answer: true }
 }
 
-fn cursor(client: &mut sse_hub::client::Client) -> String {
+fn cursor(client: &mut sse_protocol::client::Client) -> String {
     match client.call(&Request::Cursor, None, PATIENCE) {
         Ok(Reply::Cursor { id }) => id.into(),
         other => panic!("no cursor: {other:?}"),
@@ -121,7 +121,7 @@ fn requests_sent_at_once_are_answered_in_order() {
         let id = number.to_string();
         let request =
             Request::Publish { topics: vec!["a"], name: None, id: Some(&id), retry: None, data: b"x", answer: true };
-        bytes.extend(sse_hub::wire::encode(&request));
+        bytes.extend(sse_protocol::wire::encode(&request));
         expected.extend(format!("id: {id}\ndata: x\n\n").bytes());
     }
     let mut writer = socket.try_clone().expect("own socket");
@@ -201,7 +201,7 @@ fn events_that_come_many_at_a_time_reach_each_reader_whole_and_in_order() {
         }
         let data = data.as_bytes();
         let request = Request::Publish { topics, name: None, id: Some(&id), retry: None, data, answer: false };
-        bytes.extend(sse_hub::wire::encode(&request));
+        bytes.extend(sse_protocol::wire::encode(&request));
     }
     let mut socket = hub.raw();
     std::thread::scope(|scope| {

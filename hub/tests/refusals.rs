@@ -8,9 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use serde_bytes::Bytes;
 use serde_json::json;
-use sse_hub::cause::Cause;
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{Attach, ErrorCode, OriginalRequest, Protocol, Replay, Reply, Request};
+use sse_protocol::cause::Cause;
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{Attach, ErrorCode, OriginalRequest, Protocol, Replay, Reply, Request};
 use support::{Hub, PATIENCE};
 
 const KIB: usize = 1 << 10;
@@ -102,7 +102,7 @@ fn what_an_address_has_taken_is_known_to_the_next_hub() {
     let (connection, _far) = server.accept(Ipv4Addr::LOCALHOST);
     for _ in 0..2 {
         let stream = offer(&mut client, &connection, "192.0.2.7", 60 * KIB).expect("room");
-        support::commit(&client, stream, sse_hub::wire::Framing::Raw);
+        support::commit(&client, stream, sse_protocol::wire::Framing::Raw);
     }
     hub.until("both are open", |stats| stats["streams"]["open"] == json!(2));
     let bytes = hub.stats()["renders"]["bytes"].clone();

@@ -7,9 +7,9 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::json;
 use sse_hub::event::Event;
-use sse_hub::framing;
-use sse_hub::new_event::NewEvent;
-use sse_hub::wire::{Framing, Request};
+use sse_protocol::event::NewEvent;
+use sse_protocol::framing;
+use sse_protocol::wire::{Framing, Request};
 use support::{Hub, Reader, attach, commit, publish, trigger};
 
 /// A stream whose near end has the smallest buffer there is.
@@ -201,7 +201,7 @@ fn a_flood_of_events_faster_than_the_shards_does_not_fill_the_memory() {
     let mut socket = hub.raw();
     support::send(&mut socket, &support::hello());
     let request = Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: &data, answer: true };
-    let bytes = sse_hub::wire::encode(&request);
+    let bytes = sse_protocol::wire::encode(&request);
     let mut writer = socket.try_clone().expect("own socket");
     let writing = std::thread::spawn(move || (0..100).for_each(|_| support::send(&mut writer, &bytes)));
     assert!(support::answer(&mut socket).starts_with("Welcome"));
@@ -222,7 +222,7 @@ fn who_does_not_read_answers_waits_and_holds_up_nobody() {
     let hub = Hub::new();
     let mut socket = hub.raw();
     support::send(&mut socket, &support::hello());
-    let request = sse_hub::wire::encode(&Request::Stats);
+    let request = sse_protocol::wire::encode(&Request::Stats);
     socket.set_nonblocking(true).expect("own socket");
     let mut sent = 0;
     let mut lately = 0;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
-use sse_hub::wire::{Attach, Framing, Reply, Request};
+use sse_protocol::wire::{Attach, Framing, Reply, Request};
 use support::{Hub, PATIENCE, commit, publish, read_to_string};
 
 /// A client with the smallest socket buffer there is, which has seen nothing of its topic. It is not read from.

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 use serde_json::json;
-use sse_hub::wire::{Attach, Framing, Request};
+use sse_protocol::wire::{Attach, Framing, Request};
 use support::{Hub, Reader, attach, commit, nonzero, patient, publish, trigger};
 
 const FASTCGI: Framing = Framing::FastCgi { request: 1 };

@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 
 use serde_bytes::Bytes;
 use serde_json::json;
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{Attach, ErrorCode, Framing, OriginalRequest, Protocol, Replay, Reply, Request, Whose};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{Attach, ErrorCode, Framing, OriginalRequest, Protocol, Replay, Reply, Request, Whose};
 use support::{Hub, PATIENCE, commit, trigger};
 
 /// A server whose streams are rendered, and the client of one.

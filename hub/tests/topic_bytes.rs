@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{Attach, ErrorCode, Framing, Reply, Request};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{Attach, ErrorCode, Framing, Reply, Request};
 use support::{Hub, PATIENCE, commit, nonzero, read_to_string};
 
 /// An open stream of this client; or why there is none.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
-use sse_hub::wire::{Attach, Framing, Reply, Request, TopicsAs};
+use sse_protocol::wire::{Attach, Framing, Reply, Request, TopicsAs};
 use support::{Hub, PATIENCE, Reader, commit, publish, until};
 
 /// A held stream that tells its topics.
@@ -37,7 +37,7 @@ fn cursor(reader: &mut Reader) -> String {
         id.extend(byte);
     }
     let id = String::from_utf8(id).expect("text").trim_end().to_owned();
-    assert!(sse_hub::id::Id::parse(&id).is_some(), "{id}");
+    assert!(sse_protocol::id::Id::parse(&id).is_some(), "{id}");
     id
 }
 

@@ -11,15 +11,15 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_bytes::Bytes;
 use serde_json::json;
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{self, Attach, Framing, OriginalRequest, PREFIX, Protocol, Replay, Reply, Request, Whose};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{self, Attach, Framing, OriginalRequest, PREFIX, Protocol, Replay, Reply, Request, Whose};
 use support::{Hub, PATIENCE};
 
 const PATH: &str = "SSE_HUB_TEST_PATH";
 
 const SCENE: &str = "SSE_HUB_TEST_SCENE";
 
-/// A greeting with this begins a take-over (`hub/src/handover.rs`); with the other one the hub is asked to end.
+/// A greeting with this begins a take-over (`hub/src/upgrade/mod.rs`); with the other one the hub is asked to end.
 const TAKE_OVER: u32 = 0x5353_4555;
 const LEAVE: u32 = 0x5353_454c;
 
@@ -39,7 +39,8 @@ fn peer_process() {
         }
         "replay" => replay_elsewhere(&path),
         "notify" => {
-            let sent = UnixDatagram::unbound().expect("a socket").send_to(b"WAKEUP news", sse_hub::notify::path(&path));
+            let sent =
+                UnixDatagram::unbound().expect("a socket").send_to(b"WAKEUP news", sse_hub::udp::notify::path(&path));
             tell(sent.map(|_| "sent".into()).map_err(ClientError::from));
         }
         "listen" => {
@@ -348,7 +349,7 @@ fn another_user_does_not_notify() {
     let mut reader = hub.stream(&["**"], Framing::Message);
     let notify = |user, group| all_said(peer(&hub.socket, user, group, "", "notify", hub.folder.path())).remove(0);
     assert!(notify(1000, 50).contains("Permission denied"));
-    let path = sse_hub::notify::path(&hub.socket);
+    let path = sse_hub::udp::notify::path(&hub.socket);
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).expect("root may");
     assert_eq!(notify(1000, 50), "answer: sent");
     hub.until("it was received", |stats| stats["notify"]["refused"] == json!(1));

@@ -9,8 +9,8 @@ use std::os::unix::net::UnixStream;
 
 use serde_bytes::Bytes;
 use serde_json::{Value, json};
-use sse_hub::client::Client;
-use sse_hub::wire::{self, Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request};
+use sse_protocol::client::Client;
+use sse_protocol::wire::{self, Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request};
 use support::{Hub, PATIENCE, commit, publish};
 
 /// Steps that one turn does: of searches, and of events that are forgotten.

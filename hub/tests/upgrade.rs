@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
-use sse_hub::framing;
-use sse_hub::wire::{self, Attach, Framing, Reply, Request, User};
+use sse_protocol::framing;
+use sse_protocol::wire::{self, Attach, Framing, Reply, Request, User};
 use support::{Hub, PATIENCE, Reader, attach, commit, publish};
 
 /// A payload as it is on a connection.
@@ -244,7 +244,7 @@ fn a_history_on_disk_goes_on_and_so_do_its_publishers() {
     reader.expect(b":\n\n");
     let mut client = hub.client();
     let mut nth = 0;
-    let mut published = |client: &mut sse_hub::client::Client, count: usize| {
+    let mut published = |client: &mut sse_protocol::client::Client, count: usize| {
         (0..count).for_each(|_| {
             nth += 1;
             publish(client, &["a"], &nth.to_string(), "x");

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sse_hub::client::Client;
-use sse_hub::wire::{self, Framing, PROTOCOL, Request};
+use sse_protocol::client::Client;
+use sse_protocol::wire::{self, Framing, PROTOCOL, Request};
 use support::{Hub, Reader, answer, attach, commit, publish, until};
 
 /// As in the greeting of a hub that takes over ("SSEU"), and of one that asks this one to leave ("SSEL").

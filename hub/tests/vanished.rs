@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 
 use serde_json::json;
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{Attach, ErrorCode, Framing, Reply, Request, User};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{Attach, ErrorCode, Framing, Reply, Request, User};
 use support::network::{Cut, Network};
 use support::{Hub, PATIENCE, commit};
 

@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
-use sse_hub::client::{Client, ClientError};
-use sse_hub::wire::{Attach, ErrorCode, Framing, Reply, Request, User};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{Attach, ErrorCode, Framing, Reply, Request, User};
 use support::{Hub, PATIENCE, commit, nonzero, read_to_string};
 
 /// A stream of this client, held; and the client's end of it.

@@ -12,8 +12,8 @@ use std::time::Instant;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use sse_hub::id::now_ms;
-use sse_hub::wire::Framing;
+use sse_protocol::id::now_ms;
+use sse_protocol::wire::Framing;
 use support::{Hub, read_to_string, trigger};
 
 /// A hub that listens at a port of its own, and where that is.
@@ -75,7 +75,7 @@ fn with_a_key_only_fresh_signed_datagrams_count_and_only_once() {
 
 #[test]
 fn the_shell_lines_of_the_manual_work() {
-    let manual = include_str!("../src/udp.rs");
+    let manual = include_str!("../src/udp/mod.rs");
     let line = |start: &str| {
         let line = manual.lines().find_map(|line| line.strip_prefix("//! ").filter(|line| line.starts_with(start)));
         line.expect("the manual has it")
@@ -171,7 +171,7 @@ fn a_hub_that_takes_over_tells_what_was_held_back() {
 }
 
 fn notify_path(hub: &Hub) -> PathBuf {
-    sse_hub::notify::path(&hub.socket)
+    sse_hub::udp::notify::path(&hub.socket)
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_process_of_the_same_user_wakes_without_bounds() {
 #[test]
 fn the_shell_lines_for_the_same_user_work() {
     let hub = Hub::new();
-    let manual = include_str!("../src/notify.rs");
+    let manual = include_str!("../src/udp/notify.rs");
     for (start, program) in [("php -r", "php"), ("printf", "socat")] {
         let line = manual.lines().find_map(|line| line.strip_prefix("//! ").filter(|line| line.starts_with(start)));
         let command = line.expect("the manual has it");

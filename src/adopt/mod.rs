@@ -140,7 +140,7 @@ fn topics() -> Vec<String> {
     ini::adopt_topics(script).unwrap_or_else(|error| {
         static TOLD: AtomicBool = AtomicBool::new(false);
         tell_once(&TOLD, &format!("{error}; until then every topic wakes an adopted script"));
-        vec![sse_hub::topic::ALL.into()]
+        vec![sse_protocol::topic::ALL.into()]
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use sse_hub::wire::{Attach, Framing};
+use sse_protocol::wire::{Attach, Framing};
 
 use super::tell_once;
 use crate::api::arguments;

@@ -1,7 +1,7 @@
 //! Reading arguments whose types PHP writes as a union, and options.
 
 use ext_php_rs::types::Zval;
-use sse_hub::topic;
+use sse_protocol::topic;
 
 use super::exceptions::Problem;
 use crate::ini;

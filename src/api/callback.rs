@@ -1,7 +1,7 @@
 //! The `$render` of a stream: running it, and turning what it returns into events.
 
 use ext_php_rs::types::{ZendStr, Zval};
-use sse_hub::new_event::NewEvent;
+use sse_protocol::event::NewEvent;
 
 use super::exceptions::Problem;
 use super::{data, event};

@@ -10,9 +10,9 @@ use ext_php_rs::ffi;
 use ext_php_rs::flags::{ClassFlags, DataType, MethodFlags};
 use ext_php_rs::types::{ZendObject, ZendStr, Zval};
 use ext_php_rs::zend::{ClassEntry, ExecuteData, ZendType};
-use sse_hub::new_event::NewEvent;
-use sse_hub::topic;
-use sse_hub::wire::Delivery;
+use sse_protocol::event::NewEvent;
+use sse_protocol::topic;
+use sse_protocol::wire::Delivery;
 
 use super::exceptions::Problem;
 use crate::php::engine::Value;

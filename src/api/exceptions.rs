@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::zend::{ClassEntry, ce};
-use sse_hub::client::ClientError;
 use sse_hub::config::ConfigError;
-use sse_hub::new_event::EventError;
 use sse_hub::socket::SocketError;
-use sse_hub::topic::TopicError;
-use sse_hub::wire::ErrorCode;
+use sse_protocol::client::ClientError;
+use sse_protocol::event::EventError;
+use sse_protocol::topic::TopicError;
+use sse_protocol::wire::ErrorCode;
 use thiserror::Error;
 
 use crate::php::engine::Engine;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sse_hub::config::Detach;
-use sse_hub::random;
-use sse_hub::wire::{MAX_KEY, TopicsAs};
+use sse_hub::util::random;
+use sse_protocol::wire::{MAX_KEY, TopicsAs};
 
 use super::arguments::{self, Options};
 use super::exceptions::Problem;

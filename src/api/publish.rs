@@ -5,8 +5,8 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::{php_function, wrap_function};
 use sse_hub::config::PublishMode;
-use sse_hub::new_event::NewEvent;
-use sse_hub::wire::{Reply, Request};
+use sse_protocol::event::NewEvent;
+use sse_protocol::wire::{Reply, Request};
 
 use super::exceptions::{Problem, settle};
 use super::{arguments, data};

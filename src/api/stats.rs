@@ -5,7 +5,7 @@ use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
-use sse_hub::wire::{Reply, Request};
+use sse_protocol::wire::{Reply, Request};
 
 use super::exceptions::{Problem, settle};
 use crate::php::engine::Engine;

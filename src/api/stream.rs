@@ -8,10 +8,10 @@ use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::{php_function, wrap_function};
-use sse_hub::cause::Cause;
-use sse_hub::client::ClientError;
 use sse_hub::config::Detach;
-use sse_hub::wire;
+use sse_protocol::cause::Cause;
+use sse_protocol::client::ClientError;
+use sse_protocol::wire;
 
 use super::arguments;
 use super::callback::{Callback, Frames};

@@ -11,7 +11,7 @@ use ext_php_rs::zend::ce;
 use ext_php_rs::{php_class, php_impl};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use sse_hub::wire::{Attach, Framing};
+use sse_protocol::wire::{Attach, Framing};
 
 use super::arguments::{self, Options};
 use super::exceptions::{Problem, settle};

@@ -3,8 +3,8 @@
 use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::types::Zval;
 use ext_php_rs::{php_class, php_impl};
-use sse_hub::topic;
-use sse_hub::wire::Request;
+use sse_protocol::topic;
+use sse_protocol::wire::Request;
 
 use crate::spawn;
 

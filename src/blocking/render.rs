@@ -4,7 +4,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use ext_php_rs::types::Zval;
-use sse_hub::new_event::{HEARTBEAT, opening, replaced};
+use sse_protocol::event::{HEARTBEAT, opening, replaced};
 
 use super::{Ended, Ready, set_time_limit, wait, write};
 use crate::api::arguments;

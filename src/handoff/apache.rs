@@ -1,6 +1,6 @@
 //! Apache's mod_php over plain HTTP: the browser's own connection, on which Apache has begun a response.
 
-use sse_hub::wire::Framing;
+use sse_protocol::wire::Framing;
 
 use super::obstacle::{Kind, Obstacle};
 use super::{Connection, Sapi, peer};

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
-use sse_hub::wire::Framing;
+use sse_protocol::wire::Framing;
 
 use self::obstacle::{Kind, Obstacle};
 use crate::php::engine::Engine;

@@ -1,7 +1,7 @@
 //! What keeps a stream from being handed over, and who has brought it about.
 
 use rustix::io::Errno;
-use sse_hub::cause::Cause;
+use sse_protocol::cause::Cause;
 
 /// Why a stream is not handed over.
 #[derive(Debug)]

@@ -64,7 +64,7 @@ final class ManualTest extends TestCase
     public function testATestThatAPageNamesIsThere(): void
     {
         $good = '`ManualTest::testATestThatAPageNamesIsThere` `trigger.phpt` `a_full_hub_has_room_again_when_a_stream_ends`';
-        self::assertSame([], Tests::missing('x.md', "$good `sse.stall_timeout` `hub/src/router/rights.rs`"));
+        self::assertSame([], Tests::missing('x.md', "$good `sse.stall_timeout` `hub/src/server/rights.rs`"));
         self::assertSame(
             [
                 "x.md: there is no test 'ManualTest::testNone'",

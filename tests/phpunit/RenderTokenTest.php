@@ -43,7 +43,7 @@ final class RenderTokenTest extends RenderTestCase
             $server->client->awaitEvents($stream, 2);
 
             [$everything] = $this->told($server, 'everything');
-            // What it is like is known from hub/src/render/runs.rs.
+            // What it is like is known from hub/src/render/attempts.rs.
             self::assertDoesNotMatchRegularExpression('/(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])/i', $everything);
             self::assertStringContainsString('SCRIPT_FILENAME', $everything);
             $server->stop();

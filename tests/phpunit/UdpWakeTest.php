@@ -254,7 +254,7 @@ final class UdpWakeTest extends ServerTestCase
         return [$this->commandLine($settings + ['sse.udp' => "127.0.0.1:$port"]), $port];
     }
 
-    /** As hub/src/udp.rs describes it. */
+    /** As hub/src/udp/mod.rs describes it. */
     private static function signed(string $words, string $key, int $secondsOld = 0): string
     {
         $words .= ' t=' . ((int) (microtime(true) * 1000) - $secondsOld * 1000);

@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-/** The table of figures in hub/src/router/metrics.rs, and the reasons that some of them are counted by. */
+/** The table of figures in hub/src/stats/openmetrics.rs, and the reasons that some of them are counted by. */
 final class Statistics
 {
     private const SUFFIX = ['Counter' => '_total', 'Counters' => '_total', 'Label' => '_info'];
@@ -71,7 +71,7 @@ final class Statistics
         $page = <<<'MD'
             # Statistics
 
-            <!-- Written by tools/docs from hub/src/router/metrics.rs. Change the texts there, and run tools/docs. -->
+            <!-- Written by tools/docs from hub/src/stats/openmetrics.rs. Change the texts there, and run tools/docs. -->
 
             `sse_stats()` returns these figures as an array: what there is now, and counters since the hub started.
             `/streams/open` is `sse_stats()['streams']['open']`. `sse_metrics()` gives the same as OpenMetrics text, by the names
@@ -114,11 +114,11 @@ final class Statistics
         $problems = [];
         $paths = array_column($this->rows, 'path');
         foreach (array_keys(array_column($this->rows, 'text', 'path'), '', true) as $path) {
-            $problems[] = "$path has no text in the table of hub/src/router/metrics.rs; say there what it is";
+            $problems[] = "$path has no text in the table of hub/src/stats/openmetrics.rs; say there what it is";
         }
         foreach (self::paths($stats, '', $paths) as $path) {
             if (!in_array($path, $paths, true)) {
-                $problems[] = "sse_stats() has $path, which is not in the table of hub/src/router/metrics.rs";
+                $problems[] = "sse_stats() has $path, which is not in the table of hub/src/stats/openmetrics.rs";
             }
         }
         foreach ($this->reasons as $path => $reasons) {
@@ -134,7 +134,7 @@ final class Statistics
         $known = array_column($this->rows, 'text', 'metric');
         foreach ($helps as [, $name, $text]) {
             if (!in_array($text, [$known[$name] ?? null, $known["{$name}_total"] ?? null, $known["{$name}_info"] ?? null], true)) {
-                $problems[] = "sse_metrics() says of $name: '$text', and the table of hub/src/router/metrics.rs doesn't; run make build";
+                $problems[] = "sse_metrics() says of $name: '$text', and the table of hub/src/stats/openmetrics.rs doesn't; run make build";
             }
         }
         $docblock = preg_match('/The hub\'s figures: what there is now.*?\*\/\s*function sse_stats/s', $stubs, $match) ? $match[0] : '';

@@ -42,7 +42,7 @@ final class Tests
         static $sources = null;
         if ($sources === null) {
             $sources = '';
-            foreach (['hub/src', 'hub/tests'] as $folder) {
+            foreach (['hub/src', 'hub/tests', 'protocol/src'] as $folder) {
                 $files = new RecursiveIteratorIterator(new RecursiveDirectoryIterator($folder, FilesystemIterator::SKIP_DOTS));
                 foreach ($files as $file) {
                     $sources .= str_ends_with((string) $file, '.rs') ? file_get_contents((string) $file) : '';

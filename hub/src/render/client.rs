@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::wire::{OriginalRequest, Protocol, User};
+use sse_protocol::wire::{OriginalRequest, Protocol, User};
 
 /// Fields of a request that tell who has sent it: FastCGI's names, and HTTP's.
 const IDENTIFYING: [[&[u8]; 2]; 2] = [[b"HTTP_COOKIE", b"HTTP_AUTHORIZATION"], [b"Cookie", b"Authorization"]];
@@ -59,7 +59,7 @@ impl Client {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_bytes::Bytes;
 

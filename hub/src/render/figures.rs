@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-use crate::handover::state::FiguresState;
+use crate::upgrade::state::FiguresState;
 
 /// Longest time that is told apart, in microseconds.
 const LONGEST: u64 = 600_000_000;
@@ -68,7 +68,7 @@ impl Figures {
     }
 
     /// As they are passed from hub to hub.
-    pub(super) fn state(&self) -> FiguresState {
+    pub(crate) fn state(&self) -> FiguresState {
         let Self { done, coalesced, unchanged, failed, timed_out, denied, refused, took, buckets, sum } = self;
         let took = took.iter().flat_map(|took| took.iter_recorded());
         FiguresState {
@@ -86,7 +86,7 @@ impl Figures {
     }
 
     /// Goes on from those of another hub.
-    pub(super) fn restore(state: &FiguresState) -> Self {
+    pub(crate) fn restore(state: &FiguresState) -> Self {
         let FiguresState { took: recorded, buckets: known, .. } = state;
         let FiguresState { done, coalesced, unchanged, failed, timed_out, denied, refused, took: _, buckets: _, sum } =
             state;

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::budget::{Account, Reservation};
+use crate::quota::budget::{Account, Reservation};
 
 /// Something that counts once, however many share it, until the last of them has dropped it.
 #[derive(Debug)]

@@ -5,22 +5,22 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::meter::Metered;
-use crate::budget::{Account, Reservation};
 use crate::event::Event;
+use crate::quota::budget::{Account, Reservation};
+use crate::render::meter::Metered;
 use crate::stream::Trigger;
-use crate::topic;
-use crate::wire::Delivery;
+use sse_protocol::topic;
+use sse_protocol::wire::Delivery;
 
 /// Events and triggers kept for one callback; beyond that it is told that anything may have changed.
 const LIMIT: usize = 1000;
 
 /// Different triggers of those: what all callbacks together cost the router by one burst of notifications follows from this.
-pub(super) const TRIGGERS: usize = 64;
+pub(crate) const TRIGGERS: usize = 64;
 
 /// One of them.
 #[derive(Debug, Clone)]
-pub(super) enum Happened {
+pub(crate) enum Happened {
     Event(Arc<Metered<Event>>),
     Trigger(Arc<Metered<Trigger>>),
 }
@@ -29,19 +29,19 @@ pub(super) enum Happened {
 /// for all callbacks together.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    pub(super) kept: VecDeque<Happened>,
-    pub(super) bytes: usize,
+    pub(crate) kept: VecDeque<Happened>,
+    pub(crate) bytes: usize,
     /// The oldest were dropped, or there were too many triggers.
-    pub(super) missing: bool,
+    pub(crate) missing: bool,
     /// The topics of the triggers in `kept`.
-    pub(super) topics: HashSet<ByTopic>,
+    pub(crate) topics: HashSet<ByTopic>,
     /// Of the list itself.
-    pub(super) reservation: Option<Reservation>,
+    pub(crate) reservation: Option<Reservation>,
 }
 
 /// A trigger that is found by its topic.
 #[derive(Debug)]
-pub(super) struct ByTopic(Arc<Metered<Trigger>>);
+pub(crate) struct ByTopic(Arc<Metered<Trigger>>);
 
 impl Borrow<str> for ByTopic {
     fn borrow(&self) -> &str {
@@ -105,7 +105,7 @@ impl Pending {
     }
 
     /// What another hub has passed on.
-    pub(super) fn restore(kept: VecDeque<Happened>, missing: bool, account: &Account) -> Self {
+    pub(crate) fn restore(kept: VecDeque<Happened>, missing: bool, account: &Account) -> Self {
         let bytes = kept.iter().map(Happened::bytes).sum();
         let triggers = kept.iter().filter_map(|happened| match happened {
             Happened::Trigger(trigger) => Some(ByTopic(Arc::clone(trigger))),
@@ -132,7 +132,7 @@ impl Pending {
 
     /// Counts what it takes. Where too much is kept for its client, or for all together, nothing is kept here but that anything
     /// may have changed.
-    pub(super) fn count(&mut self, account: &Account) {
+    pub(crate) fn count(&mut self, account: &Account) {
         // Of a set, about: an eighth of it is free, and each place has a byte more.
         let topics = self.topics.capacity() * (size_of::<ByTopic>() + 1) * 8 / 7;
         let own = self.kept.capacity() * size_of::<Happened>() + topics;
@@ -150,7 +150,7 @@ impl Pending {
 }
 
 impl Happened {
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Event(event) => event.message().len(),
             Self::Trigger(_) => 0,
@@ -168,8 +168,8 @@ impl Happened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Budget;
-    use crate::new_event::NewEvent;
+    use crate::quota::budget::Budget;
+    use sse_protocol::event::NewEvent;
 
     const ENOUGH: usize = 1 << 20;
 

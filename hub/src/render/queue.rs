@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use super::client::Client;
+use crate::render::client::Client;
 
 /// A unit's key and serial.
 pub(crate) type Job = (u32, u64);

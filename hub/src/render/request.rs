@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::pool::{PartId, Pool};
-use crate::budget::{Account, Reservation};
-use crate::upstream::{fastcgi, http};
-use crate::wire::{OriginalRequest, Protocol};
+use crate::quota::budget::{Account, Reservation};
+use crate::render::fields::{PartId, Pool};
+use crate::render::http::{fastcgi, http1};
+use sse_protocol::wire::{OriginalRequest, Protocol};
 
 /// The FastCGI parameter that carries the token: no client can send it, as what clients send begins with `HTTP_`.
 const TOKEN_PARAMETER: &[u8] = b"SSE_RENDER_TOKEN";
@@ -23,11 +23,11 @@ pub(crate) struct Request {
     /// The Last-Event-ID it came with.
     pub(crate) last_event_id: Option<Box<str>>,
     /// Encoded parameters or headers.
-    pub(super) fields: Box<[PartId]>,
-    pub(super) body: Option<Box<[u8]>>,
+    pub(crate) fields: Box<[PartId]>,
+    pub(crate) body: Option<Box<[u8]>>,
     /// Method and target; `None`: FastCGI, which has them among its parameters.
-    pub(super) http: Option<Box<(Box<str>, Box<str>)>>,
-    pub(super) reservation: Reservation,
+    pub(crate) http: Option<Box<(Box<str>, Box<str>)>>,
+    pub(crate) reservation: Reservation,
 }
 
 impl Request {
@@ -43,7 +43,7 @@ impl Request {
             part.clear();
             match original.protocol {
                 Protocol::FastCgi => fastcgi::pair(&mut part, name, value),
-                Protocol::Http { .. } => http::field(&mut part, name, value),
+                Protocol::Http { .. } => http1::field(&mut part, name, value),
             }
             pool.take(&part, account)
         });
@@ -60,7 +60,7 @@ impl Request {
     }
 
     /// Counts what it takes, but its shared parts.
-    pub(super) fn counted(mut self) -> Self {
+    pub(crate) fn counted(mut self) -> Self {
         let Self { script: _, remote, last_event_id, fields, body, http, reservation } = &mut self;
         let pairs = [remote, http].into_iter().flatten().map(|pair| pair.0.len() + pair.1.len());
         let texts = pairs.sum::<usize>() + last_event_id.as_ref().map_or(0, |id| id.len());
@@ -97,11 +97,11 @@ impl Request {
                 fastcgi::request(&fields, body)
             }
             Some(line) => {
-                http::field(&mut fields, TOKEN_HEADER, token.as_bytes());
+                http1::field(&mut fields, TOKEN_HEADER, token.as_bytes());
                 if let Some(id) = last_event_id {
-                    http::field(&mut fields, b"Last-Event-ID", id.as_bytes());
+                    http1::field(&mut fields, b"Last-Event-ID", id.as_bytes());
                 }
-                http::request(&line.0, &line.1, &fields, body)
+                http1::request(&line.0, &line.1, &fields, body)
             }
         }
     }
@@ -110,7 +110,7 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Budget;
+    use crate::quota::budget::Budget;
     use serde_bytes::Bytes;
 
     fn original<'a>(protocol: Protocol<'a>, fields: &[(&'a str, &'a str)]) -> OriginalRequest<'a> {

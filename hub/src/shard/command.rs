@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::history::Missed;
 use crate::stats::Ended;
+use crate::store::history::Missed;
 use crate::stream::{Frames, Trigger};
-use crate::wire::{Framing, TopicsAs};
+use sse_protocol::wire::{Framing, TopicsAs};
 
 /// Bytes of commands that may wait in one shard before the router takes no more requests.
 pub(crate) const HIGH: usize = 32 << 20;
@@ -51,7 +51,7 @@ impl Attach {
     }
 }
 
-/// Which streams to end, and until when. See [`crate::router::relief`].
+/// Which streams to end, and until when. See [`crate::broker::relief`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Relieve {
     /// Counts these commands.

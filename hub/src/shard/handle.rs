@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Instant;
 
-use crate::handover::outgoing::Outgoing;
-use crate::holder::remote::Remote;
 use crate::run::HubError;
 use crate::shard::command::Command;
+use crate::shard::process::remote::Remote;
 use crate::shard::thread::ShardThread;
 use crate::stats::ShardStats;
 use crate::stream::Stream;
-use crate::wire::Framing;
+use crate::upgrade::outgoing::Outgoing;
+use sse_protocol::wire::Framing;
 
 /// A shard.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::shard::names::Names;
+use crate::shard::interner::Names;
 use crate::shard::trie::Trie;
-use crate::topic;
+use sse_protocol::topic;
 
 /// Streams by what they watch: plain topics by name, patterns with wildcards in a trie.
 #[derive(Debug)]

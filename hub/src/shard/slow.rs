@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::Shard;
-use crate::router::relief;
+use crate::broker::relief;
+use crate::shard::Shard;
 use crate::shard::command::{Relieve, Which};
 use crate::stats::Ended;
 use crate::stream::{Stream, pinned};
@@ -25,12 +25,12 @@ struct Waiting {
 
 impl Shard {
     /// The second at which to look for clients that take nothing; `None`: nobody has anything to take.
-    pub(super) fn stall_check(&self) -> Option<u32> {
+    pub(crate) fn stall_check(&self) -> Option<u32> {
         (self.stats.queued_bytes.get() > 0).then_some(self.next_stall_check)
     }
 
     /// Ends the streams of clients that have taken nothing of what waits for them for too long.
-    pub(super) fn end_stalled(&mut self) {
+    pub(crate) fn end_stalled(&mut self) {
         if self.stall_check().is_none_or(|second| second > self.now) {
             return;
         }
@@ -50,8 +50,8 @@ impl Shard {
         }
     }
 
-    /// Ends streams until queues keep little enough. See [`crate::router::relief`].
-    pub(super) fn relieve(&mut self, Relieve { round, which, target }: Relieve) {
+    /// Ends streams until queues keep little enough. See [`crate::broker::relief`].
+    pub(crate) fn relieve(&mut self, Relieve { round, which, target }: Relieve) {
         let is_over = || pinned::bytes() as u64 > target;
         if is_over() {
             // Workers have those that are held, and these end last.
@@ -100,7 +100,7 @@ impl Shard {
     }
 
     /// Tells the router how much only queues keep, before that is too much.
-    pub(super) fn tell_pinned(&mut self) {
+    pub(crate) fn tell_pinned(&mut self) {
         let pinned = pinned::bytes();
         self.stats.pinned.set(pinned);
         let limit = self.shared.limits.pinned;

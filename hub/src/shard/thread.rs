@@ -10,16 +10,16 @@ use crossbeam_channel::Sender;
 use mio::{Poll, Waker};
 use tracing::error;
 
-use super::{Shard, WAKER};
-use crate::handover::outgoing::Outgoing;
 use crate::run::HubError;
 use crate::shard::command::{Attach, Backlog, Command};
-use crate::shard::names::Names;
-use crate::shard::watched::Watched;
+use crate::shard::interest::Watched;
+use crate::shard::interner::Names;
+use crate::shard::{Shard, WAKER};
 use crate::stats::ShardStats;
 use crate::stream::Stream;
 use crate::sys::BlockedSignals;
-use crate::wire::Framing;
+use crate::upgrade::outgoing::Outgoing;
+use sse_protocol::wire::Framing;
 
 /// What bounds the queues of streams.
 #[derive(Debug, Clone, Copy)]

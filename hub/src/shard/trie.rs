@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
-use crate::topic;
+use sse_protocol::topic;
 
 /// Finds the patterns that match a topic, at the cost of the matching paths only. The text of a pattern is its owner's, who
 /// passes a way to find it by its entry.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::{SocketError, failed};
+use crate::socket::{SocketError, failed};
 
 /// Names that are tried after the first.
 const OTHERS: u32 = 9;
@@ -33,7 +33,7 @@ enum Place {
 }
 
 /// This user's folder in the temporary one: the first that is his, or else the first name that is free, where
-/// [`check_folder`](super::check_folder) makes it.
+/// [`check_folder`](crate::socket::check_folder) makes it.
 ///
 /// # Errors
 /// `Folder` if all names are taken, `Io`.

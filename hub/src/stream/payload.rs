@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::framing::{self, Piece, USUAL_REQUEST};
-use crate::new_event::HEARTBEAT;
 use crate::stream::pinned::Keepers;
-use crate::wire::{self, Delivery, Framing};
+use sse_protocol::event::HEARTBEAT;
+use sse_protocol::framing::{self, Piece, USUAL_REQUEST};
+use sse_protocol::wire::{self, Delivery, Framing};
 
 /// [`Delivery::Trigger`] of all topics as a message.
 const ALL_MESSAGE: &[u8] = &[4, 0, 0, 0, 1, 2, b'*', b'*'];
@@ -21,7 +21,7 @@ const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 const HEARTBEAT_RECORD: &[u8] = b"\x01\x06\x00\x01\x00\x03\x00\x00:\n\n";
 
 /// What a [`Framing::Wake`] stream carries, for events and changed topics alike.
-pub(super) const WAKE: &[u8] = b"W";
+pub(crate) const WAKE: &[u8] = b"W";
 
 /// "This topic changed", ready to be sent.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Trigger {
 }
 
 impl Trigger {
-    /// Of a checked topic, or [`ALL`](crate::topic::ALL).
+    /// Of a checked topic, or [`ALL`](sse_protocol::topic::ALL).
     pub(crate) fn new(topic: &str) -> Self {
         let message = wire::encode(&Delivery::Trigger { topic });
         Self { topic: topic.into(), message: message.into_boxed_slice() }
@@ -42,7 +42,7 @@ impl Trigger {
         self.topic.len() + self.message.len()
     }
 
-    /// The topic; [`ALL`](crate::topic::ALL) for all.
+    /// The topic; [`ALL`](sse_protocol::topic::ALL) for all.
     pub(crate) fn topic(&self) -> &str {
         &self.topic
     }
@@ -56,12 +56,12 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn keepers(&self) -> &Keepers {
+    pub(crate) fn keepers(&self) -> &Keepers {
         &self.keepers
     }
 
     /// About how much memory it takes, in bytes.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.bytes.len() + size_of::<Self>() + 64
     }
 
@@ -100,7 +100,7 @@ pub(crate) enum Payload {
 
 impl Payload {
     /// Its bytes before they are framed.
-    pub(super) fn bytes(&self, framing: Framing) -> &[u8] {
+    pub(crate) fn bytes(&self, framing: Framing) -> &[u8] {
         match (self, framing) {
             (Self::Event(event), Framing::Message) => event.message(),
             (Self::Event(event), _) => event.frame(),
@@ -122,7 +122,7 @@ impl Payload {
     }
 
     /// Whether it counts as an event when it is written.
-    pub(super) fn is_event(&self) -> bool {
+    pub(crate) fn is_event(&self) -> bool {
         matches!(self, Self::Event(_) | Self::Frames(_))
     }
 
@@ -138,7 +138,7 @@ impl Payload {
     }
 
     /// The number of its bytes on the connection.
-    pub(super) fn framed_len(&self, framing: Framing) -> usize {
+    pub(crate) fn framed_len(&self, framing: Framing) -> usize {
         match self {
             Self::End => framing::end(framing).bytes().len(),
             other => framing::framed_len(framing, other.bytes(framing).len()),
@@ -146,7 +146,7 @@ impl Payload {
     }
 
     /// Its bytes on the connection from `offset` on, as far as they are contiguous.
-    pub(super) fn piece(&self, framing: Framing, offset: usize) -> Option<Piece<'_>> {
+    pub(crate) fn piece(&self, framing: Framing, offset: usize) -> Option<Piece<'_>> {
         match self {
             Self::End => {
                 let rest = framing::end(framing).skip(offset);
@@ -163,12 +163,12 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::new_event::NewEvent;
+    use sse_protocol::event::NewEvent;
 
     #[test]
     fn fixed_messages_are_what_the_wire_says() {
         assert_eq!(HEARTBEAT_MESSAGE, wire::encode(&Delivery::Heartbeat));
-        assert_eq!(ALL_MESSAGE, wire::encode(&Delivery::Trigger { topic: crate::topic::ALL }));
+        assert_eq!(ALL_MESSAGE, wire::encode(&Delivery::Trigger { topic: sse_protocol::topic::ALL }));
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use arrayvec::ArrayVec;
 
-use crate::framing::Piece;
 use crate::stream::Payload;
-use crate::wire::Framing;
+use sse_protocol::framing::Piece;
+use sse_protocol::wire::Framing;
 
 /// Pieces of one write at most.
 pub(crate) const PIECES: usize = 128;
 
 /// The next bytes of some payloads, without copying them.
-pub(super) struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     pieces: ArrayVec<Piece<'a>, PIECES>,
     len: usize,
 }
@@ -18,12 +18,12 @@ pub(super) struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     /// None. It is filled in place, as moving it would cost more than a short write.
     #[inline]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pieces: ArrayVec::new_const(), len: 0 }
     }
 
     /// Adds the pieces of payloads of which the first is written up to `offset`, as many as there is room for.
-    pub(super) fn fill(&mut self, payloads: impl Iterator<Item = &'a Payload>, framing: Framing, mut offset: usize) {
+    pub(crate) fn fill(&mut self, payloads: impl Iterator<Item = &'a Payload>, framing: Framing, mut offset: usize) {
         for payload in payloads {
             while let Some(piece) = payload.piece(framing, offset) {
                 let len = piece.bytes().len();
@@ -38,12 +38,12 @@ impl<'a> Pieces<'a> {
     }
 
     /// The pieces.
-    pub(super) fn as_slice(&self) -> &[Piece<'a>] {
+    pub(crate) fn as_slice(&self) -> &[Piece<'a>] {
         &self.pieces
     }
 
     /// Bytes in all of them.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 }

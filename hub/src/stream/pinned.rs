@@ -8,8 +8,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use super::Payload;
 use crate::event::Event;
+use crate::stream::Payload;
 
 /// Bytes that only queues keep. For a moment it may be less than nothing: one thread has taken off what another one is about
 /// to add.
@@ -92,7 +92,7 @@ impl Drop for Remembered {
 pub(crate) struct Queued(Payload);
 
 impl Queued {
-    pub(super) fn new(payload: Payload) -> Self {
+    pub(crate) fn new(payload: Payload) -> Self {
         let queued = Self(payload);
         let joined = queued.shared().filter(|(keepers, _)| keepers.join());
         PINNED.fetch_add(queued.own() + joined.map_or(0, |(_, bytes)| bytes), Ordering::Relaxed);
@@ -118,7 +118,7 @@ impl Queued {
     }
 
     /// Bytes that this place keeps, those that only other queues keep as well included.
-    pub(super) fn pinned(&self) -> usize {
+    pub(crate) fn pinned(&self) -> usize {
         let shared = self.shared().filter(|(keepers, _)| keepers.are_queues());
         self.own() + shared.map_or(0, |(_, bytes)| bytes)
     }

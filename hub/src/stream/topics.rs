@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::event::Event;
 use crate::stream::Frames;
-use crate::wire::TopicsAs;
+use sse_protocol::wire::TopicsAs;
 
 /// An event with those of its topics for which `watches` is true.
 pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) -> bool) -> Arc<Frames> {
@@ -34,7 +34,7 @@ pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) ->
 }
 
 /// What a stream begins with: the id of the newest event of all.
-pub(super) fn cursor(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
+pub(crate) fn cursor(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
     match topics_as {
         TopicsAs::Field => format!("cursor: {id}\n\n"),
         TopicsAs::Envelope => format!("data: {}\n\n", json!({ "cursor": id })),
@@ -44,7 +44,7 @@ pub(super) fn cursor(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
 }
 
 /// What follows on all that came before that event: "id" alone sets the last event ID, and dispatches nothing.
-pub(super) fn reached(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
+pub(crate) fn reached(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
     match topics_as {
         TopicsAs::Field => format!("id: {id}\nreached: {id}\n\n"),
         TopicsAs::Envelope => format!("id: {id}\ndata: {}\n\n", json!({ "reached": id })),
@@ -56,7 +56,7 @@ pub(super) fn reached(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::new_event::NewEvent;
+    use sse_protocol::event::NewEvent;
 
     fn text(topics_as: TopicsAs, new: &NewEvent<'_>) -> String {
         let frame = told(&Event::new(new, "7-0"), topics_as, |topic| topic != "secret");

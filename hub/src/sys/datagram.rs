@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{Credentials, check, socklen};
+use crate::sys::{Credentials, check, socklen};
 
 /// Has the system tell who sends what this socket receives (SO_PASSCRED).
 pub(crate) fn tell_senders(socket: BorrowedFd<'_>) -> io::Result<()> {

@@ -26,7 +26,7 @@ pub(crate) unsafe fn fork(keep: &[RawFd], work: impl FnOnce() -> bool + UnwindSa
                 // SAFETY: what the parent's frames own is never used here, see above. The standard input may be anything of it.
                 let blank = unsafe {
                     close_all_but(&[&[libc::STDOUT_FILENO, libc::STDERR_FILENO], keep].concat());
-                    super::blank(&[libc::STDIN_FILENO])
+                    crate::sys::blank(&[libc::STDIN_FILENO])
                 };
                 blank.is_ok() && work()
             });

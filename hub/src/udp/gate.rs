@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::topic;
+use sse_protocol::topic;
 
 /// Longest datagram, in bytes.
 pub const MAX_LEN: usize = 1024;

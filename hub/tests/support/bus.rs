@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
-use sse_hub::wire::{Attach, Framing, Reply, Request};
+use sse_protocol::wire::{Attach, Framing, Reply, Request};
 
 use super::redis::Redis;
 use super::{Hub, PATIENCE, Reader, commit};

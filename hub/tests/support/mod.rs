@@ -18,9 +18,9 @@ use rustix::net::SendFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{Map, Value, json};
 use sse_hub::BusAddress;
-use sse_hub::client::{Client, ClientError};
 use sse_hub::config::{Bus, Config};
-use sse_hub::wire::{self, Attach, Delivery, Framing, PREFIX, Reply, Request};
+use sse_protocol::client::{Client, ClientError};
+use sse_protocol::wire::{self, Attach, Delivery, Framing, PREFIX, Reply, Request};
 use tempfile::TempDir;
 
 /// Long enough for the slowest machine; nothing that works ever takes so long.

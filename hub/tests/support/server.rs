@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
 use serde_bytes::Bytes;
-use sse_hub::client::Client;
-use sse_hub::wire::{Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request, User, Whose};
+use sse_protocol::client::Client;
+use sse_protocol::wire::{Attach, Framing, OriginalRequest, Protocol, Replay, Reply, Request, User, Whose};
 
 use super::{Hub, PATIENCE, commit, http_head, until};
 

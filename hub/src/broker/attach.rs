@@ -1,0 +1,347 @@
+//! Streams begin and end, and their callbacks run.
+
+use std::mem;
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::net::SocketType;
+use tracing::{info, warn};
+
+use crate::broker::{Desk, OVER};
+use crate::quota;
+use crate::quota::TooMany;
+use crate::quota::address;
+use crate::quota::budget::Exhausted;
+use crate::render::Output;
+use crate::render::client::Client;
+use crate::render::upstream::NoReplay;
+use crate::server::Of;
+use crate::server::connection::Session;
+use crate::shard::command::{Attach, Command};
+use crate::stats::Ended;
+use crate::store::history::Missed;
+use crate::util::log;
+use crate::util::random;
+use sse_protocol::cause::Cause;
+use sse_protocol::event;
+use sse_protocol::topic;
+use sse_protocol::wire::{self, ErrorCode, Whose};
+
+/// Of a lifetime, this part is random, so that streams that began together don't end together.
+const LIFETIME_SPREAD: u32 = 10;
+
+/// What a worker is told of its stream.
+pub(crate) struct Attached {
+    /// Its name.
+    pub(crate) stream: u64,
+    /// It is sent what others of its `share` were.
+    pub(crate) rendered: bool,
+    /// What the worker is to send first.
+    pub(crate) opening: String,
+}
+
+impl Desk {
+    /// Holds a stream.
+    pub(crate) fn attach(
+        &mut self,
+        wanted: wire::Attach<'_>,
+        descriptor: Option<OwnedFd>,
+        truncated: bool,
+        missed: Option<Missed>,
+    ) -> Result<Attached, (ErrorCode, String)> {
+        let invalid = |message: String| (ErrorCode::Invalid, message);
+        let wire::Attach {
+            patterns,
+            heartbeat,
+            retry,
+            max_lifetime,
+            last_event_id,
+            address,
+            user,
+            topics_as,
+            cursor,
+            opens,
+            replay,
+        } = wanted;
+        let patterns = self.checked(patterns)?;
+        quota::check_user(user).map_err(invalid)?;
+        if self.streams() >= self.max_streams as u64 {
+            self.counts.refused_full += 1;
+            return Err((ErrorCode::Full, self.full()));
+        }
+        let mut party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
+        let charge = self.topics.reserve(address, &patterns).map_err(|exhausted| {
+            self.counts.refused_topic_bytes += 1;
+            let message = exhausted.to_string();
+            self.warn_full(&message);
+            let code = if matches!(exhausted, Exhausted::Client { .. }) { ErrorCode::TooMany } else { ErrorCode::Full };
+            (code, message)
+        })?;
+        let Some(socket) = descriptor else {
+            if !truncated {
+                return Err(invalid("no connection came with the request".into()));
+            }
+            self.counts.refused_descriptors += 1;
+            let message = out_of_descriptors(self.descriptors);
+            self.warn_full(&message);
+            return Err((ErrorCode::Full, message));
+        };
+        if rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::STREAM) {
+            return Err(invalid("what came with the request is not a stream socket".into()));
+        }
+        let Some(id) = self.next_stream() else {
+            self.counts.refused_full += 1;
+            return Err((ErrorCode::Full, self.full()));
+        };
+        let replay = match replay {
+            Some(replay) => {
+                let listener =
+                    self.renders.listener(socket.as_fd(), replay.request.protocol).map_err(|no| self.no_replay(no))?;
+                let kept = self.renders.keep(&replay.request, address);
+                let request = kept.map_err(|no| self.no_replay(no))?;
+                Some((listener, request, replay))
+            }
+            None => None,
+        };
+        self.counts.attached += 1;
+        self.pass_nudges();
+        // A stream with a callback gets what that returns, not the events themselves.
+        let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
+        let watched = forwarded.iter().copied().map(Box::from).collect();
+        // One of a user's may be replaced.
+        let followed = replay.is_some() || party.has_user();
+        for old in mem::take(&mut party.replaces) {
+            self.uncount(old);
+            self.shard(old).send(Command::End { stream: old, why: Ended::Replaced });
+        }
+        self.visitors.enter(id, party);
+        self.topics.charge(id, charge);
+        let lifetime = shortened(max_lifetime);
+        // In the same turn as the stream begins to watch: what comes later it gets itself.
+        let since = last_event_id.filter(|_| missed.is_some());
+        let mut missed = match missed {
+            Some(missed) => missed,
+            None if self.loaded && !forwarded.is_empty() => self.history.none_missed(),
+            None => Missed::default(),
+        };
+        let script = replay.as_ref().map(|(.., replay)| replay.request.script);
+        info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
+        if missed.gap.is_some() {
+            let oldest = missed.events.first().map(|event| log::shown(event.id()));
+            info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
+        }
+        // Of a bus that is not read yet no id is known.
+        missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
+        let opening = if opens { opening(retry, &mut missed) } else { String::new() };
+        let attach = Attach {
+            id,
+            client: address::number(address.and_then(address::client)),
+            socket,
+            patterns: watched,
+            heartbeat,
+            retry,
+            lifetime,
+            missed,
+            opened: opens,
+            followed,
+        };
+        self.shard(id).stats().told.add(usize::from(opens));
+        // While it is held nothing is done but to keep what comes for it, which comes after this.
+        self.shard(id).send_ahead(Command::Attach(attach));
+        if let Some(topics_as) = topics_as {
+            let cursor = self.newest().into();
+            self.shard(id).send_ahead(Command::TellTopics { stream: id, topics_as, cursor });
+        }
+        let rendered = replay.is_some_and(|(listener, request, replay)| {
+            let client = Client::of(id, user, address, &replay.request);
+            self.renders.attach(id, listener, (client, request), &replay, &patterns)
+        });
+        self.pass_effects();
+        Ok(Attached { stream: id, rendered, opening })
+    }
+
+    /// Patterns that can be watched, in order and none twice.
+    pub(crate) fn checked<'a>(&self, mut patterns: Vec<&'a str>) -> Result<Vec<&'a str>, (ErrorCode, String)> {
+        let invalid = |message: String| (ErrorCode::Invalid, message);
+        patterns.sort_unstable();
+        patterns.dedup();
+        if patterns.is_empty() {
+            return Err(invalid("no topic given; name at least one topic or pattern to watch".into()));
+        }
+        if patterns.len() > self.config.max_topics {
+            let (count, limit) = (patterns.len(), self.config.max_topics);
+            return Err(invalid(format!("{count} topics given; sse.max_topics allows {limit} for one stream")));
+        }
+        for pattern in &patterns {
+            topic::check_pattern(pattern).map_err(|error| invalid(error.to_string()))?;
+        }
+        Ok(patterns)
+    }
+
+    pub(crate) fn rendered(
+        &mut self,
+        session: &Session,
+        whose: Whose<'_>,
+        mut output: Output<'_>,
+    ) -> Result<(), (ErrorCode, String)> {
+        output.patterns = self.checked(output.patterns)?;
+        let taken = match whose {
+            Whose::Stream(stream) => session.held.contains(&stream) && self.renders.rendered_first(stream, &output),
+            Whose::Token(token) => self.renders.rendered(token, session.connection(), &output),
+        };
+        self.pass_effects();
+        if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }
+    }
+
+    /// Learns which streams have ended, of those that are followed or counted, for about so long.
+    pub(crate) fn learn_ends(&mut self, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() <= time
+            && let Ok(stream) = self.ends.try_recv()
+        {
+            self.renders.ended(stream);
+            self.uncount(stream);
+        }
+    }
+
+    /// Whether more streams have ended.
+    pub(crate) fn has_ends(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
+    /// A stream counts no longer: it has ended, or is sure to.
+    pub(crate) fn uncount(&mut self, stream: u64) {
+        self.visitors.leave(stream);
+        self.topics.release(stream);
+    }
+
+    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is. `heard`: all that peers
+    /// have sent so far was read.
+    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize], heard: bool) {
+        self.pass_nudges();
+        if heard {
+            self.renders.conclude_ended();
+        }
+        for &place in exchanges {
+            self.renders.ready(place);
+        }
+        self.renders.turn(|place| Of::Exchange(place).into());
+        self.pass_effects();
+    }
+
+    pub(crate) fn pass_effects(&mut self) {
+        for (stream, command) in self.renders.take_effects() {
+            self.shard(stream).send(command);
+        }
+        for (stream, bytes) in self.renders.take_watched() {
+            if let Err(exhausted) = self.topics.change(stream, bytes) {
+                self.warn_full(&exhausted.to_string());
+                // It comes back, and hears the truth.
+                self.shard(stream).send(Command::End { stream, why: Ended::Moved });
+            }
+        }
+    }
+
+    pub(crate) fn too_many(&mut self, refused: TooMany) -> (ErrorCode, String) {
+        let message = match refused {
+            TooMany::Address(message) => {
+                self.counts.refused_per_ip += 1;
+                message
+            }
+            TooMany::User(message) => {
+                self.counts.refused_per_user += 1;
+                message
+            }
+        };
+        if let Some(kept_back) = self.too_many.due(Instant::now()) {
+            warn!(reason = message, before = kept_back, "a stream was refused");
+        }
+        (ErrorCode::TooMany, message)
+    }
+
+    /// A stream can't be held, as its script could not be run again.
+    fn no_replay(&mut self, NoReplay { cause, why }: NoReplay) -> (ErrorCode, String) {
+        let code = match cause {
+            Cause::Client => ErrorCode::TooMany,
+            Cause::Load => ErrorCode::Busy,
+            Cause::Server => return (ErrorCode::NoReplay, why),
+        };
+        if let Some(kept_back) = self.busy.due(Instant::now()) {
+            warn!(reason = why, before = kept_back, "a stream was refused");
+        }
+        (code, why)
+    }
+
+    pub(crate) fn full(&mut self) -> String {
+        let (limit, descriptors) = (self.max_streams, self.descriptors);
+        let message = if self.config.max_streams > 0 && self.streams() >= limit as u64 {
+            format!("{limit} streams are open, and sse.max_streams allows no more")
+        } else if self.shards.iter().any(|shard| shard.process().is_some()) {
+            format!(
+                "{} streams are open, and the limit of {descriptors} descriptors of each of {} processes allows no more; \
+                 raise it (ulimit -n, or LimitNOFILE in a systemd unit), or set sse.processes higher",
+                self.streams(),
+                self.shards.len()
+            )
+        } else {
+            format!(
+                "{limit} streams are open, and the limit of {descriptors} descriptors allows no more; raise it (ulimit -n, \
+                 or LimitNOFILE in a systemd unit), or set sse.max_streams to what is needed, which the hub then spreads \
+                 over several processes"
+            )
+        };
+        self.warn_full(&message);
+        message
+    }
+
+    /// A peer could not even be accepted; the sentence for it.
+    pub(crate) fn no_descriptor(&mut self) -> String {
+        self.counts.refused_descriptors += 1;
+        let message = out_of_descriptors(self.descriptors);
+        self.warn_full(&message);
+        message
+    }
+
+    pub(crate) fn warn_full(&mut self, reason: &str) {
+        if let Some(kept_back) = self.full.due(Instant::now()) {
+            warn!(reason, before = kept_back, "a stream was refused");
+        }
+    }
+}
+
+fn out_of_descriptors(limit: usize) -> String {
+    format!(
+        "the hub has no descriptor left of the {limit} that its limit allows; raise it (ulimit -n, or LimitNOFILE in a \
+         systemd unit), or set sse.max_streams lower"
+    )
+}
+
+/// The first lines of a stream that its worker sends itself. Where it goes on from follows events that were missed, and then
+/// is the hub's to send.
+fn opening(retry: u32, missed: &mut Missed) -> String {
+    let first = missed.gap.is_none() && missed.events.is_empty();
+    match missed.cursor.take_if(|_| first) {
+        Some(id) => event::opening_at(retry, &event::cursor(id)),
+        None => event::opening(retry),
+    }
+}
+
+/// A lifetime in seconds, less a random part; `None`: without end.
+fn shortened(lifetime: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(lifetime - random::up_to(lifetime / LIFETIME_SPREAD))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn streams_that_began_together_do_not_end_together() {
+        let lifetimes: BTreeSet<u32> = (0..1000).filter_map(|_| shortened(100)).map(NonZeroU32::get).collect();
+        assert_eq!(lifetimes.into_iter().collect::<Vec<_>>(), (90..=100).collect::<Vec<_>>());
+        assert_eq!(shortened(1), NonZeroU32::new(1));
+        assert_eq!(shortened(0), None);
+    }
+}

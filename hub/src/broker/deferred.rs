@@ -1,0 +1,126 @@
+//! Requests that wait until the bus is read up to what it has now.
+//!
+//! A reader may come back with the id of an event that another machine has delivered and this one has not read yet. That
+//! is no gap: the attach waits for a moment, until everything that was on the bus when it came has been read here as well.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::server::decoder::Incoming;
+use crate::store::Ticket;
+use sse_protocol::id::Id;
+use sse_protocol::wire::{self, PREFIX, Request, WireError};
+
+/// How long it waits at most, which must be well below `sse.timeout`.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// A request that is done later.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    /// Whose it is.
+    pub(crate) ticket: Ticket,
+    message: Vec<u8>,
+    descriptor: Option<OwnedFd>,
+    truncated: bool,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+struct Waiting {
+    parked: Parked,
+    /// The question for the newest id that was asked for it.
+    question: u64,
+    /// That newest id, once it is known.
+    goal: Option<Id>,
+    until: Instant,
+}
+
+/// All that wait.
+#[derive(Debug, Default)]
+pub(crate) struct CarPark {
+    waiting: Vec<Waiting>,
+}
+
+impl Parked {
+    /// A request as it came.
+    pub(crate) fn new(ticket: Ticket, incoming: Incoming<'_>) -> Self {
+        let Incoming { request, descriptor, truncated } = incoming;
+        Self { ticket, message: wire::encode(&request), descriptor, truncated }
+    }
+
+    /// The request.
+    pub(crate) fn request(&self) -> Result<Request<'_>, WireError> {
+        wire::decode(&self.message[PREFIX..])
+    }
+
+    /// As it came.
+    pub(crate) fn incoming(&mut self) -> Result<Incoming<'_>, WireError> {
+        let descriptor = self.descriptor.take();
+        Ok(Incoming { request: self.request()?, descriptor, truncated: self.truncated })
+    }
+}
+
+impl CarPark {
+    /// Lets a request wait for the answer to a question.
+    pub(crate) fn add(&mut self, parked: Parked, question: u64) {
+        self.waiting.push(Waiting { parked, question, goal: None, until: Instant::now() + PATIENCE });
+    }
+
+    /// Whose peer has gone waits for nothing.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+        self.waiting.retain(|waiting| !waiting.parked.ticket.is_of(ticket));
+    }
+
+    /// The answer to a question, and to those before it.
+    pub(crate) fn learn(&mut self, question: u64, newest: Id) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.question <= question) {
+            waiting.goal.get_or_insert(newest);
+        }
+    }
+
+    /// The bus is another one than it was: what they wait for may never come.
+    pub(crate) fn give_up(&mut self) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.goal = Some(Id::default()));
+    }
+
+    /// Takes out those that have waited long enough, as all up to `position` is read.
+    pub(crate) fn due(&mut self, position: Id, now: Instant) -> Vec<Parked> {
+        let due = |waiting: &mut Waiting| waiting.goal.is_some_and(|goal| goal <= position) || waiting.until <= now;
+        self.waiting.extract_if(.., due).map(|waiting| waiting.parked).collect()
+    }
+
+    /// When one has waited long enough in any case.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.waiting.iter().map(|waiting| waiting.until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parked(peer: usize) -> Parked {
+        let incoming = Incoming { request: Request::Cursor, descriptor: None, truncated: false };
+        Parked::new(Ticket { peer, serial: 1, number: 1 }, incoming)
+    }
+
+    #[test]
+    fn a_request_waits_for_what_was_there_when_it_came_and_not_for_ever() {
+        let (mut park, now) = (CarPark::default(), Instant::now());
+        for (peer, question) in [(1, 1), (2, 1), (3, 2)] {
+            park.add(parked(peer), question);
+        }
+        let at = |ms| Id { ms, seq: 0 };
+        let due = |park: &mut CarPark, ms, now| -> Vec<usize> {
+            park.due(at(ms), now).iter().map(|parked| parked.ticket.peer).collect()
+        };
+        assert!(due(&mut park, 100, now).is_empty());
+        park.learn(1, at(5));
+        park.abandon(Ticket { peer: 2, serial: 1, number: 1 });
+        assert!(due(&mut park, 4, now).is_empty());
+        assert_eq!(due(&mut park, 5, now), [1]);
+        assert_eq!(due(&mut park, 5, now + PATIENCE * 2), [3]);
+        assert!(park.deadline().is_none());
+        assert_eq!(parked(1).incoming().expect("as it was").request, Request::Cursor);
+    }
+}

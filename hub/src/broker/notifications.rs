@@ -1,0 +1,84 @@
+//! The triggers of one turn, merged.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::stream::Trigger;
+use sse_protocol::topic;
+
+/// Different topics of a turn, before they become "all".
+pub(crate) const MAX_TOPICS: usize = 1024;
+
+/// Topics that changed and were not passed on yet. A topic that changed many times in a turn is passed on once.
+#[derive(Debug, Default)]
+pub(crate) struct Nudges {
+    all: bool,
+    /// In the order they came first.
+    topics: Vec<Arc<str>>,
+    known: HashSet<Arc<str>>,
+}
+
+impl Nudges {
+    /// Adds a checked topic.
+    pub(crate) fn add(&mut self, topic: &str) {
+        if self.all || self.known.contains(topic) {
+            return;
+        }
+        if self.topics.len() >= MAX_TOPICS {
+            self.add_all();
+            return;
+        }
+        let topic: Arc<str> = topic.into();
+        self.topics.push(Arc::clone(&topic));
+        self.known.insert(topic);
+    }
+
+    /// Adds all topics.
+    pub(crate) fn add_all(&mut self) {
+        *self = Self { all: true, ..Self::default() };
+    }
+
+    /// Nothing was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.all && self.topics.is_empty()
+    }
+
+    /// Takes what was added.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Trigger> + use<> {
+        let Self { all, topics, .. } = std::mem::take(self);
+        let all = all.then(|| Trigger::new(topic::ALL));
+        topics.into_iter().map(|topic| Trigger::new(&topic)).chain(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(nudges: &mut Nudges) -> Vec<String> {
+        nudges.take().map(|trigger| trigger.topic().to_string()).collect()
+    }
+
+    #[test]
+    fn the_same_topic_is_passed_on_once() {
+        let mut nudges = Nudges::default();
+        for topic in ["b", "a", "b"] {
+            nudges.add(topic);
+        }
+        assert_eq!(taken(&mut nudges), ["b", "a"]);
+        assert_eq!(taken(&mut nudges), [""; 0]);
+    }
+
+    #[test]
+    fn all_includes_every_topic_and_too_many_become_all() {
+        let mut nudges = Nudges::default();
+        nudges.add("a");
+        nudges.add_all();
+        nudges.add("b");
+        assert_eq!(taken(&mut nudges), ["**"]);
+        for number in 0..=MAX_TOPICS {
+            nudges.add(&number.to_string());
+        }
+        assert_eq!(taken(&mut nudges), ["**"]);
+    }
+}

@@ -1,0 +1,90 @@
+//! Topics change.
+
+use std::sync::Arc;
+
+use crate::broker::Desk;
+use crate::broker::notifications;
+use crate::shard::command::Command;
+use crate::store::Keeper;
+use crate::stream::Trigger;
+use sse_protocol::topic;
+
+/// Turns that an ending hub takes to read what waits: more than the system keeps, and no more than a busy sender can make of it.
+const LAST_TURNS: usize = 16;
+
+impl Desk {
+    pub(crate) fn trigger(&mut self, topics: &[&str]) {
+        if topics.is_empty() {
+            self.counts.triggers += 1;
+            self.nudges.add_all();
+        }
+        // Of so many, all are told that anything may have changed.
+        if topics.len() > notifications::MAX_TOPICS {
+            self.counts.triggers += topics.len() as u64;
+            self.nudges.add_all();
+            return;
+        }
+        for topic in topics {
+            if topic::check_topic(topic).is_ok() {
+                self.counts.triggers += 1;
+                self.nudges.add(topic);
+            } else {
+                self.counts.triggers_refused += 1;
+            }
+        }
+    }
+
+    /// Takes the wakes that came by datagram.
+    pub(crate) fn receive_wakes(&mut self, now_ms: u64) {
+        let Self { udp, notify, nudges, .. } = self;
+        let mut wake = |topics: &[&str]| match topics {
+            [] => nudges.add_all(),
+            topics => topics.iter().for_each(|topic| nudges.add(topic)),
+        };
+        if let Some(udp) = udp {
+            udp.receive(now_ms, &mut wake);
+        }
+        if let Some(notify) = notify {
+            notify.receive(&mut wake);
+        }
+    }
+
+    /// The hub ends: takes what has come to the socket beside its own, and removes that.
+    pub(crate) fn stop_notify(&mut self) {
+        let Some(mut notify) = self.notify.take() else { return };
+        notify.remove();
+        notify.ready = true;
+        let nudges = &mut self.nudges;
+        for _ in 0..LAST_TURNS {
+            notify.receive(|topics| match topics {
+                [] => nudges.add_all(),
+                topics => topics.iter().for_each(|topic| nudges.add(topic)),
+            });
+        }
+    }
+
+    /// Passes the triggers of this turn on, before anything that came after them.
+    pub(crate) fn pass_nudges(&mut self) {
+        if self.nudges.is_empty() && self.heard.is_empty() {
+            return;
+        }
+        let nudges: Vec<_> = self.nudges.take().map(Arc::new).collect();
+        if let Keeper::Bus(bus) = &self.keeper {
+            nudges.iter().for_each(|trigger| bus.wake(trigger.topic()));
+        }
+        self.pass(&nudges);
+        let heard: Vec<_> = self.heard.take().map(Arc::new).collect();
+        self.pass(&heard);
+    }
+
+    fn pass(&mut self, triggers: &[Arc<Trigger>]) {
+        self.renders.triggers(triggers);
+        for trigger in triggers {
+            for shard in &mut self.shards {
+                if trigger.topic() == topic::ALL || shard.may_watch(trigger.topic()) {
+                    shard.send(Command::Trigger(Arc::clone(trigger)));
+                }
+            }
+        }
+    }
+}

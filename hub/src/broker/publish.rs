@@ -1,0 +1,253 @@
+//! Events are accepted, kept and delivered.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::broker::Desk;
+use crate::broker::deferred::Parked;
+use crate::event::Event;
+use crate::server::connection::Session;
+use crate::shard::command::Command;
+use crate::shard::handle::ShardHandle;
+use crate::store::history::{self, History};
+use crate::store::sqlite::Restored;
+use crate::store::{Keeper, Kept, Loaded, News, Ticket};
+use crate::stream::Trigger;
+use sse_protocol::event::NewEvent;
+use sse_protocol::id::{Id, now_ms};
+use sse_protocol::topic;
+use sse_protocol::wire::{ErrorCode, Reply, Request};
+
+/// Events that a turn forgets for their age.
+const EXPIRED_A_TURN: usize = 256;
+
+impl Desk {
+    pub(crate) fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>, answer: bool) {
+        if let Err(error) = new.check(self.config.max_event_size, self.config.max_topics) {
+            let ticket = answer.then(|| session.wait());
+            self.refuse_event(session, ticket, ErrorCode::Invalid, &error.to_string());
+            return;
+        }
+        if let Keeper::Bus(bus) = &self.keeper {
+            let ticket = answer.then(|| session.wait());
+            if let Err(reason) = bus.publish(new, ticket) {
+                self.refuse_event(session, ticket, ErrorCode::NotKept, &format!("sse.bus: {reason}"));
+            }
+            return;
+        }
+        let stamp = self.clock.next_id();
+        let event = match new.id {
+            Some(id) => Event::new(new, id),
+            None => Event::new(new, &stamp.text()),
+        };
+        let event = Arc::new(event);
+        match &self.keeper {
+            Keeper::Memory => {
+                self.deliver(stamp, &event);
+                if answer {
+                    session.reply(&Reply::Published { id: event.id() });
+                }
+            }
+            Keeper::Disk(disk) => {
+                let ticket = answer.then(|| session.wait());
+                if !disk.keep(stamp, event, ticket) {
+                    let reason = "the thread that writes the history has ended; see the hub's log";
+                    self.refuse_event(session, ticket, ErrorCode::NotKept, reason);
+                }
+            }
+            Keeper::Bus(_) => {}
+        }
+    }
+
+    /// Tells a publisher that its event was not taken, or the log where it doesn't wait to hear that.
+    pub(crate) fn refuse_event(
+        &mut self,
+        session: &mut Session,
+        ticket: Option<Ticket>,
+        code: ErrorCode,
+        reason: &str,
+    ) {
+        self.counts.publish_refused += 1;
+        if let Some(ticket) = ticket {
+            session.answer(ticket, &Reply::Error { code, message: reason });
+        } else if let Some(kept_back) = self.unpublished.due(Instant::now()) {
+            warn!(reason, before = kept_back, "an event was refused");
+        }
+    }
+
+    /// Whether a request can be done before those before it are answered: an event that will be kept after theirs, and so
+    /// answered after them.
+    pub(crate) fn may_follow(&self, request: Request<'_>) -> bool {
+        let Request::Publish { topics, name, id, retry, data, .. } = request else { return false };
+        NewEvent { topics, name, id, retry, data }.check(self.config.max_event_size, self.config.max_topics).is_ok()
+    }
+
+    /// Passes a kept event on.
+    pub(crate) fn deliver(&mut self, stamp: Id, event: &Arc<Event>) {
+        self.history.add(event, stamp, Instant::now());
+        self.forget();
+        self.counts.published += 1;
+        self.counts.published_bytes += event.data().len() as u64;
+        self.pass_nudges();
+        for shard in &mut self.shards {
+            if event.topics().iter().any(|topic| shard.may_watch(topic)) {
+                shard.send(Command::Event(Arc::clone(event)));
+            }
+        }
+        self.renders.event(event);
+    }
+
+    /// Lets the keeper forget what the history has forgotten.
+    pub(crate) fn forget(&mut self) {
+        if let Keeper::Disk(disk) = &self.keeper
+            && let Some(forgettings) = self.history.take_forgettings()
+        {
+            disk.forget(forgettings);
+        }
+    }
+
+    /// Forgets events that have become too old, but no more than there is time for in a turn.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.expiring = self.history.expire(now, EXPIRED_A_TURN);
+        self.forget();
+    }
+
+    /// Whether something was kept that is to be delivered.
+    pub(crate) fn has_news(&self) -> bool {
+        // What comes over the bus is not asked for, and can only be kept back here.
+        let is_held_up = matches!(self.keeper, Keeper::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind);
+        !self.news.is_empty() && !is_held_up
+    }
+
+    /// Delivers what was kept meanwhile, for about so long. `answer` gets what its publishers are told.
+    pub(crate) fn learn_news(&mut self, time: Duration, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+        let begun = Instant::now();
+        while self.has_news() && begun.elapsed() <= time {
+            let Ok(news) = self.news.try_recv() else { break };
+            match news {
+                News::Kept(events) => {
+                    for Kept { stamp, event, ticket } in events {
+                        self.deliver(stamp, &event);
+                        if let Some(ticket) = ticket {
+                            answer(ticket, &Reply::Published { id: event.id() });
+                        }
+                    }
+                }
+                News::Failed { tickets, reason } => {
+                    let error = Reply::Error { code: ErrorCode::NotKept, message: &reason };
+                    tickets.into_iter().for_each(|ticket| answer(ticket, &error));
+                }
+                News::Restored(Restored { marks, events }) => {
+                    self.clock.pass(marks.newest);
+                    self.history.restore_late(marks, events, Instant::now(), now_ms());
+                    self.forget();
+                }
+                News::Found { newest } => self.clock.pass(newest),
+                News::Loaded(loaded) => self.load(loaded, &mut answer),
+                News::Read { events, bytes, position } => {
+                    for Kept { stamp, event, ticket } in events {
+                        // Ids of another life of Redis may be smaller; stamps never are.
+                        self.deliver(stamp.max(self.history.newest().after()), &event);
+                        if let Some(ticket) = ticket {
+                            answer(ticket, &Reply::Published { id: event.id() });
+                        }
+                    }
+                    self.position = position;
+                    if let Keeper::Bus(bus) = &self.keeper {
+                        bus.digested(bytes);
+                    }
+                }
+                News::Gap { position } => {
+                    self.position = position;
+                    self.parked.give_up();
+                    self.history.interrupt();
+                    self.tell_gap();
+                }
+                News::Newest { question, id } => self.parked.learn(question, id),
+                News::Wakes(topics) => topics.iter().for_each(|topic| match &**topic {
+                    topic::ALL => self.heard.add_all(),
+                    topic => self.heard.add(topic),
+                }),
+                News::Listening => {
+                    // The first time, nobody was there yet who could have missed anything.
+                    if mem::replace(&mut self.listening, true) || self.gate.is_none() {
+                        self.heard.add_all();
+                    }
+                    self.open_gate();
+                }
+            }
+        }
+    }
+
+    /// Takes what the bus has kept before this hub came.
+    pub(crate) fn load(&mut self, loaded: Loaded, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
+        let Loaded { began, whole, newest, events } = loaded;
+        let kept = events.iter().map(|kept| (kept.stamp, &kept.event));
+        let limits = self.history.limits();
+        self.history.replace(History::load(limits, began, whole, newest, kept, Instant::now(), now_ms()));
+        self.loaded = true;
+        self.position = newest;
+        for Kept { event, ticket, .. } in &events {
+            if let Some(ticket) = ticket {
+                answer(*ticket, &Reply::Published { id: event.id() });
+            }
+        }
+        // Streams that began before have missed what came meanwhile.
+        if self.gate.is_none() {
+            self.tell_gap();
+        }
+        self.open_gate();
+    }
+
+    /// Requests wait no longer once the bus is loaded and heard.
+    pub(crate) fn open_gate(&mut self) {
+        if self.loaded && self.listening {
+            self.gate = None;
+        }
+    }
+
+    /// Tells all streams that events are missing from here on.
+    pub(crate) fn tell_gap(&mut self) {
+        self.pass_nudges();
+        let gap = history::gap(None, None);
+        for shard in &mut self.shards {
+            shard.send(Command::Gap(Arc::clone(&gap)));
+        }
+        self.renders.triggers(&[Arc::new(Trigger::new(topic::ALL))]);
+    }
+
+    /// Requests that have waited for the bus long enough, to be done by [`act`](Self::act).
+    pub(crate) fn released(&mut self) -> Vec<Parked> {
+        let now = Instant::now();
+        if self.gate.is_some_and(|deadline| deadline <= now) {
+            self.gate = None;
+        }
+        self.parked.due(self.position, now)
+    }
+
+    /// When something that waits for the bus waits no longer.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.gate.into_iter().chain(self.parked.deadline()).min()
+    }
+
+    /// A publisher has gone.
+    pub(crate) fn abandon_ticket(&mut self, ticket: Ticket) {
+        self.parked.abandon(ticket);
+        self.counts.resumes_given_up += self.resuming.abandon(ticket) as u64;
+        if let Keeper::Bus(bus) = &self.keeper {
+            bus.abandon(ticket);
+        }
+    }
+
+    /// Waits until everything that was accepted is kept. From then on nothing more can be published.
+    pub(crate) fn close_keeper(&mut self) {
+        match mem::replace(&mut self.keeper, Keeper::Memory) {
+            Keeper::Memory => {}
+            Keeper::Disk(disk) => self.written = disk.close(),
+            Keeper::Bus(bus) => self.place = bus.close(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The desk's own part of what is passed from hub to hub.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::broker::Desk;
+use crate::event::Event;
+use crate::run::HubError;
+use crate::shard::handle::ShardHandle;
+use crate::stats::Ended;
+use crate::store::Keeper;
+use crate::store::history::{History, Limits};
+use crate::store::sqlite::Written;
+use crate::stream::Stream;
+use crate::upgrade::state::{BusState, HubState, ShardCounts};
+use sse_protocol::id::Id;
+
+impl Desk {
+    /// What the shards have counted.
+    pub(crate) fn shard_counts(&self) -> ShardCounts<'static> {
+        ShardCounts {
+            opened: self.sum(|stats| stats.opened.get()),
+            ended_held: self.sum(|stats| stats.ended_held.get()),
+            ended: Ended::ALL.iter().map(|why| (why.name(), self.sum(|stats| stats.ended(*why)))).collect(),
+            delivered: self.sum(|stats| stats.delivered.get()),
+            delivered_bytes: self.sum(|stats| stats.delivered_bytes.get()),
+            heartbeats: self.sum(|stats| stats.heartbeats.get()),
+        }
+    }
+
+    /// What the keeper has written, once it is closed.
+    pub(crate) fn written(&self) -> Written {
+        self.written
+    }
+
+    /// How far the bus was read, once the keeper is closed.
+    pub(crate) fn bus_state(&self) -> BusState {
+        let mut place = self.place.clone().filter(|_| self.loaded);
+        if let Some(place) = place.as_mut().filter(|place| place.position != self.position) {
+            // What counts is what was delivered.
+            (place.position, place.ordinal) = (self.position, None);
+        }
+        BusState { loaded: self.loaded, position: self.position, place }
+    }
+
+    /// Whether somebody waits for what has to be done first, mostly by others: by Redis.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        !self.resuming.is_empty()
+            || self.parked.deadline().is_some()
+            || matches!(&self.keeper, Keeper::Bus(bus) if !bus.is_idle())
+    }
+
+    /// The stamp given last, and what stands for the newest id of a bus that is not read yet.
+    pub(crate) fn place(&self) -> (Id, &str) {
+        (self.clock.last(), &self.unread)
+    }
+
+    /// Has all shards do what they were told, and then stand still.
+    pub(crate) fn pause_shards(&mut self) -> Result<(), HubError> {
+        self.shards.iter_mut().try_for_each(ShardHandle::pause)
+    }
+
+    /// Waits until all streams that were passed on are where they belong.
+    pub(crate) fn settle_shards(&mut self) -> io::Result<()> {
+        self.shards.iter_mut().try_for_each(ShardHandle::settle)
+    }
+
+    /// Gives a stream that another hub has passed on to its shard.
+    pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
+        self.shard(stream.id).adopt(stream, patterns, ends)
+    }
+
+    /// Goes on from where another hub has stopped.
+    pub(crate) fn inherit(&mut self, state: &HubState<'_>, events: Vec<(Id, Arc<Event>)>) {
+        self.counts = state.counts;
+        self.before.restore(&state.shards);
+        self.written = state.written;
+        let BusState { loaded, position, place } = &state.bus;
+        (self.position, self.place) = (*position, place.clone());
+        if self.config.bus.is_some() {
+            // Wakes of others are heard again before long, and then everything is woken once.
+            (self.loaded, self.listening) = (*loaded, false);
+        }
+        self.upgrades = state.upgrades + 1;
+        self.clock.pass(state.clock);
+        state.unread.clone_into(&mut self.unread);
+        let limits = Limits::of(&self.config);
+        let on_disk = self.config.history_file.is_some();
+        self.history = History::inherit(limits, &state.history, events, on_disk);
+        self.renders.inherit(&state.renders);
+    }
+
+    /// Keeps events again after [`close_keeper`](Self::close_keeper), or for the first time after another hub did.
+    pub(crate) fn resume_keeper(&mut self) -> io::Result<()> {
+        if !matches!(self.keeper, Keeper::Memory) {
+            return Ok(());
+        }
+        let (sender, news) = crossbeam_channel::unbounded();
+        self.keeper = Keeper::resume(
+            &self.config,
+            self.history.newest(),
+            self.written,
+            self.place.take(),
+            sender,
+            Arc::clone(&self.router),
+        )?;
+        self.news = news;
+        self.expire(Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,309 @@
+//! How many streams each client address and each user has, for the limits of both.
+
+pub(crate) mod address;
+pub(crate) mod budget;
+pub(crate) mod topics;
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use crate::upgrade::state::VisitorState;
+use sse_protocol::wire::{MAX_KEY, User};
+
+/// Somebody whose streams are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Visitor {
+    Address(IpAddr),
+    User(Box<str>),
+}
+
+/// The streams that are counted, and whose they are. Nothing is kept of streams that nobody wants to be counted.
+#[derive(Debug)]
+pub(crate) struct Visitors {
+    /// Streams of one address at most; 0: any number.
+    per_address: usize,
+    /// Streams by visitor; nobody has none.
+    counts: HashMap<Visitor, Streams>,
+    streams: HashMap<u64, Vec<Visitor>>,
+}
+
+/// The streams of a visitor.
+#[derive(Debug)]
+enum Streams {
+    /// How many an address has.
+    Count(usize),
+    /// Those of a user, in the order in which they came.
+    Each(BTreeSet<u64>),
+}
+
+impl Streams {
+    fn none_of(visitor: &Visitor) -> Self {
+        match visitor {
+            Visitor::Address(_) => Self::Count(0),
+            Visitor::User(_) => Self::Each(BTreeSet::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Each(streams) => streams.len(),
+        }
+    }
+
+    fn add(&mut self, stream: u64) {
+        match self {
+            Self::Count(count) => *count += 1,
+            Self::Each(streams) => {
+                streams.insert(stream);
+            }
+        }
+    }
+
+    fn remove(&mut self, stream: u64) {
+        match self {
+            Self::Count(count) => *count -= 1,
+            Self::Each(streams) => {
+                streams.remove(&stream);
+            }
+        }
+    }
+
+    /// So many of them, from the oldest on.
+    fn oldest(&self, count: usize) -> Vec<u64> {
+        match self {
+            Self::Count(_) => Vec::new(),
+            Self::Each(streams) => streams.iter().take(count).copied().collect(),
+        }
+    }
+}
+
+/// Why a stream is one too many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TooMany {
+    /// Of this address.
+    Address(String),
+    /// Of its user.
+    User(String),
+}
+
+/// Those that a new stream is counted for.
+#[derive(Debug, Default)]
+pub(crate) struct Party {
+    visitors: Vec<Visitor>,
+    /// Streams that are to end for it.
+    pub(crate) replaces: Vec<u64>,
+}
+
+impl Visitor {
+    /// As it is passed to another hub.
+    pub(crate) fn state(&self) -> VisitorState<'_> {
+        match self {
+            Self::Address(address) => VisitorState::Address(*address),
+            Self::User(key) => VisitorState::User(key),
+        }
+    }
+
+    fn restore(state: &VisitorState<'_>) -> Self {
+        match state {
+            VisitorState::Address(address) => Self::Address(*address),
+            VisitorState::User(key) => Self::User((*key).into()),
+        }
+    }
+}
+
+impl Party {
+    /// As they were passed on by another hub.
+    pub(crate) fn restore(party: &[VisitorState<'_>]) -> Self {
+        Self { visitors: party.iter().map(Visitor::restore).collect(), replaces: Vec::new() }
+    }
+
+    /// Whether its user may replace it, or is to be counted at least.
+    pub(crate) fn has_user(&self) -> bool {
+        self.visitors.iter().any(|visitor| matches!(visitor, Visitor::User(_)))
+    }
+}
+
+impl Visitors {
+    /// None yet.
+    pub(crate) fn new(per_address: usize) -> Self {
+        Self { per_address, counts: HashMap::new(), streams: HashMap::new() }
+    }
+
+    /// Whom a new stream would be counted for.
+    ///
+    /// # Errors
+    /// Who has as many as allowed already.
+    pub(crate) fn admit(&self, address: Option<&str>, user: Option<User<'_>>) -> Result<Party, TooMany> {
+        let mut visitors = Vec::new();
+        let mut replaces = Vec::new();
+        if let Some(address) = address.filter(|_| self.per_address > 0).and_then(address::client) {
+            let limit = self.per_address;
+            let visitor = Visitor::Address(address);
+            if self.count(&visitor) >= limit {
+                let what = address::shown(address);
+                return Err(TooMany::Address(format!(
+                    "{what} has as many streams open as sse.max_streams_per_ip allows ({limit})"
+                )));
+            }
+            visitors.push(visitor);
+        }
+        if let Some(User { key, limit, replace }) = user {
+            let visitor = Visitor::User(key.into());
+            let limit = limit as usize;
+            let count = self.count(&visitor);
+            let is_full = limit > 0 && count >= limit;
+            if let Some(streams) = self.counts.get(&visitor).filter(|_| is_full && replace) {
+                replaces = streams.oldest(count - limit + 1);
+            }
+            if is_full && !replace {
+                // Whom the key stands for is nobody's business in a log.
+                return Err(TooMany::User(format!(
+                    "a user has as many streams open as max_per_user or sse.max_streams_per_user allows ({limit})"
+                )));
+            }
+            visitors.push(visitor);
+        }
+        Ok(Party { visitors, replaces })
+    }
+
+    /// A stream has come.
+    pub(crate) fn enter(&mut self, stream: u64, party: Party) {
+        let Party { visitors, replaces: _ } = party;
+        if visitors.is_empty() {
+            return;
+        }
+        for visitor in &visitors {
+            self.counts.entry(visitor.clone()).or_insert_with(|| Streams::none_of(visitor)).add(stream);
+        }
+        self.streams.insert(stream, visitors);
+    }
+
+    /// A stream has ended, or is sure to.
+    pub(crate) fn leave(&mut self, stream: u64) {
+        for visitor in self.streams.remove(&stream).unwrap_or_default() {
+            if let Entry::Occupied(mut entry) = self.counts.entry(visitor) {
+                entry.get_mut().remove(stream);
+                if entry.get().len() == 0 {
+                    entry.remove();
+                }
+            }
+        }
+        if self.streams.is_empty() {
+            // Memory of the busiest hour shouldn't stay for ever.
+            (self.streams, self.counts) = (HashMap::new(), HashMap::new());
+        }
+    }
+
+    /// The streams that are counted, and for whom.
+    pub(crate) fn state(&self) -> impl Iterator<Item = (u64, &[Visitor])> {
+        self.streams.iter().map(|(stream, party)| (*stream, &party[..]))
+    }
+
+    /// How many addresses and users have streams that are counted.
+    pub(crate) fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    fn count(&self, visitor: &Visitor) -> usize {
+        self.counts.get(visitor).map_or(0, Streams::len)
+    }
+}
+
+/// Checks a user's key.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_user(user: Option<User<'_>>) -> Result<(), String> {
+    match user {
+        Some(User { key: "", .. }) => Err("a user's key must not be empty".into()),
+        Some(User { key, .. }) if key.len() > MAX_KEY => {
+            Err(format!("a user's key is {} bytes long; at most {MAX_KEY} are allowed", key.len()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(key: &str, limit: u32) -> Option<User<'_>> {
+        Some(User { key, limit, replace: false })
+    }
+
+    #[test]
+    fn an_address_has_so_many_streams_and_room_again_when_one_ends() {
+        let mut visitors = Visitors::new(2);
+        for stream in [1, 2] {
+            let party = visitors.admit(Some("192.0.2.7"), None).expect("room");
+            visitors.enter(stream, party);
+        }
+        let refused = visitors.admit(Some("192.0.2.7"), None).expect_err("full");
+        assert_eq!(
+            refused,
+            TooMany::Address("192.0.2.7 has as many streams open as sse.max_streams_per_ip allows (2)".into())
+        );
+        assert!(visitors.admit(Some("192.0.2.8"), None).is_ok());
+        visitors.leave(1);
+        // Told twice of one end, it counts once.
+        visitors.leave(1);
+        let party = visitors.admit(Some("192.0.2.7"), None).expect("room again");
+        visitors.enter(3, party);
+        assert!(visitors.admit(Some("192.0.2.7"), None).is_err());
+        visitors.leave(2);
+        visitors.leave(3);
+        assert_eq!((visitors.len(), visitors.streams.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_have_their_streams_together() {
+        let mut visitors = Visitors::new(1);
+        let party = visitors.admit(Some("2001:db8:1:2::1"), None).expect("room");
+        visitors.enter(1, party);
+        let refused = visitors.admit(Some("2001:db8:1:2::2"), None).expect_err("full");
+        assert!(matches!(refused, TooMany::Address(text) if text.contains("2001:db8:1:2::/64")));
+    }
+
+    #[test]
+    fn a_users_streams_are_counted_wherever_they_come_from_and_for_whatever_limit() {
+        let mut visitors = Visitors::new(0);
+        let party = visitors.admit(Some("192.0.2.7"), user("alice", 0)).expect("no limit");
+        visitors.enter(1, party);
+        assert_eq!(visitors.len(), 1, "the address has no limit and is not counted");
+        assert!(matches!(visitors.admit(Some("192.0.2.8"), user("alice", 1)), Err(TooMany::User(_))));
+        assert!(visitors.admit(None, user("alice", 2)).is_ok());
+        assert!(visitors.admit(None, user("bob", 1)).is_ok());
+        assert!(visitors.admit(None, None).is_ok_and(|party| party.visitors.is_empty()));
+        visitors.leave(1);
+        assert!(visitors.admit(None, user("alice", 1)).is_ok());
+    }
+
+    #[test]
+    fn a_users_oldest_streams_are_replaced_where_that_is_wanted() {
+        let mut visitors = Visitors::new(0);
+        for stream in [3, 1, 2] {
+            let party = visitors.admit(None, user("alice", 0)).expect("no limit");
+            visitors.enter(stream, party);
+        }
+        let replacing = |limit| Some(User { key: "alice", limit, replace: true });
+        assert_eq!(visitors.admit(None, replacing(4)).map(|party| party.replaces), Ok(vec![]));
+        assert_eq!(visitors.admit(None, replacing(3)).map(|party| party.replaces), Ok(vec![1]));
+        // Another script allows less.
+        let party = visitors.admit(None, replacing(2)).expect("replaced");
+        assert_eq!(party.replaces, [1, 2]);
+        party.replaces.iter().for_each(|stream| visitors.leave(*stream));
+        visitors.enter(4, Party { replaces: Vec::new(), ..party });
+        assert!(visitors.admit(None, user("alice", 2)).is_err());
+        assert!(visitors.admit(None, user("alice", 3)).is_ok());
+    }
+
+    #[test]
+    fn a_user_has_a_key_of_some_bytes() {
+        assert_eq!(check_user(user("a", 1)), Ok(()));
+        assert_eq!(check_user(None), Ok(()));
+        assert!(check_user(user("", 1)).is_err());
+        assert!(check_user(user(&"k".repeat(MAX_KEY + 1), 1)).is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! What streams watch is charged to `sse.topic_bytes`, and to the client that each stream is of.
+
+use std::collections::HashMap;
+
+use crate::quota::budget::{Account, Budget, Exhausted, Reservation};
+use sse_protocol::topic;
+
+/// The setting.
+const SETTING: &str = "sse.topic_bytes";
+
+/// What watching a topic takes beside its name: its places in the tables of a shard, and the stream's in its list.
+const TOPIC: usize = 224;
+
+/// What each segment of a pattern with a wildcard may take besides: its part of a node of the trie.
+const SEGMENT: usize = 64;
+
+/// The charges of all streams.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    budget: Budget,
+    /// That of streams without an address.
+    nobody: Account,
+    charges: HashMap<u64, Reservation>,
+}
+
+/// Bytes charged for a pattern, whether or not other streams watch it as well. What the hub takes is no more than twice that.
+pub(crate) fn cost(pattern: &str) -> usize {
+    let segments = if topic::is_wild(pattern) { pattern.split('.').count() } else { 0 };
+    TOPIC + pattern.len() + SEGMENT * segments
+}
+
+impl Topics {
+    /// Nothing is watched yet.
+    pub(crate) fn new(limit: usize) -> Self {
+        let budget = Budget::new(SETTING, limit);
+        Self { nobody: budget.of_all(), budget, charges: HashMap::new() }
+    }
+
+    /// Bytes that are charged.
+    pub(crate) fn used(&self) -> usize {
+        self.budget.used()
+    }
+
+    /// What watching these patterns takes, if there is room for it.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn reserve(&self, address: Option<&str>, patterns: &[&str]) -> Result<Reservation, Exhausted> {
+        let bytes = patterns.iter().map(|pattern| cost(pattern)).sum();
+        self.account(address).reserve(bytes)
+    }
+
+    /// It is charged until this stream ends.
+    pub(crate) fn charge(&mut self, stream: u64, reservation: Reservation) {
+        self.charges.insert(stream, reservation);
+    }
+
+    /// A stream watches something else: so many bytes.
+    ///
+    /// # Errors
+    /// If there is no room for that. It is charged all the same, as it is there already.
+    pub(crate) fn change(&mut self, stream: u64, bytes: usize) -> Result<(), Exhausted> {
+        let Some(reservation) = self.charges.get_mut(&stream) else { return Ok(()) };
+        let before = reservation.bytes();
+        reservation.set(bytes);
+        if bytes > before { reservation.check() } else { Ok(()) }
+    }
+
+    /// A stream has ended.
+    pub(crate) fn release(&mut self, stream: u64) {
+        self.charges.remove(&stream);
+        if self.charges.is_empty() {
+            // Memory of the busiest hour shouldn't stay for ever.
+            self.charges = HashMap::new();
+        }
+    }
+
+    /// The streams that are charged.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = u64> {
+        self.charges.keys().copied()
+    }
+
+    /// What is charged, for another hub.
+    pub(crate) fn state(&self) -> impl Iterator<Item = (u64, Option<std::net::IpAddr>, u64)> {
+        self.charges.iter().map(|(stream, charge)| (*stream, charge.client(), charge.bytes() as u64))
+    }
+
+    /// What another hub has charged. It is there, whatever the limit of this one.
+    pub(crate) fn restore(&mut self, stream: u64, client: Option<std::net::IpAddr>, bytes: u64) {
+        let address = client.map(|client| client.to_string());
+        let reservation = self.account(address.as_deref()).take(usize::try_from(bytes).unwrap_or_default());
+        self.charge(stream, reservation);
+    }
+
+    fn account(&self, address: Option<&str>) -> Account {
+        match address {
+            Some(_) => self.budget.account(address),
+            None => self.nobody.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_charged_for_what_it_watches_until_it_ends() {
+        let one = cost("a");
+        let mut topics = Topics::new(8 * 2 * one);
+        let address = Some("192.0.2.1");
+        let reserved = topics.reserve(address, &["a"]).expect("room");
+        topics.charge(1, reserved);
+        assert_eq!((topics.used(), topics.streams().collect()), (one, vec![1]));
+        assert!(matches!(topics.reserve(address, &["a", "b"]), Err(Exhausted::Client { .. })));
+        assert!(topics.reserve(Some("192.0.2.2"), &["a", "b"]).is_ok());
+        assert_eq!(topics.change(1, 2 * one), Ok(()));
+        assert!(topics.change(1, 3 * one).is_err());
+        assert_eq!(topics.change(1, 2 * one + 1), Ok(()), "less than before is never too much");
+        let (stream, client, bytes) = topics.state().next().expect("charged");
+        let mut next = Topics::new(8 * 2 * one);
+        next.restore(stream, client, bytes);
+        assert!(next.reserve(address, &["a"]).is_err());
+        next.release(1);
+        assert_eq!(next.used(), 0);
+        assert!(next.reserve(address, &["a"]).is_ok());
+    }
+
+    #[test]
+    fn streams_without_an_address_share_all_there_is() {
+        let topics = Topics::new(2 * cost("a"));
+        let kept = [1, 2].map(|_| topics.reserve(None, &["a"]).expect("room"));
+        assert!(matches!(topics.reserve(None, &["a"]), Err(Exhausted::Whole { .. })));
+        drop(kept);
+        assert_eq!(topics.used(), 0);
+    }
+}

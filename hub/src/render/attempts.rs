@@ -1,0 +1,356 @@
+//! Runs of scripts, from the sending of a request to the end of its response, however that comes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::rand::GetRandomFlags;
+use tracing::{debug, info, warn};
+
+use crate::render::attempt::{End, Exchange, Run};
+use crate::render::job::State;
+use crate::render::upstream::NoReplay;
+use crate::render::upstream::connect::ConnectError;
+use crate::render::{Renders, TokenOf};
+use crate::shard::command::Command;
+use crate::stats::Ended;
+use crate::util::random;
+use sse_protocol::cause::Cause;
+use sse_protocol::wire::Reason;
+
+/// From one run of a unit to its next: what wakes it meanwhile is one run, and a script that wakes itself each time does not
+/// take all that the pool has.
+const BETWEEN_RUNS: Duration = Duration::from_millis(10);
+
+/// Scripts whose failures are told apart in the log.
+const SCRIPTS_IN_LOG: usize = 256;
+
+impl Renders {
+    /// Sends the request of a unit whose turn it is.
+    pub(crate) fn start(&mut self, key: u32, now: Instant, token_of: TokenOf) {
+        let unit = &mut self.units[key as usize];
+        let listener = &mut self.listeners[unit.listener as usize];
+        if listener.paused_until().is_some() {
+            listener.parked.push((key, unit.serial));
+            return;
+        }
+        if unit.due.is_none() || !unit.is_ready() {
+            unit.state = State::Resting;
+            return;
+        }
+        // Another of its streams may have taken the first one's place.
+        let client = unit.members[0].client;
+        if !self.queue.has_room(client) {
+            self.enqueue(key);
+            return;
+        }
+        let socket = match listener.address.connect() {
+            Ok(socket) => socket,
+            Err(error) => {
+                let connection = (unit.serial, unit.listener);
+                self.unreachable(key, connection, &error, now);
+                return;
+            }
+        };
+        let member = &unit.members[0];
+        let last_id = unit.last_id.as_deref().or(member.request.last_event_id.as_deref());
+        let token = token();
+        let bytes = member.request.bytes(&self.pool, &token, last_id);
+        let run = Run {
+            token,
+            claimed: None,
+            unit: Some((key, unit.serial)),
+            wanted: true,
+            stream: member.stream,
+            client,
+            script: Arc::clone(&member.request.script),
+            listener: unit.listener,
+            started: now,
+            deadline: now + self.limits.timeout,
+            reached: false,
+            arrived: false,
+            late: false,
+            rendered: false,
+            taken: None,
+            reason: None,
+        };
+        debug!(stream = member.stream, script = %member.request.script, "rendering");
+        unit.state = State::Running;
+        unit.not_before = None;
+        let mut exchange = Exchange::new(socket, bytes, member.request.is_fastcgi(), run);
+        let end = exchange.send();
+        let place = self.admit(exchange);
+        if let Some(end) = end {
+            self.conclude(place, end);
+            return;
+        }
+        if let Err(error) = self.exchanges[place].register(token_of(place), &self.registry) {
+            warn!(%error, "a connection can't be watched");
+            self.fail(place, "its connection can't be watched", now);
+            self.finish(place);
+        }
+    }
+
+    /// An exchange takes a place.
+    pub(crate) fn admit(&mut self, exchange: Exchange) -> usize {
+        self.queue.began(exchange.run.client);
+        self.late += usize::from(exchange.run.late);
+        self.exchanges.insert(exchange)
+    }
+
+    /// An exchange is over, and its place is free.
+    fn take_out(&mut self, place: usize) -> Run {
+        let run = self.exchanges.remove(place).run;
+        self.queue.ended(run.client);
+        self.late -= usize::from(run.late);
+        run
+    }
+
+    /// Runs that have not arrived in time give their places up, as far as there are others for them. They still count for
+    /// their clients.
+    pub(crate) fn make_room(&mut self, now: Instant) {
+        for (_, exchange) in &mut self.exchanges {
+            if self.late >= self.limits.concurrency {
+                return;
+            }
+            if exchange.run.late_at().is_some_and(|at| at <= now) {
+                exchange.run.late = true;
+                self.late += 1;
+                debug!(stream = exchange.run.stream, script = %exchange.run.script, "late; others don't wait for it");
+            }
+        }
+    }
+
+    /// A server can't be connected to.
+    pub(crate) fn unreachable(&mut self, key: u32, (serial, listener): (u64, u32), error: &ConnectError, now: Instant) {
+        let unit = &mut self.units[key as usize];
+        let server = &mut self.listeners[listener as usize];
+        unit.state = State::Queued;
+        server.parked.push((key, serial));
+        if matches!(error, ConnectError::System(Errno::ACCESS | Errno::PERM)) {
+            let why = format!("the hub may not connect to the server at {}: {error}", server.address);
+            self.refused(listener, NoReplay::new(Cause::Server, why), now);
+        } else {
+            debug!(server = %server.address, %error, "a server can't be reached; its streams wait");
+            if server.pause(now) {
+                warn!(server = %server.address, %error, "a server can't be reached for seconds; its streams wait to be rendered");
+            }
+        }
+    }
+
+    /// A server doesn't take the hub's requests: its streams end.
+    pub(crate) fn refused(&mut self, listener: u32, no: NoReplay, now: Instant) {
+        warn!(why = no.why, "streams can't be rendered there; they end");
+        let server = &mut self.listeners[listener as usize];
+        server.refuse(no, now);
+        server.parked.clear();
+        let of_server = self.units.iter().filter(|(_, unit)| unit.listener == listener);
+        let streams: Vec<u64> =
+            of_server.flat_map(|(_, unit)| unit.members.iter().map(|member| member.stream)).collect();
+        for stream in streams {
+            self.end(stream, Ended::Error);
+        }
+    }
+
+    pub(crate) fn end(&mut self, stream: u64, why: Ended) {
+        self.effects.push((stream, Command::End { stream, why }));
+        self.ended(stream);
+    }
+
+    /// Something has happened on the connection of an exchange.
+    pub(crate) fn ready(&mut self, place: usize) {
+        if self.exchanges.contains(place) {
+            self.proceed(place);
+        }
+    }
+
+    pub(crate) fn proceed(&mut self, place: usize) {
+        let Some(exchange) = self.exchanges.get_mut(place).filter(|exchange| exchange.end.is_none()) else { return };
+        match exchange.proceed(&mut self.scratch) {
+            (Some(end), _) if exchange.run.awaits_word() => exchange.end = Some(end),
+            (Some(end), _) => self.conclude(place, end),
+            (None, true) => self.unread.push(place),
+            (None, false) => {}
+        }
+    }
+
+    /// Responses have ended, and all that their processes have said before was heard.
+    pub(crate) fn conclude_ended(&mut self) {
+        let ended = self.exchanges.iter().filter_map(|(place, exchange)| Some((place, exchange.end?)));
+        for (place, end) in ended.collect::<Vec<_>>() {
+            self.conclude(place, end);
+        }
+    }
+
+    /// The response is complete, or won't be.
+    pub(crate) fn conclude(&mut self, place: usize, end: End) {
+        let now = Instant::now();
+        let run = &self.exchanges[place].run;
+        let (listener, reached) = (run.listener, run.reached);
+        let server = &mut self.listeners[listener as usize];
+        if !matches!(end, End::Unreachable(_) | End::Silent) {
+            server.answered();
+        }
+        if reached {
+            server.proved = true;
+        }
+        let proved = server.proved;
+        if run.unit.is_some() && run.wanted && !run.rendered {
+            match end {
+                End::Unreachable(error) => {
+                    let (key, serial) = run.unit.unwrap_or_default();
+                    self.take_out(place);
+                    self.unreachable(key, (serial, listener), &error.into(), now);
+                    return;
+                }
+                End::Silent if server.is_unwilling() => {
+                    let address = self.listeners[listener as usize].address.clone();
+                    self.take_out(place);
+                    let why = format!(
+                        "the server at {address} closes the hub's connections without an answer; see listen.allowed_clients"
+                    );
+                    // A single request may have done that, or too many of them.
+                    self.refused(listener, NoReplay::new(Cause::Load, why), now);
+                    return;
+                }
+                End::Answered(status) if !reached && !proved => {
+                    let address = self.listeners[listener as usize].address.clone();
+                    self.take_out(place);
+                    let why = format!(
+                        "the server at {address} answers the hub's requests with {status} before PHP runs; let requests from \
+                         this machine pass"
+                    );
+                    // A single request may have done that, or too many of them.
+                    self.refused(listener, NoReplay::new(Cause::Load, why), now);
+                    return;
+                }
+                End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) => self.deny(place, status),
+                End::Answered(status) => {
+                    let reason = run.reason.clone();
+                    let reason = reason.unwrap_or_else(|| "it did not get to sse_stream()".into());
+                    self.fail(place, &format!("status {status}: {reason}"), now);
+                }
+                End::Broken | End::Silent => {
+                    let reason = run.reason.clone().unwrap_or_else(|| "its process ended, or was ended".into());
+                    self.fail(place, &reason, now);
+                }
+            }
+        }
+        self.finish(place);
+    }
+
+    /// The script no longer lets its client have the stream.
+    pub(crate) fn deny(&mut self, place: usize, status: u16) {
+        let run = &self.exchanges[place].run;
+        let (stream, script) = (run.stream, Arc::clone(&run.script));
+        info!(stream, status, script = %script, "the script no longer allows the stream");
+        self.figures.denied += 1;
+        self.put_back(place);
+        self.end(stream, Ended::Denied);
+    }
+
+    /// The script has not confirmed the streams of a unit for too long: they end, and their clients hear the truth when they
+    /// come back.
+    pub(crate) fn lapse(&mut self, key: u32) {
+        let members = self.units[key as usize].members.iter();
+        let lapsed: Vec<_> = members.map(|member| (member.stream, Arc::clone(&member.request.script))).collect();
+        for (stream, script) in lapsed {
+            info!(stream, script = %script, "the script has not confirmed the stream for too long (reauthorize)");
+            self.end(stream, Ended::Unconfirmed);
+        }
+    }
+
+    /// A run has failed: its unit waits a while and tries again.
+    pub(crate) fn fail(&mut self, place: usize, reason: &str, now: Instant) {
+        self.figures.failed += 1;
+        self.put_back(place);
+        let run = &mut self.exchanges[place].run;
+        let script = Arc::clone(&run.script);
+        let stream = run.stream;
+        if let Some((key, _)) = run.unit {
+            let unit = &mut self.units[key as usize];
+            let wait = unit.failed(now, random::number());
+            unit.due = Some(Reason::Retry);
+            if self.failures.len() > SCRIPTS_IN_LOG {
+                self.failures.clear();
+            }
+            if let Some(before) = self.failures.entry(Arc::clone(&script)).or_default().due(now) {
+                let wait = wait.as_millis() as u64;
+                warn!(stream, script = %script, reason, wait, before, "a render failed; the stream stays and it is tried again");
+            }
+        }
+    }
+
+    /// What the callback of a failed run was told is to be told again.
+    pub(crate) fn put_back(&mut self, place: usize) {
+        let run = &mut self.exchanges[place].run;
+        if let (Some(taken), Some((key, _))) = (run.taken.take(), run.unit) {
+            let unit = &mut self.units[key as usize];
+            unit.pending.put_back(taken, self.limits.pending, &unit.account);
+            unit.due.get_or_insert(Reason::Retry);
+        }
+    }
+
+    /// An exchange is over.
+    pub(crate) fn finish(&mut self, place: usize) {
+        let run = self.take_out(place);
+        self.rest(&run);
+    }
+
+    /// The unit of a run that is over may have its next turn.
+    pub(crate) fn rest(&mut self, run: &Run) {
+        let Some((key, _)) = run.unit else { return };
+        let unit = &mut self.units[key as usize];
+        unit.state = State::Resting;
+        unit.pause_until(run.started + BETWEEN_RUNS);
+        self.queue_up(key);
+    }
+
+    /// Gives up on runs that take too long. Their processes may still be busy: their units wait for that, and so each keeps
+    /// its place, for as long once more.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let late = self.exchanges.iter().filter(|(_, exchange)| exchange.run.deadline <= now);
+        for place in late.map(|(place, _)| place).collect::<Vec<_>>() {
+            let limit = self.limits.timeout;
+            let run = &mut self.exchanges[place].run;
+            run.deadline = now + limit;
+            if run.wanted && !run.rendered {
+                run.wanted = false;
+                self.figures.timed_out += 1;
+                self.fail(place, &format!("it took longer than {} s (sse.render_timeout)", limit.as_secs()), now);
+            } else {
+                let given_up = self.take_out(place);
+                self.rest(&given_up);
+                warn!(script = %given_up.script, "a script that was run for a stream did not end; no longer waited for");
+            }
+        }
+    }
+
+    /// The runs of a stream that has ended: its unit goes on without them.
+    pub(crate) fn disown(&mut self, stream: u64) {
+        let of_stream = self.exchanges.iter().filter(|(_, exchange)| exchange.run.stream == stream);
+        for place in of_stream.map(|(place, _)| place).collect::<Vec<_>>() {
+            self.put_back(place);
+            let run = &mut self.exchanges[place].run;
+            run.wanted = false;
+            if let Some((key, _)) = run.unit.take() {
+                self.units[key as usize].state = State::Resting;
+            }
+        }
+    }
+}
+
+/// A secret that nobody can guess.
+fn token() -> Box<str> {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            // Only a kernel without the call, older than all that PHP 8.1 runs on, or a filter of system calls.
+            Err(error) => panic!("the system gives no random bytes: {error}"),
+        }
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}

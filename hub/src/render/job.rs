@@ -1,0 +1,302 @@
+//! What is rendered at once: one stream, or all that share a key.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::quota::budget::Account;
+use crate::render::client::Client;
+use crate::render::fingerprint::{Fingerprint, Watched};
+use crate::render::pending::Pending;
+use crate::render::request::Request;
+use crate::shard::index::Place;
+use crate::stream::Frames;
+use sse_protocol::wire::{Reason, Replay};
+
+/// Longest wait between two tries of a script that fails.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// The wait after the first failure.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
+
+/// Streams that get the same output.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    /// Tells it from others that had its place before.
+    pub(crate) serial: u64,
+    /// The first one's request is sent when it is rendered next.
+    pub(crate) members: Vec<Member>,
+    /// Which server.
+    pub(crate) listener: u32,
+    /// The key, if its output is shared.
+    pub(crate) share: Option<Box<str>>,
+    /// Whether its script has a callback.
+    pub(crate) render: bool,
+    /// The last fan-out that reached it.
+    pub(crate) seen: u64,
+    /// Its places in the index.
+    pub(crate) places: Box<[Place]>,
+    /// What is in these places.
+    pub(crate) watched: Watched,
+    /// What its callback has not been told yet.
+    pub(crate) pending: Pending,
+    /// Whether it has to be rendered, and why.
+    pub(crate) due: Option<Reason>,
+    /// Where it is.
+    pub(crate) state: State,
+    /// Failures in a row.
+    pub(crate) failures: u32,
+    /// Not to be rendered before, because it failed.
+    pub(crate) not_before: Option<Instant>,
+    /// The earliest entry in the timers.
+    pub(crate) timer: Option<Instant>,
+    /// When it was last rendered, or its first stream opened.
+    pub(crate) last_run: Option<Instant>,
+    pub(crate) only_changes: bool,
+    pub(crate) poll: Option<Duration>,
+    pub(crate) reauthorize: Option<Duration>,
+    /// Of what was sent last.
+    pub(crate) sent: Option<Fingerprint>,
+    /// What was sent last, for streams that join.
+    pub(crate) output: Option<Arc<Frames>>,
+    /// The last id that was sent.
+    pub(crate) last_id: Option<Box<str>>,
+    /// Of its first stream's client: where it counts what its callback is to be told.
+    pub(crate) account: Account,
+}
+
+/// A stream of a unit.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Its name.
+    pub(crate) stream: u64,
+    /// Whose it is.
+    pub(crate) client: Client,
+    /// Where it came from.
+    pub(crate) request: Request,
+    /// The worker has let go of it.
+    pub(crate) open: bool,
+}
+
+/// What a unit is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing.
+    Resting,
+    /// In the queue, or parked at its server.
+    Queued,
+    /// Being rendered.
+    Running,
+}
+
+impl Unit {
+    /// A unit without streams.
+    pub(crate) fn new(serial: u64, listener: u32, replay: &Replay<'_>, account: Account) -> Self {
+        let milliseconds = |ms: u32| (ms > 0).then(|| Duration::from_millis(ms.into()));
+        Self {
+            serial,
+            members: Vec::with_capacity(1),
+            listener,
+            share: replay.share.map(Into::into),
+            render: replay.render,
+            seen: 0,
+            places: Box::default(),
+            watched: Watched::Unsaid,
+            pending: Pending::default(),
+            due: None,
+            state: State::Resting,
+            failures: 0,
+            not_before: None,
+            timer: None,
+            last_run: None,
+            only_changes: replay.only_changes,
+            poll: milliseconds(replay.poll),
+            reauthorize: (replay.reauthorize > 0).then(|| Duration::from_secs(replay.reauthorize.into())),
+            sent: None,
+            output: None,
+            last_id: None,
+            account,
+        }
+    }
+
+    /// Takes the next stream whose request can be sent to the front; false if there is none.
+    pub(crate) fn rotate(&mut self) -> bool {
+        let open = self.members.iter().skip(1).position(|member| member.open).map(|place| place + 1);
+        match open {
+            Some(place) => {
+                self.members.rotate_left(place);
+                true
+            }
+            None => self.members.first().is_some_and(|member| member.open),
+        }
+    }
+
+    /// Whether the first stream's request can be sent, or another one's in its place.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.members.first().is_some_and(|member| member.open) || self.rotate()
+    }
+
+    /// Whether any of its streams is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.members.iter().any(|member| member.open)
+    }
+
+    /// It has just been rendered, or opened: its timers begin again.
+    pub(crate) fn ran(&mut self, now: Instant) {
+        self.last_run = Some(now);
+    }
+
+    /// It has failed; returns how long it has to wait. `random` spreads those that failed together.
+    pub(crate) fn failed(&mut self, now: Instant, random: u64) -> Duration {
+        let factor = 1 << self.failures.min(16);
+        self.failures += 1;
+        let wait = (FIRST_BACK_OFF * factor).min(LONGEST_BACK_OFF);
+        // Between three quarters and five quarters of it.
+        let wait = wait * 3 / 4 + wait / 2 * (random % 1024) as u32 / 1024;
+        self.not_before = Some(now + wait);
+        wait
+    }
+
+    /// What has to be done without a wake, and when.
+    pub(crate) fn next(&self) -> Option<(Instant, Reason)> {
+        if !self.is_open() || self.state != State::Resting {
+            return None;
+        }
+        if let Some(until) = self.not_before {
+            return Some((until, Reason::Retry));
+        }
+        let last = self.last_run?;
+        let poll = self.poll.filter(|_| self.render).map(|after| (last + after, Reason::Poll));
+        let reauthorize = self.reauthorize.map(|after| (last + after, Reason::Reauthorize));
+        [poll, reauthorize].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// When its streams end unless its script confirms them: those without a callback get their events meanwhile, whatever the
+    /// script says. A failed run confirms nothing; `patience` is how long one may take.
+    pub(crate) fn lapses(&self, patience: Duration) -> Option<Instant> {
+        let reauthorize = self.reauthorize.filter(|_| !self.render && self.is_open())?;
+        Some(self.last_run? + 2 * reauthorize.max(patience))
+    }
+
+    /// It is not to run again before this time, nor before it may because it failed.
+    pub(crate) fn pause_until(&mut self, time: Instant) {
+        if self.due.is_some() && time > Instant::now() {
+            self.not_before.get_or_insert(time);
+        }
+    }
+
+    /// Whether this output is to be sent; if so, it counts as sent.
+    pub(crate) fn is_news(&mut self, frames: &[u8]) -> bool {
+        let print = Fingerprint::of(frames);
+        let news = self.sent.replace(print) != Some(print);
+        news || !self.only_changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::budget::Budget;
+    use crate::render::client::tests::client;
+    use crate::render::fields::Pool;
+    use serde_bytes::Bytes;
+    use sse_protocol::wire::{OriginalRequest, Protocol};
+
+    fn unit(poll: u32, reauthorize: u32) -> Unit {
+        let request = original();
+        let replay = Replay { render: true, only_changes: true, poll, reauthorize, share: None, request };
+        Unit::new(1, 0, &replay, Budget::new("", 0).of_all())
+    }
+
+    fn original() -> OriginalRequest<'static> {
+        OriginalRequest {
+            script: "/a.php",
+            protocol: Protocol::FastCgi,
+            fields: Vec::new(),
+            body: Bytes::new(b""),
+            remote: ("", ""),
+            last_event_id: None,
+            session: None,
+        }
+    }
+
+    fn member(stream: u64, open: bool) -> Member {
+        let (pool, account) = (&mut Pool::default(), Budget::new("", 0).of_all());
+        let request = Request::new(&original(), "/a.php".into(), pool, &account);
+        Member { stream, client: client(1), request, open }
+    }
+
+    #[test]
+    fn the_requests_of_a_shared_unit_take_turns() {
+        let mut unit = unit(0, 0);
+        assert!(!unit.rotate());
+        unit.members.push(member(1, false));
+        assert!(!unit.rotate());
+        unit.members.extend([member(2, true), member(3, false), member(4, true)]);
+        let mut turns = Vec::new();
+        unit.members.push(member(5, true));
+        for _ in 0..7 {
+            assert!(unit.rotate());
+            turns.push(unit.members[0].stream);
+        }
+        assert_eq!(turns, [2, 4, 5, 2, 4, 5, 2]);
+    }
+
+    #[test]
+    fn failures_wait_longer_and_longer_but_not_for_ever() {
+        let mut unit = unit(0, 0);
+        let now = Instant::now();
+        assert_eq!(unit.failed(now, 512), FIRST_BACK_OFF);
+        assert_eq!(unit.failed(now, 512), FIRST_BACK_OFF * 2);
+        for _ in 0..20 {
+            unit.failed(now, 0);
+        }
+        assert_eq!(unit.failed(now, 0), LONGEST_BACK_OFF * 3 / 4);
+        assert!(unit.failed(now, 1023) < LONGEST_BACK_OFF * 5 / 4);
+    }
+
+    #[test]
+    fn what_comes_first_of_poll_and_reauthorization_is_next_and_a_failure_before_both() {
+        let mut unit = unit(1500, 1);
+        let now = Instant::now();
+        assert_eq!(unit.next(), None);
+        unit.members.push(member(1, true));
+        assert_eq!(unit.next(), None);
+        unit.ran(now);
+        assert_eq!(unit.next(), Some((now + Duration::from_secs(1), Reason::Reauthorize)));
+        unit.reauthorize = None;
+        assert_eq!(unit.next(), Some((now + Duration::from_millis(1500), Reason::Poll)));
+        unit.failed(now, 512);
+        assert_eq!(unit.next(), Some((now + FIRST_BACK_OFF, Reason::Retry)));
+        unit.state = State::Queued;
+        assert_eq!(unit.next(), None);
+    }
+
+    #[test]
+    fn a_stream_that_gets_the_events_themselves_lapses_where_its_script_does_not_confirm_it() {
+        let (mut unit, now, patience) = (unit(0, 60), Instant::now(), Duration::from_secs(30));
+        unit.members.push(member(1, true));
+        unit.ran(now);
+        assert_eq!(unit.lapses(patience), None, "its callback decides what it gets");
+        unit.render = false;
+        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(120)));
+        assert_eq!(unit.lapses(Duration::from_secs(90)), Some(now + Duration::from_secs(180)));
+        unit.failed(now, 0);
+        unit.state = State::Running;
+        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(120)), "whatever it is doing");
+        unit.ran(now + Duration::from_secs(60));
+        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(180)));
+        unit.reauthorize = None;
+        assert_eq!(unit.lapses(patience), None, "it is never asked about");
+    }
+
+    #[test]
+    fn the_same_output_is_no_news() {
+        let mut unit = unit(0, 0);
+        assert!(unit.is_news(b"a"));
+        assert!(!unit.is_news(b"a"));
+        assert!(unit.is_news(b"b"));
+        assert!(unit.is_news(b"a"));
+        unit.only_changes = false;
+        assert!(unit.is_news(b"a"));
+    }
+}

@@ -1,0 +1,127 @@
+//! What the processes that run the scripts ask and say.
+
+use crate::stream::Frames;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::render::attempt::Run;
+use crate::render::pending::Pending;
+use crate::render::{Known, Output, Renders, Replayed};
+use crate::shard::command::Command;
+use crate::stats::Ended;
+use sse_protocol::topic;
+use sse_protocol::wire::{Delivery, Reason};
+
+impl Renders {
+    /// The exchange of a token whose time is not over, for the connection that has come with it first.
+    pub(crate) fn place_of(&mut self, token: &str, connection: u64) -> Option<usize> {
+        let wanted = |run: &Run| *run.token == *token && run.wanted;
+        let (place, exchange) = self.exchanges.iter_mut().find(|(_, exchange)| wanted(&exchange.run))?;
+        exchange.run.is_claimed_by(connection).then_some(place)
+    }
+
+    /// A script's process has this token.
+    pub(crate) fn replayed(&mut self, token: &str, connection: u64) -> Known<'_> {
+        let mut runs = self.exchanges.iter_mut().map(|(_, exchange)| &mut exchange.run);
+        let Some(run) = runs.find(|run| *run.token == *token) else { return Known::No };
+        if !run.is_claimed_by(connection) {
+            return Known::No;
+        }
+        run.reached = true;
+        let (stream, Some((key, _)), true) = (run.stream, run.unit, run.wanted) else { return Known::Over };
+        let unit = &self.units[key as usize];
+        let Some(member) = unit.members.iter().find(|member| member.stream == stream) else { return Known::Over };
+        let request = &member.request;
+        Known::Run(Replayed {
+            stream,
+            reason: unit.due.unwrap_or(Reason::Wake),
+            remote: request.remote.as_ref().map_or(("", ""), |remote| (&remote.0, &remote.1)),
+            last_event_id: unit.last_id.as_deref().or(request.last_event_id.as_deref()),
+        })
+    }
+
+    /// A callback is about to run: what comes from now on makes it run again.
+    pub(crate) fn render(&mut self, token: &str, connection: u64, patterns: &[&str]) -> Option<Vec<Delivery<'_>>> {
+        let place = self.place_of(token, connection)?;
+        let (key, _) = self.exchanges[place].run.unit?;
+        // A callback that is run a second time is told the same again.
+        self.put_back(place);
+        self.watch_also(key, patterns);
+        let run = &mut self.exchanges[place].run;
+        (run.reached, run.arrived) = (true, true);
+        let unit = &mut self.units[key as usize];
+        unit.due = None;
+        Some(run.taken.insert(std::mem::take(&mut unit.pending)).deliveries())
+    }
+
+    /// A replayed script's call of `sse_stream()` is done.
+    pub(crate) fn rendered(&mut self, token: &str, connection: u64, output: &Output<'_>) -> bool {
+        let now = Instant::now();
+        let Some(place) = self.place_of(token, connection) else { return false };
+        let run = &mut self.exchanges[place].run;
+        let Some((key, _)) = run.unit else { return false };
+        let stream = run.stream;
+        if self.units[key as usize].share.as_deref() != output.share {
+            // What it came to is for nobody else: the client comes back, and joins those that it shares with now.
+            self.end(stream, Ended::Moved);
+            return true;
+        }
+        (run.reached, run.arrived, run.rendered) = (true, true, true);
+        run.taken = None;
+        let took = now.saturating_duration_since(run.started);
+        self.figures.rendered(took);
+        let unit = &mut self.units[key as usize];
+        unit.failures = 0;
+        unit.ran(now);
+        // A script without a callback has not asked for events.
+        if !output.render {
+            unit.due = None;
+            unit.pending = Pending::default();
+        }
+        self.watch(key, output.render, &output.patterns);
+        self.send(key, output);
+        true
+    }
+
+    /// A stream's first output, from its original request.
+    pub(crate) fn rendered_first(&mut self, stream: u64, output: &Output<'_>) -> bool {
+        let Some(&key) = self.by_stream.get(&stream) else { return false };
+        // Those that share may have got something newer meanwhile, this stream as well.
+        let unit = &self.units[key as usize];
+        if unit.share.is_none() || unit.output.is_none() {
+            self.send(key, output);
+        }
+        true
+    }
+
+    pub(crate) fn send(&mut self, key: u32, output: &Output<'_>) {
+        let unit = &mut self.units[key as usize];
+        if let Some(id) = output.last_id {
+            unit.last_id = Some(id.into());
+        }
+        if output.frames.is_empty() {
+            return;
+        }
+        if !unit.is_news(output.frames) {
+            self.figures.unchanged += 1;
+            return;
+        }
+        let frames = Arc::new(Frames::from(Arc::<[u8]>::from(output.frames)));
+        if unit.share.is_some() {
+            unit.output = Some(Arc::clone(&frames));
+        }
+        let streams = unit.members.iter().map(|member| member.stream);
+        self.effects.extend(streams.map(|stream| (stream, Command::Frames { stream, frames: Arc::clone(&frames) })));
+    }
+
+    /// A replayed script ends without that.
+    pub(crate) fn not_rendered(&mut self, token: &str, connection: u64, reason: &str) {
+        if let Some(place) = self.place_of(token, connection) {
+            // An uncaught exception has its whole trace below.
+            let first = reason.lines().next().unwrap_or_default();
+            let run = &mut self.exchanges[place].run;
+            (run.reached, run.arrived) = (true, true);
+            run.reason = Some(topic::printable(first));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Connecting to a server, and proving that it is one before anything is sent: requests carry their clients' cookies.
+//!
+//! A path is only a name. Whoever may write to a folder above it can put another socket there, or a link to one that the hub
+//! may connect to and he may not. So the file is looked at first, it is this very file that the hub connects to, and who
+//! listens there is asked of the system.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+use thiserror::Error;
+
+use crate::sys;
+use sse_protocol::cause::Cause;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum ConnectError {
+    /// The system refused.
+    #[error("{}", std::io::Error::from(*.0))]
+    System(#[from] Errno),
+    /// Something else than the server stands there.
+    #[error("{0}")]
+    Distrusted(String),
+    /// It can't be proved here.
+    #[error("/proc, by which the hub connects to it, is not mounted")]
+    NoProc,
+}
+
+impl ConnectError {
+    /// Who brings it about. What a neighbour puts in the server's place must keep no stream in its worker.
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::System(error) => Cause::of_errno(*error),
+            Self::Distrusted(_) => Cause::Load,
+            Self::NoProc => Cause::Server,
+        }
+    }
+}
+
+/// Opens a connection to a Unix socket whose listener belongs to this user or root.
+///
+/// # Errors
+/// `System` if nobody listens there or this user may not connect, `Distrusted` if it is a link, or another user's.
+pub(crate) fn unix(path: &Path) -> Result<OwnedFd, ConnectError> {
+    let distrusted = |why: String| Err(ConnectError::Distrusted(why));
+    // Of a link this opens the link itself.
+    let file = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+        FileType::Socket => {}
+        FileType::Symlink => return distrusted("it is a symbolic link now, and no socket".into()),
+        _ => return distrusted("it is no socket any more".into()),
+    }
+    let same_file = SocketAddrUnix::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let socket = match open(AddressFamily::UNIX, &same_file.into()) {
+        Err(Errno::NOENT) => return Err(ConnectError::NoProc),
+        other => other?,
+    };
+    let listener =
+        sys::peer_credentials(socket.as_fd()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let own = rustix::process::geteuid().as_raw();
+    if listener.uid != own && listener.uid != 0 {
+        return distrusted(format!("user {} listens there, and not root or user {own}", listener.uid));
+    }
+    Ok(socket)
+}
+
+/// Begins a connection over TCP.
+///
+/// # Errors
+/// What the system says at once.
+pub(crate) fn internet(address: SocketAddr) -> Result<OwnedFd, ConnectError> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    Ok(open(family, &address.into())?)
+}
+
+fn open(family: AddressFamily, name: &SocketAddrAny) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, name) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_socket_of_this_user_is_connected_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fpm.sock");
+        assert_eq!(unix(&path).expect_err("nobody"), ConnectError::System(Errno::NOENT));
+        let listener = UnixListener::bind(&path).expect("bound");
+        unix(&path).expect("connected");
+        drop(listener);
+        assert_eq!(unix(&path).expect_err("nobody any more"), ConnectError::System(Errno::CONNREFUSED));
+    }
+
+    /// Attack: the file is replaced by a link to a socket that only the hub may connect to.
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (real, link) = (folder.path().join("real.sock"), folder.path().join("fpm.sock"));
+        let _listener = UnixListener::bind(&real).expect("bound");
+        std::os::unix::fs::symlink(&real, &link).expect("own folder");
+        let error = unix(&link).expect_err("a link");
+        assert_eq!(error.to_string(), "it is a symbolic link now, and no socket");
+    }
+
+    #[test]
+    fn another_file_is_not_a_server() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fpm.sock");
+        std::fs::write(&path, "").expect("own folder");
+        assert_eq!(unix(&path).expect_err("a file").to_string(), "it is no socket any more");
+    }
+}

@@ -1,0 +1,247 @@
+//! The servers that requests are sent to again, and how they are doing.
+
+pub(crate) mod connect;
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Access, AtFlags};
+use rustix::io::Errno;
+use rustix::net::SocketAddrUnix;
+
+use crate::render::upstream::connect::ConnectError;
+use sse_protocol::cause::Cause;
+
+/// How long a server that can't be reached is left alone; twice as long each time it still can't.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
+
+/// Pauses after which an outage is worth a line in the log: five seconds.
+const LONG_OUTAGE: usize = 8;
+
+/// How long a server that doesn't take the hub's requests is left alone before it is tried again.
+const REFUSAL: Duration = Duration::from_secs(60);
+
+/// Why a stream's script can't be run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoReplay {
+    /// Who has brought it about.
+    pub(crate) cause: Cause,
+    /// As a sentence.
+    pub(crate) why: String,
+}
+
+impl NoReplay {
+    /// For this reason.
+    pub(crate) fn new(cause: Cause, why: impl Into<String>) -> Self {
+        Self { cause, why: why.into() }
+    }
+}
+
+/// Where a server listens: the local name of the connections it has accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Address {
+    Unix(PathBuf),
+    Internet(SocketAddr),
+}
+
+impl Address {
+    /// The listener that a connection came from.
+    pub(crate) fn of(connection: BorrowedFd<'_>) -> Result<Self, NoReplay> {
+        let name = rustix::net::getsockname(connection)
+            .map_err(|error| NoReplay::new(Cause::Server, format!("the server's address is not known: {error}")))?;
+        if let Ok(address) = SocketAddr::try_from(name.clone()) {
+            return Ok(Self::Internet(address));
+        }
+        let name = SocketAddrUnix::try_from(name).ok();
+        match name.as_ref().and_then(SocketAddrUnix::path).map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+        {
+            Some(path) if path.is_absolute() => Ok(Self::Unix(path)),
+            _ => Err(NoReplay::new(Cause::Server, "the server's socket has no absolute path")),
+        }
+    }
+
+    /// Opens a connection to a server that is proved; one over TCP is only begun.
+    pub(crate) fn connect(&self) -> Result<OwnedFd, ConnectError> {
+        match self {
+            Self::Unix(path) => connect::unix(path),
+            Self::Internet(address) => connect::internet(*address),
+        }
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Internet(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// A server.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// Where it is.
+    pub(crate) address: Address,
+    /// A replayed request has reached a script there.
+    pub(crate) proved: bool,
+    /// Somebody listens there, seen from here.
+    pub(crate) probed: bool,
+    /// Times in a row that it closed a connection without a word.
+    pub(crate) silences: u32,
+    /// Streams that are to be rendered when its pause is over.
+    pub(crate) parked: Vec<(u32, u64)>,
+    /// Not to be tried before.
+    pub(crate) paused: Option<Instant>,
+    pub(crate) pauses: usize,
+    /// Why it can't be used, and until when that is believed.
+    pub(crate) refused: Option<(Instant, NoReplay)>,
+    /// Units that are rendered there.
+    pub(crate) units: usize,
+}
+
+impl Listener {
+    /// A server of which nothing is known yet.
+    pub(crate) fn new(address: Address) -> Self {
+        Self {
+            address,
+            proved: false,
+            probed: false,
+            silences: 0,
+            parked: Vec::new(),
+            paused: None,
+            pauses: 0,
+            refused: None,
+            units: 0,
+        }
+    }
+
+    /// Whether requests can be sent to it, as far as can be told without sending one.
+    pub(crate) fn check(&mut self, now: Instant) -> Result<(), NoReplay> {
+        if let Some((until, why)) = &self.refused {
+            if now < *until {
+                return Err(why.clone());
+            }
+            self.refused = None;
+        }
+        match &self.address {
+            Address::Unix(path) => may_connect(path)
+                .map_err(|error| NoReplay::new(Cause::Server, format!("the hub may not connect to the server's socket {}: {error}; see listen.owner, listen.group and listen.mode of the pool", path.display()))),
+            Address::Internet(_) => Ok(()),
+        }
+    }
+
+    /// Whether the hub, which may be in another container than the server, finds it where its connections say it is.
+    pub(crate) fn probe(&mut self) -> Result<(), NoReplay> {
+        if !self.proved && !self.probed {
+            match self.address.connect() {
+                // A connection that is closed at once is none to the server.
+                Ok(_) | Err(ConnectError::System(Errno::AGAIN)) => self.probed = true,
+                Err(error) => {
+                    let why = format!("the hub does not find the server at {}: {error}", self.address);
+                    return Err(NoReplay::new(error.cause(), why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// It closed a connection without a word. A server that does so twice, and never did otherwise, doesn't want the hub.
+    pub(crate) fn is_unwilling(&mut self) -> bool {
+        self.silences += 1;
+        !self.proved && self.silences > 1
+    }
+
+    /// It doesn't take the hub's requests.
+    pub(crate) fn refuse(&mut self, why: NoReplay, now: Instant) {
+        self.refused = Some((now + REFUSAL, why));
+    }
+
+    /// Nobody answered there: it is restarted, perhaps. True once, when that has been going on for some seconds.
+    pub(crate) fn pause(&mut self, now: Instant) -> bool {
+        self.paused = Some(now + PAUSES[self.pauses.min(PAUSES.len() - 1)]);
+        self.pauses += 1;
+        self.pauses == LONG_OUTAGE
+    }
+
+    /// Somebody answered.
+    pub(crate) fn answered(&mut self) {
+        self.pauses = 0;
+        self.silences = 0;
+    }
+
+    /// When its pause is over, if it has one.
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        self.paused
+    }
+
+    /// Ends the pause if it is over, and gives out who waited for that.
+    pub(crate) fn resume(&mut self, now: Instant) -> Vec<(u32, u64)> {
+        if self.paused.is_some_and(|until| now >= until) {
+            self.paused = None;
+            return std::mem::take(&mut self.parked);
+        }
+        Vec::new()
+    }
+}
+
+/// Connecting to a Unix socket needs the right to write to it.
+fn may_connect(path: &Path) -> io::Result<()> {
+    match rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
+        Err(error @ (Errno::ACCESS | Errno::PERM)) => Err(error.into()),
+        // A socket that is gone may come back: the server is being restarted.
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    #[test]
+    fn the_address_of_an_accepted_connection_is_that_of_its_listener() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fpm.sock");
+        let listener = UnixListener::bind(&path).expect("bound");
+        let _client = UnixStream::connect(&path).expect("connected");
+        let (accepted, _) = listener.accept().expect("accepted");
+        let address = Address::of(accepted.as_fd()).expect("it has a name");
+        assert_eq!(address, Address::Unix(path));
+        address.connect().expect("the listener is there");
+
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let _client = TcpStream::connect(address).expect("connected");
+        let (accepted, _) = listener.accept().expect("accepted");
+        assert_eq!(Address::of(accepted.as_fd()), Ok(Address::Internet(address)));
+
+        let (one, _other) = UnixStream::pair().expect("a pair");
+        assert!(Address::of(one.as_fd()).is_err());
+    }
+
+    #[test]
+    fn a_server_that_refuses_is_believed_for_a_while_and_one_that_is_away_is_waited_for() {
+        let start = Instant::now();
+        let mut listener = Listener::new(Address::Unix("/nonexistent/fpm.sock".into()));
+        assert_eq!(listener.check(start), Ok(()));
+        let why = NoReplay::new(Cause::Load, "no");
+        listener.refuse(why.clone(), start);
+        assert_eq!(listener.check(start), Err(why));
+        assert_eq!(listener.check(start + REFUSAL), Ok(()));
+
+        listener.pause(start);
+        listener.parked.push((1, 1));
+        assert_eq!(listener.resume(start), []);
+        assert_eq!(listener.resume(start + PAUSES[0]), [(1, 1)]);
+        assert_eq!(listener.paused_until(), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! Bytes from a peer become requests.
+//!
+//! It knows no sockets, so that any row of bytes can be tried on it. It keeps no more than what really came of one
+//! message, and refuses a message by its length before the message is there.
+
+pub(crate) mod snapshot;
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+use sse_protocol::wire::{self, PREFIX, Request, WireError};
+
+/// Descriptors that may wait for their message. One is enough for a peer that keeps to the protocol.
+const MAX_WAITING: usize = 4;
+
+/// An idle peer keeps a buffer of so many bytes at most.
+const KEPT: usize = 4096;
+
+/// What came from one peer and is not handled yet.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    bytes: Vec<u8>,
+    /// Bytes at the start of `bytes` that were handled.
+    consumed: usize,
+    /// Where `bytes` begins in all that the peer has sent.
+    origin: u64,
+    arrivals: VecDeque<Arrival>,
+}
+
+/// What came along with the bytes of one read.
+#[derive(Debug)]
+struct Arrival {
+    /// Where those bytes begin and end.
+    from: u64,
+    to: u64,
+    /// `None`: the system had no descriptor left to receive it.
+    descriptor: Option<OwnedFd>,
+}
+
+/// A request as it came.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// The request.
+    pub request: Request<'a>,
+    /// The descriptor that came with it, if it is an [`Request::Attach`]; with any other request it is closed.
+    pub descriptor: Option<OwnedFd>,
+    /// A descriptor was sent with it, but could not be received.
+    pub truncated: bool,
+}
+
+impl Inbox {
+    /// Adds what one read gave.
+    pub fn feed(&mut self, bytes: &[u8], descriptors: impl IntoIterator<Item = OwnedFd>, truncated: bool) {
+        let from = self.origin + self.bytes.len() as u64;
+        let to = from + bytes.len() as u64;
+        self.bytes.extend_from_slice(bytes);
+        let lost = truncated.then_some(None);
+        for descriptor in descriptors.into_iter().map(Some).chain(lost) {
+            if self.arrivals.len() < MAX_WAITING {
+                self.arrivals.push_back(Arrival { from, to, descriptor });
+            }
+        }
+    }
+
+    /// The next complete request; `None` until more bytes have come.
+    ///
+    /// # Errors
+    /// [`WireError`] if these bytes are no request, or announce one over `limit` bytes. Nothing after that can be
+    /// understood.
+    pub fn next(&mut self, limit: usize) -> Result<Option<Incoming<'_>>, WireError> {
+        let rest = &self.bytes[self.consumed..];
+        let size = match wire::announced(rest, limit)? {
+            Some(size) if rest.len() >= PREFIX + size => size,
+            _ => {
+                self.tidy();
+                return Ok(None);
+            }
+        };
+        let start = self.consumed;
+        let position = self.origin + start as u64;
+        self.consumed += PREFIX + size;
+        self.arrivals.retain(|arrival| arrival.to > position);
+        let request = wire::decode(&self.bytes[start + PREFIX..self.consumed])?;
+        let mut incoming = Incoming { request, descriptor: None, truncated: false };
+        if matches!(incoming.request, Request::Attach(_))
+            // A descriptor belongs to a message that begins in the bytes it came with.
+            && self.arrivals.front().is_some_and(|arrival| arrival.from <= position)
+            && let Some(arrival) = self.arrivals.pop_front()
+        {
+            incoming.truncated = arrival.descriptor.is_none();
+            incoming.descriptor = arrival.descriptor;
+        }
+        Ok(Some(incoming))
+    }
+
+    /// The request that [`next`](Self::next) would give.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn peek(&self, limit: usize) -> Result<Option<Request<'_>>, WireError> {
+        let rest = &self.bytes[self.consumed..];
+        match wire::announced(rest, limit)? {
+            Some(size) if rest.len() >= PREFIX + size => wire::decode(&rest[PREFIX..PREFIX + size]).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Bytes of memory in use, for tests of its bounds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Forgets what was handled, and the descriptors that no request took.
+    fn tidy(&mut self) {
+        self.origin += self.consumed as u64;
+        self.bytes.drain(..self.consumed);
+        self.consumed = 0;
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+        let origin = self.origin;
+        self.arrivals.retain(|arrival| arrival.to > origin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sse_protocol::wire::{Attach, encode};
+    use std::fs::File;
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    fn descriptor() -> OwnedFd {
+        File::open("/dev/null").expect("there is a /dev/null").into()
+    }
+
+    fn attach() -> Vec<u8> {
+        encode(&Request::Attach(Attach { patterns: vec!["a"], ..Default::default() }))
+    }
+
+    #[test]
+    fn requests_come_out_whole_however_the_bytes_come_in() {
+        let bytes = [encode(&Request::Cursor), attach(), encode(&Request::Stats)].concat();
+        let mut inbox = Inbox::default();
+        let mut seen = Vec::new();
+        for byte in bytes {
+            inbox.feed(&[byte], [], false);
+            while let Some(incoming) = inbox.next(100).expect("well formed") {
+                seen.push(format!("{:?}", incoming.request));
+            }
+        }
+        let attach = Request::Attach(Attach { patterns: vec!["a"], ..Default::default() });
+        assert_eq!(seen, [Request::Cursor, attach, Request::Stats].map(|request| format!("{request:?}")));
+    }
+
+    #[test]
+    fn a_descriptor_goes_to_the_attach_it_came_with() {
+        let mut inbox = Inbox::default();
+        inbox.feed(&[encode(&Request::Cursor), attach()].concat(), [descriptor()], false);
+        assert!(inbox.next(100).expect("cursor").expect("whole").descriptor.is_none());
+        assert!(inbox.next(100).expect("attach").expect("whole").descriptor.is_some());
+        inbox.feed(&attach(), [], false);
+        let bare = inbox.next(100).expect("attach").expect("whole");
+        assert!(bare.descriptor.is_none() && !bare.truncated);
+    }
+
+    #[test]
+    fn a_descriptor_that_the_system_could_not_give_is_told() {
+        let mut inbox = Inbox::default();
+        inbox.feed(&attach(), [], true);
+        assert!(inbox.next(100).expect("attach").expect("whole").truncated);
+    }
+
+    /// Attack: descriptors with requests that need none, kept open, would use up the hub's descriptors.
+    #[test]
+    fn a_descriptor_with_anything_else_is_closed() {
+        let mut inbox = Inbox::default();
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        inbox.feed(&encode(&Request::Cursor), [near.into()], false);
+        assert!(inbox.next(100).expect("cursor").expect("whole").descriptor.is_none());
+        assert!(inbox.next(100).expect("nothing more").is_none());
+        assert!(inbox.arrivals.is_empty());
+        assert_eq!(std::io::Read::read(&mut far, &mut [0]).expect("the end, and no waiting"), 0);
+    }
+
+    /// Attack: one byte at a time of a message that never ends, each with a descriptor.
+    #[test]
+    fn descriptors_do_not_pile_up() {
+        let mut inbox = Inbox::default();
+        for _ in 0..50 {
+            inbox.feed(&[1], [descriptor()], false);
+            assert!(inbox.next(1 << 30).expect("announced").is_none());
+        }
+        assert!(inbox.arrivals.len() <= MAX_WAITING);
+    }
+
+    #[test]
+    fn memory_is_given_back_after_a_large_message() {
+        let data = vec![b'x'; 1 << 20];
+        let bytes = encode(&Request::Publish {
+            topics: vec!["a"],
+            name: None,
+            id: None,
+            retry: None,
+            data: &data,
+            answer: true,
+        });
+        let mut inbox = Inbox::default();
+        for part in bytes.chunks(60_000) {
+            inbox.feed(part, [], false);
+            assert!(inbox.capacity() <= 2 * bytes.len());
+        }
+        assert!(inbox.next(2 << 20).expect("well formed").is_some());
+        assert!(inbox.next(2 << 20).expect("nothing more").is_none());
+        assert_eq!(inbox.capacity(), 0);
+    }
+
+    fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let message = prop_oneof![
+            Just(encode(&Request::Cursor)),
+            Just(attach()),
+            Just(encode(&Request::Trigger { topics: vec!["a", "b"] })),
+            proptest::collection::vec(any::<u8>(), 0..200)
+                .prop_map(|content| { [&(content.len() as u32).to_le_bytes()[..], &content].concat() }),
+            proptest::collection::vec(any::<u8>(), 0..20),
+        ];
+        proptest::collection::vec(message, 0..12).prop_map(|messages| messages.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_can_crash_or_grow_it(bytes in any_bytes(), step in 1..50_usize) {
+            let null = descriptor();
+            let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().expect("a descriptor is free");
+            let mut inbox = Inbox::default();
+            'peer: for (nth, part) in bytes.chunks(step).enumerate() {
+                inbox.feed(part, (nth % 5 == 0).then(|| copy(null.as_fd())), nth % 7 == 0);
+                loop {
+                    match inbox.next(256) {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        Err(_) => break 'peer,
+                    }
+                }
+                prop_assert!(inbox.bytes.len() <= 256 + PREFIX);
+                prop_assert!(inbox.capacity() <= KEPT);
+                prop_assert!(inbox.arrivals.len() <= MAX_WAITING);
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What a peer has sent, as it is passed from hub to hub.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::server::decoder::{Arrival, Inbox};
+
+impl Inbox {
+    /// The bytes that are not handled yet.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.bytes[self.consumed..]
+    }
+
+    /// Where the bytes begin and end within those that each waiting descriptor came with.
+    pub(crate) fn arrivals(&self) -> impl Iterator<Item = ((u64, u64), Option<BorrowedFd<'_>>)> {
+        let start = self.origin + self.consumed as u64;
+        let within = move |position: u64| position.saturating_sub(start);
+        let kept = self.arrivals.iter().filter(move |arrival| arrival.to > start);
+        kept.map(move |arrival| {
+            ((within(arrival.from), within(arrival.to)), arrival.descriptor.as_ref().map(AsFd::as_fd))
+        })
+    }
+
+    /// The same in another hub.
+    pub(crate) fn restore(bytes: &[u8], arrivals: impl IntoIterator<Item = ((u64, u64), Option<OwnedFd>)>) -> Self {
+        let arrivals = arrivals.into_iter().map(|((from, to), descriptor)| Arrival { from, to, descriptor });
+        Self { bytes: bytes.to_vec(), consumed: 0, origin: 0, arrivals: arrivals.collect() }
+    }
+}

@@ -1,0 +1,404 @@
+//! The router's part in passing a hub on: as the old one, which stops, sends everything and goes on if that fails, and as the
+//! new one, which takes it. See [`crate::upgrade`].
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::pipe::PipeFlags;
+use rustix::time::ClockId;
+use tracing::{info, warn};
+
+use crate::event::Event;
+use crate::quota::{Party, Visitor};
+use crate::render::snapshot::Arrived;
+use crate::run::HubError;
+use crate::server::connection::Peer;
+use crate::server::{Of, Router};
+use crate::shard::handle::ShardHandle;
+use crate::store::history::resume::Slice;
+use crate::stream::Stream;
+use crate::udp;
+use crate::udp::notify::{Notify, NotifyStats};
+use crate::upgrade::channel::Channel;
+use crate::upgrade::foreground::{Link, StandIn};
+use crate::upgrade::incoming::{Tables, wrong};
+use crate::upgrade::outgoing::{ITEMS, Outgoing};
+use crate::upgrade::state::{
+    HubState, Part, PeerState, RunState, ServerState, StreamState, UdpState, UnitState, VisitorState, Wanted,
+};
+use crate::upgrade::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
+use sse_protocol::id::Id;
+use sse_protocol::wire::{self, PROTOCOL, VERSION};
+
+/// How long connections of another protocol have to get the answers to what they have asked.
+const DISMISSAL: Duration = Duration::from_secs(1);
+
+/// How long the new hub waits for Redis to take what was published.
+const DRAINING: Duration = Duration::from_secs(1);
+
+/// Peers of one part: each may have five descriptors.
+const PEERS: usize = ITEMS / 5;
+
+/// What a hub gets from the one before when it is made.
+pub(crate) struct Legacy<'a> {
+    /// When the first of them was started.
+    pub(crate) started: Instant,
+    udp: Option<(&'a UdpState<'a>, OwnedFd)>,
+    notify: Option<(NotifyStats, OwnedFd)>,
+    pub(crate) link: Option<Link>,
+}
+
+impl<'a> Legacy<'a> {
+    /// With the descriptors that came with it.
+    pub(crate) fn new(
+        hub: &'a HubState<'a>,
+        udp: Option<OwnedFd>,
+        notify: Option<OwnedFd>,
+        link: Option<OwnedFd>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            started: now.checked_sub(hub.uptime).unwrap_or(now),
+            udp: hub.udp.as_ref().zip(udp),
+            notify: hub.notify.zip(notify),
+            link: link.map(Link::new),
+        }
+    }
+
+    /// The UDP socket, if it is at the address that the settings name.
+    pub(crate) fn udp(&mut self, config: &crate::config::Config) -> Option<io::Result<udp::Receiver>> {
+        let (state, socket) = self.udp.take()?;
+        let wanted = config.udp?;
+        let same = state.address.ip() == wanted.ip() && [0, state.address.port()].contains(&wanted.port());
+        same.then(|| udp::Receiver::inherit(state, socket, udp::Access::of(config)))
+    }
+}
+
+impl Legacy<'_> {
+    /// The socket for notifications.
+    pub(crate) fn notify(&mut self, config: &crate::config::Config) -> Option<Notify> {
+        let (stats, socket) = self.notify.take()?;
+        Some(Notify::inherit(&config.socket, socket, stats))
+    }
+}
+
+/// What became of a hub that was to be passed on.
+pub(crate) enum Passed {
+    /// It goes on.
+    No,
+    /// Another one has everything. A process in the foreground stays.
+    Yes(Option<StandIn>),
+}
+
+impl Router {
+    /// Passes everything on to the hub that is this peer.
+    ///
+    /// # Errors
+    /// This hub can't go on, and has not been passed on either.
+    pub(crate) fn hand_over(&mut self, key: usize) -> Result<Passed, HubError> {
+        let Some(mut peer) = self.peers.try_remove(key) else { return Ok(Passed::No) };
+        peer.deregister(self.poll.registry());
+        self.desk.peers -= 1;
+        // The greeting's answer is the first that it was ever sent.
+        peer.flush();
+        let channel = Channel::new(peer.into_socket(), SENDERS_PATIENCE);
+        let begin = Instant::now();
+        let streams = self.desk.streams();
+        match self.pass_on(&channel) {
+            Ok(stand_in) => {
+                info!(streams, ms = begin.elapsed().as_millis() as u64, "another hub has taken over");
+                Ok(Passed::Yes(stand_in))
+            }
+            Err(error) => {
+                let reason = match error.kind() {
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "the other hub has gone".into(),
+                    _ => error.to_string(),
+                };
+                warn!(reason, "another hub could not take over; this one goes on");
+                self.go_on()?;
+                Ok(Passed::No)
+            }
+        }
+    }
+
+    /// Works again after [`stop`](Self::stop).
+    fn go_on(&mut self) -> Result<(), HubError> {
+        self.desk.resume_keeper().map_err(HubError::system("starting the history"))?;
+        self.start_shards()
+    }
+
+    /// Starts the shards, or those that stand still.
+    pub(crate) fn start_shards(&mut self) -> Result<(), HubError> {
+        self.desk.shards.iter_mut().try_for_each(ShardHandle::start).map_err(HubError::system("starting a shard"))
+    }
+
+    /// Stops, sends everything, and waits for the other hub to have it.
+    fn pass_on(&mut self, channel: &Channel) -> io::Result<Option<StandIn>> {
+        let mut bytes = Vec::new();
+        channel.receive(&mut bytes)?;
+        let wanted: Wanted<'_> = wire::decode(&bytes).map_err(io::Error::other)?;
+        let kept = self.desk.config.kept_in();
+        if kept != wanted.kept {
+            let reason = format!(
+                "sse.history and sse.bus: events are to be kept in {}, and the hub that runs keeps them in {kept}; that can't be \
+                 changed while it runs: end it, and the next one does",
+                wanted.kept
+            );
+            channel.send(&Part::No(&reason), &[])?;
+            return Err(io::Error::other(reason));
+        }
+        if let Err(reason) = self.drain() {
+            channel.send(&Part::No(&reason), &[])?;
+            return Err(io::Error::other(reason));
+        }
+        if wanted.protocol != PROTOCOL {
+            self.dismiss_peers();
+        }
+        let stopped = monotonic();
+        self.stop().map_err(io::Error::other)?;
+        let (lifeline, last_words) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let foreground = if self.desk.config.foreground { Some(StandIn::new()?) } else { None };
+        let link = foreground.as_ref().map(|(_, link)| link.as_fd()).or(self.link.as_ref().map(Link::socket));
+        let sent = self.send_all(channel, stopped, lifeline.as_fd(), link).and_then(|()| {
+            channel.expect(TAKEN)?;
+            self.signalled |= self.signals.any();
+            if self.signalled { Err(io::Error::other("a signal asks this hub to end")) } else { Ok(()) }
+        });
+        drop(lifeline);
+        // A new pipe has room for it. Where the other hub has gone, or has given up, this one goes on.
+        let told = rustix::io::write(&last_words, &[if sent.is_ok() { YOURS } else { VOID }]);
+        sent?;
+        told?;
+        Ok(foreground.map(|(stand_in, _)| stand_in))
+    }
+
+    /// Waits until nobody waits for Redis any more.
+    fn drain(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + DRAINING;
+        loop {
+            let mut answered = self.learn_news(Duration::MAX);
+            answered.extend(self.resume(&mut Slice::steps(usize::MAX)));
+            self.desk.pass_nudges();
+            self.desk.wake_shards();
+            self.answer(&answered);
+            if !self.desk.waits_for_others() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(
+                    "sse.bus: Redis is away or slow, and publishers wait for it; try again once it is there".into()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Does what was begun, and then nothing more: nothing is read, written or delivered until it goes on.
+    fn stop(&mut self) -> Result<(), HubError> {
+        self.desk.close_keeper();
+        let answered = self.learn_news(Duration::MAX);
+        self.desk.pass_nudges();
+        self.desk.pause_shards()?;
+        self.answer(&answered);
+        self.desk.learn_ends(Duration::MAX);
+        for pid in std::mem::take(&mut self.desk.new_owners) {
+            self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
+        }
+        Ok(())
+    }
+
+    /// Answers what the peers have asked, and takes nothing more from them.
+    fn dismiss_peers(&mut self) {
+        let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
+        for &key in &keys {
+            self.peers[key].dismiss();
+            self.queue(key);
+        }
+        let deadline = Instant::now() + DISMISSAL;
+        while keys.iter().any(|key| self.peers.contains(*key)) && Instant::now() < deadline {
+            let answered = self.learn_news(Duration::MAX);
+            let served = self.serve();
+            self.desk.go_on_rendering(&[], self.ready.is_empty());
+            self.desk.wake_shards();
+            self.answer(&answered);
+            self.answer(&served);
+            std::thread::yield_now();
+        }
+        keys.into_iter().for_each(|key| self.close(key));
+    }
+
+    fn send_all(
+        &self,
+        channel: &Channel,
+        stopped: Duration,
+        lifeline: BorrowedFd<'_>,
+        link: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let desk = &self.desk;
+        let mut outgoing = Outgoing::new(channel);
+        let (clock, unread) = desk.place();
+        let (had_owners, owners) = self.owners.state();
+        let hub = HubState {
+            version: VERSION,
+            pid: std::process::id(),
+            stopped,
+            uptime: desk.started.elapsed(),
+            upgrades: desk.upgrades,
+            foreground: link.is_some(),
+            udp: desk.udp.as_ref().map(udp::Receiver::state),
+            notify: desk.notify.as_ref().map(|notify| notify.stats),
+            counts: desk.counts,
+            shards: desk.shard_counts(),
+            clock,
+            unread,
+            history: desk.history.state(),
+            written: desk.written(),
+            bus: desk.bus_state(),
+            renders: desk.renders.state(),
+            had_owners,
+        };
+        let errors = io::stderr();
+        let mut descriptors = vec![lifeline, self.door.listener().ok_or_else(|| io::Error::other("the hub ends"))?];
+        descriptors.extend(desk.udp.as_ref().map(udp::Receiver::socket));
+        descriptors.extend(desk.notify.as_ref().map(Notify::socket));
+        if let Some(link) = link {
+            descriptors.extend([link, errors.as_fd()]);
+        }
+        outgoing.part(&Part::Hub(Box::new(hub)), &descriptors)?;
+        let owners: Vec<_> = owners.collect();
+        for group in owners.chunks(ITEMS) {
+            let (pids, pidfds): (Vec<_>, Vec<_>) = group.iter().copied().unzip();
+            outgoing.part(&Part::Owners(pids), &pidfds)?;
+        }
+        desk.history.pass_on(&mut outgoing)?;
+        for shard in &desk.shards {
+            shard.pass_on(&mut outgoing)?;
+        }
+        let visitors: Vec<_> = desk.visitors.state().collect();
+        for group in visitors.chunks(ITEMS) {
+            let group = group.iter().map(|(stream, party)| (*stream, party.iter().map(Visitor::state).collect()));
+            outgoing.part(&Part::Visitors(group.collect()), &[])?;
+        }
+        let charges: Vec<_> = desk.topics.state().collect();
+        for group in charges.chunks(10 * ITEMS) {
+            outgoing.part(&Part::Charges(group.to_vec()), &[])?;
+        }
+        let peers: Vec<&Peer> = self.peers.iter().map(|(_, peer)| peer).collect();
+        for group in peers.chunks(PEERS) {
+            let mut descriptors = Vec::new();
+            let states = group.iter().map(|peer| peer.state(&mut descriptors)).collect::<io::Result<_>>()?;
+            outgoing.part(&Part::Peers(states), &descriptors)?;
+        }
+        desk.renders.pass_on(&mut outgoing)?;
+        outgoing.part(&Part::End, &[])?;
+        outgoing.answered()
+    }
+
+    pub(crate) fn adopt_owners(&mut self, pids: &[u32], pidfds: Vec<OwnedFd>) -> io::Result<()> {
+        if self.desk.config.follow_owners {
+            for (&pid, pidfd) in pids.iter().zip(pidfds) {
+                self.owners.adopt(pid, pidfd, Of::Owner(pid).into(), self.poll.registry())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn adopt_streams(
+        &mut self,
+        streams: &[StreamState<'_>],
+        sockets: Vec<OwnedFd>,
+        tables: &Tables,
+    ) -> io::Result<()> {
+        if streams.len() != sockets.len() {
+            return Err(wrong("the number of descriptors"));
+        }
+        let now = u32::try_from(self.desk.started.elapsed().as_secs()).unwrap_or(u32::MAX);
+        for (state, socket) in streams.iter().zip(sockets) {
+            let stream = Stream::restore(state, socket, now, tables)?;
+            let patterns: Vec<Box<str>> = state.patterns.iter().map(|&pattern| pattern.into()).collect();
+            self.desk.adopt(stream, &patterns, state.ends)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn adopt_visitors(&mut self, visitors: &[(u64, Vec<VisitorState<'_>>)]) -> io::Result<()> {
+        for (stream, party) in visitors {
+            self.desk.visitors.enter(*stream, Party::restore(party));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn adopt_charges(&mut self, charges: &[(u64, Option<IpAddr>, u64)]) -> io::Result<()> {
+        for &(stream, client, bytes) in charges {
+            self.desk.topics.restore(stream, client, bytes);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn adopt_peers(&mut self, peers: &[PeerState<'_>], descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let mut descriptors = descriptors.into_iter();
+        for state in peers {
+            let entry = self.peers.vacant_entry();
+            let key = entry.key();
+            self.serial = self.serial.max(state.serial);
+            let mut peer = Peer::restore(state, key, &mut descriptors)?;
+            peer.register(Of::Peer(key).into(), self.poll.registry())?;
+            entry.insert(peer);
+            self.desk.peers += 1;
+            self.queue(key);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn adopt_servers(&mut self, servers: &[ServerState<'_>]) -> io::Result<()> {
+        self.desk.renders.adopt_servers(servers);
+        Ok(())
+    }
+
+    pub(crate) fn adopt_units(
+        &mut self,
+        units: &[UnitState<'_>],
+        tables: &Tables,
+        arrived: &mut Arrived,
+    ) -> io::Result<()> {
+        self.desk.renders.adopt_units(units, tables, arrived)
+    }
+
+    pub(crate) fn adopt_runs(
+        &mut self,
+        runs: &[RunState<'_>],
+        sockets: Vec<OwnedFd>,
+        tables: &Tables,
+        arrived: &mut Arrived,
+    ) -> io::Result<()> {
+        if runs.len() != sockets.len() {
+            return Err(wrong("the number of descriptors"));
+        }
+        self.desk.renders.adopt_runs(runs, sockets, tables, arrived, |place| Of::Exchange(place).into())
+    }
+
+    /// Goes on from where another hub has stopped, once all parts have come.
+    pub(crate) fn inherit(
+        &mut self,
+        hub: &HubState<'_>,
+        events: Vec<(Id, Arc<Event>)>,
+        arrived: &mut Arrived,
+    ) -> io::Result<()> {
+        self.desk.settle_shards()?;
+        self.desk.renders.settle(arrived);
+        self.desk.inherit(hub, events);
+        if self.desk.config.follow_owners {
+            self.owners.inherit(hub.had_owners);
+        }
+        self.desk.resume_keeper()
+    }
+}
+
+/// Now, by a clock that all processes of this machine share.
+pub(crate) fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
+}

@@ -1,0 +1,96 @@
+//! The process that starts holders: forked before the router has any thread, and without threads itself, so that it can fork
+//! at any time.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use rustix::process::{Pid, WaitOptions};
+use tracing::{error, warn};
+
+use crate::shard::process::{Common, child};
+use crate::stats::ShardStats;
+use crate::sys;
+use crate::upgrade::channel::Channel;
+use crate::util::log;
+use sse_protocol::wire;
+
+/// How long it may take to fork.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it waits for the router to ask for something.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The router's end of it.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    pid: Pid,
+    channel: Option<Channel>,
+}
+
+impl Starter {
+    /// Forks it. The calling process has no thread that could hold a lock: see [`may_fork`](crate::config::Config::may_fork).
+    pub(crate) fn new(common: Common, counters: &'static [ShardStats]) -> io::Result<Self> {
+        let (near, far) = UnixStream::pair()?;
+        let keep: Vec<_> = [far.as_raw_fd()].into_iter().chain(log::descriptor()).collect();
+        // SAFETY: see above; the work has its own end of the pair, and the log.
+        let pid = unsafe { sys::fork(&keep, AssertUnwindSafe(move || work(far.into(), common, counters))) }?;
+        Ok(Self { pid, channel: Some(Channel::new(near.into(), PATIENCE)) })
+    }
+
+    /// Has it start the holder with this number, at the other end of this socket; returns its process.
+    ///
+    /// # Errors
+    /// `BrokenPipe` or `UnexpectedEof`: there is no starter any more.
+    pub(crate) fn start(&self, number: usize, socket: OwnedFd) -> io::Result<u32> {
+        let channel = self.channel.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        channel.send(&(number as u32), &[socket.as_fd()])?;
+        drop(socket);
+        let mut bytes = Vec::new();
+        channel.receive(&mut bytes)?;
+        let (pid, error): (u32, i32) = wire::decode(&bytes).map_err(io::Error::other)?;
+        if pid > 0 { Ok(pid) } else { Err(io::Error::from_raw_os_error(error)) }
+    }
+}
+
+impl Drop for Starter {
+    fn drop(&mut self) {
+        // It ends with that, and nobody else would take it in.
+        self.channel = None;
+        while let Err(rustix::io::Errno::INTR) = rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {}
+    }
+}
+
+/// What it does until the router has gone.
+fn work(socket: OwnedFd, common: Common, counters: &'static [ShardStats]) -> bool {
+    sys::set_title("sse-hub: starter");
+    sys::ignore_children();
+    let channel = Channel::new(socket, FOREVER);
+    let mut bytes = Vec::new();
+    loop {
+        let Ok(descriptors) = channel.receive(&mut bytes) else { return true };
+        let (Ok(number), Some(line)) = (wire::decode::<u32>(&bytes), descriptors.into_iter().next()) else {
+            error!("what came to the starter makes no sense; this is a bug of php-sse");
+            return false;
+        };
+        let keep: Vec<_> = [line.as_raw_fd()].into_iter().chain(log::descriptor()).collect();
+        let number = number as usize;
+        let hold = AssertUnwindSafe(move || match counters.get(number) {
+            Some(counters) => child::run(number, line, common, counters),
+            None => false,
+        });
+        // SAFETY: this process has one thread; the work has the holder's end of a socket, and the log.
+        let answer = match unsafe { sys::fork(&keep, hold) } {
+            Ok(pid) => (pid.as_raw_nonzero().get().unsigned_abs(), 0),
+            Err(error) => {
+                warn!(%error, "a process that holds streams could not be forked");
+                (0, error.raw_os_error().unwrap_or_default())
+            }
+        };
+        if channel.send(&answer, &[]).is_err() {
+            return true;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The counters as `sse_stats()` gives them.
+
+use serde_json::{Map, Value, json};
+
+use crate::broker::Desk;
+use crate::stats::{Ended, ShardStats};
+use crate::store::Keeper;
+use crate::udp::UdpStats;
+use sse_protocol::wire::VERSION;
+
+/// A JSON object. Its keys are a public interface: they may become more, but stay what they are. Each needs a line in
+/// [`metrics`](crate::stats::openmetrics), of which docs/reference/statistics.md is made, and a word in stubs/sse.stub.php.
+pub(crate) fn report(desk: &Desk) -> Value {
+    let counts = &desk.counts;
+    let opened = desk.sum(ShardStats::begun);
+    let ended_held = desk.sum(|stats| stats.ended_held.get());
+    let ended = desk.sum(ShardStats::ended_all);
+    let closed: Map<String, Value> =
+        Ended::ALL.iter().map(|why| (why.name().into(), desk.sum(|stats| stats.ended(*why)).into())).collect();
+    let no_udp = UdpStats::default();
+    let udp = desk.udp.as_ref().map_or(&no_udp, |udp| &udp.stats);
+    let notify = desk.notify.as_ref().map(|notify| notify.stats).unwrap_or_default();
+    let processes = desk.processes();
+    let others: u64 = processes.iter().flatten().filter_map(|process| process["resident_bytes"].as_u64()).sum();
+    let mut report = json!({
+        "version": VERSION,
+        "pid": std::process::id(),
+        "uptime": desk.started.elapsed().as_secs(),
+        "resident_bytes": resident(std::process::id()).unwrap_or_default() + others,
+        "upgrades": desk.upgrades,
+        "shards": desk.shards.len(),
+        "peers": desk.peers,
+        "streams": {
+            "open": (opened + ended_held).saturating_sub(ended),
+            "held": counts.attached.saturating_sub(opened + ended_held),
+            "opened": opened,
+            "closed": closed,
+        },
+        "refused": {
+            "full": counts.refused_full,
+            "per_ip": counts.refused_per_ip,
+            "per_user": counts.refused_per_user,
+            "topic_bytes": counts.refused_topic_bytes,
+            "descriptors": counts.refused_descriptors,
+            "peers": counts.refused_peers,
+            "protocol": counts.refused_protocol,
+        },
+        "visitors": desk.visitors.len(),
+        "topics": desk.names.len() as u64 + desk.sum(|stats| stats.topics.get()),
+        "topic_bytes": desk.topics.used(),
+        "published": counts.published,
+        "published_bytes": counts.published_bytes,
+        "publish_refused": counts.publish_refused,
+        "triggers": counts.triggers,
+        "triggers_refused": counts.triggers_refused,
+        "delivered": desk.sum(|stats| stats.delivered.get()),
+        "delivered_bytes": desk.sum(|stats| stats.delivered_bytes.get()),
+        "heartbeats": desk.sum(|stats| stats.heartbeats.get()),
+        "history": history(desk),
+        "renders": desk.renders.report(),
+        "turns": desk.turns.report(),
+        "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
+        "pinned_bytes": desk.pinned(),
+        "udp": {
+            "listening": desk.udp.as_ref().map(|udp| udp.address().to_string()),
+            "received": udp.received,
+            "wakes": udp.wakes,
+            "garbage": udp.garbage,
+            "unauthenticated": udp.unauthenticated,
+            "replayed": udp.replayed,
+            "dropped": udp.dropped,
+            "delayed": udp.delayed,
+        },
+        "notify": {
+            "listening": desk.notify.as_ref().map(|notify| notify.path().display().to_string()),
+            "received": notify.received,
+            "wakes": notify.wakes,
+            "garbage": notify.garbage,
+            "refused": notify.refused,
+        },
+    });
+    if let Keeper::Bus(bus) = &desk.keeper {
+        report["bus"] = bus.report();
+    }
+    if let Some(processes) = processes {
+        report["processes"] = json!({ "lost": counts.processes_lost, "each": processes });
+    }
+    report
+}
+
+/// Bytes of memory that a process has.
+pub(crate) fn resident(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let number: u64 = kilobytes.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(number << 10)
+}
+
+fn history(desk: &Desk) -> Value {
+    let mut report = desk.history.report();
+    report["given_up"] = desk.counts.resumes_given_up.into();
+    if let Keeper::Disk(disk) = &desk.keeper {
+        report["file"] = disk.report();
+    }
+    report
+}

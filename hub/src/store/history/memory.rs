@@ -1,0 +1,99 @@
+//! What a history counts is what it takes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use crate::event::Event;
+use crate::store::history::{History, Limits};
+use crate::sys::counting;
+use sse_protocol::event::NewEvent;
+use sse_protocol::id::Id;
+
+/// What an empty history may have: room that its lists and tables keep.
+const BASE: isize = 128 << 10;
+
+/// Publications of one kind.
+#[derive(Debug, Clone)]
+struct Kind {
+    count: usize,
+    /// Different topics that they take turns on, how long their names are, and how many an event has.
+    topics: usize,
+    name: usize,
+    each: usize,
+    data: usize,
+    /// Lines of data are kept beside the frame.
+    lines: bool,
+    /// Different ids of the publisher's; 0: the hub's.
+    ids: usize,
+    /// Readers of messages need each event in another form.
+    message: bool,
+}
+
+fn any_kind() -> impl Strategy<Value = Kind> {
+    let topics = prop_oneof![Just(1), 1..20_usize, 100..3000_usize];
+    let data = prop_oneof![0..10_usize, 0..2000_usize];
+    let ids = prop_oneof![Just(0), Just(5), Just(10_000)];
+    (1..3000_usize, topics, 1..200_usize, 1..30_usize, data, any::<bool>(), ids, any::<bool>()).prop_map(
+        |(count, topics, name, each, data, lines, ids, message)| {
+            let count = count / each + 1;
+            Kind { count, topics, name, each, data, lines, ids, message }
+        },
+    )
+}
+
+fn event(kind: &Kind, nth: usize, stamp: Id) -> Arc<Event> {
+    let topic = |place: usize| format!("{:0>width$}", (nth * kind.each + place) % kind.topics, width = kind.name);
+    let topics: Vec<String> = (0..kind.each).map(topic).collect();
+    let data = "x".repeat(kind.data) + if kind.lines { "\n" } else { "" };
+    let id = if kind.ids > 0 { format!("own-{}", nth % kind.ids) } else { stamp.to_string() };
+    let topics = topics.iter().map(String::as_str).collect();
+    let event = Event::new(&NewEvent { topics, data: data.as_bytes(), ..NewEvent::default() }, &id);
+    if kind.message {
+        let _ = event.message();
+    }
+    Arc::new(event)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_history_takes_no_more_than_twice_what_it_counts_whatever_is_published(
+        kinds in proptest::collection::vec(any_kind(), 1..6),
+        limit in prop_oneof![Just(2_usize), Just(50), Just(1000)],
+        bytes in prop_oneof![Just(1_usize << 20), Just(64 << 20)],
+    ) {
+        let now = Instant::now();
+        let ttl = Duration::from_secs(kinds.len() as u64);
+        let before = counting::in_use();
+        let limits = Limits { events: limit, ttl, bytes, after_gap: 0 };
+        let mut history = History::new(limits, Id::default());
+        let check = |history: &History, when: &str| {
+            let (taken, counted) = (counting::in_use() - before, history.bytes().cast_signed());
+            prop_assert!(taken <= 2 * counted + BASE, "{taken} bytes taken and {counted} counted {when}");
+            // Nor is it counted far too high, and history lost for nothing.
+            prop_assert!(counted <= 3 * taken + BASE, "{taken} bytes taken and {counted} counted {when}");
+            Ok(())
+        };
+        let mut ms = 0;
+        for (nth, kind) in kinds.iter().enumerate() {
+            for number in 0..kind.count {
+                ms += 1;
+                let stamp = Id { ms, seq: 0 };
+                history.add(&event(kind, number, stamp), stamp, now + Duration::from_secs(nth as u64));
+                if number % 500 == 0 {
+                    check(&history, "while events are added")?;
+                }
+            }
+            check(&history, "when all were added")?;
+        }
+        for nth in 0..=kinds.len() {
+            while history.expire(now + ttl + Duration::from_secs(nth as u64), 100) {
+                check(&history, "while events are forgotten")?;
+            }
+            check(&history, "when events were forgotten")?;
+        }
+        prop_assert_eq!(history.bytes(), 0);
+    }
+}

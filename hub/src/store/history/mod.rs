@@ -1,0 +1,711 @@
+//! Events kept in memory for readers that were away.
+//!
+//! Every event has a stamp, an id of the hub's clock, whatever id its publisher gave it: stamps order all of them. Each
+//! topic keeps its newest events; what is too old, or too much in all, goes from the oldest on. What a topic has forgotten
+//! is remembered as the newest stamp of it, so that a reader is told of a gap exactly when there is one.
+//!
+//! A history on disk is the same one, written down: its [`file`] follows what is kept and forgotten here, and is read
+//! when a hub starts.
+
+#[cfg(test)]
+pub(crate) mod memory;
+pub(crate) mod resume;
+pub(crate) mod snapshot;
+pub(crate) mod topics;
+#[cfg(any(test, fuzzing))]
+pub mod trial;
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::config::Config;
+use crate::event::Event;
+use crate::store::history::topics::Topics;
+use crate::stream::pinned::Remembered;
+use crate::util::heap::allocated;
+use sse_protocol::event::NewEvent;
+use sse_protocol::id::Id;
+use sse_protocol::topic;
+
+/// What an event takes beside its own memory: its places in the log, of which as many may be free, and for each topic those in
+/// the topic's lists.
+const ENTRY: usize = 2 * size_of::<Entry>();
+const PLACE: usize = 3 * size_of::<Id>();
+
+/// What an id of a publisher's takes beside its text: its places in the table, of which as many may be free.
+const NAMED: usize = 2 * (size_of::<(Box<str>, Named)>() + 1);
+
+/// Events that are forgotten for their age when one is added: more than one, so that there is an end to it.
+const A_TIME: usize = 2;
+
+/// Entries whose event is gone, before they are swept out from between the others.
+const HOLES: usize = 1024;
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Events of one topic; 0: none at all.
+    pub(crate) events: usize,
+    /// How long.
+    pub(crate) ttl: Duration,
+    /// Bytes of all events together.
+    pub(crate) bytes: usize,
+    /// Bytes of the events that a reader gets after a gap, of which there are no more than `events` either.
+    pub(crate) after_gap: usize,
+}
+
+impl Limits {
+    /// What the settings say.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            events: config.history_events,
+            ttl: config.history_ttl,
+            bytes: config.history_bytes,
+            after_gap: config.stream_buffer / 2,
+        }
+    }
+}
+
+/// The kept events.
+#[derive(Debug)]
+pub(crate) struct History {
+    limits: Limits,
+    /// In the order of their stamps.
+    log: VecDeque<Entry>,
+    holes: usize,
+    topics: Topics,
+    /// Kept events whose publishers gave them ids.
+    ids: HashMap<Box<str>, Named>,
+    bytes: usize,
+    /// Of all topics that have no kept event any more.
+    forgotten: Id,
+    /// Of all topics.
+    newest_forgotten: Id,
+    /// Counts the times that all of it was replaced by another one.
+    epoch: u64,
+    /// Events that were forgotten for their age since this was asked for.
+    expired: usize,
+    /// The stamp of now when it began: what came before is not known.
+    began: Id,
+    /// Nothing has ever come before it.
+    whole: bool,
+    newest: Id,
+    gaps: u64,
+    resumed: u64,
+    /// What was forgotten since it was asked for last; `None`: nobody asks.
+    forgettings: Option<Forgettings>,
+}
+
+/// What a history has forgotten, for its file to do the same.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forgettings {
+    /// Stamps of events.
+    pub(crate) events: Vec<Id>,
+    /// The newest forgotten stamp of topics that keep others; `None`: the topic keeps none.
+    pub(crate) topics: HashMap<Box<str>, Option<Id>>,
+    /// The newest forgotten stamp of all topics that keep none.
+    pub(crate) forgotten: Id,
+}
+
+/// What a history has to know beside its events, written down.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// What came before is not known.
+    pub(crate) began: Id,
+    /// As [`Forgettings::forgotten`].
+    pub(crate) forgotten: Id,
+    /// As [`Forgettings::topics`].
+    pub(crate) topics: HashMap<Box<str>, Id>,
+    /// The newest stamp that was given.
+    pub(crate) newest: Id,
+}
+
+/// A kept event.
+#[derive(Debug)]
+struct Entry {
+    stamp: Id,
+    at: Instant,
+    /// `None`: no topic keeps it any more.
+    event: Option<Remembered>,
+    /// Topics that keep it.
+    users: usize,
+}
+
+/// Kept events with the same id of a publisher's: one, unless it gave that id again.
+#[derive(Debug)]
+struct Named {
+    /// Of the newest.
+    stamp: Id,
+    kept: usize,
+    /// A reader that has this id may have any of them.
+    repeated: bool,
+}
+
+/// What a reader has missed.
+#[derive(Debug, Default)]
+pub(crate) struct Missed {
+    /// That more is missing than what follows, as an event of the stream.
+    pub(crate) gap: Option<Arc<[u8]>>,
+    /// In their order.
+    pub(crate) events: Vec<Arc<Event>>,
+    /// The id of the newest event of all, for a reader that gets none of its own from which it could go on.
+    pub(crate) cursor: Option<Id>,
+}
+
+impl Forgettings {
+    /// What was forgotten later, as well.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.events.extend(later.events);
+        self.topics.extend(later.topics);
+        self.forgotten = self.forgotten.max(later.forgotten);
+    }
+}
+
+impl History {
+    /// How much it keeps.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Nothing yet; `now` is the stamp of now.
+    pub(crate) fn new(limits: Limits, now: Id) -> Self {
+        Self {
+            limits,
+            log: VecDeque::new(),
+            holes: 0,
+            topics: Topics::default(),
+            ids: HashMap::new(),
+            bytes: 0,
+            forgotten: now,
+            newest_forgotten: now,
+            epoch: 0,
+            expired: 0,
+            began: now,
+            whole: false,
+            newest: now,
+            gaps: 0,
+            resumed: 0,
+            forgettings: None,
+        }
+    }
+
+    /// What a file has kept, within the limits of now; what they leave out is among its first [`Forgettings`].
+    pub(crate) fn restore(
+        limits: Limits,
+        marks: Marks,
+        events: impl IntoIterator<Item = (Id, Arc<Event>)>,
+        now: Instant,
+        now_ms: u64,
+    ) -> Self {
+        let Marks { began, forgotten, topics, newest } = marks;
+        let mut history = Self::new(limits, began);
+        history.forgotten = forgotten;
+        history.forgettings = Some(Forgettings::default());
+        history.topics = Topics::new(topics);
+        history.bytes = history.topics.iter().map(|(name, _)| Topics::cost(name)).sum();
+        for (stamp, event) in events {
+            let age = Duration::from_millis(now_ms.saturating_sub(stamp.ms));
+            history.keep(&event, stamp, now.checked_sub(age).unwrap_or(now));
+        }
+        history.remove_empty_topics();
+        history.newest = history.newest.max(newest);
+        history.expire(now, usize::MAX);
+        history
+    }
+
+    /// What a bus has kept.
+    pub(crate) fn load<'a>(
+        limits: Limits,
+        began: Id,
+        whole: bool,
+        newest: Id,
+        events: impl IntoIterator<Item = (Id, &'a Arc<Event>)>,
+        now: Instant,
+        now_ms: u64,
+    ) -> Self {
+        let mut history = Self::new(limits, began);
+        history.whole = whole;
+        for (stamp, event) in events {
+            let age = Duration::from_millis(now_ms.saturating_sub(stamp.ms));
+            history.keep(event, stamp, now.checked_sub(age).unwrap_or(now));
+        }
+        history.newest = history.newest.max(newest);
+        history.expire(now, usize::MAX);
+        history
+    }
+
+    /// All of it is this now.
+    pub(crate) fn replace(&mut self, other: Self) {
+        let Self { epoch, gaps, resumed, .. } = *self;
+        *self = Self { epoch: epoch + 1, gaps, resumed, ..other };
+    }
+
+    /// Events may be missing after the newest one. Who has not got what comes from now on has missed them.
+    pub(crate) fn interrupt(&mut self) {
+        self.newest = self.newest.after();
+        self.forgotten = self.newest;
+        self.newest_forgotten = self.newest;
+        for topic in self.topics.values_mut() {
+            topic.forgotten = self.newest;
+        }
+    }
+
+    /// Whether an event with this id may still come, as far as can be told from the id.
+    pub(crate) fn may_come(&self, id: &str) -> bool {
+        match Id::parse(id) {
+            Some(stamp) => stamp > self.newest && !self.ids.contains_key(id),
+            None => !self.ids.contains_key(id),
+        }
+    }
+
+    /// What a file has kept that could not be read at first. Nothing was added since.
+    pub(crate) fn restore_late(&mut self, mut marks: Marks, events: Vec<(Id, Arc<Event>)>, now: Instant, now_ms: u64) {
+        // Ids that were given out meanwhile stay known.
+        marks.newest = marks.newest.max(self.newest);
+        self.replace(Self::restore(self.limits, marks, events, now, now_ms));
+    }
+
+    /// The newest stamp; before the first event, one that is older than any to come.
+    pub(crate) fn newest(&self) -> Id {
+        self.newest
+    }
+
+    /// What was forgotten since the last call, if anything was and a file wants to know.
+    pub(crate) fn take_forgettings(&mut self) -> Option<Forgettings> {
+        let forgettings = self.forgettings.as_mut()?;
+        (!forgettings.events.is_empty()).then(|| mem::take(forgettings))
+    }
+
+    /// Keeps an event. Stamps only grow.
+    pub(crate) fn add(&mut self, event: &Arc<Event>, stamp: Id, now: Instant) {
+        self.keep(event, stamp, now);
+        self.expire(now, A_TIME);
+    }
+
+    /// Keeps an event that came at some time.
+    fn keep(&mut self, event: &Arc<Event>, stamp: Id, at: Instant) {
+        self.newest = stamp;
+        if self.whole && self.began == Id::default() {
+            // No id between nothing and the first event was ever given.
+            self.began = stamp.before();
+        }
+        if self.limits.events == 0 {
+            self.forgotten = stamp;
+            return;
+        }
+        if is_named(event, stamp) {
+            let first = || Named { stamp, kept: 0, repeated: false };
+            let named = self.ids.entry(event.id().into()).or_insert_with(first);
+            named.repeated |= named.kept > 0;
+            named.stamp = stamp;
+            named.kept += 1;
+        }
+        let mut users = 0;
+        let mut over = Vec::new();
+        for name in event.topics() {
+            // It may have kept others once.
+            if self.topics.add(name, self.forgotten) {
+                self.bytes += Topics::cost(name);
+            }
+            let Some(topic) = self.topics.get_mut(name) else { continue };
+            // An event may name a topic twice.
+            let (is_new, oldest) = topic.push(stamp, self.limits.events);
+            users += usize::from(is_new);
+            over.extend(oldest);
+        }
+        self.bytes += cost(event, stamp);
+        self.log.push_back(Entry { stamp, at, event: Some(Remembered::new(Arc::clone(event))), users });
+        over.into_iter().for_each(|stamp| self.release(stamp));
+        while self.bytes > self.limits.bytes && self.forget_oldest() {}
+    }
+
+    /// Forgets what is too old, so many events at most; true if there may be more.
+    pub(crate) fn expire(&mut self, now: Instant, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(oldest) = self.log.front() else { return false };
+            if oldest.event.is_some() && now.saturating_duration_since(oldest.at) < self.limits.ttl {
+                return false;
+            }
+            self.forget_oldest();
+            self.expired += 1;
+        }
+        true
+    }
+
+    /// Events that were forgotten for their age since the last call.
+    pub(crate) fn take_expired(&mut self) -> usize {
+        mem::take(&mut self.expired)
+    }
+
+    /// One topic keeps this event no longer.
+    fn release(&mut self, stamp: Id) {
+        let Ok(place) = self.log.binary_search_by_key(&stamp, |entry| entry.stamp) else { return };
+        let entry = &mut self.log[place];
+        entry.users -= 1;
+        if entry.users == 0
+            && let Some(event) = entry.event.take()
+        {
+            self.forget(&event, stamp);
+            self.holes += 1;
+            self.sweep();
+        }
+    }
+
+    /// An event that was kept is no longer.
+    fn forget(&mut self, event: &Event, stamp: Id) {
+        self.bytes -= cost(event, stamp);
+        self.newest_forgotten = self.newest_forgotten.max(stamp);
+        if let Some(named) = self.ids.get_mut(event.id()) {
+            named.kept -= 1;
+            if named.kept == 0 {
+                self.ids.remove(event.id());
+                topics::shrink_table(&mut self.ids);
+            }
+        }
+        for name in event.topics() {
+            let Some(topic) = self.topics.get_mut(name) else {
+                self.forgotten = self.forgotten.max(stamp);
+                continue;
+            };
+            topic.forget(stamp);
+            let forgotten = topic.forgotten;
+            let empty = topic.is_empty();
+            if empty {
+                self.forgotten = self.forgotten.max(forgotten);
+                self.bytes -= Topics::cost(name);
+                self.topics.remove(name);
+            }
+            if let Some(forgettings) = &mut self.forgettings {
+                forgettings.topics.insert(name.clone(), (!empty).then_some(forgotten));
+            }
+        }
+        if let Some(forgettings) = &mut self.forgettings {
+            forgettings.events.push(stamp);
+            forgettings.forgotten = self.forgotten;
+        }
+    }
+
+    /// Forgets topics that keep nothing.
+    fn remove_empty_topics(&mut self) {
+        let Self { topics, bytes, forgotten, .. } = self;
+        *forgotten = topics.remove_empty(|name| *bytes -= Topics::cost(name)).max(*forgotten);
+    }
+
+    /// Takes out entries without an event, once they are many.
+    fn sweep(&mut self) {
+        while self.log.front().is_some_and(|entry| entry.event.is_none()) {
+            self.log.pop_front();
+            self.holes -= 1;
+        }
+        if self.holes > HOLES && self.holes > self.log.len() / 2 {
+            self.log.retain(|entry| entry.event.is_some());
+            self.holes = 0;
+        }
+        topics::shrink(&mut self.log);
+    }
+
+    /// False if there is nothing left to forget.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(entry) = self.log.pop_front() else { return false };
+        let Some(event) = entry.event else {
+            self.holes -= 1;
+            return true;
+        };
+        self.forget(&event, entry.stamp);
+        if self.log.is_empty() {
+            // Memory of the busiest hour shouldn't stay for ever.
+            self.log = VecDeque::new();
+            self.ids = HashMap::new();
+            // While a file is read, those are there of which nothing was read yet.
+            self.remove_empty_topics();
+        } else {
+            topics::shrink(&mut self.log);
+        }
+        true
+    }
+
+    /// What a new reader begins with.
+    pub(crate) fn none_missed(&self) -> Missed {
+        Missed { cursor: self.cursor(), ..Missed::default() }
+    }
+
+    /// Without a history there is nothing to go on with.
+    fn cursor(&self) -> Option<Id> {
+        (self.limits.events > 0).then_some(self.newest)
+    }
+
+    /// The stamp of the event with this id, or one between it and the next; `None` if the id is not known, or not of one
+    /// event only.
+    fn stamp(&self, id: &str) -> Option<Id> {
+        if let Some(named) = self.ids.get(id) {
+            return (!named.repeated).then_some(named.stamp);
+        }
+        match Id::parse(id)? {
+            // The cursor of a bus that was empty.
+            id if id == Id::default() && self.whole => Some(self.began),
+            id => (self.began..=self.newest).contains(&id).then_some(id),
+        }
+    }
+
+    /// Bytes of all kept events.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// For `sse_stats()`.
+    pub(crate) fn report(&self) -> serde_json::Value {
+        json!({
+            "events": self.log.len() - self.holes,
+            "topics": self.topics.len(),
+            "bytes": self.bytes,
+            "resumed": self.resumed,
+            "gaps": self.gaps,
+        })
+    }
+}
+
+/// What an event takes, beside its topics: these count for themselves.
+fn cost(event: &Event, stamp: Id) -> usize {
+    let named = if is_named(event, stamp) { NAMED + allocated(event.id().len()) } else { 0 };
+    event.memory() + ENTRY + named + PLACE * event.topics().len()
+}
+
+/// Whether it has an id of its publisher's.
+fn is_named(event: &Event, stamp: Id) -> bool {
+    event.id() != &*stamp.text()
+}
+
+/// The event that tells of a gap. It has no id: the client's place stays what it is.
+pub(crate) fn gap(requested: Option<&str>, oldest: Option<&str>) -> Arc<[u8]> {
+    let data = json!({ "requested": requested.map(topic::printable), "oldest": oldest }).to_string();
+    let event = NewEvent { name: Some("gap"), data: data.as_bytes(), ..NewEvent::default() };
+    let mut frame = Vec::new();
+    event.write(None, &mut frame);
+    frame.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const START: Id = Id { ms: 1000, seq: 0 };
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn history(events: usize) -> History {
+        History::new(Limits { events, ttl: HOUR, bytes: 1 << 20, after_gap: 1 << 20 }, START)
+    }
+
+    fn add(history: &mut History, number: u64, topics: &[&str], id: Option<&str>, now: Instant) -> String {
+        let stamp = Id { ms: 1000 + number, seq: 0 };
+        let id = id.map_or_else(|| stamp.to_string(), Into::into);
+        let new = NewEvent { topics: topics.to_vec(), data: b"x", ..Default::default() };
+        history.add(&Arc::new(Event::new(&new, &id)), stamp, now);
+        id
+    }
+
+    fn missed(history: &mut History, patterns: &[&str], since: &str, now: Instant) -> (bool, Vec<String>) {
+        let missed = history.missed(patterns, since, now);
+        (missed.gap.is_some(), missed.events.iter().map(|event| event.id().into()).collect())
+    }
+
+    /// An event over the limit is the only one that is read so far, and goes at once.
+    #[test]
+    fn what_topics_had_forgotten_is_known_whatever_is_too_large_when_a_file_is_read() {
+        let at = |ms| Id { ms, seq: 0 };
+        let event = |topic, id: Id, size: usize| {
+            let data = "x".repeat(size);
+            let new = NewEvent { topics: vec![topic], data: data.as_bytes(), ..Default::default() };
+            (id, Arc::new(Event::new(&new, &id.to_string())))
+        };
+        let topics = HashMap::from([("b".into(), at(1050))]);
+        let marks = Marks { began: START, forgotten: at(1010), topics, newest: at(1060) };
+        let events = [event("a", at(1020), 5000), event("b", at(1060), 1)];
+        let limits = Limits { events: 10, ttl: HOUR, bytes: 2000, after_gap: 1000 };
+        let now = Instant::now();
+        let mut history = History::restore(limits, marks, events, now, 1060);
+        assert_eq!(missed(&mut history, &["b"], "1040-0", now), (true, vec!["1060-0".into()]));
+        assert_eq!(missed(&mut history, &["b"], "1050-0", now), (false, vec!["1060-0".into()]));
+    }
+
+    #[test]
+    fn a_reader_gets_what_came_after_its_id_on_its_topics() {
+        let (mut history, now) = (history(10), Instant::now());
+        let first = add(&mut history, 1, &["a"], None, now);
+        add(&mut history, 2, &["b"], None, now);
+        add(&mut history, 3, &["a", "b"], Some("own"), now);
+        let last = add(&mut history, 4, &["a.c"], None, now);
+        assert_eq!(missed(&mut history, &["a"], &first, now), (false, vec!["own".into()]));
+        assert_eq!(missed(&mut history, &["a", "b"], &first, now), (false, vec!["1002-0".into(), "own".into()]));
+        assert_eq!(missed(&mut history, &["**"], "own", now), (false, vec![last.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &START.to_string(), now).1.len(), 2);
+        assert_eq!(missed(&mut history, &["a"], &last, now), (false, vec![]));
+    }
+
+    #[test]
+    fn ids_that_are_not_known_are_a_gap_before_all_that_is_kept() {
+        let (mut history, now) = (history(10), Instant::now());
+        let only = add(&mut history, 1, &["a"], None, now);
+        for unknown in ["999-0", "2000-0", "somebody's own", ""] {
+            assert_eq!(missed(&mut history, &["a"], unknown, now), (true, vec![only.clone()]), "{unknown}");
+        }
+        let gap = history.missed(&["a"], "a\nb", now).gap.expect("a gap");
+        assert_eq!(&*gap, b"event: gap\ndata: {\"oldest\":\"1001-0\",\"requested\":\"a\\\\nb\"}\n\n");
+    }
+
+    #[test]
+    fn an_id_that_was_given_twice_is_a_gap_as_long_as_one_of_them_is_kept() {
+        let (mut history, now) = (history(2), Instant::now());
+        let quiet = add(&mut history, 1, &["quiet"], Some("again"), now);
+        let between = add(&mut history, 2, &["busy"], None, now);
+        add(&mut history, 3, &["busy"], Some("again"), now);
+        assert!(missed(&mut history, &["busy"], &quiet, now).0);
+        assert!(!missed(&mut history, &["busy"], &between, now).0);
+        (4..6).for_each(|number| drop(add(&mut history, number, &["busy"], None, now)));
+        add(&mut history, 6, &["busy"], Some("again"), now);
+        assert!(missed(&mut history, &["busy"], &quiet, now).0);
+    }
+
+    #[test]
+    fn a_gap_is_told_to_those_only_who_missed_something() {
+        let (mut history, now) = (history(2), Instant::now());
+        let before = add(&mut history, 1, &["quiet"], None, now);
+        let ids: Vec<String> = (2..6).map(|number| add(&mut history, number, &["busy"], None, now)).collect();
+        assert_eq!(missed(&mut history, &["quiet"], &before, now), (false, vec![]));
+        assert_eq!(missed(&mut history, &["busy"], &ids[0], now), (true, ids[2..].to_vec()));
+        assert_eq!(missed(&mut history, &["busy"], &ids[1], now), (false, ids[2..].to_vec()));
+        assert_eq!(missed(&mut history, &["*"], &ids[0], now), (true, ids[2..].to_vec()));
+        assert!(!missed(&mut history, &["quiet", "other.*"], &ids[0], now).0);
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_much_is_forgotten() {
+        let (mut history, now) = (history(10), Instant::now());
+        let first = add(&mut history, 1, &["a"], None, now);
+        let second = add(&mut history, 2, &["a"], None, now + HOUR / 2);
+        assert_eq!(missed(&mut history, &["a"], &first, now + HOUR), (false, vec![second.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &first, now + HOUR * 2), (true, vec![]));
+        assert_eq!(missed(&mut history, &["a"], &second, now + HOUR * 2), (false, vec![]));
+        assert_eq!((history.bytes, history.topics.len(), history.ids.len()), (0, 0, 0));
+
+        let limits = Limits { events: 100, ttl: HOUR, bytes: 4000, after_gap: 4000 };
+        let mut history = History::new(limits, START);
+        let ids: Vec<String> = (1..10).map(|number| add(&mut history, number, &["a", "b"], None, now)).collect();
+        let (gap, kept) = missed(&mut history, &["a"], &ids[0], now);
+        assert!(gap && (1..9).contains(&kept.len()) && kept.last() == ids.last(), "{kept:?}");
+    }
+
+    #[test]
+    fn one_old_event_does_not_keep_the_places_of_a_million_newer_ones() {
+        let (mut history, now) = (history(5), Instant::now());
+        let old = add(&mut history, 1, &["quiet"], None, now);
+        for number in 2..100_000 {
+            add(&mut history, number, &["busy"], None, now);
+        }
+        assert!(history.log.len() < 3 * HOLES, "{} entries", history.log.len());
+        assert_eq!(missed(&mut history, &["quiet"], &START.to_string(), now), (false, vec![old]));
+    }
+
+    #[test]
+    fn what_a_topic_has_forgotten_is_told_after_it_has_kept_nothing_for_a_while() {
+        let (mut history, now) = (history(10), Instant::now());
+        let seen = add(&mut history, 1, &["a"], None, now);
+        add(&mut history, 2, &["a"], None, now);
+        let later = now + HOUR * 2;
+        history.expire(later, usize::MAX);
+        let newest = add(&mut history, 3, &["a"], None, later);
+        assert_eq!(missed(&mut history, &["a"], &seen, later), (true, vec![newest.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &newest, later), (false, vec![]));
+    }
+
+    #[test]
+    fn without_a_history_every_reader_that_missed_something_is_told_of_a_gap() {
+        let (mut history, now) = (history(0), Instant::now());
+        let id = add(&mut history, 1, &["a"], None, now);
+        assert_eq!(missed(&mut history, &["a"], &START.to_string(), now), (true, vec![]));
+        assert_eq!(missed(&mut history, &["a"], &id, now), (false, vec![]));
+    }
+
+    #[test]
+    fn an_interruption_is_a_gap_for_those_who_have_not_got_what_came_after() {
+        let (mut history, now) = (history(10), Instant::now());
+        let before = add(&mut history, 1, &["a"], None, now);
+        let newest = add(&mut history, 2, &["a"], None, now);
+        history.interrupt();
+        let cursor = history.newest().to_string();
+        assert!(!missed(&mut history, &["a"], &cursor, now).0, "a page that is loaded after it has all");
+        let after = add(&mut history, 3, &["a"], None, now);
+        for id in [&before, &newest] {
+            let (gap, kept) = missed(&mut history, &["a"], id, now);
+            assert!(gap && kept.contains(&after), "{id}");
+        }
+        assert!(missed(&mut history, &["quiet"], &newest, now).0);
+        assert_eq!(missed(&mut history, &["a"], &cursor, now), (false, vec![after.clone()]));
+        assert_eq!(missed(&mut history, &["a"], &after, now), (false, vec![]));
+    }
+
+    #[test]
+    fn what_a_bus_has_kept_begins_where_it_was_read_from() {
+        let now = Instant::now();
+        let new = NewEvent { topics: vec!["a"], data: b"x", ..Default::default() };
+        let stamp = |ms| Id { ms, seq: 0 };
+        let events: Vec<_> = [1000, 1001].map(|ms| (stamp(ms), Arc::new(Event::new(&new, &format!("{ms}-0"))))).into();
+        let limits = Limits { events: 10, ttl: HOUR, bytes: 1 << 20, after_gap: 1 << 20 };
+        let load = |whole, began: Id, newest, count| {
+            let events = events.iter().take(count).map(|(stamp, event)| (*stamp, event));
+            History::load(limits, began, whole, newest, events, now, 1001)
+        };
+        let mut trimmed = load(false, stamp(1000).before(), stamp(1001), 2);
+        assert_eq!(missed(&mut trimmed, &["a"], "1000-0", now), (false, vec!["1001-0".into()]));
+        for unknown in ["0-0", "999-0", "1002-0"] {
+            assert!(missed(&mut trimmed, &["a"], unknown, now).0, "{unknown}");
+        }
+        let mut whole = load(true, stamp(1000).before(), stamp(1001), 2);
+        assert_eq!(missed(&mut whole, &["a"], "0-0", now), (false, vec!["1000-0".into(), "1001-0".into()]));
+        assert!(missed(&mut whole, &["a"], "999-0", now).0, "it can only be of another stream");
+        let mut empty = load(true, Id::default(), Id::default(), 0);
+        assert_eq!(empty.newest().to_string(), "0-0");
+        assert!(!missed(&mut empty, &["a"], "0-0", now).0 && missed(&mut empty, &["a"], "1-0", now).0);
+        add(&mut empty, 1, &["a"], None, now);
+        assert!(!missed(&mut empty, &["a"], "0-0", now).0 && missed(&mut empty, &["a"], "999-0", now).0);
+        assert!(empty.may_come("2000-0") && empty.may_come("own") && !trimmed.may_come("999-0"));
+    }
+
+    proptest! {
+        /// Against a model that keeps everything: no event is missing without a gap, none comes twice or without being asked
+        /// for, and there is no gap where nothing is missing.
+        #[test]
+        fn what_is_not_sent_is_told(
+            limit in 1..6_usize,
+            events in proptest::collection::vec((proptest::sample::subsequence(vec!["a", "b", "c.d"], 1..3), any::<bool>()), 1..60),
+            patterns in proptest::sample::subsequence(vec!["a", "b", "c.*", "**"], 1..3),
+            since in 0..60_usize,
+        ) {
+            let (mut history, now) = (history(limit), Instant::now());
+            let mut all = Vec::new();
+            for (number, (topics, own)) in events.iter().enumerate() {
+                let own = own.then(|| format!("own-{number}"));
+                let id = add(&mut history, number as u64 + 1, topics, own.as_deref(), now);
+                all.push((id, topics.clone()));
+            }
+            let since = since % all.len();
+            let matches = |topics: &[&str]| topics.iter().any(|t| patterns.iter().any(|p| topic::matches(p, t)));
+            let expected: Vec<String> = all[since + 1..].iter().filter(|(_, t)| matches(t)).map(|(id, _)| id.clone()).collect();
+            let (gap, got) = missed(&mut history, &patterns, &all[since].0, now);
+            if gap {
+                // The place of an id that was forgotten is not known, and all that is kept is sent.
+                prop_assert!(got.len() <= all.len());
+                if history.stamp(&all[since].0).is_some() {
+                    let mut rest = expected.iter();
+                    prop_assert!(got.len() < expected.len() && got.iter().all(|id| rest.any(|other| other == id)));
+                }
+            } else {
+                prop_assert_eq!(got, expected);
+            }
+        }
+    }
+}

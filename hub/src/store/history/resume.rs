@@ -1,0 +1,474 @@
+//! What a reader has missed, found in slices: a turn of the router does as much of it as its [`Slice`] allows.
+//!
+//! The cost follows the result. Plain topics are looked up; patterns are compared with the names of topics, and only with those
+//! that begin as the pattern does. The events of the topics that were found are merged from the newest back to where the
+//! reader was. Last comes what was published meanwhile.
+//!
+//! A reader that can't get all it has missed is told of a gap, and gets no more than the newest events: it has to load the
+//! state anew, whatever follows.
+
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::event::Event;
+use crate::shard::trie::Trie;
+use crate::store::history::topics::Topic;
+use crate::store::history::{History, Missed, gap};
+use sse_protocol::id::Id;
+use sse_protocol::topic;
+
+/// Names that are taken from the history at once.
+const NAMES: usize = 256;
+
+/// Steps between two looks at the clock.
+const UNTIMED: usize = 32;
+
+/// How much one turn may do.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    steps: usize,
+    time: Duration,
+    /// When that is over; it begins with the first look at the clock.
+    until: Option<Instant>,
+    spent: usize,
+}
+
+impl Slice {
+    /// So many steps at most, and none once about so much time is over.
+    pub(crate) fn new(steps: usize, time: Duration) -> Self {
+        Self { steps, time, until: None, spent: 0 }
+    }
+
+    /// So many, however long they take.
+    pub(crate) fn steps(steps: usize) -> Self {
+        Self::new(steps, Duration::MAX)
+    }
+
+    /// Whether there is another step, which counts.
+    pub(crate) fn spend(&mut self) -> bool {
+        if self.spent >= self.steps {
+            return false;
+        }
+        if self.spent % UNTIMED == UNTIMED - 1 && self.is_late() {
+            self.steps = self.spent;
+            return false;
+        }
+        self.spent += 1;
+        true
+    }
+
+    fn is_late(&mut self) -> bool {
+        let now = Instant::now();
+        match self.until {
+            Some(until) => now >= until,
+            None => {
+                self.until = now.checked_add(self.time);
+                false
+            }
+        }
+    }
+
+    /// A part of it: so many steps at most.
+    pub(crate) fn part(&self, steps: usize) -> Self {
+        Self { steps: steps.min(self.steps - self.spent), spent: 0, ..*self }
+    }
+
+    /// What was done of a part, and the time that it took.
+    pub(crate) fn take(&mut self, part: &Self) {
+        self.spent += part.spent;
+        self.until = part.until;
+        if self.is_late() {
+            self.steps = self.spent;
+        }
+    }
+
+    /// Whether so large a part of it is spent: all of it, or one half.
+    pub(crate) fn is_over(&self, part: usize) -> bool {
+        self.spent >= self.steps / part
+    }
+
+    /// Steps that were done.
+    pub(crate) fn spent(&self) -> usize {
+        self.spent
+    }
+}
+
+/// A search for what one reader has missed.
+#[derive(Debug)]
+pub(crate) struct Search {
+    since: Box<str>,
+    /// Checked patterns, in order and none twice.
+    patterns: Box<[Box<str>]>,
+    /// What the history was when this began; it begins anew with another one.
+    epoch: u64,
+    stage: Stage,
+    /// What the reader has: everything up to here.
+    from: Id,
+    /// The newest event when this began.
+    until: Id,
+    /// More is missing than can be found.
+    gap: bool,
+    /// A pattern is among them for which there may have been topics that keep nothing any more.
+    unknown: bool,
+    wild: Trie,
+    /// How the names of topics begin that patterns may match; no one begins with another.
+    prefixes: Vec<Box<str>>,
+    /// The newest event of each topic that was found, of those that were not merged, and which of the event's topics that is.
+    heap: BinaryHeap<(Id, usize)>,
+    merged: Option<Id>,
+    /// From the newest to the oldest.
+    events: Vec<Arc<Event>>,
+    bytes: usize,
+}
+
+/// How far a search is.
+#[derive(Debug, Clone)]
+enum Stage {
+    /// So many patterns were looked up.
+    Patterns(usize),
+    /// The names with so many prefixes were looked at, and of the next one those up to this.
+    Names(usize, Option<Arc<str>>),
+    Merge,
+    /// What was published since then, up to here.
+    Rest(Id, Vec<Arc<Event>>),
+    Done(Vec<Arc<Event>>),
+}
+
+impl Search {
+    /// For a reader of these patterns, checked, in order and none twice, which has the event with this id.
+    pub(crate) fn new(patterns: &[&str], since: &str) -> Self {
+        Self {
+            since: since.into(),
+            patterns: patterns.iter().map(|&pattern| pattern.into()).collect(),
+            // None: it begins when it is first worked on.
+            epoch: u64::MAX,
+            stage: Stage::Patterns(0),
+            from: Id::default(),
+            until: Id::default(),
+            gap: false,
+            unknown: false,
+            wild: Trie::new(),
+            prefixes: Vec::new(),
+            heap: BinaryHeap::new(),
+            merged: None,
+            events: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Notes a topic: its events that the reader has not got, and whether some of these are forgotten.
+    fn note(&mut self, history: &History, name: &str) {
+        let Some(topic) = history.topics.get(name) else { return };
+        self.gap |= topic.forgotten > self.from;
+        self.heap.extend(self.older(history, topic, name, self.until));
+    }
+
+    /// The newest event of a topic that is no newer than this and that the reader has not got.
+    fn older(&self, history: &History, topic: &Topic, name: &str, until: Id) -> Option<(Id, usize)> {
+        let stamp = topic.newest(until).filter(|stamp| *stamp > self.from)?;
+        let nth = history.event(stamp)?.topics().iter().position(|topic| **topic == *name)?;
+        Some((stamp, nth))
+    }
+
+    /// Whether one more event fits into what follows a gap.
+    fn has_room(&self, history: &History, event: &Event) -> bool {
+        let limits = history.limits;
+        self.events.is_empty()
+            || self.events.len() < limits.events && self.bytes + event.frame().len() <= limits.after_gap
+    }
+
+    fn is_wanted(&self, event: &Event) -> bool {
+        event.topics().iter().any(|name| {
+            let mut wanted = self.patterns.binary_search_by(|pattern| (**pattern).cmp(name)).is_ok();
+            self.wild.each(name, |nth| &self.patterns[nth as usize], &mut |_| wanted = true);
+            wanted
+        })
+    }
+}
+
+impl History {
+    /// Goes on with a search; true when it is complete. Then it is to be [concluded](Self::conclude) before anything is added.
+    pub(crate) fn search(&self, search: &mut Search, slice: &mut Slice) -> bool {
+        if search.epoch != self.epoch {
+            self.begin(search);
+        }
+        loop {
+            let done = match &search.stage {
+                Stage::Patterns(_) => self.look_up(search, slice),
+                Stage::Names(..) => self.compare_names(search, slice),
+                Stage::Merge => self.merge(search, slice),
+                Stage::Rest(..) => self.catch_up(search, slice),
+                Stage::Done(_) => return true,
+            };
+            if !done {
+                return false;
+            }
+        }
+    }
+
+    fn begin(&self, search: &mut Search) {
+        let patterns = std::mem::take(&mut search.patterns);
+        *search = Search { patterns, ..Search::new(&[], &search.since) };
+        let stamp = self.stamp(&search.since);
+        search.epoch = self.epoch;
+        (search.from, search.until) = (stamp.unwrap_or_default(), self.newest);
+        search.gap = stamp.is_none();
+    }
+
+    fn look_up(&self, search: &mut Search, slice: &mut Slice) -> bool {
+        let Stage::Patterns(mut next) = search.stage else { return true };
+        while let Some(pattern) = search.patterns.get(next).cloned() {
+            if !slice.spend() {
+                search.stage = Stage::Patterns(next);
+                return false;
+            }
+            if topic::is_wild(&pattern) {
+                search.wild.insert(&pattern, next as u32, |nth| &search.patterns[nth as usize]);
+                search.unknown = true;
+                let prefix = pattern.split_once('*').map_or("", |(prefix, _)| prefix);
+                while search.prefixes.pop_if(|last| last.starts_with(prefix)).is_some() {}
+                if !search.prefixes.last().is_some_and(|last| prefix.starts_with(&**last)) {
+                    search.prefixes.push(prefix.into());
+                }
+            } else {
+                search.unknown |= self.topics.get(&pattern).is_none();
+                search.note(self, &pattern);
+            }
+            next += 1;
+        }
+        search.stage = Stage::Names(0, None);
+        true
+    }
+
+    fn compare_names(&self, search: &mut Search, slice: &mut Slice) -> bool {
+        let Stage::Names(mut nth, mut last) = search.stage.clone() else { return true };
+        while let Some(prefix) = search.prefixes.get(nth).cloned() {
+            let some = self.topics.names(&prefix, last.as_deref()).take(NAMES).cloned().collect::<Vec<_>>();
+            let complete = some.len() < NAMES;
+            for name in some {
+                if !slice.spend() {
+                    search.stage = Stage::Names(nth, last);
+                    return false;
+                }
+                let mut matches = false;
+                search.wild.each(&name, |nth| &search.patterns[nth as usize], &mut |_| matches = true);
+                // A plain pattern was looked up before.
+                if matches && search.patterns.binary_search_by(|pattern| (**pattern).cmp(&name)).is_err() {
+                    search.note(self, &name);
+                }
+                last = Some(name);
+            }
+            if complete {
+                (nth, last) = (nth + 1, None);
+            }
+        }
+        search.gap |= search.unknown && self.forgotten > search.from;
+        search.stage = Stage::Merge;
+        true
+    }
+
+    /// Takes the topics' events, the newest first.
+    fn merge(&self, search: &mut Search, slice: &mut Slice) -> bool {
+        while let Some(&(stamp, nth)) = search.heap.peek() {
+            if !slice.spend() {
+                return false;
+            }
+            let Some(event) = self.event(stamp) else {
+                // It was forgotten meanwhile, and older ones as well.
+                search.gap = true;
+                search.heap.pop();
+                continue;
+            };
+            if search.merged != Some(stamp) {
+                if search.gap && !search.has_room(self, event) {
+                    break;
+                }
+                search.bytes += event.frame().len();
+                search.events.push(Arc::clone(event));
+                search.merged = Some(stamp);
+            }
+            search.heap.pop();
+            let name = &event.topics()[nth];
+            let Some(topic) = self.topics.get(name) else { continue };
+            match search.older(self, topic, name, stamp.before()) {
+                Some(older) => search.heap.push(older),
+                None => search.gap |= topic.forgotten > search.from,
+            }
+        }
+        search.stage = Stage::Rest(search.until, Vec::new());
+        true
+    }
+
+    /// Takes what was published since the search began, the oldest first.
+    fn catch_up(&self, search: &mut Search, slice: &mut Slice) -> bool {
+        let Stage::Rest(mut at, mut rest) = std::mem::replace(&mut search.stage, Stage::Merge) else { return true };
+        let first = self.log.partition_point(|entry| entry.stamp <= at);
+        for entry in self.log.range(first..) {
+            if !slice.spend() {
+                search.stage = Stage::Rest(at, rest);
+                return false;
+            }
+            at = entry.stamp;
+            rest.extend(entry.event.as_ref().filter(|event| search.is_wanted(event)).map(|event| Arc::clone(event)));
+        }
+        search.stage = Stage::Done(rest);
+        true
+    }
+
+    /// What a complete search has found.
+    pub(crate) fn conclude(&mut self, search: Search) -> Missed {
+        let Search { since, from, until, gap: incomplete, unknown, mut events, stage, .. } = search;
+        events.reverse();
+        if let Stage::Done(rest) = stage {
+            events.extend(rest);
+        }
+        // What was published during the search and is forgotten already may have been the reader's.
+        let incomplete = incomplete || unknown && self.forgotten > from || self.newest_forgotten > until;
+        if incomplete {
+            let mut bytes = 0;
+            let newest = events.iter().rev().enumerate().take_while(|(nth, event)| {
+                bytes += event.frame().len();
+                *nth == 0 || *nth < self.limits.events && bytes <= self.limits.after_gap
+            });
+            let newest = newest.count();
+            events.drain(..events.len() - newest);
+        }
+        self.resumed += 1;
+        self.gaps += u64::from(incomplete);
+        let gap = incomplete.then(|| gap(Some(&since), events.first().map(|event| event.id())));
+        let cursor = if events.is_empty() { self.cursor() } else { None };
+        Missed { gap, events, cursor }
+    }
+
+    /// What a reader of these patterns has missed since the event with this id, found at once.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn missed(&mut self, patterns: &[&str], since: &str, now: Instant) -> Missed {
+        self.expire(now, usize::MAX);
+        let mut patterns = patterns.to_vec();
+        patterns.sort_unstable();
+        let mut search = Search::new(&patterns, since);
+        while !self.search(&mut search, &mut Slice::steps(usize::MAX)) {}
+        self.conclude(search)
+    }
+
+    /// The event with this stamp, if it is kept.
+    fn event(&self, stamp: Id) -> Option<&Arc<Event>> {
+        let place = self.log.binary_search_by_key(&stamp, |entry| entry.stamp).ok()?;
+        self.log[place].event.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::history::Limits;
+    use sse_protocol::event::NewEvent;
+
+    const START: Id = Id { ms: 1000, seq: 0 };
+
+    fn history(events: usize, after_gap: usize) -> History {
+        History::new(Limits { events, ttl: Duration::from_secs(3600), bytes: 64 << 20, after_gap }, START)
+    }
+
+    fn add(history: &mut History, topic: &str) -> String {
+        let stamp = history.newest().after();
+        let new = NewEvent { topics: vec![topic], data: b"x", ..NewEvent::default() };
+        history.add(&Arc::new(Event::new(&new, &stamp.to_string())), stamp, Instant::now());
+        stamp.to_string()
+    }
+
+    /// Searches by one step a turn, and does something before each turn but the first; returns the turns as well.
+    fn slowly(
+        history: &mut History,
+        patterns: &[&str],
+        since: &str,
+        mut meanwhile: impl FnMut(&mut History, usize),
+    ) -> (bool, Vec<String>, usize) {
+        let mut search = Search::new(patterns, since);
+        let mut turns = 1;
+        while !history.search(&mut search, &mut Slice::steps(1)) {
+            meanwhile(history, turns);
+            turns += 1;
+        }
+        let missed = history.conclude(search);
+        (missed.gap.is_some(), missed.events.iter().map(|event| event.id().into()).collect(), turns)
+    }
+
+    #[test]
+    fn the_steps_of_a_search_are_those_of_its_result_whatever_else_is_kept() {
+        let mut history = history(100, 1 << 20);
+        for nth in 0..1000 {
+            add(&mut history, &format!("other{nth}.a"));
+        }
+        let kept: Vec<String> = ["a", "b.c", "b.c"].map(|topic| add(&mut history, topic)).into();
+        let (gap, got, turns) = slowly(&mut history, &["a", "b.*", "c"], &START.to_string(), |_, _| {});
+        assert_eq!((gap, got), (false, kept));
+        // Three patterns, a name and three events.
+        assert_eq!(turns, 7);
+    }
+
+    #[test]
+    fn what_is_published_during_a_search_comes_as_well_and_what_is_forgotten_is_a_gap() {
+        let start = START.to_string();
+        let mut calm = history(100, 1 << 20);
+        let mut all: Vec<String> = (0..5).map(|nth| add(&mut calm, &format!("a.{nth}"))).collect();
+        let mut later = Vec::new();
+        let (gap, got, _) = slowly(&mut calm, &["a.*"], &start, |history, turn| {
+            if turn < 4 {
+                later.push(add(history, &format!("a.new{turn}")));
+            }
+        });
+        all.append(&mut later);
+        assert_eq!((gap, got), (false, all));
+
+        let mut busy = history(2, 1 << 20);
+        (0..5).for_each(|nth| drop(add(&mut busy, &format!("a.{nth}"))));
+        let (gap, got, _) = slowly(&mut busy, &["a.*"], &start, |history, turn| {
+            // Its name comes before those that were compared by then.
+            if (4..8).contains(&turn) {
+                add(history, "a.!");
+            }
+        });
+        assert!(gap, "{got:?}");
+        assert_eq!(got.len(), 2, "no more than follows a gap");
+    }
+
+    #[test]
+    fn after_a_gap_come_the_newest_events_as_many_or_as_large_as_there_is_room_for() {
+        let frame = "id: 1000-10\ndata: x\n\n".len();
+        for (events, after_gap, most) in [(3, 1 << 20, 3), (100, 2 * frame, 2), (100, 1, 1)] {
+            let mut history = history(events, after_gap);
+            let ids: Vec<String> = (0..30).map(|nth| add(&mut history, &format!("a.{}", nth % 15))).collect();
+            let (gap, got, turns) = slowly(&mut history, &["a.*", "b"], "unknown", |_, _| {});
+            assert_eq!((gap, got), (true, ids[30 - most..].to_vec()));
+            // Two patterns, 15 names, and one event more than comes.
+            assert_eq!(turns, 2 + 15 + most + 1);
+        }
+    }
+
+    #[test]
+    fn a_search_begins_anew_where_the_history_has_become_another_one() {
+        let mut one = history(100, 1 << 20);
+        let since = add(&mut one, "a");
+        add(&mut one, "a");
+        let mut other = Some(history(100, 1 << 20));
+        let mut expected = Vec::new();
+        let (gap, got, _) = slowly(&mut one, &["a"], &since, |history, turn| {
+            if let Some(mut other) = other.take_if(|_| turn == 1) {
+                expected = ["a", "a", "a"].map(|topic| add(&mut other, topic))[1..].to_vec();
+                history.replace(other);
+            }
+        });
+        assert_eq!((gap, got), (false, expected));
+    }
+
+    #[test]
+    fn patterns_with_one_beginning_are_compared_with_its_names_once() {
+        let mut history = history(100, 1 << 20);
+        let ids: Vec<String> = (0..10).map(|nth| add(&mut history, &format!("a.!{nth}.x"))).collect();
+        let (_, got, turns) = slowly(&mut history, &["a.!1.*", "a.*.x", "a.**"], &START.to_string(), |_, _| {});
+        assert_eq!(got, ids);
+        assert_eq!(turns, 3 + 10 + 10);
+    }
+}

@@ -1,0 +1,74 @@
+//! The history, as it is passed from hub to hub.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::event::Event;
+use crate::store::history::{History, Limits, Marks};
+use crate::upgrade::outgoing::{ITEMS, Outgoing};
+use crate::upgrade::state::{HistoryState, Part};
+use sse_protocol::id::{Id, now_ms};
+
+impl History {
+    /// What is passed on beside the events.
+    pub(crate) fn state(&self) -> HistoryState<'_> {
+        let Self {
+            limits: _,
+            log: _,
+            holes: _,
+            topics,
+            ids: _,
+            bytes: _,
+            forgotten,
+            newest_forgotten: _,
+            epoch: _,
+            expired: _,
+            began,
+            whole,
+            newest,
+            gaps,
+            resumed,
+            // What was forgotten is in the file already, or nobody asks.
+            forgettings: _,
+        } = self;
+        HistoryState {
+            began: *began,
+            whole: *whole,
+            forgotten: *forgotten,
+            newest: *newest,
+            topics: topics.iter().map(|(name, topic)| (&**name, topic.forgotten)).collect(),
+            gaps: *gaps,
+            resumed: *resumed,
+        }
+    }
+
+    /// Passes the events on.
+    pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
+        let kept: Vec<_> =
+            self.log.iter().filter_map(|entry| Some((entry.stamp, Arc::clone(entry.event.as_ref()?)))).collect();
+        for group in kept.chunks(100 * ITEMS) {
+            let part = group.iter().map(|(stamp, event)| (*stamp, outgoing.event(event))).collect();
+            outgoing.part(&Part::Kept(part), &[])?;
+        }
+        Ok(())
+    }
+
+    /// The same history in another hub, within its own limits. `on_disk`: a file follows what is forgotten here.
+    pub(crate) fn inherit(
+        limits: Limits,
+        state: &HistoryState<'_>,
+        events: Vec<(Id, Arc<Event>)>,
+        on_disk: bool,
+    ) -> Self {
+        let HistoryState { began, whole, forgotten, newest, topics, gaps, resumed } = state;
+        let topics = topics.iter().map(|&(name, forgotten)| (name.into(), forgotten)).collect();
+        let marks = Marks { began: *began, forgotten: *forgotten, topics, newest: *newest };
+        let mut history = Self::restore(limits, marks, events, Instant::now(), now_ms());
+        if !on_disk {
+            history.forgettings = None;
+        }
+        (history.whole, history.gaps, history.resumed) = (*whole, *gaps, *resumed);
+        history
+    }
+}

@@ -1,0 +1,232 @@
+//! An event as an entry of a Redis stream: fields that any program can write and read.
+//!
+//! ```text
+//! XADD sse * topic chat.general data hello                        redis-cli
+//! XADD sse * topic a topic b data … event note id 7 retry 500 hub 9c…-17
+//! ```
+
+use std::fmt;
+
+use redis::Value;
+
+use crate::event::Event;
+use sse_protocol::event::NewEvent;
+use sse_protocol::id::Id;
+use sse_protocol::wire::{MAX_EVENT_SIZE, MAX_TOPICS};
+
+/// Names a hub for as long as it runs, and one of its publications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) hub: u64,
+    pub(crate) number: u64,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.hub, self.number)
+    }
+}
+
+impl Origin {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (hub, number) = std::str::from_utf8(text).ok()?.split_once('-')?;
+        Some(Self { hub: u64::from_str_radix(hub, 16).ok()?, number: number.parse().ok()? })
+    }
+}
+
+/// What a program may put into an entry at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) event_size: usize,
+    pub(crate) topics: usize,
+}
+
+/// An entry that was read.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: Id,
+    /// Bytes of all its fields, about.
+    pub(crate) size: usize,
+    /// Which hub has written it, if one has.
+    pub(crate) origin: Option<Origin>,
+    /// The event, or why it is none.
+    pub(crate) event: Result<Event, String>,
+}
+
+/// The fields of an event, with their names.
+pub(crate) fn fields(new: &NewEvent<'_>, origin: Origin) -> Vec<(&'static str, Vec<u8>)> {
+    let mut fields: Vec<(&str, Vec<u8>)> = new.topics.iter().map(|topic| ("topic", topic.as_bytes().into())).collect();
+    fields.push(("data", new.data.into()));
+    fields.extend(new.name.map(|name| ("event", name.as_bytes().into())));
+    fields.extend(new.id.map(|id| ("id", id.as_bytes().into())));
+    fields.extend(new.retry.map(|retry| ("retry", retry.to_string().into_bytes())));
+    fields.push(("hub", origin.to_string().into_bytes()));
+    fields
+}
+
+/// Reads what XRANGE, and XREAD for one stream, give: entries of an id and fields. `None` if it is nothing of the kind.
+pub(crate) fn entries(value: &Value, limits: Limits) -> Option<Vec<Entry>> {
+    let entries = match value {
+        Value::Array(entries) => entries,
+        Value::Nil => return Some(Vec::new()),
+        _ => return None,
+    };
+    entries.iter().map(|entry| read(entry, limits)).collect()
+}
+
+/// The entries in what XREAD gives for one stream.
+pub(crate) fn of_stream(value: &Value) -> Option<&Value> {
+    let Value::Array(streams) = value else { return (*value == Value::Nil).then_some(&Value::Nil) };
+    match &streams[..] {
+        [Value::Array(stream)] => stream.get(1),
+        _ => None,
+    }
+}
+
+/// The id of an entry.
+pub(crate) fn id(value: &Value) -> Option<Id> {
+    let Value::Array(parts) = value else { return None };
+    parts.first().and_then(text).and_then(Id::parse)
+}
+
+/// Text that Redis has sent.
+pub(crate) fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn read<'a>(entry: &'a Value, limits: Limits) -> Option<Entry> {
+    let id = id(entry)?;
+    let Value::Array(parts) = entry else { return None };
+    // An entry that was deleted while it was read has no fields.
+    let fields: &[Value] = if let Some(Value::Array(fields)) = parts.get(1) { fields } else { &[] };
+    let bytes = |value: &'a Value| if let Value::BulkString(bytes) = value { Some(&bytes[..]) } else { None };
+    let fields: Vec<&[u8]> = fields.iter().map(bytes).collect::<Option<_>>()?;
+    let size = fields.iter().map(|field| field.len() + 16).sum();
+    let mut origin = None;
+    let event = event(id, &fields, &mut origin, limits);
+    Some(Entry { id, size, origin, event })
+}
+
+fn event(id: Id, fields: &[&[u8]], origin: &mut Option<Origin>, limits: Limits) -> Result<Event, String> {
+    let mut new = NewEvent::default();
+    let mut data = None;
+    for pair in fields.chunks(2) {
+        let [name, value] = pair else { break };
+        let word = || std::str::from_utf8(value).map_err(|_| format!("{} is not UTF-8", String::from_utf8_lossy(name)));
+        match *name {
+            b"topic" => new.topics.push(word()?),
+            b"data" => data = Some(*value),
+            b"event" => new.name = Some(word()?),
+            b"id" => new.id = Some(word()?),
+            b"retry" => new.retry = Some(word()?.parse().map_err(|_| "retry is not a number of milliseconds")?),
+            b"hub" => *origin = Origin::parse(value),
+            // Another program's own.
+            _ => {}
+        }
+    }
+    new.data = data.ok_or("it has no field 'data'")?;
+    // What a hub has accepted, others deliver as well, whatever their own limits are.
+    let Limits { event_size, topics } = match origin {
+        Some(_) => Limits { event_size: MAX_EVENT_SIZE as usize, topics: MAX_TOPICS as usize },
+        None => limits,
+    };
+    new.check(event_size, topics).map_err(|error| error.to_string())?;
+    Ok(match new.id {
+        Some(own) => Event::new(&new, own),
+        None => Event::new(&new, &id.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits { event_size: 10, topics: 2 };
+
+    fn bulk(text: &[u8]) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    fn entry(fields: &[(&str, &[u8])]) -> Value {
+        let fields = fields.iter().flat_map(|(name, value)| [bulk(name.as_bytes()), bulk(value)]).collect();
+        Value::Array(vec![bulk(b"5-1"), Value::Array(fields)])
+    }
+
+    fn read_one(fields: &[(&str, &[u8])]) -> Entry {
+        let mut entries = entries(&Value::Array(vec![entry(fields)]), LIMITS).expect("entries");
+        entries.pop().expect("one")
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let new = NewEvent {
+            topics: vec!["a", "b"],
+            name: Some("note"),
+            id: Some("own"),
+            retry: Some(7),
+            data: b"one\ntwo, and more than the limit of others",
+        };
+        let origin = Origin { hub: 0xabc, number: 17 };
+        let fields = fields(&new, origin);
+        let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (*name, &value[..])).collect();
+        let read = read_one(&fields);
+        assert_eq!((read.id, read.origin), (Id { ms: 5, seq: 1 }, Some(origin)));
+        let (event, expected) = (read.event.expect("an event"), Event::new(&new, "own"));
+        assert_eq!((event.frame(), event.topics()), (expected.frame(), expected.topics()));
+    }
+
+    #[test]
+    fn another_programs_entry_needs_a_topic_and_data_and_gets_redis_s_id() {
+        let event = read_one(&[("topic", b"a"), ("data", b"x"), ("trace", b"\xff")]).event.expect("an event");
+        assert_eq!(event.frame(), b"id: 5-1\ndata: x\n\n");
+        for (fields, said) in [
+            (&[("data", &b"x"[..])][..], "no topic given"),
+            (&[("topic", b"a")], "it has no field 'data'"),
+            (&[("topic", b"a.*"), ("data", b"x")], "wildcards"),
+            (&[("topic", b"\xff"), ("data", b"x")], "topic is not UTF-8"),
+            (&[("topic", b"a"), ("data", b"x\xff")], "not valid UTF-8"),
+            (&[("topic", b"a"), ("data", b"x"), ("id", b"1\n2")], "line break"),
+            (&[("topic", b"a"), ("data", b"x"), ("retry", b"soon")], "retry is not a number"),
+            (&[("topic", b"a"), ("data", b"much too long")], "sse.max_event_size"),
+            (&[], "it has no field 'data'"),
+        ] {
+            let problem = read_one(fields).event.expect_err("no event");
+            assert!(problem.contains(said), "{problem}");
+        }
+    }
+
+    proptest! {
+        /// Attack: a server that answers with anything.
+        #[test]
+        fn no_answer_can_crash_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200), start in 0..4_usize) {
+            let start: &[u8] = [&b""[..], b"*1\r\n*2\r\n$3\r\n5-1\r\n", b"*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n", b"*1\r\n*2\r\n"][start];
+            if let Ok(value) = redis::parse_redis_value(&[start, &bytes].concat()) {
+                let _ = (entries(&value, LIMITS), of_stream(&value), id(&value), text(&value));
+            }
+        }
+
+        #[test]
+        fn no_fields_can_crash_the_reader(
+            fields in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..9),
+            names in proptest::collection::vec(0..7_usize, 9),
+        ) {
+            let known = ["topic", "data", "event", "id", "retry", "hub", ""];
+            let fields: Vec<_> = fields.iter().zip(names).map(|(value, name)| (known[name], &value[..])).collect();
+            let _ = read_one(&fields);
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_noticed() {
+        assert!(entries(&Value::Int(1), LIMITS).is_none());
+        assert!(entries(&Value::Array(vec![Value::Int(1)]), LIMITS).is_none());
+        assert!(entries(&Value::Nil, LIMITS).is_some_and(|entries| entries.is_empty()));
+        let deleted = Value::Array(vec![Value::Array(vec![bulk(b"5-1"), Value::Nil])]);
+        assert!(entries(&deleted, LIMITS).is_some_and(|entries| entries[0].event.is_err()));
+    }
+}

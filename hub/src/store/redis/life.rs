@@ -1,0 +1,219 @@
+//! What proves that nothing of the stream was lost between two looks at it.
+//!
+//! Redis takes entries away at the stream's old end: by trimming, by eviction, with a failover to a replica that has not
+//! got everything, with a restart. What was read up to some id is followed without a gap by what is read next if the server
+//! is the same, and if the stream's first entry is not newer than that id, or if the entries that were ever added are as
+//! many as those that were read and those that are there.
+
+use redis::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::store::redis::connection::BusError;
+use crate::store::redis::entry::{id, text};
+use sse_protocol::id::Id;
+
+/// Tells one life of a server's data from another; `None` where the server doesn't say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Life(Option<(String, Role)>);
+
+/// What a server is to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Role {
+    Master,
+    /// Of the master that this number stands for.
+    Replica(String),
+}
+
+/// A look at the stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Whether there is a stream at all.
+    pub(crate) exists: bool,
+    /// Entries that are in it.
+    pub(crate) length: u64,
+    /// The oldest of them.
+    pub(crate) first: Option<Id>,
+    /// The newest id that was ever given.
+    pub(crate) last: Id,
+    /// Entries that were ever added; Redis before 7 doesn't say.
+    pub(crate) added: Option<u64>,
+}
+
+/// What a look says about what was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing is missing.
+    Whole,
+    /// Something is, or may be; reading goes on after this id.
+    Gap(Id),
+}
+
+impl Life {
+    /// From the answers to `INFO server` and `INFO replication`.
+    pub(crate) fn read(server: Option<&Value>, replication: Option<&Value>) -> Self {
+        let run = server.and_then(|info| line(info, "run_id:"));
+        Self(run.map(Into::into).zip(replication.and_then(Role::read)))
+    }
+
+    /// Whether both are surely the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.is_some() && self == other
+    }
+
+    /// Whether the server is still what it was, by the answer to `INFO replication`.
+    pub(crate) fn has_role(&self, replication: Option<&Value>) -> bool {
+        self.0.as_ref().is_none_or(|(_, role)| replication.and_then(Role::read).as_ref() == Some(role))
+    }
+}
+
+impl Role {
+    fn read(replication: &Value) -> Option<Self> {
+        match line(replication, "role:")? {
+            // A master changes its number also when it has lost its last replica, and no data.
+            "master" => Some(Self::Master),
+            _ => Some(Self::Replica(line(replication, "master_replid:")?.into())),
+        }
+    }
+}
+
+fn line<'a>(info: &'a Value, name: &str) -> Option<&'a str> {
+    text(info)?.lines().find_map(|line| line.strip_prefix(name))
+}
+
+impl Look {
+    /// From the answer to `XINFO STREAM`.
+    pub(crate) fn read(answer: Result<Value, BusError>) -> Result<Self, BusError> {
+        let answer = match answer {
+            Err(BusError::Said(error)) if error.contains("no such key") => return Ok(Self::default()),
+            other => other?,
+        };
+        let Value::Array(fields) = answer else { return Err(BusError::senseless("XINFO STREAM")) };
+        let mut look = Self { exists: true, ..Self::default() };
+        for pair in fields.chunks(2) {
+            let [name, value] = pair else { break };
+            let number = if let Value::Int(number) = value { u64::try_from(*number).ok() } else { None };
+            match text(name) {
+                Some("length") => look.length = number.unwrap_or_default(),
+                Some("last-generated-id") => look.last = text(value).and_then(Id::parse).unwrap_or_default(),
+                Some("entries-added") => look.added = number,
+                Some("first-entry") => look.first = id(value),
+                _ => {}
+            }
+        }
+        Ok(look)
+    }
+
+    /// Whether everything that was read up to `position`, the `ordinal`th entry ever added, is followed by what is there.
+    pub(crate) fn judge(&self, same_life: bool, position: Id, ordinal: Option<u64>) -> Verdict {
+        if !self.exists {
+            return match (same_life, ordinal) {
+                (true, Some(0)) => Verdict::Whole,
+                // A new stream of the same server has larger ids, but for those of the same millisecond; and the old one
+                // may come back.
+                (true, _) => Verdict::Gap(position),
+                (false, _) => Verdict::Gap(Id::default()),
+            };
+        }
+        let gap = Verdict::Gap(self.last.min(position));
+        if !same_life || self.last < position {
+            return gap;
+        }
+        let as_many = |later| match (self.added, ordinal) {
+            (Some(added), Some(ordinal)) => Some(ordinal + later == added),
+            _ => None,
+        };
+        let whole = if self.last == position {
+            as_many(0) != Some(false)
+        } else if self.first.is_some_and(|first| first <= position) {
+            true
+        } else {
+            // All that is there came later.
+            as_many(self.length) == Some(true)
+        };
+        if whole { Verdict::Whole } else { gap }
+    }
+
+    /// The how-manieth entry ever added `position` is, if that can be told.
+    pub(crate) fn ordinal(&self, position: Id) -> Option<u64> {
+        if !self.exists {
+            return Some(0);
+        }
+        if self.last == position {
+            return self.added;
+        }
+        let all_later = self.first.is_none_or(|first| first > position);
+        self.added.filter(|_| all_later).and_then(|added| added.checked_sub(self.length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Id {
+        Id { ms, seq: 0 }
+    }
+
+    /// A stream that has had `added` entries with the ids 1-0, 2-0, …, of which `length` are left.
+    fn look(added: u64, length: u64) -> Look {
+        let first = (length > 0).then(|| at(added - length + 1));
+        Look { exists: true, length, first, last: at(added), added: Some(added) }
+    }
+
+    const GONE: Look = Look { exists: false, length: 0, first: None, last: Id { ms: 0, seq: 0 }, added: None };
+
+    #[test]
+    fn nothing_is_missing_while_the_first_entry_is_not_newer_than_what_was_read() {
+        for position in 5..=10 {
+            assert_eq!(look(10, 6).judge(true, at(position), Some(position)), Verdict::Whole);
+            assert_eq!(look(10, 6).judge(true, at(position), None), Verdict::Whole);
+        }
+        assert_eq!(look(10, 6).judge(true, at(4), Some(4)), Verdict::Whole, "all that was trimmed had been read");
+        assert_eq!(look(10, 6).judge(true, at(4), None), Verdict::Gap(at(4)), "that can't be told");
+        assert_eq!(look(10, 6).judge(true, at(3), Some(3)), Verdict::Gap(at(3)));
+        assert_eq!(look(10, 0).judge(true, at(10), Some(10)), Verdict::Whole, "trimmed to nothing");
+        assert_eq!(look(10, 0).judge(true, at(9), Some(9)), Verdict::Gap(at(9)));
+        assert_eq!(look(3, 3).judge(true, at(0), Some(0)), Verdict::Whole, "the first ones ever");
+        assert_eq!(GONE.judge(true, at(0), Some(0)), Verdict::Whole, "none ever");
+    }
+
+    #[test]
+    fn a_stream_that_has_gone_or_is_another_is_a_gap() {
+        assert_eq!(GONE.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));
+        assert_eq!(GONE.judge(true, at(5), GONE.ordinal(at(5))), Verdict::Whole, "told already");
+        assert_eq!(GONE.judge(false, at(5), Some(5)), Verdict::Gap(at(0)));
+        assert_eq!(look(1, 1).judge(true, at(0), GONE.ordinal(at(0))), Verdict::Whole, "the first one of a new stream");
+        assert_eq!(look(4, 4).judge(true, at(5), Some(5)), Verdict::Gap(at(4)), "a replica that is behind");
+        let anew = Look { exists: true, length: 1, first: Some(at(9)), last: at(9), added: Some(1) };
+        assert_eq!(anew.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));
+        let same_id = Look { last: at(5), first: Some(at(5)), ..anew };
+        assert_eq!(same_id.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));
+        assert_eq!(look(10, 6).judge(false, at(8), Some(8)), Verdict::Gap(at(8)), "another server");
+    }
+
+    #[test]
+    fn ordinals_are_known_at_the_end_and_before_the_beginning() {
+        assert_eq!(look(10, 6).ordinal(at(10)), Some(10));
+        assert_eq!(look(10, 6).ordinal(at(4)), Some(4));
+        assert_eq!(look(10, 6).ordinal(at(6)), None);
+        assert_eq!(GONE.ordinal(at(0)), Some(0));
+        assert_eq!(Look { added: None, ..look(10, 6) }.ordinal(at(10)), None);
+    }
+
+    #[test]
+    fn lives_are_the_same_only_if_both_are_known() {
+        let info = |text: &str| Value::BulkString(text.into());
+        let (server, other) = (info("# Server\r\nrun_id:abc\r\n"), info("# Server\r\nrun_id:def\r\n"));
+        let master = info("role:master\r\nmaster_replid:1\r\n");
+        let replica = |of: &str| info(&format!("role:slave\r\nmaster_replid:{of}\r\n"));
+        let life = Life::read(Some(&server), Some(&master));
+        assert!(life.is(&Life::read(Some(&server), Some(&info("role:master\r\nmaster_replid:2\r\n")))));
+        assert!(!life.is(&Life::read(Some(&other), Some(&master))));
+        assert!(!life.is(&Life::read(Some(&server), Some(&replica("1")))));
+        let following = Life::read(Some(&server), Some(&replica("1")));
+        assert!(following.is(&following.clone()));
+        assert!(!following.is(&Life::read(Some(&server), Some(&replica("2")))));
+        let unknown = Life::read(None, None);
+        assert!(!unknown.is(&unknown.clone()));
+    }
+}

@@ -1,0 +1,227 @@
+//! The bus: several hubs, on several machines, that deliver the same events in the same order. It is a Redis stream.
+//!
+//! ```text
+//! router ──outbox──▶ publisher ──XADD, PUBLISH──▶ Redis ──XREAD──▶ tail ──────news──▶ router
+//!                                                   └──SUBSCRIBE──▶ wakes ────news──────┘
+//! ```
+//!
+//! An event is delivered when the tail has read it, also by the hub that it was published to, and its publisher is
+//! answered then. So what is delivered anywhere is what Redis has, in its order and with its ids.
+
+pub(crate) mod address;
+pub(crate) mod connection;
+pub(crate) mod entry;
+pub(crate) mod life;
+pub(crate) mod notifications;
+pub(crate) mod outbox;
+pub(crate) mod pause;
+pub(crate) mod publisher;
+pub(crate) mod state;
+pub(crate) mod tail;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use mio::Waker;
+use rustix::rand::GetRandomFlags;
+use tracing::warn;
+
+use crate::config::{Bus as Settings, Config};
+use crate::store::history::Limits;
+use crate::store::redis::address::Address;
+use crate::store::redis::connection::Stop;
+use crate::store::redis::outbox::{Outbox, Outcome};
+use crate::store::redis::state::State;
+pub(crate) use crate::store::redis::tail::Place;
+use crate::store::{News, Ticket};
+use crate::util::throttle::Sparingly;
+use sse_protocol::event::NewEvent;
+use sse_protocol::id::{Id, now_ms};
+
+/// How long the hub's end waits for what is under way.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long it waits for the threads.
+const JOINING: Duration = Duration::from_secs(1);
+
+/// What publishers are told whose events were not in the stream.
+const LOST: &str =
+    "the connection to Redis broke, or Redis has lost its data; it is not known whether the event was taken";
+
+/// The router's end of the bus.
+#[derive(Debug)]
+pub(crate) struct Bus {
+    context: Arc<Context>,
+    /// Disconnected when all threads have ended.
+    threads: Receiver<()>,
+}
+
+/// What the threads have in common.
+#[derive(Debug)]
+struct Context {
+    address: Arc<Address>,
+    stop: Arc<Stop>,
+    outbox: Outbox,
+    state: State,
+    news: Sender<News>,
+    router: Arc<Waker>,
+    /// For entries of other programs.
+    limits: entry::Limits,
+    /// How much is loaded at first.
+    history: Limits,
+    /// How far the stream was read.
+    place: Mutex<Option<Place>>,
+    refused: Mutex<Sparingly>,
+    complaints: Mutex<Sparingly>,
+}
+
+impl Bus {
+    /// Starts the threads; the stream is read on from `place`, if it was read before. The caller has blocked all signals, which they inherit.
+    pub(crate) fn start(
+        settings: &Settings,
+        config: &Config,
+        history: Limits,
+        place: Option<Place>,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<Self> {
+        let context = Arc::new(Context {
+            address: Arc::new(settings.address.clone()),
+            stop: Arc::new(Stop::new()?),
+            outbox: Outbox::new(identity(), settings.queue, settings.patience),
+            state: State::new(place.as_ref().map(|place| place.counts).unwrap_or_default()),
+            news,
+            router,
+            limits: entry::Limits { event_size: config.max_event_size, topics: config.max_topics },
+            history,
+            place: Mutex::new(place),
+            refused: Mutex::default(),
+            complaints: Mutex::default(),
+        });
+        let (alive, threads) = crossbeam_channel::bounded(0);
+        let start = |name: &str, job: fn(&Context)| {
+            let (context, alive) = (Arc::clone(&context), alive.clone());
+            let thread = thread::Builder::new().name(name.into()).spawn(move || {
+                job(&context);
+                drop(alive);
+            });
+            thread.map(drop)
+        };
+        start("sse-bus-tail", tail::run)?;
+        start("sse-bus-publish", publisher::run)?;
+        start("sse-bus-wakes", crate::store::redis::notifications::run)?;
+        Ok(Self { context, threads })
+    }
+
+    /// Takes a checked event, to be delivered when it comes back.
+    ///
+    /// # Errors
+    /// Why it can't be taken, and what to do.
+    pub(crate) fn publish(&self, new: &NewEvent<'_>, ticket: Option<Ticket>) -> Result<(), String> {
+        self.context.outbox.publish(new, ticket)
+    }
+
+    /// A publisher has gone.
+    pub(crate) fn abandon(&self, ticket: Ticket) {
+        self.context.outbox.abandon(ticket);
+    }
+
+    /// Tells the other hubs that a topic changed, or all did.
+    pub(crate) fn wake(&self, topic: &str) {
+        self.context.outbox.wake(topic);
+    }
+
+    /// Asks for the newest id: [`News::Newest`] answers with this number or a larger one. `None`: nobody can tell now.
+    pub(crate) fn ask(&self) -> Option<u64> {
+        self.context.outbox.ask()
+    }
+
+    /// So many bytes of [`News::Read`] were delivered.
+    pub(crate) fn digested(&self, bytes: usize) {
+        self.context.outbox.digested(bytes);
+    }
+
+    /// Whether Redis has all that was to be sent, and this hub has got it back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.context.outbox.is_idle()
+    }
+
+    /// Waits a little for what is under way, and ends the threads. The news of it are in the channel when this returns.
+    pub(crate) fn close(self) -> Option<Place> {
+        let Outcome { unsent, unknown } = self.context.outbox.close(FAREWELL);
+        self.context.fail(unsent, "the hub ends, and Redis could not be reached before that; the event was not sent");
+        self.context.fail(unknown, "the hub ends; it is not known whether Redis has taken the event");
+        self.context.stop.stop();
+        // One that looks up a name can't be interrupted; the process does not wait for it.
+        let deadline = Instant::now() + JOINING;
+        if let Err(crossbeam_channel::RecvTimeoutError::Timeout) = self.threads.recv_deadline(deadline) {
+            warn!("a thread of the bus is still busy while the hub ends");
+        }
+        let mut place = self.context.place().take()?;
+        place.counts = self.context.state.counts();
+        Some(place)
+    }
+
+    /// For `sse_stats()`.
+    pub(crate) fn report(&self) -> serde_json::Value {
+        let (waiting, last) = self.context.outbox.figures();
+        self.context.state.report(&self.context.address, waiting, last)
+    }
+}
+
+/// A number that no other hub has. The standard library's source of randomness may be a copy of that of another hub, which
+/// was forked from the same process.
+fn identity() -> u64 {
+    let mut bytes = [0; 8];
+    match rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        _ => now_ms() ^ (u64::from(std::process::id()) << 40),
+    }
+}
+
+impl Context {
+    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the router. One that has gone needs no news.
+    fn tell(&self, news: News) {
+        let _ = self.news.send(news);
+        let _ = self.router.wake();
+    }
+
+    /// Tells publishers that their events will not be delivered, as far as is known.
+    fn fail(&self, tickets: Vec<Option<Ticket>>, reason: &str) {
+        if tickets.is_empty() {
+            return;
+        }
+        self.state.failed.add(tickets.len());
+        let deaf = tickets.iter().filter(|ticket| ticket.is_none()).count();
+        if deaf > 0 {
+            // They are gone, or have not asked.
+            self.complain(deaf, reason);
+        }
+        let tickets = tickets.into_iter().flatten().collect();
+        self.tell(News::Failed { tickets, reason: format!("sse.bus: {reason}") });
+    }
+
+    /// Something was not sent, and nobody else hears of it.
+    fn complain(&self, count: usize, reason: &str) {
+        let mut lines = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept_back) = lines.due(Instant::now()) {
+            warn!(count, reason, before = kept_back, "what was to be sent over the bus was not, or that isn't known");
+        }
+    }
+
+    /// An entry is no event.
+    fn refuse(&self, id: Id, reason: &str) {
+        self.state.refused.add(1);
+        let mut lines = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept_back) = lines.due(Instant::now()) {
+            warn!(stream = self.address.stream, entry = %id, reason, before = kept_back, "an entry of the bus is no event");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The thread that hears the wakes of other hubs, and of any program that writes to the channel:
+//!
+//! ```text
+//! PUBLISH sse:wakes "chat.general orders.7"         redis-cli; `**` wakes everything
+//! ```
+
+use std::time::{Duration, Instant};
+
+use redis::{Pipeline, Value, cmd, pipe};
+
+use crate::store::News;
+use crate::store::redis::Context;
+use crate::store::redis::connection::{BusError, Connection, PATIENCE};
+use crate::store::redis::entry::text;
+use crate::store::redis::pause::Pause;
+use crate::store::redis::state::Link;
+use sse_protocol::topic;
+
+/// How long the channel may be quiet before it is tried whether the connection is still there.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Works until the hub ends.
+pub(super) fn run(context: &Context) {
+    let mut pause = Pause::default();
+    loop {
+        let why = match Connection::open(&context.address, &context.stop)
+            .and_then(|mut connection| listen(context, &mut connection, &mut pause))
+        {
+            Ok(()) | Err(BusError::Stopped) => return,
+            Err(error) => error.to_string(),
+        };
+        context.state.down(Link::Wakes, &context.address, &why);
+        if context.stop.wait(pause.next()) {
+            return;
+        }
+    }
+}
+
+fn listen(context: &Context, connection: &mut Connection, pause: &mut Pause) -> Result<(), BusError> {
+    let channel = context.address.channel();
+    connection.call(cmd("SUBSCRIBE").arg(&channel))?;
+    context.state.up(Link::Wakes, &context.address);
+    pause.over();
+    // From here on no wake is missed; what came before is not known.
+    context.tell(News::Listening);
+    let mut ping: Pipeline = pipe();
+    ping.cmd("PING");
+    let mut pinged = false;
+    loop {
+        let patience = if pinged { PATIENCE } else { QUIET };
+        match connection.message(Instant::now() + patience)? {
+            Some(message) => {
+                pinged = false;
+                if let Some(payload) = payload(&message) {
+                    hear(context, payload);
+                }
+            }
+            None if pinged => return Err(BusError::Broken("Redis does not answer any more".into())),
+            None => {
+                connection.send_all(&ping)?;
+                pinged = true;
+            }
+        }
+    }
+}
+
+/// What a message of the channel says; `None` for answers to PING.
+fn payload(message: &Value) -> Option<&str> {
+    let Value::Array(parts) = message else { return None };
+    match &parts[..] {
+        [kind, _, payload] if text(kind) == Some("message") => text(payload),
+        _ => None,
+    }
+}
+
+fn hear(context: &Context, payload: &str) {
+    let own = format!("from={:016x}", context.outbox.hub());
+    let mut words = payload.split_ascii_whitespace().peekable();
+    if words.next_if(|word| word.starts_with("from=")).is_some_and(|from| from == own) {
+        return;
+    }
+    context.state.wakes_received.add(1);
+    let known = |word: &&str| *word == topic::ALL || topic::check_topic(word).is_ok();
+    let topics: Vec<Box<str>> = words.filter(known).map(Into::into).collect();
+    if !topics.is_empty() {
+        context.tell(News::Wakes(topics));
+    }
+}

@@ -1,0 +1,286 @@
+//! The thread that reads the stream: what comes through it is delivered, on every machine in the same order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::{Value, cmd, pipe};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::event::Event;
+use crate::store::redis::connection::{BusError, Connection, PATIENCE};
+use crate::store::redis::entry::{self, Entry, Origin};
+use crate::store::redis::life::{Life, Look, Verdict};
+use crate::store::redis::pause::Pause;
+use crate::store::redis::state::{Counts, Link};
+use crate::store::redis::{Context, LOST};
+use crate::store::{Kept, Loaded, News};
+use sse_protocol::id::{Id, now_ms};
+
+/// How long Redis waits for entries before it answers that there are none.
+const BLOCK: Duration = Duration::from_secs(1);
+
+/// How often it is made sure that the stream is still the same, beyond what is done with each answer.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Entries asked for at once: from how many on, and at most.
+const FEW: usize = 10;
+const MANY: usize = 1000;
+
+/// Bytes that such an answer should have, about.
+const PORTION: usize = 2 << 20;
+
+/// How far the stream was read, and of which server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The last entry.
+    pub(crate) position: Id,
+    /// The how-manieth ever added it is, if that is known.
+    pub(crate) ordinal: Option<u64>,
+    life: Life,
+    /// What was counted until then.
+    pub(crate) counts: Counts,
+}
+
+struct Tail<'a> {
+    context: &'a Context,
+    /// The last entry that was read.
+    position: Id,
+    /// The how-manieth ever added it is, if that is known.
+    ordinal: Option<u64>,
+    /// Of the server that it was read from; `None`: the stream was never read.
+    life: Option<Life>,
+    /// Entries to ask for.
+    count: usize,
+    checked: Instant,
+    /// What was known of own events before the stream was looked at last.
+    mark: u64,
+}
+
+/// Works until the hub ends.
+pub(super) fn run(context: &Context) {
+    let mut pause = Pause::default();
+    let mut tail = Tail {
+        context,
+        position: Id::default(),
+        ordinal: None,
+        life: None,
+        count: FEW,
+        checked: Instant::now(),
+        mark: 0,
+    };
+    if let Some(Place { position, ordinal, life, .. }) = context.place().clone() {
+        (tail.position, tail.ordinal, tail.life) = (position, ordinal, Some(life));
+    }
+    loop {
+        let why = match Connection::open(&context.address, &context.stop)
+            .and_then(|mut connection| tail.follow(&mut connection, &mut pause))
+        {
+            Ok(()) | Err(BusError::Stopped) => return,
+            Err(error) => error.to_string(),
+        };
+        context.state.down(Link::Tail, &context.address, &why);
+        if context.stop.wait(pause.next()) {
+            return;
+        }
+    }
+}
+
+impl Tail<'_> {
+    /// Reads until the hub ends.
+    fn follow(&mut self, connection: &mut Connection, pause: &mut Pause) -> Result<(), BusError> {
+        self.mark = self.context.outbox.mark();
+        let life = life(connection)?;
+        let look = look(self.context, connection)?;
+        match &self.life {
+            None => self.load(connection, look)?,
+            Some(before) => {
+                let same = before.is(&life);
+                let verdict = look.judge(same, self.position, self.ordinal);
+                self.obey(verdict, &look);
+            }
+        }
+        self.life = Some(life);
+        self.reached();
+        self.context.state.up(Link::Tail, &self.context.address);
+        loop {
+            self.read(connection)?;
+            pause.over();
+        }
+    }
+
+    /// Reads what comes next, if anything does, and makes sure that it is next.
+    fn read(&mut self, connection: &mut Connection) -> Result<(), BusError> {
+        self.mark = self.context.outbox.mark();
+        let stream = &self.context.address.stream;
+        let mut commands = pipe();
+        let read = commands.cmd("XREAD").arg("COUNT").arg(self.count).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        read.arg("STREAMS").arg(stream).arg(self.position.to_string());
+        let check = self.checked.elapsed() >= CHECK;
+        if check {
+            commands.cmd("XINFO").arg("STREAM").arg(stream).cmd("INFO").arg("replication");
+        } else {
+            commands.cmd("XRANGE").arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
+        }
+        connection.send_all(&commands)?;
+        let answer = connection.answer(Instant::now() + BLOCK + PATIENCE)?;
+        let answer = entry::of_stream(&answer).and_then(|entries| entry::entries(entries, self.context.limits));
+        let entries = answer.ok_or_else(|| BusError::senseless("XREAD"))?;
+        let until = Instant::now() + PATIENCE;
+        let (look, same) = if check {
+            let look = Look::read(connection.answer(until))?;
+            let role = connection.answer(until).ok();
+            (Some(look), self.life.as_ref().is_none_or(|life| life.has_role(role.as_ref())))
+        } else {
+            let first = connection.answer(until)?;
+            let Value::Array(first) = &first else { return Err(BusError::senseless("XRANGE")) };
+            let known = first.first().and_then(entry::id).is_some_and(|first| first <= self.position);
+            (if known { None } else { Some(look(self.context, connection)?) }, true)
+        };
+        let Some(look) = look else {
+            self.deliver(entries);
+            return Ok(());
+        };
+        self.checked = Instant::now();
+        let verdict = look.judge(same, self.position, self.ordinal);
+        let before = self.position;
+        self.obey(verdict, &look);
+        // Where reading goes on elsewhere, these come once more.
+        if self.position == before {
+            self.deliver(entries);
+        }
+        if !same {
+            return Err(BusError::Broken("the server is now another one's replica, or none any more".into()));
+        }
+        if look.exists && look.last == self.position {
+            if let Verdict::Gap(_) = look.judge(true, self.position, self.ordinal) {
+                self.obey(Verdict::Gap(self.position), &look);
+            }
+            self.ordinal = look.ordinal(self.position);
+        }
+        Ok(())
+    }
+
+    /// Passes entries on.
+    fn deliver(&mut self, entries: Vec<Entry>) {
+        if entries.is_empty() {
+            self.reached();
+            return;
+        }
+        let context = self.context;
+        let (count, bytes) = (entries.len(), entries.iter().map(|entry| entry.size).sum::<usize>());
+        context.state.read.add(count);
+        self.ordinal = self.ordinal.map(|ordinal| ordinal + count as u64);
+        self.position = entries.last().map_or(self.position, |entry| entry.id);
+        self.count = (PORTION / (bytes / count).max(1)).clamp(FEW, (self.count * 2).min(MANY));
+        let mut events = Vec::with_capacity(count);
+        for Entry { id, origin, event, .. } in entries {
+            match event {
+                Ok(event) => events.push(self.kept(id, origin, event)),
+                Err(reason) => context.refuse(id, &reason),
+            }
+        }
+        context.tell(News::Read { events, bytes, position: self.position });
+        self.reached();
+        context.outbox.read(bytes);
+    }
+
+    /// An event, and the publisher of this hub who waits for it.
+    fn kept(&self, id: Id, origin: Option<Origin>, event: Event) -> Kept {
+        let outbox = &self.context.outbox;
+        let own = origin.filter(|origin| origin.hub == outbox.hub());
+        let ticket = own.and_then(|origin| outbox.delivered(origin.number));
+        Kept { stamp: id, event: Arc::new(event), ticket }
+    }
+
+    /// Tells of a gap, if there is one, and goes on where the verdict says.
+    fn obey(&mut self, verdict: Verdict, look: &Look) {
+        let Verdict::Gap(position) = verdict else { return };
+        let context = self.context;
+        warn!(
+            stream = context.address.stream,
+            read = %self.position,
+            oldest = look.first.map(tracing::field::display),
+            newest = %look.last,
+            "events were lost between Redis and this hub, or may have been; its streams are told of a gap"
+        );
+        context.state.gaps.add(1);
+        context.outbox.settle_at(look.last, self.mark);
+        self.position = position;
+        self.ordinal = look.ordinal(position);
+        context.tell(News::Gap { position });
+    }
+
+    fn reached(&self) {
+        if let Some(life) = &self.life {
+            let (position, ordinal) = (self.position, self.ordinal);
+            *self.context.place() = Some(Place { position, ordinal, life: life.clone(), counts: Counts::default() });
+        }
+        let tickets = self.context.outbox.reached(self.position);
+        self.context.fail(tickets, LOST);
+    }
+
+    /// Reads the newest part of the stream for the first time, backwards, as much as the history takes.
+    fn load(&mut self, connection: &mut Connection, look: Look) -> Result<(), BusError> {
+        let context = self.context;
+        let limits = context.history;
+        let oldest = now_ms().saturating_sub(u64::try_from(limits.ttl.as_millis()).unwrap_or(u64::MAX));
+        let (mut events, mut bytes, mut count, mut found) = (Vec::new(), 0, FEW, 0);
+        let mut end = look.last.to_string();
+        let mut began = look.last;
+        let mut more = limits.events > 0;
+        while more {
+            let mut range = cmd("XREVRANGE");
+            range.arg(&context.address.stream).arg(&end).arg("-").arg("COUNT").arg(count);
+            let answer = entry::entries(&connection.call(&range)?, context.limits);
+            let entries = answer.ok_or_else(|| BusError::senseless("XREVRANGE"))?;
+            more = entries.len() == count;
+            found += entries.len();
+            let size: usize = entries.iter().map(|entry| entry.size).sum();
+            bytes += size;
+            count = (PORTION / (size / entries.len().max(1)).max(1)).clamp(FEW, (count * 2).min(MANY));
+            for Entry { id, origin, event, .. } in entries {
+                end = format!("({id}");
+                began = id.before();
+                more &= id.ms >= oldest && bytes < limits.bytes;
+                match event {
+                    Ok(event) => events.push(self.kept(id, origin, event)),
+                    Err(reason) => context.refuse(id, &reason),
+                }
+            }
+        }
+        events.reverse();
+        // Nothing was ever taken out of it, and all of it is read.
+        let whole = !look.exists || look.added == Some(look.length) && look.length == found as u64;
+        let began = if whole && events.is_empty() { Id::default() } else { began };
+        info!(
+            stream = context.address.stream,
+            events = events.len(),
+            bytes,
+            whole,
+            newest = %look.last,
+            "the bus was read for the first time"
+        );
+        self.position = look.last;
+        self.ordinal = look.ordinal(look.last);
+        context.tell(News::Loaded(Loaded { began, whole, newest: look.last, events }));
+        Ok(())
+    }
+}
+
+fn look(context: &Context, connection: &mut Connection) -> Result<Look, BusError> {
+    Look::read(connection.call(cmd("XINFO").arg("STREAM").arg(&context.address.stream)))
+}
+
+/// A server that doesn't let its users ask for this is another one after each interruption.
+fn life(connection: &mut Connection) -> Result<Life, BusError> {
+    let mut info = |section: &str| match connection.call(cmd("INFO").arg(section)) {
+        Err(BusError::Said(reason)) => {
+            warn!(reason, "INFO is refused, so that after an interruption of the bus a gap is told in any case");
+            Ok(None)
+        }
+        other => other.map(Some),
+    };
+    let (server, replication) = (info("server")?, info("replication")?);
+    Ok(Life::read(server.as_ref(), replication.as_ref()))
+}

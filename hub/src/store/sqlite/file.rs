@@ -1,0 +1,310 @@
+//! The history's SQLite file: its tables, and what is read from and written to them.
+//!
+//! It is in WAL mode, so that it can be read with any SQLite tool while a hub writes. One hub at a time owns it, by a lock
+//! on a file beside it.
+
+use std::collections::HashMap;
+use std::fs::{File as LockFile, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
+use rustix::fs::FlockOperation;
+use thiserror::Error;
+
+use crate::event::Event;
+use crate::store::history::{Forgettings, Marks};
+use sse_protocol::event::NewEvent;
+use sse_protocol::id::Id;
+
+/// "sseh": says in the file's header whose it is.
+const APPLICATION: i32 = 0x7373_6568;
+
+/// Version of the tables.
+const SCHEMA: i32 = 1;
+
+/// How long a statement waits for another program's lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Free pages in the file, before some are given back to the file system.
+const FREE_PAGES: i64 = 256;
+
+/// `event` and `topic` are what [`crate::store::history::History`] has; `mark` has `began` and `forgotten`.
+const TABLES: &str = "
+    CREATE TABLE event (
+        ms INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        topics TEXT NOT NULL,
+        name TEXT,
+        retry INTEGER,
+        data TEXT NOT NULL,
+        PRIMARY KEY (ms, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE topic (
+        name TEXT PRIMARY KEY,
+        forgotten_ms INTEGER NOT NULL,
+        forgotten_seq INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE mark (
+        name TEXT PRIMARY KEY,
+        ms INTEGER NOT NULL,
+        seq INTEGER NOT NULL
+    ) WITHOUT ROWID;
+";
+
+/// Why the file can't be used, or not now.
+#[derive(Debug, Error)]
+pub(crate) enum FileError {
+    /// Its folder, or its permissions.
+    #[error("sse.history: opening {path} failed: {error}; the folder must exist, and the hub's user may write to it")]
+    Open { path: String, error: io::Error },
+    /// Another hub has it.
+    #[error("sse.history: {0} is in use by another hub; give each sse.namespace a file of its own")]
+    InUse(String),
+    /// Tables of another program, or of a version that is not known.
+    #[error("sse.history: {path} {problem}")]
+    Foreign { path: String, problem: String },
+    /// An event that is older than what the file has.
+    #[error("sse.history: {0} has events that are newer than this machine's clock; publish again")]
+    Behind(String),
+    /// What SQLite said.
+    #[error("sse.history: {path}: {error}{}", advice(error))]
+    Sqlite { path: String, error: rusqlite::Error },
+}
+
+/// What to do about it.
+fn advice(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "; make room on the disk",
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "; the file, its folder and the files beside it must be writable by the hub's user"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "; another program keeps it locked",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "; move it away, or repair it with sqlite3's .recover: a new one is made then"
+        }
+        _ => "",
+    }
+}
+
+impl FileError {
+    /// Whether what is open is of no more use.
+    pub(crate) fn is_final(&self) -> bool {
+        let Self::Sqlite { error, .. } = self else { return false };
+        matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct File {
+    path: String,
+    connection: Connection,
+    /// Device and number of the file that was opened.
+    identity: (u64, u64),
+    /// Held as long as the file is open.
+    _lock: LockFile,
+}
+
+impl File {
+    /// Opens the file, makes it if there is none, and reads what it knows beside its events; `now` is the stamp that a new
+    /// one begins with. With `sync`, a commit is on the disk when it returns; without, it is with the operating system.
+    pub(crate) fn open(path: &Path, sync: bool, now: Id) -> Result<(Self, Marks), FileError> {
+        let name = path.display().to_string();
+        let failed = |error| FileError::Open { path: name.clone(), error };
+        let private =
+            |path: &Path| OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+        let lock = private(&path.with_added_extension("lock")).map_err(failed)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(FileError::InUse(name)),
+            Err(error) => return Err(failed(error.into())),
+        }
+        // SQLite would make it with the permissions of any new file.
+        drop(private(path).map_err(failed)?);
+        let (connection, marks) = connect(path, &name, sync, now)?;
+        let identity = identity(path).map_err(failed)?;
+        Ok((Self { path: name, connection, identity, _lock: lock }, marks))
+    }
+
+    /// Whether it is still the file at its path: what is written to one that was moved away is not found again.
+    pub(crate) fn is_still_there(&self) -> bool {
+        identity(Path::new(&self.path)).is_ok_and(|identity| identity == self.identity)
+    }
+
+    /// Reads all events in the order of their stamps.
+    pub(crate) fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
+        let read = || {
+            let mut statement =
+                self.connection.prepare("SELECT ms, seq, id, topics, name, retry, data FROM event ORDER BY ms, seq")?;
+            let events = statement.query_map([], event)?;
+            events.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    /// Writes events in one transaction: all of them or, on an error, none.
+    pub(crate) fn write<'a>(&mut self, events: impl Iterator<Item = (Id, &'a Event)>) -> Result<(), FileError> {
+        let written = self.transaction(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "INSERT INTO event (ms, seq, id, topics, name, retry, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?;
+            for (stamp, event) in events {
+                let topics = serde_json::json!(event.topics()).to_string();
+                // Checked when it was published.
+                let data = std::str::from_utf8(event.data()).unwrap_or_default();
+                let (ms, seq) = (number(stamp.ms), number(stamp.seq));
+                statement.execute(params![ms, seq, event.id(), topics, event.name(), event.retry(), data])?;
+            }
+            Ok(())
+        });
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Forgets what the history has forgotten, and gives back what the file has too much of.
+    pub(crate) fn forget(&mut self, forgettings: &Forgettings) -> Result<(), FileError> {
+        let forgotten = self.transaction(|transaction| {
+            let mut delete = transaction.prepare_cached("DELETE FROM event WHERE ms = ? AND seq = ?")?;
+            for stamp in &forgettings.events {
+                delete.execute([number(stamp.ms), number(stamp.seq)])?;
+            }
+            let mut set = transaction.prepare_cached("REPLACE INTO topic VALUES (?, ?, ?)")?;
+            let mut unset = transaction.prepare_cached("DELETE FROM topic WHERE name = ?")?;
+            for (name, mark) in &forgettings.topics {
+                match mark {
+                    Some(stamp) => set.execute(params![name, number(stamp.ms), number(stamp.seq)])?,
+                    None => unset.execute([name])?,
+                };
+            }
+            set_mark(transaction, "forgotten", forgettings.forgotten)
+        });
+        forgotten.and_then(|()| self.shrink()).map_err(|error| self.failed(error))
+    }
+
+    fn shrink(&self) -> rusqlite::Result<()> {
+        let value = |pragma| self.connection.pragma_query_value::<i64, _>(None, pragma, |row| row.get(0));
+        let free = value("freelist_count")?;
+        if free > FREE_PAGES && free > value("page_count")? / 2 {
+            self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({FREE_PAGES})"))?;
+        }
+        Ok(())
+    }
+
+    /// Closes it in good order: what is in the WAL goes into the file.
+    pub(crate) fn close(self) -> Result<(), FileError> {
+        let Self { path, connection, .. } = self;
+        connection.close().map_err(|(_, error)| FileError::Sqlite { path, error })
+    }
+
+    fn transaction(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        work(&transaction)?;
+        transaction.commit()
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> FileError {
+        FileError::Sqlite { path: self.path.clone(), error }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+fn connect(path: &Path, name: &str, sync: bool, now: Id) -> Result<(Connection, Marks), FileError> {
+    let failed = |error| FileError::Sqlite { path: name.into(), error };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(LOCK_PATIENCE).map_err(failed)?;
+    if let Some(problem) = prepare(&mut connection, sync, now).map_err(failed)? {
+        return Err(FileError::Foreign { path: name.into(), problem });
+    }
+    let marks = marks(&connection).map_err(failed)?;
+    Ok((connection, marks))
+}
+
+/// Sets the connection up, and the tables in a new file. Returns what is wrong with tables that are there.
+fn prepare(connection: &mut Connection, sync: bool, now: Id) -> rusqlite::Result<Option<String>> {
+    let value = |pragma| connection.pragma_query_value::<i32, _>(None, pragma, |row| row.get(0));
+    let (application, schema) = (value("application_id")?, value("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, schema, tables) {
+        (APPLICATION, SCHEMA, _) | (0, 0, 0) => {}
+        (APPLICATION, other, _) => {
+            return Ok(Some(format!(
+                "was written by another version of php-sse (its tables are version {other}, this one's {SCHEMA}); move it \
+                 away, or go back to that version"
+            )));
+        }
+        _ => return Ok(Some("is a database of another program; choose another path".into())),
+    }
+    if tables == 0 {
+        // Before the first table. In a file that has some it changes nothing, and yet waits for another program's lock.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", if sync { "FULL" } else { "NORMAL" })?;
+    connection.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))?;
+    if tables > 0 {
+        return Ok(None);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    set_mark(&transaction, "began", now)?;
+    set_mark(&transaction, "forgotten", Id::default())?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.commit()?;
+    Ok(None)
+}
+
+fn set_mark(transaction: &Transaction<'_>, name: &str, stamp: Id) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached("REPLACE INTO mark VALUES (?, ?, ?)")?;
+    statement.execute(params![name, number(stamp.ms), number(stamp.seq)]).map(|_| ())
+}
+
+fn marks(connection: &Connection) -> rusqlite::Result<Marks> {
+    let mut marks = Marks::default();
+    let mut statement = connection.prepare("SELECT name, ms, seq FROM mark")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        match row.get::<_, String>(0)?.as_str() {
+            "began" => marks.began = stamp(row, 1)?,
+            "forgotten" => marks.forgotten = stamp(row, 1)?,
+            _ => {}
+        }
+    }
+    let mut statement = connection.prepare("SELECT name, forgotten_ms, forgotten_seq FROM topic")?;
+    let topics = statement.query_map([], |row| Ok((row.get(0)?, stamp(row, 1)?)))?;
+    marks.topics = topics.collect::<rusqlite::Result<HashMap<_, _>>>()?;
+    let mut statement = connection.prepare("SELECT ms, seq FROM event ORDER BY ms DESC, seq DESC LIMIT 1")?;
+    let newest = statement.query_map([], |row| stamp(row, 0))?.next().transpose()?;
+    let forgotten = marks.topics.values().copied().max().unwrap_or_default().max(marks.forgotten);
+    marks.newest = newest.unwrap_or_default().max(marks.began).max(forgotten);
+    Ok(marks)
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<(Id, Arc<Event>)> {
+    let (id, topics): (String, String) = (row.get(2)?, row.get(3)?);
+    let (name, retry, data): (Option<String>, Option<u32>, String) = (row.get(4)?, row.get(5)?, row.get(6)?);
+    let bad = |error| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(error));
+    let topics: Vec<String> = serde_json::from_str(&topics).map_err(bad)?;
+    let topics = topics.iter().map(AsRef::as_ref).collect();
+    let new = NewEvent { topics, name: name.as_deref(), id: None, retry, data: data.as_bytes() };
+    Ok((stamp(row, 0)?, Arc::new(Event::new(&new, &id))))
+}
+
+fn stamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Id> {
+    let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+    Ok(Id { ms: unsigned(column)?, seq: unsigned(column + 1)? })
+}
+
+/// SQLite has no unsigned numbers; these reach into the sign after 292 million years.
+fn number(value: u64) -> i64 {
+    value.cast_signed()
+}

@@ -1,0 +1,361 @@
+//! The thread that writes the history's [`File`].
+//!
+//! The router hands it accepted events, and gets them back to be delivered once they are written: all that wait at that
+//! moment in one commit. What can't be written is not delivered, and its publishers are told why.
+
+pub(crate) mod file;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use mio::Waker;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tracing::{info, warn};
+
+use crate::event::Event;
+use crate::shard::command::Backlog;
+use crate::stats::Counter;
+use crate::store::history::{Forgettings, Marks};
+use crate::store::sqlite::file::{File, FileError};
+use crate::store::{Kept, News, Ticket};
+use sse_protocol::id::Id;
+
+/// Events of one commit at most, and bytes.
+const BATCH: usize = 1000;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Events that are forgotten in one transaction, and how long fewer of them wait for more.
+const FORGET: usize = 1000;
+const FORGET_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The router's end of it.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    jobs: Sender<Job>,
+    backlog: Arc<Backlog>,
+    accepted: Counter,
+    shared: Arc<Shared>,
+    thread: JoinHandle<bool>,
+}
+
+/// What the file had when it was opened.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) marks: Marks,
+    pub(crate) events: Vec<(Id, Arc<Event>)>,
+}
+
+/// What was counted of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    written: u64,
+    commits: u64,
+    failures: u64,
+    /// The file was read.
+    read: bool,
+}
+
+/// Something to write.
+#[derive(Debug)]
+enum Job {
+    Keep(Kept),
+    Forget(Forgettings),
+}
+
+/// What the thread tells of itself.
+#[derive(Debug, Default)]
+struct Shared {
+    written: Counter,
+    commits: Counter,
+    failures: Counter,
+    /// Why the file can't be used now.
+    problem: Mutex<Option<String>>,
+}
+
+/// The thread's own state.
+struct Writer {
+    path: PathBuf,
+    sync: bool,
+    file: Option<File>,
+    jobs: Receiver<Job>,
+    backlog: Arc<Backlog>,
+    shared: Arc<Shared>,
+    news: Sender<News>,
+    router: Arc<Waker>,
+    /// What is not forgotten in the file yet.
+    due: Forgettings,
+    /// When it was forgotten last, or that was tried.
+    forgot: Instant,
+    /// The newest stamp that is in the file, or was found in it.
+    newest: Id,
+    /// Whether the history has what was in the file when this began.
+    read: bool,
+}
+
+impl Disk {
+    /// Opens the file and starts the thread. Where the file can't be used, publishers are told why until it can.
+    pub(crate) fn start(
+        path: &Path,
+        sync: bool,
+        now: Id,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<(Self, Option<Restored>)> {
+        let (mut writer, jobs) = Writer::new(path, sync, now, news, router);
+        let restored = writer.read().inspect_err(|error| writer.fail(error)).ok();
+        Ok((Self::run(writer, jobs)?, restored))
+    }
+
+    /// Starts the thread for a file whose events are known up to `newest`; it is opened when it is first needed. Counting goes
+    /// on from `before`.
+    pub(crate) fn resume(
+        path: &Path,
+        sync: bool,
+        newest: Id,
+        before: Written,
+        news: Sender<News>,
+        router: Arc<Waker>,
+    ) -> io::Result<Self> {
+        let (mut writer, jobs) = Writer::new(path, sync, newest, news, router);
+        writer.read = before.read;
+        let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
+        add(&writer.shared.written, before.written);
+        add(&writer.shared.commits, before.commits);
+        add(&writer.shared.failures, before.failures);
+        let disk = Self::run(writer, jobs)?;
+        add(&disk.accepted, before.written + before.failures);
+        Ok(disk)
+    }
+
+    fn run(writer: Writer, jobs: Sender<Job>) -> io::Result<Self> {
+        let (backlog, shared) = (Arc::clone(&writer.backlog), Arc::clone(&writer.shared));
+        let thread = thread::Builder::new().name("sse-history".into()).spawn(move || writer.run())?;
+        Ok(Self { jobs, backlog, accepted: Counter::default(), shared, thread })
+    }
+
+    /// Takes an event, to be delivered when it is written; false if nobody writes any more.
+    pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) -> bool {
+        let kept = Kept { stamp, event, ticket };
+        let weight = weight(&kept);
+        self.backlog.add(weight);
+        self.accepted.add(1);
+        self.jobs.send(Job::Keep(kept)).is_ok()
+    }
+
+    /// Forgets what the history has forgotten.
+    pub(crate) fn forget(&self, forgettings: Forgettings) {
+        let _ = self.jobs.send(Job::Forget(forgettings));
+    }
+
+    /// Whether so much waits to be written that publishers should wait.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.backlog.is_high()
+    }
+
+    /// Writes what waits, and closes the file. The news of it are in the channel when this returns.
+    pub(crate) fn close(self) -> Written {
+        drop(self.jobs);
+        let read = self.thread.join().unwrap_or_else(|_| {
+            warn!("the history's thread panicked; this is a bug of php-sse");
+            false
+        });
+        let Shared { written, commits, failures, .. } = &*self.shared;
+        Written { written: written.get(), commits: commits.get(), failures: failures.get(), read }
+    }
+
+    /// For `sse_stats()`.
+    pub(crate) fn report(&self) -> serde_json::Value {
+        let Shared { written, commits, failures, problem } = &*self.shared;
+        json!({
+            "waiting": self.accepted.get().saturating_sub(written.get() + failures.get()),
+            "written": written.get(),
+            "commits": commits.get(),
+            "failures": failures.get(),
+            "problem": problem.lock().unwrap_or_else(PoisonError::into_inner).as_deref(),
+        })
+    }
+}
+
+impl Writer {
+    /// A writer without an open file, and where it takes its jobs from.
+    fn new(path: &Path, sync: bool, newest: Id, news: Sender<News>, router: Arc<Waker>) -> (Self, Sender<Job>) {
+        let (jobs, queue) = crossbeam_channel::unbounded();
+        let writer = Self {
+            path: path.into(),
+            sync,
+            file: None,
+            jobs: queue,
+            backlog: Arc::default(),
+            shared: Arc::default(),
+            news,
+            router,
+            due: Forgettings::default(),
+            forgot: Instant::now(),
+            newest,
+            read: false,
+        };
+        (writer, jobs)
+    }
+
+    /// Works until the router has gone, or needs it no more; whether the file was read by then.
+    fn run(mut self) -> bool {
+        loop {
+            let first = match self.jobs.recv_timeout(FORGET_INTERVAL) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let mut events = Vec::new();
+            let mut bytes = 0;
+            for job in first.into_iter().chain(self.jobs.clone().try_iter()) {
+                match job {
+                    Job::Keep(kept) => {
+                        bytes += weight(&kept);
+                        events.push(kept);
+                    }
+                    Job::Forget(forgettings) => self.due.add(forgettings),
+                }
+                if events.len() >= BATCH || bytes >= BATCH_BYTES {
+                    break;
+                }
+            }
+            if events.is_empty() && !self.read {
+                match self.ready() {
+                    Ok(()) => self.succeed(),
+                    Err(error) => self.fail(&error),
+                }
+            }
+            self.keep(events);
+            if self.backlog.done(bytes) {
+                let _ = self.router.wake();
+            }
+            let enough = self.due.events.len() >= FORGET;
+            if enough || self.forgot.elapsed() >= FORGET_INTERVAL {
+                self.forget();
+            }
+        }
+        self.forget();
+        if let Some(file) = self.file.take()
+            && let Err(error) = file.close()
+        {
+            warn!(%error, "closing the history's file failed");
+        }
+        self.read
+    }
+
+    fn keep(&mut self, events: Vec<Kept>) {
+        if events.is_empty() {
+            return;
+        }
+        let count = events.len();
+        let news = match self.write(&events) {
+            Ok(()) => {
+                self.shared.written.add(count);
+                self.shared.commits.add(1);
+                self.succeed();
+                News::Kept(events)
+            }
+            Err(error) => {
+                self.shared.failures.add(count);
+                self.fail(&error);
+                let tickets = events.into_iter().filter_map(|kept| kept.ticket).collect();
+                News::Failed { tickets, reason: error.to_string() }
+            }
+        };
+        // A router that has gone needs no news.
+        let _ = self.news.send(news);
+        let _ = self.router.wake();
+    }
+
+    fn write(&mut self, events: &[Kept]) -> Result<(), FileError> {
+        self.ready()?;
+        // Stamps of a clock that is behind what was found in the file.
+        let first = events.first().map_or(self.newest, |kept| kept.stamp);
+        let last = events.last().map_or(self.newest, |kept| kept.stamp);
+        let Some(file) = self.file.as_mut().filter(|_| first > self.newest) else {
+            return Err(FileError::Behind(self.path.display().to_string()));
+        };
+        file.write(events.iter().map(|kept| (kept.stamp, &*kept.event)))?;
+        self.newest = last;
+        Ok(())
+    }
+
+    /// Opens the file if it is not open, or no longer the one at its path.
+    fn ready(&mut self) -> Result<(), FileError> {
+        if self.file.as_ref().is_some_and(|file| !file.is_still_there()) {
+            warn!(path = %self.path.display(), "the history's file was moved or removed; a new one is made");
+            self.file = None;
+        }
+        if self.file.is_some() {
+            return Ok(());
+        }
+        if !self.read {
+            let restored = self.read()?;
+            let _ = self.news.send(News::Restored(restored));
+            let _ = self.router.wake();
+            return Ok(());
+        }
+        let newest = self.open()?.newest;
+        if newest > self.newest {
+            self.newest = newest;
+            let _ = self.news.send(News::Found { newest });
+        }
+        Ok(())
+    }
+
+    /// Opens the file for the first time, and reads what it has.
+    fn read(&mut self) -> Result<Restored, FileError> {
+        let marks = self.open()?;
+        let events = self.events().inspect_err(|_| self.file = None)?;
+        self.newest = self.newest.max(marks.newest);
+        self.read = true;
+        Ok(Restored { marks, events })
+    }
+
+    fn open(&mut self) -> Result<Marks, FileError> {
+        let (file, marks) = File::open(&self.path, self.sync, self.newest)?;
+        self.file = Some(file);
+        Ok(marks)
+    }
+
+    fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
+        self.file.as_ref().map_or_else(|| Ok(Vec::new()), File::events)
+    }
+
+    fn forget(&mut self) {
+        self.forgot = Instant::now();
+        let Some(file) = self.file.as_mut().filter(|_| !self.due.events.is_empty()) else { return };
+        match file.forget(&self.due) {
+            Ok(()) => self.due = Forgettings::default(),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &FileError) {
+        if error.is_final() {
+            self.file = None;
+        }
+        let text = error.to_string();
+        let mut problem = self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.as_ref() != Some(&text) {
+            warn!("{text}; events can't be published until then");
+            *problem = Some(text);
+        }
+    }
+
+    fn succeed(&self) {
+        let mut problem = self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if mem::take(&mut *problem).is_some() {
+            info!("the history's file can be written again");
+        }
+    }
+}
+
+fn weight(kept: &Kept) -> usize {
+    kept.event.frame().len() + size_of::<Job>()
+}

@@ -1,0 +1,77 @@
+//! The UDP socket, as it is passed from hub to hub: with the datagrams that wait in it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use serde_bytes::Bytes;
+use socket2::Socket;
+
+use crate::udp::pace::Pace;
+use crate::udp::{Access, Gate, Receiver, UdpStats};
+use crate::upgrade::incoming::wrong;
+use crate::upgrade::state::UdpState;
+
+impl Receiver {
+    /// As it is passed on; its socket goes beside it.
+    pub(crate) fn state(&self) -> UdpState<'_> {
+        let Self { socket: _, address, gate, pace, told, drops_seen, drop_wake, drop_woken: _, ready: _, stats } = self;
+        // What is held back is told with everything.
+        let held = pace.as_ref().is_some_and(Pace::has_held);
+        let UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped, delayed } = *stats;
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        UdpState {
+            address: *address,
+            drops_seen: *drops_seen,
+            drop_wake: if held { Some(Duration::ZERO) } else { drop_wake.map(left) },
+            told: *told,
+            seen: gate.used().map(|(until, code)| (until, Bytes::new(code))).collect(),
+            received,
+            wakes,
+            garbage,
+            unauthenticated,
+            replayed,
+            dropped,
+            delayed,
+        }
+    }
+
+    /// Its socket.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The same in another hub, with its own key and rate.
+    pub(crate) fn inherit(state: &UdpState<'_>, socket: OwnedFd, access: Access<'_>) -> io::Result<Self> {
+        let mut gate = Gate::new(access.key);
+        for (until, code) in &state.seen {
+            gate.use_up(*until, code).ok_or_else(|| wrong("a code"))?;
+        }
+        let UdpState {
+            address,
+            drops_seen,
+            drop_wake,
+            received,
+            wakes,
+            garbage,
+            unauthenticated,
+            replayed,
+            dropped,
+            delayed,
+            told,
+            ..
+        } = *state;
+        Ok(Self {
+            socket: Socket::from(socket),
+            address,
+            gate,
+            pace: access.pace(),
+            told,
+            drops_seen,
+            drop_wake: drop_wake.map(|left| Instant::now() + left),
+            drop_woken: None,
+            ready: true,
+            stats: UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped, delayed },
+        })
+    }
+}

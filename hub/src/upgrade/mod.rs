@@ -1,0 +1,318 @@
+//! A hub passes everything it has to another one, and no client notices: an upgrade, or other settings.
+//!
+//! ```text
+//!  new hub (receive)                          old hub (send)
+//!     │  Hello { TAKE_OVER, FORMAT }             │  serves
+//!     │ ───────────────────────────────────────▶ │
+//!     │  Welcome { its FORMAT }                  │
+//!     │ ◀─────────────────────────────────────── │
+//!     │  Wanted { PROTOCOL }                     │
+//!     │ ───────────────────────────────────────▶ │  stops: keeper, router, shards (nothing is read or written now)
+//!     │  Part, with its descriptors              │
+//!     │ ◀─────────────────────────────────────── │
+//!     │  GOT                                     │
+//!     │ ───────────────────────────────────────▶ │  … one part after the other, the last is End
+//!     │  builds a hub of all that                │
+//!     │  TAKEN                                   │
+//!     │ ───────────────────────────────────────▶ │
+//!     │  YOURS, on the lifeline                  │
+//!     │ ◀─────────────────────────────────────── │  ends: closes its copies of the descriptors, and nothing more
+//!     │  serves                                  │
+//! ```
+//!
+//! The sockets themselves are passed, the listening one as well, so there is no moment at which a connection is refused or
+//! closed. Up to YOURS the old hub has changed nothing: whatever fails, it goes on where it stopped, and says VOID on the
+//! lifeline. That is a pipe of its own, so that these last words always fit; its end without a word means that the old hub
+//! was killed while it did nothing any more, and then what the new one has is all there is: it goes on with it.
+//!
+//! Whoever starts the new hub holds the socket's lock until it serves, so that no third one is started meanwhile and no two
+//! take over at once.
+//!
+//! A hub that can't write the wanted [`FORMAT`] says which one it writes; the new one then asks it to leave ([`LEAVE`]), which
+//! ends its streams in good order, and starts afresh. These greetings have the layout of [`Request::Hello`], which never
+//! changes, and say nothing of [`PROTOCOL`]: where that is another one, the connections of PHP processes are not passed but
+//! closed, after what they had asked was answered.
+//!
+//! [`Request::Hello`]: sse_protocol::wire::Request::Hello
+//! [`PROTOCOL`]: sse_protocol::wire::PROTOCOL
+
+pub(crate) mod channel;
+pub(crate) mod foreground;
+pub(crate) mod incoming;
+pub(crate) mod launch;
+pub(crate) mod outgoing;
+pub(crate) mod receive;
+pub(crate) mod state;
+
+use std::time::Duration;
+
+/// Version of [`state`], and of all that it is made of: to be raised with any change there, in
+/// [`Delivery`](sse_protocol::wire::Delivery) and in [`framing`](sse_protocol::framing).
+pub(crate) const FORMAT: u16 = 5;
+
+/// Begins the greeting of a hub that takes over ("SSEU"); its `protocol` is a [`FORMAT`].
+pub(crate) const TAKE_OVER: u32 = 0x5353_4555;
+
+/// Begins the greeting of one that starts afresh once this one has ended ("SSEL").
+pub(crate) const LEAVE: u32 = 0x5353_454c;
+
+/// One part has come.
+pub(crate) const GOT: u8 = b'+';
+
+/// All has come, and a hub was made of it.
+pub(crate) const TAKEN: u8 = b'T';
+
+/// The old hub does nothing any more.
+pub(crate) const YOURS: u8 = b'Y';
+
+/// The old hub goes on.
+pub(crate) const VOID: u8 = b'V';
+
+/// How long the old hub waits for the new one to do its next step: nothing is delivered meanwhile.
+pub(crate) const SENDERS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the new one waits for the old one: longer, so that it is the old one that decides.
+pub(crate) const RECEIVERS_PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::Bytes;
+    use sha2::{Digest, Sha256};
+
+    use super::state::*;
+    use super::*;
+    use crate::render::fingerprint::{Fingerprint, Watched};
+    use crate::render::http::{fastcgi, http1};
+    use crate::udp::notify::NotifyStats;
+    use sse_protocol::cause::Cause;
+    use sse_protocol::id::Id;
+    use sse_protocol::wire::{self, Delivery, Framing, Reason, TopicsAs};
+
+    fn bytes(text: &str) -> &Bytes {
+        Bytes::new(text.as_bytes())
+    }
+
+    fn hub() -> HubState<'static> {
+        let figures = FiguresState {
+            done: 1,
+            coalesced: 2,
+            unchanged: 3,
+            failed: 4,
+            timed_out: 5,
+            denied: 6,
+            refused: 7,
+            took: vec![(8, 9)],
+            buckets: vec![(10, 11)],
+            sum: Duration::from_secs(12),
+        };
+        let udp = UdpState {
+            address: ([127, 0, 0, 1], 80).into(),
+            drops_seen: 1,
+            drop_wake: Some(Duration::from_secs(2)),
+            seen: vec![(3, bytes("code"))],
+            received: 4,
+            wakes: 5,
+            garbage: 6,
+            unauthenticated: 7,
+            replayed: 8,
+            dropped: 9,
+            delayed: 10,
+            told: true,
+        };
+        let history = HistoryState {
+            began: Id { ms: 1, seq: 2 },
+            whole: true,
+            forgotten: Id::default(),
+            newest: Id::default(),
+            topics: vec![("a", Id::default())],
+            gaps: 3,
+            resumed: 4,
+        };
+        HubState {
+            version: "1.2.3",
+            pid: 1,
+            stopped: Duration::from_secs(2),
+            uptime: Duration::from_secs(3),
+            upgrades: 4,
+            foreground: true,
+            udp: Some(udp),
+            notify: Some(NotifyStats { received: 1, wakes: 2, garbage: 3, refused: 4 }),
+            counts: Default::default(),
+            shards: ShardCounts { opened: 1, ended: vec![("slow", 2)], ..Default::default() },
+            clock: Id::default(),
+            unread: "id",
+            history,
+            written: Default::default(),
+            bus: BusState { loaded: true, position: Id::default(), place: None },
+            renders: RendersState { queue: vec![(1, 2)], serials: 3, figures },
+            had_owners: true,
+        }
+    }
+
+    fn stream() -> StreamState<'static> {
+        let queue = vec![
+            PayloadState::Event(1),
+            PayloadState::Frames(2),
+            PayloadState::Gap(3),
+            PayloadState::Trigger("a"),
+            PayloadState::Lines("retry: 1\n\n"),
+            PayloadState::Wake,
+            PayloadState::Heartbeat,
+            PayloadState::End,
+        ];
+        StreamState {
+            client: 7,
+            id: 1,
+            patterns: vec!["a.*"],
+            heartbeat: 2,
+            silent: 3,
+            followed: true,
+            opened: true,
+            ends: Some(4),
+            closing: Some("lifetime"),
+            topics_as: Some(TopicsAs::Field),
+            retry: 5,
+            framing: Some(Framing::FastCgi { request: 6 }),
+            offset: 7,
+            queue,
+            pending: vec!["b"],
+        }
+    }
+
+    fn pending() -> PendingState<'static> {
+        PendingState { kept: vec![HappenedState::Event(1), HappenedState::Trigger("a")], missing: true }
+    }
+
+    fn unit() -> UnitState<'static> {
+        let member = MemberState {
+            stream: 1,
+            whose: 1,
+            open: true,
+            script: "/a.php",
+            remote: Some(("192.0.2.7", "5000")),
+            last_event_id: Some("7"),
+            fields: vec![2],
+            body: Some(bytes("b")),
+            http: Some(("GET", "/")),
+            client: Some([192, 0, 2, 7].into()),
+        };
+        UnitState {
+            key: 1,
+            serial: 2,
+            members: vec![member],
+            listener: 3,
+            share: Some("s"),
+            render: true,
+            patterns: vec!["a"],
+            watched: Watched::These(Fingerprint::of(b"watched")),
+            pending: pending(),
+            due: Some(Reason::Poll),
+            activity: Activity::Queued,
+            failures: 5,
+            not_before: Some(Duration::from_secs(6)),
+            last_run: Some(Duration::from_secs(7)),
+            only_changes: true,
+            poll: None,
+            reauthorize: None,
+            sent: Some(Fingerprint::of(b"sent")),
+            output: Some(9),
+            last_id: Some("i"),
+            client: None,
+        }
+    }
+
+    fn run(response: ResponseState) -> RunState<'static> {
+        RunState {
+            out: bytes("request"),
+            sent: 1,
+            response,
+            heard: true,
+            token: "t",
+            claimed: Some(5),
+            unit: Some((2, 3)),
+            wanted: true,
+            stream: 4,
+            whose: 1,
+            script: "/a.php",
+            listener: 5,
+            started: Duration::from_secs(6),
+            deadline: Duration::from_secs(7),
+            reached: true,
+            arrived: true,
+            late: false,
+            rendered: false,
+            taken: Some(pending()),
+            reason: Some("r"),
+        }
+    }
+
+    /// Another layout that says it is the same one would be taken for it by a hub of another version.
+    #[test]
+    fn the_format_never_changes_without_its_number() {
+        let event = |data| EventState {
+            id: "i",
+            topics: vec!["a"],
+            name: Some("n"),
+            retry: Some(1),
+            frame: bytes("data: x\n\n"),
+            data,
+        };
+        let server = |address| ServerState {
+            address,
+            proved: true,
+            probed: false,
+            silences: 1,
+            parked: vec![(2, 3)],
+            paused: Some(Duration::from_secs(4)),
+            pauses: 5,
+            refused: Some((Duration::from_secs(6), Cause::Load, "why")),
+        };
+        let peer = PeerState {
+            serial: 7,
+            pid: -1,
+            uid: 2,
+            gid: 3,
+            greeted: true,
+            refused: false,
+            held: vec![4],
+            outbox: bytes("out"),
+            inbox: bytes("in"),
+            arrivals: vec![(5, 6, true)],
+        };
+        let parts = [
+            Part::No("reason"),
+            Part::Hub(Box::new(hub())),
+            Part::Owners(vec![1]),
+            Part::Events(vec![event(DataState::InFrame(6, 7)), event(DataState::Beside(bytes("x")))]),
+            Part::Blobs(vec![bytes("blob")]),
+            Part::Kept(vec![(Id { ms: 1, seq: 2 }, 3)]),
+            Part::Streams(vec![stream()]),
+            Part::Visitors(vec![(1, vec![VisitorState::Address([192, 0, 2, 7].into()), VisitorState::User("u")])]),
+            Part::Charges(vec![(1, Some([192, 0, 2, 7].into()), 2), (3, None, 4)]),
+            Part::Peers(vec![peer]),
+            Part::Servers(vec![
+                server(AddressState::Unix(bytes("/s"))),
+                server(AddressState::Internet(([0; 16], 1).into())),
+            ]),
+            Part::Units(vec![unit()]),
+            Part::Runs(vec![
+                run(ResponseState::FastCgi(fastcgi::Response::default())),
+                run(ResponseState::Http(http1::Response::default())),
+            ]),
+            Part::End,
+        ];
+        let mut hash = Sha256::new();
+        hash.update(wire::encode(&Wanted { protocol: 1, kept: "memory" }));
+        for part in &parts {
+            let message = wire::encode(part);
+            let _: Part<'_> = wire::decode(&message[wire::PREFIX..]).expect("what is written can be read");
+            hash.update(message);
+        }
+        // A reader of messages may have got half of one.
+        let delivery = Delivery::Event { id: "i", topics: vec!["a"], name: Some("n"), data: b"x" };
+        hash.update(wire::encode(&delivery));
+        hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));
+        let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((FORMAT, found.as_str()), (5, "20e255a34377e021"), "raise FORMAT, and say here what it is now");
+    }
+}

@@ -1,0 +1,184 @@
+//! The new hub: finds the old one, and takes what it passes on.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::config::Config;
+use crate::render::snapshot::Arrived;
+use crate::run::HubError;
+use crate::server::Router;
+use crate::server::upgrade::Legacy;
+use crate::upgrade::channel::Channel;
+use crate::upgrade::incoming::{Tables, wrong};
+use crate::upgrade::state::{Part, Wanted};
+use crate::upgrade::{FORMAT, GOT, LEAVE, RECEIVERS_PATIENCE, TAKE_OVER, TAKEN, YOURS};
+use sse_protocol::client;
+use sse_protocol::wire::{self, PROTOCOL, Reply, Request, VERSION};
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Succession {
+    /// There was nobody to take over from, or nobody is there any more.
+    Nobody,
+    /// Everything is here, and the old hub waits to be told so.
+    Ready(Box<Successor>),
+}
+
+/// A hub that could go on at once.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    router: Router,
+    channel: Channel,
+    lifeline: OwnedFd,
+    /// When the old hub stopped, by the system's monotonic clock.
+    pub(crate) stopped: Duration,
+    /// The old hub's version.
+    pub(crate) version: String,
+}
+
+/// Takes over from the hub at the socket. `prepare` is told whether a process in the foreground stands for it, and may
+/// change the settings; then comes the log.
+pub(crate) fn take_over(
+    config: Config,
+    descriptors: usize,
+    prepare: impl FnOnce(&mut Config, Option<OwnedFd>) -> Result<(), HubError>,
+) -> Result<Succession, HubError> {
+    let failed = |error: io::Error| HubError::NotTakenOver(explain(&error));
+    let Some(channel) = connect(&config.socket).map_err(failed)? else { return Ok(Succession::Nobody) };
+    if greet(&channel, TAKE_OVER).map_err(failed)? != FORMAT {
+        drop(channel);
+        leave(&config.socket).map_err(failed)?;
+        return Ok(Succession::Nobody);
+    }
+    let kept = config.kept_in();
+    channel.send(&Wanted { protocol: PROTOCOL, kept: &kept }, &[]).map_err(failed)?;
+    receive(channel, config, descriptors, prepare).map(|successor| Succession::Ready(Box::new(successor)))
+}
+
+/// A connection to the hub, if there is one.
+fn connect(path: &Path) -> io::Result<Option<Channel>> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let address = SocketAddrUnix::new(path)?;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => break,
+            Err(Errno::INTR) => {}
+            Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    client::trust(&socket, path).map_err(io::Error::other)?;
+    Ok(Some(Channel::new(socket, RECEIVERS_PATIENCE)))
+}
+
+/// Greets the hub, and returns the format that it writes.
+fn greet(channel: &Channel, magic: u32) -> io::Result<u16> {
+    channel.send(&Request::Hello { magic, protocol: FORMAT, version: VERSION, owner: None }, &[])?;
+    let mut bytes = Vec::new();
+    channel.receive(&mut bytes)?;
+    match wire::decode(&bytes) {
+        Ok(Reply::Welcome { protocol, .. }) => Ok(protocol),
+        Ok(Reply::Refused { reason }) => Err(io::Error::other(reason)),
+        _ => Err(wrong("the hub's answer")),
+    }
+}
+
+/// Asks the hub to end, and waits until it has.
+fn leave(path: &Path) -> io::Result<()> {
+    let Some(channel) = connect(path)? else { return Ok(()) };
+    greet(&channel, LEAVE)?;
+    match channel.receive(&mut Vec::new()) {
+        Err(error) if is_end(&error) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(wrong("the hub's answer")),
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
+fn explain(error: &io::Error) -> String {
+    if is_end(error) { "the hub that runs closed the connection; its log says why".into() } else { error.to_string() }
+}
+
+/// Receives all parts, and makes a hub of them.
+fn receive(
+    channel: Channel,
+    mut config: Config,
+    descriptors: usize,
+    prepare: impl FnOnce(&mut Config, Option<OwnedFd>) -> Result<(), HubError>,
+) -> Result<Successor, HubError> {
+    let failed = |error: io::Error| HubError::NotTakenOver(explain(&error));
+    let mut first = Vec::new();
+    let mut came = channel.receive(&mut first).map_err(failed)?.into_iter();
+    let hub = match wire::decode(&first) {
+        Ok(Part::Hub(hub)) => hub,
+        Ok(Part::No(reason)) => return Err(HubError::NotTakenOver(reason.into())),
+        _ => return Err(failed(wrong("the first part"))),
+    };
+    channel.say(GOT).map_err(failed)?;
+    let mut next = || came.next().ok_or_else(|| failed(wrong("the number of descriptors")));
+    let (lifeline, listener) = (next()?, UnixListener::from(next()?));
+    let udp = hub.udp.as_ref().map(|_| next()).transpose()?;
+    let notify = hub.notify.map(|_| next()).transpose()?;
+    let (link, errors) = if hub.foreground { (Some(next()?), Some(next()?)) } else { (None, None) };
+    prepare(&mut config, errors)?;
+    let mut legacy = Legacy::new(&hub, udp, notify, link);
+    let mut router = Router::new(config, listener, descriptors, Some(&mut legacy))?;
+    let mut tables = Tables::default();
+    let mut kept = Vec::new();
+    let mut arrived = Arrived::default();
+    let mut bytes = Vec::new();
+    loop {
+        let sockets = channel.receive(&mut bytes).map_err(failed)?;
+        channel.say(GOT).map_err(failed)?;
+        let part: Part<'_> = wire::decode(&bytes).map_err(|error| failed(io::Error::other(error)))?;
+        let done = match part {
+            Part::Events(events) => tables.add_events(&events),
+            Part::Blobs(blobs) => {
+                tables.add_blobs(&blobs);
+                Ok(())
+            }
+            Part::Kept(events) => events.into_iter().try_for_each(|(stamp, number)| {
+                kept.push((stamp, tables.event(number)?));
+                Ok(())
+            }),
+            Part::Owners(pids) => router.adopt_owners(&pids, sockets),
+            Part::Streams(streams) => router.adopt_streams(&streams, sockets, &tables),
+            Part::Visitors(visitors) => router.adopt_visitors(&visitors),
+            Part::Charges(charges) => router.adopt_charges(&charges),
+            Part::Peers(peers) => router.adopt_peers(&peers, sockets),
+            Part::Servers(servers) => router.adopt_servers(&servers),
+            Part::Units(states) => router.adopt_units(&states, &tables, &mut arrived),
+            Part::Runs(runs) => router.adopt_runs(&runs, sockets, &tables, &mut arrived),
+            Part::End => break,
+            Part::Hub(_) | Part::No(_) => Err(wrong("the order of the parts")),
+        };
+        done.map_err(failed)?;
+    }
+    router.inherit(&hub, kept, &mut arrived).map_err(failed)?;
+    Ok(Successor { router, channel, lifeline, stopped: hub.stopped, version: hub.version.into() })
+}
+
+impl Successor {
+    /// Tells the old hub that everything is here, and waits until it does nothing any more.
+    pub(crate) fn confirm(self) -> Result<Router, HubError> {
+        // One that was killed meanwhile is told nothing, and does nothing.
+        let told = self.channel.say(TAKEN);
+        match self.channel.hear_from(&self.lifeline) {
+            Ok(Some(YOURS) | None) => Ok(self.router),
+            Ok(Some(_)) => Err(HubError::NotTakenOver(match told {
+                Ok(()) => "the hub that runs goes on; its log says why".into(),
+                Err(error) => explain(&error),
+            })),
+            Err(error) => Err(HubError::NotTakenOver(explain(&error))),
+        }
+    }
+}

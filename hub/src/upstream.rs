@@ -1,7 +1,0 @@
-//! What the hub says to the servers that run PHP, and what it reads from them: FastCGI and HTTP as a client.
-
-pub mod fastcgi;
-pub mod http;
-
-pub(crate) mod connect;
-mod head;

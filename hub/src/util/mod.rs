@@ -1,0 +1,10 @@
+//! Small parts that know nothing of streams.
+
+pub(crate) mod heap;
+pub(crate) mod log;
+pub(crate) mod memory;
+pub(crate) mod program;
+pub mod random;
+pub(crate) mod throttle;
+pub(crate) mod timer;
+pub mod topic_map;

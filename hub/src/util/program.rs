@@ -1,0 +1,136 @@
+//! Running a [`Program`]: the command line by which a process has a hub started where it must not fork one.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+use crate::config::Program;
+use sse_protocol::topic;
+
+/// Bytes of its complaints that are kept.
+const COMPLAINT: usize = 2048;
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// With exit code 0.
+    pub succeeded: bool,
+    /// What it printed.
+    pub output: String,
+    /// What it complained about, in one line.
+    pub complaint: String,
+}
+
+impl Program {
+    /// Runs it to its end, or kills it at this time.
+    ///
+    /// # Errors
+    /// It can't be run, or `TimedOut`; `ECHILD`: somebody else who waits for all children of this process has taken it in.
+    pub fn run(&self, until: Option<Instant>) -> io::Result<Ran> {
+        let mut child = Command::new(&self.path)
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            // One that does not read it will say why.
+            let _ = input.write_all(&self.input);
+        }
+        let heard = hear(&mut child, until);
+        if heard.is_err() {
+            let _ = child.kill();
+        }
+        let status = child.wait();
+        let [output, complaint] = heard?;
+        Ok(Ran {
+            succeeded: status?.success(),
+            output: String::from_utf8_lossy(&output).into_owned(),
+            complaint: topic::printable(String::from_utf8_lossy(&complaint).trim()),
+        })
+    }
+}
+
+/// All that it prints, and the beginning of its complaints.
+fn hear(child: &mut Child, until: Option<Instant>) -> io::Result<[Vec<u8>; 2]> {
+    let (mut output, mut errors) = (child.stdout.take(), child.stderr.take());
+    let (mut printed, mut complaint) = (Vec::new(), Vec::new());
+    while output.is_some() || errors.is_some() {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = left.map(|left| Timespec::try_from(left).unwrap_or_default());
+        let sources = [output.as_ref().map(AsFd::as_fd), errors.as_ref().map(AsFd::as_fd)];
+        let mut polled: Vec<PollFd<'_>> =
+            sources.iter().flatten().map(|source| PollFd::new(source, PollFlags::IN)).collect();
+        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
+        // In the order of `sources`, of which there may be one.
+        let ready: Vec<bool> = polled.iter().map(|source| !source.revents().is_empty()).collect();
+        let (of_output, of_errors) = (output.is_some() && ready[0], errors.is_some() && ready[ready.len() - 1]);
+        if of_output && !read(&mut output, &mut printed)? {
+            output = None;
+        }
+        if of_errors && !read(&mut errors, &mut complaint)? {
+            errors = None;
+        }
+        complaint.truncate(COMPLAINT);
+    }
+    Ok([printed, complaint])
+}
+
+/// Reads what has come; false at its end.
+fn read(source: &mut Option<impl Read>, into: &mut Vec<u8>) -> io::Result<bool> {
+    let Some(source) = source else { return Ok(false) };
+    let mut chunk = [0; 4096];
+    match source.read(&mut chunk) {
+        Ok(count) => {
+            into.extend_from_slice(&chunk[..count]);
+            Ok(count > 0)
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn shell(script: &str) -> Program {
+        Program {
+            path: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            environment: vec![("WORD".into(), "set".into())],
+            input: "what it reads\n".into(),
+        }
+    }
+
+    #[test]
+    fn what_it_says_is_heard() {
+        let ran = shell("read line; echo \"$line, $WORD\"; echo 'a  complaint' >&2; exit 3").run(None).expect("runs");
+        assert_eq!((ran.succeeded, ran.output.as_str()), (false, "what it reads, set\n"));
+        assert_eq!(ran.complaint, "a  complaint");
+    }
+
+    #[test]
+    fn complaints_without_end_are_not_kept() {
+        let ran = shell("exec >&-; yes | head -c 1000000 >&2").run(None).expect("runs");
+        assert!(ran.succeeded && ran.output.is_empty());
+        assert!(ran.complaint.len() >= COMPLAINT / 2 && ran.complaint.len() <= 2 * COMPLAINT);
+    }
+
+    #[test]
+    fn one_that_does_not_end_is_killed() {
+        let until = Instant::now() + Duration::from_millis(50);
+        let error = shell("exec sleep 1000").run(Some(until)).expect_err("it sleeps");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,148 @@
+//! Which topics wake which script: `sse.adopt_topics`.
+//!
+//! Entries are separated by commas, each a pattern of script paths, `=`, and topics separated by spaces:
+//! `chat/*.php=chat.** users.*, report.php=reports`. In a path pattern `*` stands for any characters, and the pattern is
+//! compared with the end of a path, from any of its slashes on. The first entry that fits counts.
+
+use crate::config::ConfigError;
+use sse_protocol::topic;
+
+const NAME: &str = "sse.adopt_topics";
+
+/// The entries of a map, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicMap<'a> {
+    entries: Vec<(&'a str, Vec<&'a str>)>,
+}
+
+impl<'a> TopicMap<'a> {
+    /// Reads the setting.
+    ///
+    /// # Errors
+    /// An entry that is not `PATTERN=TOPIC …`, or a topic that can't be one; both are named.
+    pub fn parse(value: &'a str) -> Result<Self, ConfigError> {
+        let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(entry);
+        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
+    }
+
+    /// The topics that wake the script of this path: those of the first entry that fits, or all.
+    #[must_use]
+    pub fn topics(&self, path: &str) -> Vec<&'a str> {
+        let found = self.entries.iter().find(|(pattern, _)| ends_like(pattern, path));
+        found.map_or_else(|| vec![topic::ALL], |(_, topics)| topics.clone())
+    }
+}
+
+fn entry(text: &str) -> Result<(&str, Vec<&str>), ConfigError> {
+    let problem = |problem: &str| ConfigError::new(NAME, text, problem);
+    let (pattern, topics) = text
+        .split_once('=')
+        .ok_or_else(|| problem("has no '='; write a script and its topics, such as chat.php=chat.** users.*"))?;
+    let pattern = pattern.trim();
+    if pattern.is_empty() {
+        return Err(problem("names no script before '='; write one, such as chat.php, or * for all"));
+    }
+    let topics: Vec<&str> = topics.split_whitespace().collect();
+    if topics.is_empty() {
+        return Err(problem("names no topic after '='; write at least one, or ** for all"));
+    }
+    for name in &topics {
+        topic::check_pattern(name).map_err(|error| problem(&format!("has a topic that can't be one: {error}")))?;
+    }
+    Ok((pattern, topics))
+}
+
+/// Whether a path, or what follows one of its slashes, is like the pattern.
+fn ends_like(pattern: &str, path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let begins = |at: &usize| *at == 0 || bytes[*at] == b'/' || bytes[*at - 1] == b'/';
+    (0..bytes.len()).filter(begins).any(|at| is_like(pattern.as_bytes(), &bytes[at..]))
+}
+
+/// Goes back to the last `*` where the rest does not fit: linear in practice, and never worse than the product.
+fn is_like(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(byte) if *byte == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, taken)) = star else { return false };
+                star = Some((at, taken + 1));
+                p = at + 1;
+                t = taken + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn topics<'a>(map: &'a str, path: &str) -> Vec<&'a str> {
+        TopicMap::parse(map).expect("a map").topics(path)
+    }
+
+    #[test]
+    fn a_script_has_the_topics_of_the_first_entry_that_fits() {
+        let map = "chat/*.php = chat.** users.*, /srv/www/report.php=reports,*=other";
+        assert_eq!(topics(map, "/srv/www/chat/stream.php"), ["chat.**", "users.*"]);
+        assert_eq!(topics(map, "/srv/www/report.php"), ["reports"]);
+        assert_eq!(topics(map, "/srv/www/old/report.php"), ["other"]);
+    }
+
+    #[test]
+    fn a_script_without_an_entry_has_all_topics() {
+        assert_eq!(topics("", "/srv/www/chat.php"), ["**"]);
+        assert_eq!(topics("stream.php=a,", "/srv/www/chat.php"), ["**"]);
+    }
+
+    #[test]
+    fn a_pattern_begins_at_a_slash() {
+        assert_eq!(topics("stream.php=a", "/www/stream.php"), ["a"]);
+        assert_eq!(topics("/stream.php=a", "/www/stream.php"), ["a"]);
+        assert_eq!(topics("stream.php=a", "stream.php"), ["a"]);
+        assert_eq!(topics("stream.php=a", "/www/my-stream.php"), ["**"]);
+        assert_eq!(topics("*stream.php=a", "/www/my-stream.php"), ["a"]);
+        assert_eq!(topics("www/*=a", "/www/deep/down/stream.php"), ["a"]);
+    }
+
+    #[test]
+    fn an_entry_that_makes_no_sense_is_named() {
+        let text = |value| TopicMap::parse(value).expect_err("this map should be refused").to_string();
+        assert_eq!(
+            text("a.php=a, chat.php"),
+            "sse.adopt_topics: 'chat.php' has no '='; write a script and its topics, such as chat.php=chat.** users.*"
+        );
+        assert!(text("=a").ends_with("names no script before '='; write one, such as chat.php, or * for all"));
+        assert!(text("a.php= ").ends_with("names no topic after '='; write at least one, or ** for all"));
+        assert!(
+            text("a.php=a..b")
+                .contains("'a.php=a..b' has a topic that can't be one: topic 'a..b' has an empty segment")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn stars_stand_for_any_characters(parts in proptest::collection::vec("[a-c/]{0,4}", 1..5), fill in "[a-c/]{0,4}") {
+            prop_assert!(is_like(parts.join("*").as_bytes(), parts.join(&fill).as_bytes()));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(value in "\\PC{0,60}", path in "\\PC{0,60}") {
+            if let Ok(map) = TopicMap::parse(&value) {
+                prop_assert!(!map.topics(&path).is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Topics and patterns: what is published to, and what is watched.
+//!
+//! A topic is a name of one or more segments joined by dots, `orders.42.status`. A pattern is a topic in which `*` stands
+//! for exactly one segment and `**`, as the last segment, for one or more.
+
+use thiserror::Error;
+
+/// Longest topic or pattern, in bytes.
+pub const MAX_LEN: usize = 255;
+
+/// Most segments of a pattern with a wildcard: each may cost the hub memory, and time for each event.
+pub const MAX_WILD_SEGMENTS: usize = 16;
+
+/// The pattern that matches every topic.
+pub const ALL: &str = "**";
+
+/// Why a topic or a pattern was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TopicError {
+    /// Nothing in it at all.
+    #[error("a topic must not be empty")]
+    Empty,
+    /// Longer than [`MAX_LEN`].
+    #[error("topic '{0}…' is {1} bytes long; at most {MAX_LEN} are allowed")]
+    TooLong(String, usize),
+    /// Two dots in a row, or a dot at an end.
+    #[error("topic '{0}' has an empty segment; write names joined by single dots, such as 'chat.general'")]
+    EmptySegment(String),
+    /// White space or a control character.
+    #[error("topic '{0}' contains white space or a control character, which topics can't have")]
+    Character(String),
+    /// A wildcard in something that is published to.
+    #[error("topic '{0}' contains '*'; wildcards are for watching only, publish to a full topic")]
+    Wildcard(String),
+    /// A wildcard that is only a part of a segment.
+    #[error("pattern '{0}': '*' must be a whole segment, as in 'orders.*.status'")]
+    PartialWildcard(String),
+    /// More segments than [`MAX_WILD_SEGMENTS`] beside a wildcard.
+    #[error("pattern '{0}' has {1} segments; at most {MAX_WILD_SEGMENTS} are allowed where there is a wildcard")]
+    TooManySegments(String, usize),
+    /// `**` before the end.
+    #[error("pattern '{0}': '**' may only be the last segment, as in 'orders.**'")]
+    DeepWildcard(String),
+}
+
+/// Checks a topic to publish to.
+///
+/// # Errors
+/// A [`TopicError`] that names the value and the rule.
+pub fn check_topic(topic: &str) -> Result<(), TopicError> {
+    check_shape(topic)?;
+    if topic.contains('*') {
+        return Err(TopicError::Wildcard(printable(topic)));
+    }
+    Ok(())
+}
+
+/// Checks a topic or pattern to watch.
+///
+/// # Errors
+/// A [`TopicError`] that names the value and the rule.
+pub fn check_pattern(pattern: &str) -> Result<(), TopicError> {
+    check_shape(pattern)?;
+    let mut segments = pattern.split('.').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "*" => {}
+            "**" if segments.peek().is_none() => {}
+            "**" => return Err(TopicError::DeepWildcard(printable(pattern))),
+            other if other.contains('*') => {
+                return Err(TopicError::PartialWildcard(printable(pattern)));
+            }
+            _ => {}
+        }
+    }
+    let count = pattern.split('.').count();
+    if is_wild(pattern) && count > MAX_WILD_SEGMENTS {
+        return Err(TopicError::TooManySegments(printable(pattern), count));
+    }
+    Ok(())
+}
+
+/// Whether a checked pattern has a wildcard; without one it is a plain topic.
+#[must_use]
+pub fn is_wild(pattern: &str) -> bool {
+    pattern.contains('*')
+}
+
+/// Whether a checked pattern matches a checked topic.
+#[must_use]
+pub fn matches(pattern: &str, topic: &str) -> bool {
+    let mut topic = topic.split('.');
+    for segment in pattern.split('.') {
+        match (segment, topic.next()) {
+            (_, None) => return false,
+            ("**", Some(_)) => return true,
+            ("*", Some(_)) => {}
+            (literal, Some(found)) if literal == found => {}
+            _ => return false,
+        }
+    }
+    topic.next().is_none()
+}
+
+fn check_shape(topic: &str) -> Result<(), TopicError> {
+    if topic.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if topic.len() > MAX_LEN {
+        let start = topic.chars().take(40).collect::<String>();
+        return Err(TopicError::TooLong(printable(&start), topic.len()));
+    }
+    if topic.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(TopicError::Character(printable(topic)));
+    }
+    if topic.split('.').any(str::is_empty) {
+        return Err(TopicError::EmptySegment(printable(topic)));
+    }
+    Ok(())
+}
+
+/// The value as an error message can show it: control characters escaped.
+pub fn printable(value: &str) -> String {
+    value.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_names_joined_by_dots() {
+        for good in
+            ["chat", "chat.general", "orders.42.status", "notifications_timestamp_user_7", "räume.ü", "a@b:c/d-e"]
+        {
+            assert_eq!(check_topic(good), Ok(()), "{good}");
+        }
+        assert_eq!(check_topic(""), Err(TopicError::Empty));
+        for bad in [".a", "a.", "a..b", "."] {
+            assert_eq!(check_topic(bad), Err(TopicError::EmptySegment(bad.into())));
+        }
+        for bad in ["a b", "a\n", "a\0", "\u{a0}"] {
+            assert!(matches!(check_topic(bad), Err(TopicError::Character(_))), "{bad:?}");
+        }
+        assert_eq!(check_topic("a.*"), Err(TopicError::Wildcard("a.*".into())));
+        assert_eq!(check_topic(&"x".repeat(MAX_LEN)), Ok(()));
+        assert!(matches!(check_topic(&"x".repeat(MAX_LEN + 1)), Err(TopicError::TooLong(_, 256))));
+    }
+
+    #[test]
+    fn wildcards_are_whole_segments() {
+        for good in ["*", "**", "a.*", "*.b", "a.*.c", "a.**", "*.**"] {
+            assert_eq!(check_pattern(good), Ok(()), "{good}");
+        }
+        assert_eq!(check_pattern("a*"), Err(TopicError::PartialWildcard("a*".into())));
+        assert_eq!(check_pattern("***"), Err(TopicError::PartialWildcard("***".into())));
+        assert_eq!(check_pattern("**.a"), Err(TopicError::DeepWildcard("**.a".into())));
+    }
+
+    #[test]
+    fn a_pattern_has_few_segments_and_a_topic_has_any_number() {
+        let of = |count: usize, last: &str| format!("{}{last}", "a.".repeat(count - 1));
+        for last in ["*", "**"] {
+            assert_eq!(check_pattern(&of(MAX_WILD_SEGMENTS, last)), Ok(()));
+            let refused = check_pattern(&of(MAX_WILD_SEGMENTS + 1, last)).expect_err("too many");
+            assert_eq!(
+                refused.to_string(),
+                format!(
+                    "pattern '{}' has 17 segments; at most 16 are allowed where there is a wildcard",
+                    of(MAX_WILD_SEGMENTS + 1, last)
+                )
+            );
+        }
+        assert_eq!(check_pattern(&of(100, "a")), Ok(()));
+        assert_eq!(check_topic(&of(100, "a")), Ok(()));
+    }
+
+    #[test]
+    fn a_star_is_one_segment_and_two_are_one_or_more() {
+        assert!(matches("a.b", "a.b"));
+        assert!(!matches("a.b", "a"));
+        assert!(!matches("a", "a.b"));
+        assert!(matches("a.*", "a.b"));
+        assert!(!matches("a.*", "a.b.c"));
+        assert!(!matches("a.*", "a"));
+        assert!(matches("*.b", "a.b"));
+        assert!(matches("a.**", "a.b.c"));
+        assert!(!matches("a.**", "a"));
+        assert!(matches("**", "a"));
+        assert!(matches("**", "a.b.c"));
+        assert!(!matches("*", "a.b"));
+    }
+
+    #[test]
+    fn errors_show_control_characters_escaped() {
+        assert_eq!(
+            check_topic("a\nb").map_err(|e| e.to_string()),
+            Err("topic 'a\\nb' contains white space or a control character, which topics can't have".into())
+        );
+    }
+}
