@@ -12,7 +12,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::config::{self, Config, ConfigError};
-use crate::server::Router;
+use crate::server::Server;
 use crate::server::upgrade::monotonic;
 use crate::socket::{self, SocketError, StartLock};
 use crate::sys::{self, BlockedSignals};
@@ -77,7 +77,7 @@ pub fn run(config: Config, listener: UnixListener) -> Result<(), HubError> {
     log::install(&config).map_err(|error| log_error(&config, error))?;
     let descriptors = raise_descriptor_limit();
     let signals = BlockedSignals::new();
-    let router = Router::new(config, listener, descriptors, None)?;
+    let router = Server::new(config, listener, descriptors, None)?;
     work(router, signals, |_| {})
 }
 
@@ -101,7 +101,7 @@ pub fn take_over(
             let mut config = fresh;
             prepare(&mut config, None)?;
             let listener = socket::bind(&lock, &config.socket, config.socket_mode, config.socket_group)?;
-            let router = Router::new(config, listener, descriptors, None)?;
+            let router = Server::new(config, listener, descriptors, None)?;
             work(router, signals, move |_| {
                 begun(Succeeded { streams: 0, pause: None });
                 drop(lock);
@@ -155,7 +155,7 @@ fn set_access(config: &Config) {
     }
 }
 
-fn work(router: Router, signals: BlockedSignals, begun: impl FnOnce(u64) + Send + 'static) -> Result<(), HubError> {
+fn work(router: Server, signals: BlockedSignals, begun: impl FnOnce(u64) + Send + 'static) -> Result<(), HubError> {
     let thread = thread::Builder::new().name("sse-router".into()).spawn(move || {
         sys::unblock_signals(&[SIGTERM, SIGINT, SIGHUP]);
         router.run(begun)

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::net::SocketType;
 use tracing::{info, warn};
 
-use crate::broker::{Desk, OVER};
+use crate::broker::{Broker, OVER};
 use crate::quota;
-use crate::quota::TooMany;
+use crate::quota::OverQuota;
 use crate::quota::address;
 use crate::quota::budget::Exhausted;
 use crate::render::Output;
@@ -41,7 +41,7 @@ pub(crate) struct Attached {
     pub(crate) opening: String,
 }
 
-impl Desk {
+impl Broker {
     /// Holds a stream.
     pub(crate) fn attach(
         &mut self,
@@ -70,7 +70,7 @@ impl Desk {
             self.counts.refused_full += 1;
             return Err((ErrorCode::Full, self.full()));
         }
-        let mut party = self.visitors.admit(address, user).map_err(|refused| self.too_many(refused))?;
+        let mut party = self.quota.admit(address, user).map_err(|refused| self.too_many(refused))?;
         let charge = self.topics.reserve(address, &patterns).map_err(|exhausted| {
             self.counts.refused_topic_bytes += 1;
             let message = exhausted.to_string();
@@ -96,11 +96,11 @@ impl Desk {
         };
         let replay = match replay {
             Some(replay) => {
-                let listener =
-                    self.renders.listener(socket.as_fd(), replay.request.protocol).map_err(|no| self.no_replay(no))?;
+                let upstream =
+                    self.renders.upstream(socket.as_fd(), replay.request.protocol).map_err(|no| self.no_replay(no))?;
                 let kept = self.renders.keep(&replay.request, address);
                 let request = kept.map_err(|no| self.no_replay(no))?;
-                Some((listener, request, replay))
+                Some((upstream, request, replay))
             }
             None => None,
         };
@@ -115,7 +115,7 @@ impl Desk {
             self.uncount(old);
             self.shard(old).send(Command::End { stream: old, why: Ended::Replaced });
         }
-        self.visitors.enter(id, party);
+        self.quota.enter(id, party);
         self.topics.charge(id, charge);
         let lifetime = shortened(max_lifetime);
         // In the same turn as the stream begins to watch: what comes later it gets itself.
@@ -153,9 +153,9 @@ impl Desk {
             let cursor = self.newest().into();
             self.shard(id).send_ahead(Command::TellTopics { stream: id, topics_as, cursor });
         }
-        let rendered = replay.is_some_and(|(listener, request, replay)| {
+        let rendered = replay.is_some_and(|(upstream, request, replay)| {
             let client = Client::of(id, user, address, &replay.request);
-            self.renders.attach(id, listener, (client, request), &replay, &patterns)
+            self.renders.attach(id, upstream, (client, request), &replay, &patterns)
         });
         self.pass_effects();
         Ok(Attached { stream: id, rendered, opening })
@@ -212,21 +212,21 @@ impl Desk {
 
     /// A stream counts no longer: it has ended, or is sure to.
     pub(crate) fn uncount(&mut self, stream: u64) {
-        self.visitors.leave(stream);
+        self.quota.leave(stream);
         self.topics.release(stream);
     }
 
-    /// Goes on with the exchanges that something has happened to, and starts those whose turn it is. `heard`: all that peers
+    /// Goes on with the attempts that something has happened to, and starts those whose turn it is. `heard`: all that connections
     /// have sent so far was read.
-    pub(crate) fn go_on_rendering(&mut self, exchanges: &[usize], heard: bool) {
+    pub(crate) fn go_on_rendering(&mut self, attempts: &[usize], heard: bool) {
         self.pass_nudges();
         if heard {
             self.renders.conclude_ended();
         }
-        for &place in exchanges {
+        for &place in attempts {
             self.renders.ready(place);
         }
-        self.renders.turn(|place| Of::Exchange(place).into());
+        self.renders.turn(|place| Of::Attempt(place).into());
         self.pass_effects();
     }
 
@@ -243,13 +243,13 @@ impl Desk {
         }
     }
 
-    pub(crate) fn too_many(&mut self, refused: TooMany) -> (ErrorCode, String) {
+    pub(crate) fn too_many(&mut self, refused: OverQuota) -> (ErrorCode, String) {
         let message = match refused {
-            TooMany::Address(message) => {
+            OverQuota::Address(message) => {
                 self.counts.refused_per_ip += 1;
                 message
             }
-            TooMany::User(message) => {
+            OverQuota::User(message) => {
                 self.counts.refused_per_user += 1;
                 message
             }
@@ -295,7 +295,7 @@ impl Desk {
         message
     }
 
-    /// A peer could not even be accepted; the sentence for it.
+    /// A connection could not even be accepted; the sentence for it.
     pub(crate) fn no_descriptor(&mut self) -> String {
         self.counts.refused_descriptors += 1;
         let message = out_of_descriptors(self.descriptors);

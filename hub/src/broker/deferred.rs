@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 
 /// A request that is done later.
 #[derive(Debug)]
-pub(crate) struct Parked {
+pub(crate) struct DeferredRequest {
     /// Whose it is.
     pub(crate) ticket: Ticket,
     message: Vec<u8>,
@@ -27,7 +27,7 @@ pub(crate) struct Parked {
 /// A request that waits.
 #[derive(Debug)]
 struct Waiting {
-    parked: Parked,
+    parked: DeferredRequest,
     /// The question for the newest id that was asked for it.
     question: u64,
     /// That newest id, once it is known.
@@ -37,11 +37,11 @@ struct Waiting {
 
 /// All that wait.
 #[derive(Debug, Default)]
-pub(crate) struct CarPark {
+pub(crate) struct DeferredRequests {
     waiting: Vec<Waiting>,
 }
 
-impl Parked {
+impl DeferredRequest {
     /// A request as it came.
     pub(crate) fn new(ticket: Ticket, incoming: Incoming<'_>) -> Self {
         let Incoming { request, descriptor, truncated } = incoming;
@@ -60,13 +60,13 @@ impl Parked {
     }
 }
 
-impl CarPark {
+impl DeferredRequests {
     /// Lets a request wait for the answer to a question.
-    pub(crate) fn add(&mut self, parked: Parked, question: u64) {
+    pub(crate) fn add(&mut self, parked: DeferredRequest, question: u64) {
         self.waiting.push(Waiting { parked, question, goal: None, until: Instant::now() + PATIENCE });
     }
 
-    /// Whose peer has gone waits for nothing.
+    /// Whose connection has gone waits for nothing.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
         self.waiting.retain(|waiting| !waiting.parked.ticket.is_of(ticket));
     }
@@ -84,7 +84,7 @@ impl CarPark {
     }
 
     /// Takes out those that have waited long enough, as all up to `position` is read.
-    pub(crate) fn due(&mut self, position: Id, now: Instant) -> Vec<Parked> {
+    pub(crate) fn due(&mut self, position: Id, now: Instant) -> Vec<DeferredRequest> {
         let due = |waiting: &mut Waiting| waiting.goal.is_some_and(|goal| goal <= position) || waiting.until <= now;
         self.waiting.extract_if(.., due).map(|waiting| waiting.parked).collect()
     }
@@ -99,24 +99,24 @@ impl CarPark {
 mod tests {
     use super::*;
 
-    fn parked(peer: usize) -> Parked {
+    fn parked(connection: usize) -> DeferredRequest {
         let incoming = Incoming { request: Request::Cursor, descriptor: None, truncated: false };
-        Parked::new(Ticket { peer, serial: 1, number: 1 }, incoming)
+        DeferredRequest::new(Ticket { connection, serial: 1, number: 1 }, incoming)
     }
 
     #[test]
     fn a_request_waits_for_what_was_there_when_it_came_and_not_for_ever() {
-        let (mut park, now) = (CarPark::default(), Instant::now());
-        for (peer, question) in [(1, 1), (2, 1), (3, 2)] {
-            park.add(parked(peer), question);
+        let (mut park, now) = (DeferredRequests::default(), Instant::now());
+        for (connection, question) in [(1, 1), (2, 1), (3, 2)] {
+            park.add(parked(connection), question);
         }
         let at = |ms| Id { ms, seq: 0 };
-        let due = |park: &mut CarPark, ms, now| -> Vec<usize> {
-            park.due(at(ms), now).iter().map(|parked| parked.ticket.peer).collect()
+        let due = |park: &mut DeferredRequests, ms, now| -> Vec<usize> {
+            park.due(at(ms), now).iter().map(|parked| parked.ticket.connection).collect()
         };
         assert!(due(&mut park, 100, now).is_empty());
         park.learn(1, at(5));
-        park.abandon(Ticket { peer: 2, serial: 1, number: 1 });
+        park.abandon(Ticket { connection: 2, serial: 1, number: 1 });
         assert!(due(&mut park, 4, now).is_empty());
         assert_eq!(due(&mut park, 5, now), [1]);
         assert_eq!(due(&mut park, 5, now + PATIENCE * 2), [3]);

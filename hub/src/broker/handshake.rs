@@ -6,13 +6,13 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
-use crate::broker::Desk;
+use crate::broker::Broker;
 use crate::server::connection::Session;
 use crate::server::rights;
 use crate::upgrade::{FORMAT, LEAVE, TAKE_OVER};
 use sse_protocol::wire::{ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, WireError};
 
-impl Desk {
+impl Broker {
     pub(crate) fn greet(&mut self, session: &mut Session, request: &Request<'_>) {
         match request {
             Request::Hello { magic: MAGIC, protocol: PROTOCOL, version, owner } => {
@@ -53,7 +53,7 @@ impl Desk {
         self.is_asked_to_leave |= magic == LEAVE;
     }
 
-    /// A peer asks for what its role does not allow.
+    /// A connection asks for what its role does not allow.
     pub(crate) fn deny(&mut self, session: &mut Session, request: &Request<'_>, what: &str) {
         let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
         let reason = format!(
@@ -67,7 +67,7 @@ impl Desk {
         self.distrusted(&reason);
     }
 
-    /// What a peer sent makes no sense; nothing after it does either.
+    /// What a connection sent makes no sense; nothing after it does either.
     pub(crate) fn malformed(&mut self, session: &mut Session, error: &WireError) {
         if session.greeted {
             session.error(ErrorCode::Invalid, &error.to_string());
@@ -85,7 +85,7 @@ impl Desk {
         self.warn_refused(reason);
     }
 
-    /// A peer that may not talk to the hub.
+    /// A connection that may not talk to the hub.
     pub(crate) fn distrusted(&mut self, reason: &str) {
         self.counts.refused_peers += 1;
         self.warn_refused(reason);

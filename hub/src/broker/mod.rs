@@ -20,12 +20,12 @@ use mio::Waker;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::attach::Attached;
-use crate::broker::deferred::{CarPark, Parked};
-use crate::broker::notifications::Nudges;
+use crate::broker::deferred::{DeferredRequest, DeferredRequests};
+use crate::broker::notifications::Notifications;
 use crate::broker::relief::Relief;
 use crate::broker::resuming::Resuming;
 use crate::config::Config;
-use crate::quota::Visitors;
+use crate::quota::Quota;
 use crate::quota::topics::Topics;
 use crate::render::{Known, Output, Renders, Replayed};
 use crate::server::connection::Session;
@@ -34,7 +34,7 @@ use crate::server::rights;
 use crate::server::turns::Turns;
 use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
-use crate::shard::interner::Names;
+use crate::shard::interner::PatternInterner;
 use crate::stats::ShardStats;
 use crate::stats::openmetrics;
 use crate::stats::report;
@@ -42,10 +42,10 @@ use crate::store::history::resume::Search;
 use crate::store::history::{History, Limits, Missed};
 use crate::store::redis::Place;
 use crate::store::sqlite::Written;
-use crate::store::{Keeper, News};
+use crate::store::{Store, StoreEvent};
 use crate::udp;
 use crate::udp::notify::Notify;
-use crate::util::throttle::Sparingly;
+use crate::util::throttle::LogThrottle;
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::{Id, IdClock};
 use sse_protocol::wire::{self, ErrorCode, Reply, Request};
@@ -58,10 +58,10 @@ const BUS_PATIENCE: Duration = Duration::from_millis(800);
 
 /// Everything that requests change.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct Broker {
     pub(crate) config: Config,
     pub(crate) shards: Vec<ShardHandle>,
-    pub(crate) names: Arc<Names>,
+    pub(crate) names: Arc<PatternInterner>,
     pub(crate) counts: Counts,
     /// Of this hub's router only.
     pub(crate) turns: Turns,
@@ -71,12 +71,12 @@ pub(crate) struct Desk {
     /// Another hub is to be started afresh once this one has ended.
     pub(crate) is_asked_to_leave: bool,
     /// Connected PHP processes.
-    pub(crate) peers: usize,
+    pub(crate) connections: usize,
     /// The UDP socket, where there is one.
     pub(crate) udp: Option<udp::Receiver>,
     /// The socket for notifications beside the hub's, where there is one.
     pub(crate) notify: Option<Notify>,
-    /// Owners that peers named and that are not watched yet.
+    /// Owners that connections named and that are not watched yet.
     pub(crate) new_owners: Vec<u32>,
     /// Streams whose scripts can be run again.
     pub(crate) renders: Renders,
@@ -84,12 +84,12 @@ pub(crate) struct Desk {
     ends: Receiver<u64>,
     clock: IdClock,
     /// Where events are kept before they are delivered.
-    pub(crate) keeper: Keeper,
-    /// What a keeper that was closed has written, and how far it has read.
+    pub(crate) store: Store,
+    /// What a store that was closed has written, and how far it has read.
     written: Written,
     place: Option<Place>,
     /// What it tells.
-    news: Receiver<News>,
+    news: Receiver<StoreEvent>,
     /// Wakes the router when there is news.
     router: Arc<Waker>,
     /// Events kept for readers that were away.
@@ -98,9 +98,9 @@ pub(crate) struct Desk {
     pub(crate) expiring: bool,
     /// Stands for the newest id of a bus that is not read yet.
     unread: String,
-    nudges: Nudges,
+    notifications: Notifications,
     /// Those that have come over the bus.
-    heard: Nudges,
+    heard: Notifications,
     /// The bus has been read for the first time.
     loaded: bool,
     /// Its wakes are heard.
@@ -110,7 +110,7 @@ pub(crate) struct Desk {
     /// How far the bus was read.
     position: Id,
     /// Attaches that wait for it.
-    parked: CarPark,
+    parked: DeferredRequests,
     /// Attaches that wait until it is found what their readers have missed.
     pub(crate) resuming: Resuming,
     max_streams: usize,
@@ -119,16 +119,16 @@ pub(crate) struct Desk {
     /// The limit of descriptors of one process.
     descriptors: usize,
     /// Whose streams are counted.
-    pub(crate) visitors: Visitors,
+    pub(crate) quota: Quota,
     /// What all streams watch is charged there.
     pub(crate) topics: Topics,
     /// What is done when clients that don't read keep too much.
     pub(crate) relief: Relief,
-    full: Sparingly,
-    too_many: Sparingly,
-    busy: Sparingly,
-    refused: Sparingly,
-    unpublished: Sparingly,
+    full: LogThrottle,
+    too_many: LogThrottle,
+    busy: LogThrottle,
+    refused: LogThrottle,
+    unpublished: LogThrottle,
 }
 
 /// What the router counts.
@@ -147,7 +147,7 @@ pub(crate) struct Counts {
     pub(crate) published_bytes: u64,
     /// Events not taken.
     pub(crate) publish_refused: u64,
-    /// Topics that peers said have changed, and what could be no topic.
+    /// Topics that connections said have changed, and what could be no topic.
     pub(crate) triggers: u64,
     pub(crate) triggers_refused: u64,
     /// Streams refused because of sse.max_streams or what stands in its place.
@@ -158,20 +158,20 @@ pub(crate) struct Counts {
     pub(crate) refused_per_user: u64,
     /// Streams refused because of sse.topic_bytes.
     pub(crate) refused_topic_bytes: u64,
-    /// Streams or peers refused because there was no descriptor.
+    /// Streams or connections refused because there was no descriptor.
     pub(crate) refused_descriptors: u64,
-    /// Peers refused because of who they are.
+    /// Connections refused because of who they are.
     pub(crate) refused_peers: u64,
-    /// Peers refused because of what they said.
+    /// Connections refused because of what they said.
     pub(crate) refused_protocol: u64,
 }
 
-impl Desk {
-    /// A desk in front of these shards.
+impl Broker {
+    /// A broker in front of these shards.
     pub(crate) fn new(
         config: Config,
         shards: Vec<ShardHandle>,
-        names: Arc<Names>,
+        names: Arc<PatternInterner>,
         descriptors: usize,
         renders: Renders,
         ends: Receiver<u64>,
@@ -181,7 +181,7 @@ impl Desk {
             0 => processes::room(&shards, descriptors),
             limit => limit,
         };
-        let visitors = Visitors::new(config.max_streams_per_ip);
+        let quota = Quota::new(config.max_streams_per_ip);
         let topics = Topics::new(config.topic_bytes);
         let clock = IdClock::new();
         let history = History::new(Limits::of(&config), clock.last());
@@ -194,14 +194,14 @@ impl Desk {
             started: Instant::now(),
             upgrades: 0,
             is_asked_to_leave: false,
-            peers: 0,
+            connections: 0,
             udp: None,
             notify: None,
             new_owners: Vec::new(),
             renders,
             ends,
             clock,
-            keeper: Keeper::Memory,
+            store: Store::Memory,
             written: Written::default(),
             place: None,
             news: crossbeam_channel::never(),
@@ -209,34 +209,34 @@ impl Desk {
             history,
             expiring: false,
             unread: String::new(),
-            nudges: Nudges::default(),
-            heard: Nudges::default(),
+            notifications: Notifications::default(),
+            heard: Notifications::default(),
             loaded: true,
             listening: true,
             gate: None,
             position: Id::default(),
-            parked: CarPark::default(),
+            parked: DeferredRequests::default(),
             resuming: Resuming::default(),
             max_streams,
             before: ShardStats::default(),
             descriptors,
-            visitors,
+            quota,
             topics,
             relief: Relief::default(),
-            full: Sparingly::default(),
-            too_many: Sparingly::default(),
-            busy: Sparingly::default(),
-            refused: Sparingly::default(),
-            unpublished: Sparingly::default(),
+            full: LogThrottle::default(),
+            too_many: LogThrottle::default(),
+            busy: LogThrottle::default(),
+            refused: LogThrottle::default(),
+            unpublished: LogThrottle::default(),
         }
     }
 
     /// Starts what events are kept by, with what it has kept already.
-    pub(crate) fn start_keeper(&mut self) -> io::Result<()> {
+    pub(crate) fn start_store(&mut self) -> io::Result<()> {
         let (sender, news) = crossbeam_channel::unbounded();
-        (self.keeper, self.history) = Keeper::start(&self.config, &mut self.clock, sender, Arc::clone(&self.router))?;
+        (self.store, self.history) = Store::start(&self.config, &mut self.clock, sender, Arc::clone(&self.router))?;
         self.news = news;
-        if matches!(self.keeper, Keeper::Bus(_)) {
+        if matches!(self.store, Store::Bus(_)) {
             (self.loaded, self.listening, self.gate) = (false, false, Some(Instant::now() + BUS_PATIENCE));
             // Of a bus that was never reached no id is known. This one says so, and is known to this hub alone.
             self.unread = format!("none-{}", self.clock.last());
@@ -247,11 +247,11 @@ impl Desk {
     /// Does a request.
     pub(crate) fn handle(&mut self, session: &mut Session, incoming: Incoming<'_>) {
         match self.question(session, &incoming.request) {
-            Some(question) => self.parked.add(Parked::new(session.wait(), incoming), question),
+            Some(question) => self.parked.add(DeferredRequest::new(session.wait(), incoming), question),
             None => match self.search(session, &incoming.request) {
                 Some(search) => {
                     session.resuming = true;
-                    self.resuming.add(Parked::new(session.wait(), incoming), search);
+                    self.resuming.add(DeferredRequest::new(session.wait(), incoming), search);
                 }
                 None => self.act(session, incoming, None),
             },
@@ -259,7 +259,7 @@ impl Desk {
     }
 
     /// Does a request that has waited long enough, or begins to; true if it is done.
-    pub(crate) fn release(&mut self, session: &mut Session, mut parked: Parked) -> bool {
+    pub(crate) fn release(&mut self, session: &mut Session, mut parked: DeferredRequest) -> bool {
         if let Some(search) = parked.request().ok().and_then(|request| self.search(session, &request)) {
             session.resuming = true;
             self.resuming.add(parked, search);
@@ -270,7 +270,7 @@ impl Desk {
     }
 
     /// Does a request that was kept, and is the next one to be answered.
-    pub(crate) fn act_parked(&mut self, session: &mut Session, parked: &mut Parked, missed: Option<Missed>) {
+    pub(crate) fn act_parked(&mut self, session: &mut Session, parked: &mut DeferredRequest, missed: Option<Missed>) {
         let ticket = parked.ticket;
         match parked.incoming() {
             Ok(incoming) => self.act(session, incoming, missed),
@@ -287,7 +287,7 @@ impl Desk {
         };
         let rendered = replay.as_ref().is_some_and(|replay| replay.render);
         // One that is going to be refused is so at once, whatever its reader has missed.
-        let full = self.streams() >= self.max_streams as u64 || self.visitors.admit(*address, *user).is_err();
+        let full = self.streams() >= self.max_streams as u64 || self.quota.admit(*address, *user).is_err();
         if !session.greeted || rendered || self.is_unread(id) || full {
             return None;
         }
@@ -301,8 +301,8 @@ impl Desk {
 
     /// What a request has to wait for, if it has to: its reader may have an event that this hub has not read yet.
     fn question(&self, session: &Session, request: &Request<'_>) -> Option<u64> {
-        match (&self.keeper, request) {
-            (Keeper::Bus(bus), Request::Attach(wire::Attach { last_event_id: Some(id), replay, .. }))
+        match (&self.store, request) {
+            (Store::Bus(bus), Request::Attach(wire::Attach { last_event_id: Some(id), replay, .. }))
                 if session.greeted
                     && self.loaded
                     && !replay.as_ref().is_some_and(|replay| replay.render)
@@ -394,7 +394,7 @@ impl Desk {
         if self.loaded { self.history.newest().to_string() } else { self.unread.clone() }
     }
 
-    /// A peer takes back connections that it still has, or has gone with them: the hub lets them go as well.
+    /// A connection takes back connections that it still has, or has gone with them: the hub lets them go as well.
     pub(crate) fn abandon(&mut self, held: &[u64]) {
         for &stream in held {
             // A worker that takes one back may offer it once more at once.
@@ -416,7 +416,7 @@ impl Desk {
 
     /// Whether requests should wait because a shard has more to do than it should.
     pub(crate) fn is_behind(&self) -> bool {
-        self.gate.is_some() || self.keeper.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
+        self.gate.is_some() || self.store.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
     }
 
     /// A turn has ended.
@@ -445,7 +445,7 @@ impl Desk {
 /// Of a token, or of a stream that is not held.
 const OVER: &str = "no such render, or none any more: its stream has ended or its time is over";
 
-/// Takes a stream out of those that a peer holds; false if it isn't one of them.
+/// Takes a stream out of those that a connection holds; false if it isn't one of them.
 fn taken(held: &mut Vec<u64>, stream: u64) -> bool {
     let place = held.iter().position(|id| *id == stream);
     place.map(|place| held.swap_remove(place)).is_some()

@@ -11,14 +11,14 @@ pub(crate) const MAX_TOPICS: usize = 1024;
 
 /// Topics that changed and were not passed on yet. A topic that changed many times in a turn is passed on once.
 #[derive(Debug, Default)]
-pub(crate) struct Nudges {
+pub(crate) struct Notifications {
     all: bool,
     /// In the order they came first.
     topics: Vec<Arc<str>>,
     known: HashSet<Arc<str>>,
 }
 
-impl Nudges {
+impl Notifications {
     /// Adds a checked topic.
     pub(crate) fn add(&mut self, topic: &str) {
         if self.all || self.known.contains(topic) {
@@ -55,30 +55,30 @@ impl Nudges {
 mod tests {
     use super::*;
 
-    fn taken(nudges: &mut Nudges) -> Vec<String> {
-        nudges.take().map(|trigger| trigger.topic().to_string()).collect()
+    fn taken(notifications: &mut Notifications) -> Vec<String> {
+        notifications.take().map(|trigger| trigger.topic().to_string()).collect()
     }
 
     #[test]
     fn the_same_topic_is_passed_on_once() {
-        let mut nudges = Nudges::default();
+        let mut notifications = Notifications::default();
         for topic in ["b", "a", "b"] {
-            nudges.add(topic);
+            notifications.add(topic);
         }
-        assert_eq!(taken(&mut nudges), ["b", "a"]);
-        assert_eq!(taken(&mut nudges), [""; 0]);
+        assert_eq!(taken(&mut notifications), ["b", "a"]);
+        assert_eq!(taken(&mut notifications), [""; 0]);
     }
 
     #[test]
     fn all_includes_every_topic_and_too_many_become_all() {
-        let mut nudges = Nudges::default();
-        nudges.add("a");
-        nudges.add_all();
-        nudges.add("b");
-        assert_eq!(taken(&mut nudges), ["**"]);
+        let mut notifications = Notifications::default();
+        notifications.add("a");
+        notifications.add_all();
+        notifications.add("b");
+        assert_eq!(taken(&mut notifications), ["**"]);
         for number in 0..=MAX_TOPICS {
-            nudges.add(&number.to_string());
+            notifications.add(&number.to_string());
         }
-        assert_eq!(taken(&mut nudges), ["**"]);
+        assert_eq!(taken(&mut notifications), ["**"]);
     }
 }

@@ -2,32 +2,32 @@
 
 use std::sync::Arc;
 
-use crate::broker::Desk;
+use crate::broker::Broker;
 use crate::broker::notifications;
 use crate::shard::command::Command;
-use crate::store::Keeper;
+use crate::store::Store;
 use crate::stream::Trigger;
 use sse_protocol::topic;
 
 /// Turns that an ending hub takes to read what waits: more than the system keeps, and no more than a busy sender can make of it.
 const LAST_TURNS: usize = 16;
 
-impl Desk {
+impl Broker {
     pub(crate) fn trigger(&mut self, topics: &[&str]) {
         if topics.is_empty() {
             self.counts.triggers += 1;
-            self.nudges.add_all();
+            self.notifications.add_all();
         }
         // Of so many, all are told that anything may have changed.
         if topics.len() > notifications::MAX_TOPICS {
             self.counts.triggers += topics.len() as u64;
-            self.nudges.add_all();
+            self.notifications.add_all();
             return;
         }
         for topic in topics {
             if topic::check_topic(topic).is_ok() {
                 self.counts.triggers += 1;
-                self.nudges.add(topic);
+                self.notifications.add(topic);
             } else {
                 self.counts.triggers_refused += 1;
             }
@@ -36,10 +36,10 @@ impl Desk {
 
     /// Takes the wakes that came by datagram.
     pub(crate) fn receive_wakes(&mut self, now_ms: u64) {
-        let Self { udp, notify, nudges, .. } = self;
+        let Self { udp, notify, notifications, .. } = self;
         let mut wake = |topics: &[&str]| match topics {
-            [] => nudges.add_all(),
-            topics => topics.iter().for_each(|topic| nudges.add(topic)),
+            [] => notifications.add_all(),
+            topics => topics.iter().for_each(|topic| notifications.add(topic)),
         };
         if let Some(udp) = udp {
             udp.receive(now_ms, &mut wake);
@@ -54,25 +54,25 @@ impl Desk {
         let Some(mut notify) = self.notify.take() else { return };
         notify.remove();
         notify.ready = true;
-        let nudges = &mut self.nudges;
+        let notifications = &mut self.notifications;
         for _ in 0..LAST_TURNS {
             notify.receive(|topics| match topics {
-                [] => nudges.add_all(),
-                topics => topics.iter().for_each(|topic| nudges.add(topic)),
+                [] => notifications.add_all(),
+                topics => topics.iter().for_each(|topic| notifications.add(topic)),
             });
         }
     }
 
     /// Passes the triggers of this turn on, before anything that came after them.
     pub(crate) fn pass_nudges(&mut self) {
-        if self.nudges.is_empty() && self.heard.is_empty() {
+        if self.notifications.is_empty() && self.heard.is_empty() {
             return;
         }
-        let nudges: Vec<_> = self.nudges.take().map(Arc::new).collect();
-        if let Keeper::Bus(bus) = &self.keeper {
-            nudges.iter().for_each(|trigger| bus.wake(trigger.topic()));
+        let notifications: Vec<_> = self.notifications.take().map(Arc::new).collect();
+        if let Store::Bus(bus) = &self.store {
+            notifications.iter().for_each(|trigger| bus.wake(trigger.topic()));
         }
-        self.pass(&nudges);
+        self.pass(&notifications);
         let heard: Vec<_> = self.heard.take().map(Arc::new).collect();
         self.pass(&heard);
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use mio::{Registry, Token};
 use serde_json::{Value, json};
 
-use crate::broker::Desk;
+use crate::broker::Broker;
 use crate::config::Config;
 use crate::shard::handle::ShardHandle;
-use crate::shard::process::fork_server::Starter;
+use crate::shard::process::fork_server::ForkServer;
 use crate::shard::process::remote::{self, Remote};
 use crate::shard::process::{self, Common};
 use crate::shard::thread::{self, ShardThread};
@@ -23,7 +23,7 @@ pub(crate) enum House {
     /// In threads of this process, so many.
     Threads(&'static [ShardStats]),
     /// In processes.
-    Processes(&'static [ShardStats], Arc<Starter>),
+    Processes(&'static [ShardStats], Arc<ForkServer>),
 }
 
 impl House {
@@ -31,7 +31,7 @@ impl House {
     pub(crate) fn new(config: &Config, processes: usize, common: Common) -> io::Result<Self> {
         if processes > 1 {
             let counters = sys::counters(processes)?;
-            return Ok(Self::Processes(counters, Arc::new(Starter::new(common, counters)?)));
+            return Ok(Self::Processes(counters, Arc::new(ForkServer::new(common, counters)?)));
         }
         // Half of the cores: what is sent costs more where it is sent from all of them, as nginx, PHP and, where they are on the
         // same machine, readers wait for one then.
@@ -73,7 +73,7 @@ pub(crate) fn room(shards: &[ShardHandle], descriptors: usize) -> usize {
     }
 }
 
-impl Desk {
+impl Broker {
     /// The id of a new stream; `None`: no process has a descriptor for it. The id tells its shard. Ids may leave some out, so
     /// that the stream comes to the process with the fewest.
     pub(crate) fn next_stream(&mut self) -> Option<u64> {

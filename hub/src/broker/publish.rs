@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::broker::Desk;
-use crate::broker::deferred::Parked;
+use crate::broker::Broker;
+use crate::broker::deferred::DeferredRequest;
 use crate::event::Event;
 use crate::server::connection::Session;
 use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
 use crate::store::history::{self, History};
 use crate::store::sqlite::Restored;
-use crate::store::{Keeper, Kept, Loaded, News, Ticket};
+use crate::store::{Loaded, Store, StoreEvent, Stored, Ticket};
 use crate::stream::Trigger;
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::{Id, now_ms};
@@ -24,14 +24,14 @@ use sse_protocol::wire::{ErrorCode, Reply, Request};
 /// Events that a turn forgets for their age.
 const EXPIRED_A_TURN: usize = 256;
 
-impl Desk {
+impl Broker {
     pub(crate) fn publish(&mut self, session: &mut Session, new: &NewEvent<'_>, answer: bool) {
         if let Err(error) = new.check(self.config.max_event_size, self.config.max_topics) {
             let ticket = answer.then(|| session.wait());
             self.refuse_event(session, ticket, ErrorCode::Invalid, &error.to_string());
             return;
         }
-        if let Keeper::Bus(bus) = &self.keeper {
+        if let Store::Bus(bus) = &self.store {
             let ticket = answer.then(|| session.wait());
             if let Err(reason) = bus.publish(new, ticket) {
                 self.refuse_event(session, ticket, ErrorCode::NotKept, &format!("sse.bus: {reason}"));
@@ -44,21 +44,21 @@ impl Desk {
             None => Event::new(new, &stamp.text()),
         };
         let event = Arc::new(event);
-        match &self.keeper {
-            Keeper::Memory => {
+        match &self.store {
+            Store::Memory => {
                 self.deliver(stamp, &event);
                 if answer {
                     session.reply(&Reply::Published { id: event.id() });
                 }
             }
-            Keeper::Disk(disk) => {
+            Store::Disk(disk) => {
                 let ticket = answer.then(|| session.wait());
                 if !disk.keep(stamp, event, ticket) {
                     let reason = "the thread that writes the history has ended; see the hub's log";
                     self.refuse_event(session, ticket, ErrorCode::NotKept, reason);
                 }
             }
-            Keeper::Bus(_) => {}
+            Store::Bus(_) => {}
         }
     }
 
@@ -100,12 +100,12 @@ impl Desk {
         self.renders.event(event);
     }
 
-    /// Lets the keeper forget what the history has forgotten.
+    /// Lets the store forget what the history has forgotten.
     pub(crate) fn forget(&mut self) {
-        if let Keeper::Disk(disk) = &self.keeper
-            && let Some(forgettings) = self.history.take_forgettings()
+        if let Store::Disk(disk) = &self.store
+            && let Some(evictions) = self.history.take_evictions()
         {
-            disk.forget(forgettings);
+            disk.forget(evictions);
         }
     }
 
@@ -118,7 +118,7 @@ impl Desk {
     /// Whether something was kept that is to be delivered.
     pub(crate) fn has_news(&self) -> bool {
         // What comes over the bus is not asked for, and can only be kept back here.
-        let is_held_up = matches!(self.keeper, Keeper::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind);
+        let is_held_up = matches!(self.store, Store::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind);
         !self.news.is_empty() && !is_held_up
     }
 
@@ -128,27 +128,27 @@ impl Desk {
         while self.has_news() && begun.elapsed() <= time {
             let Ok(news) = self.news.try_recv() else { break };
             match news {
-                News::Kept(events) => {
-                    for Kept { stamp, event, ticket } in events {
+                StoreEvent::Stored(events) => {
+                    for Stored { stamp, event, ticket } in events {
                         self.deliver(stamp, &event);
                         if let Some(ticket) = ticket {
                             answer(ticket, &Reply::Published { id: event.id() });
                         }
                     }
                 }
-                News::Failed { tickets, reason } => {
+                StoreEvent::Failed { tickets, reason } => {
                     let error = Reply::Error { code: ErrorCode::NotKept, message: &reason };
                     tickets.into_iter().for_each(|ticket| answer(ticket, &error));
                 }
-                News::Restored(Restored { marks, events }) => {
-                    self.clock.pass(marks.newest);
-                    self.history.restore_late(marks, events, Instant::now(), now_ms());
+                StoreEvent::Restored(Restored { watermarks, events }) => {
+                    self.clock.pass(watermarks.newest);
+                    self.history.restore_late(watermarks, events, Instant::now(), now_ms());
                     self.forget();
                 }
-                News::Found { newest } => self.clock.pass(newest),
-                News::Loaded(loaded) => self.load(loaded, &mut answer),
-                News::Read { events, bytes, position } => {
-                    for Kept { stamp, event, ticket } in events {
+                StoreEvent::Found { newest } => self.clock.pass(newest),
+                StoreEvent::Loaded(loaded) => self.load(loaded, &mut answer),
+                StoreEvent::Read { events, bytes, position } => {
+                    for Stored { stamp, event, ticket } in events {
                         // Ids of another life of Redis may be smaller; stamps never are.
                         self.deliver(stamp.max(self.history.newest().after()), &event);
                         if let Some(ticket) = ticket {
@@ -156,22 +156,22 @@ impl Desk {
                         }
                     }
                     self.position = position;
-                    if let Keeper::Bus(bus) = &self.keeper {
+                    if let Store::Bus(bus) = &self.store {
                         bus.digested(bytes);
                     }
                 }
-                News::Gap { position } => {
+                StoreEvent::Gap { position } => {
                     self.position = position;
                     self.parked.give_up();
                     self.history.interrupt();
                     self.tell_gap();
                 }
-                News::Newest { question, id } => self.parked.learn(question, id),
-                News::Wakes(topics) => topics.iter().for_each(|topic| match &**topic {
+                StoreEvent::Newest { question, id } => self.parked.learn(question, id),
+                StoreEvent::Wakes(topics) => topics.iter().for_each(|topic| match &**topic {
                     topic::ALL => self.heard.add_all(),
                     topic => self.heard.add(topic),
                 }),
-                News::Listening => {
+                StoreEvent::Listening => {
                     // The first time, nobody was there yet who could have missed anything.
                     if mem::replace(&mut self.listening, true) || self.gate.is_none() {
                         self.heard.add_all();
@@ -190,7 +190,7 @@ impl Desk {
         self.history.replace(History::load(limits, began, whole, newest, kept, Instant::now(), now_ms()));
         self.loaded = true;
         self.position = newest;
-        for Kept { event, ticket, .. } in &events {
+        for Stored { event, ticket, .. } in &events {
             if let Some(ticket) = ticket {
                 answer(*ticket, &Reply::Published { id: event.id() });
             }
@@ -220,7 +220,7 @@ impl Desk {
     }
 
     /// Requests that have waited for the bus long enough, to be done by [`act`](Self::act).
-    pub(crate) fn released(&mut self) -> Vec<Parked> {
+    pub(crate) fn released(&mut self) -> Vec<DeferredRequest> {
         let now = Instant::now();
         if self.gate.is_some_and(|deadline| deadline <= now) {
             self.gate = None;
@@ -237,17 +237,17 @@ impl Desk {
     pub(crate) fn abandon_ticket(&mut self, ticket: Ticket) {
         self.parked.abandon(ticket);
         self.counts.resumes_given_up += self.resuming.abandon(ticket) as u64;
-        if let Keeper::Bus(bus) = &self.keeper {
+        if let Store::Bus(bus) = &self.store {
             bus.abandon(ticket);
         }
     }
 
     /// Waits until everything that was accepted is kept. From then on nothing more can be published.
-    pub(crate) fn close_keeper(&mut self) {
-        match mem::replace(&mut self.keeper, Keeper::Memory) {
-            Keeper::Memory => {}
-            Keeper::Disk(disk) => self.written = disk.close(),
-            Keeper::Bus(bus) => self.place = bus.close(),
+    pub(crate) fn close_store(&mut self) {
+        match mem::replace(&mut self.store, Store::Memory) {
+            Store::Memory => {}
+            Store::Disk(disk) => self.written = disk.close(),
+            Store::Bus(bus) => self.place = bus.close(),
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! A shard ends no more than it needs to. What they have ended, their clients resume when they come back.
 
-use crate::broker::Desk;
+use crate::broker::Broker;
 use crate::shard::command::{Command, Relieve, Which};
 use crate::shard::handle::ShardHandle;
 use crate::stats::ShardStats;
@@ -42,7 +42,7 @@ impl Relief {
     }
 }
 
-impl Desk {
+impl Broker {
     /// Bytes that only queues keep, in all processes.
     pub(crate) fn pinned(&self) -> u64 {
         let elsewhere = self.shards.iter().filter(|shard| shard.process().is_some());

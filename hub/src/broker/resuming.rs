@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::broker::deferred::Parked;
+use crate::broker::deferred::DeferredRequest;
 use crate::store::Ticket;
 use crate::store::history::History;
 use crate::store::history::resume::{Search, Slice};
@@ -11,13 +11,13 @@ use crate::store::history::resume::{Search, Slice};
 const FIRST: usize = 256;
 
 /// An attach that waits, and the search for what its reader has missed.
-type Waiting = (Parked, Box<Search>);
+type Waiting = (DeferredRequest, Box<Search>);
 
 /// What became of an attach.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// It can be done now, with this.
-    Missed(Parked, Box<Search>),
+    Missed(DeferredRequest, Box<Search>),
     /// Nobody waits for it any more: its worker has gone, or has given it up.
     Gone(Ticket),
 }
@@ -42,11 +42,11 @@ pub(crate) struct Resuming {
 
 impl Resuming {
     /// Lets an attach wait.
-    pub(crate) fn add(&mut self, parked: Parked, search: Search) {
+    pub(crate) fn add(&mut self, parked: DeferredRequest, search: Search) {
         self.fresh.push_back((parked, Box::new(search)));
     }
 
-    /// Whose peer has gone waits for nothing; how many have waited.
+    /// Whose connection has gone waits for nothing; how many have waited.
     pub(crate) fn abandon(&mut self, ticket: Ticket) -> usize {
         let before = self.fresh.len() + self.long.len();
         for waiting in [&mut self.fresh, &mut self.long] {

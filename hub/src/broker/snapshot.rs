@@ -1,22 +1,22 @@
-//! The desk's own part of what is passed from hub to hub.
+//! The broker's own part of what is passed from hub to hub.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::broker::Desk;
+use crate::broker::Broker;
 use crate::event::Event;
 use crate::run::HubError;
 use crate::shard::handle::ShardHandle;
 use crate::stats::Ended;
-use crate::store::Keeper;
+use crate::store::Store;
 use crate::store::history::{History, Limits};
 use crate::store::sqlite::Written;
 use crate::stream::Stream;
 use crate::upgrade::state::{BusState, HubState, ShardCounts};
 use sse_protocol::id::Id;
 
-impl Desk {
+impl Broker {
     /// What the shards have counted.
     pub(crate) fn shard_counts(&self) -> ShardCounts<'static> {
         ShardCounts {
@@ -29,12 +29,12 @@ impl Desk {
         }
     }
 
-    /// What the keeper has written, once it is closed.
+    /// What the store has written, once it is closed.
     pub(crate) fn written(&self) -> Written {
         self.written
     }
 
-    /// How far the bus was read, once the keeper is closed.
+    /// How far the bus was read, once the store is closed.
     pub(crate) fn bus_state(&self) -> BusState {
         let mut place = self.place.clone().filter(|_| self.loaded);
         if let Some(place) = place.as_mut().filter(|place| place.position != self.position) {
@@ -48,7 +48,7 @@ impl Desk {
     pub(crate) fn waits_for_others(&self) -> bool {
         !self.resuming.is_empty()
             || self.parked.deadline().is_some()
-            || matches!(&self.keeper, Keeper::Bus(bus) if !bus.is_idle())
+            || matches!(&self.store, Store::Bus(bus) if !bus.is_idle())
     }
 
     /// The stamp given last, and what stands for the newest id of a bus that is not read yet.
@@ -91,13 +91,13 @@ impl Desk {
         self.renders.inherit(&state.renders);
     }
 
-    /// Keeps events again after [`close_keeper`](Self::close_keeper), or for the first time after another hub did.
+    /// Keeps events again after [`close_store`](Self::close_store), or for the first time after another hub did.
     pub(crate) fn resume_keeper(&mut self) -> io::Result<()> {
-        if !matches!(self.keeper, Keeper::Memory) {
+        if !matches!(self.store, Store::Memory) {
             return Ok(());
         }
         let (sender, news) = crossbeam_channel::unbounded();
-        self.keeper = Keeper::resume(
+        self.store = Store::resume(
             &self.config,
             self.history.newest(),
             self.written,

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A client is its address, or its /64. Streams whose server tells no address (`unix:`) count in the whole only: as one
-//! client, all visitors of such a server would share an eighth.
+//! client, all quota of such a server would share an eighth.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -8,24 +8,24 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::upgrade::state::VisitorState;
+use crate::upgrade::state::QuotaKeyState;
 use sse_protocol::wire::{MAX_KEY, User};
 
 /// Somebody whose streams are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Visitor {
+pub(crate) enum QuotaKey {
     Address(IpAddr),
     User(Box<str>),
 }
 
 /// The streams that are counted, and whose they are. Nothing is kept of streams that nobody wants to be counted.
 #[derive(Debug)]
-pub(crate) struct Visitors {
+pub(crate) struct Quota {
     /// Streams of one address at most; 0: any number.
     per_address: usize,
     /// Streams by visitor; nobody has none.
-    counts: HashMap<Visitor, Streams>,
-    streams: HashMap<u64, Vec<Visitor>>,
+    counts: HashMap<QuotaKey, Streams>,
+    streams: HashMap<u64, Vec<QuotaKey>>,
 }
 
 /// The streams of a visitor.
@@ -38,10 +38,10 @@ enum Streams {
 }
 
 impl Streams {
-    fn none_of(visitor: &Visitor) -> Self {
+    fn none_of(visitor: &QuotaKey) -> Self {
         match visitor {
-            Visitor::Address(_) => Self::Count(0),
-            Visitor::User(_) => Self::Each(BTreeSet::new()),
+            QuotaKey::Address(_) => Self::Count(0),
+            QuotaKey::User(_) => Self::Each(BTreeSet::new()),
         }
     }
 
@@ -81,7 +81,7 @@ impl Streams {
 
 /// Why a stream is one too many.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TooMany {
+pub(crate) enum OverQuota {
     /// Of this address.
     Address(String),
     /// Of its user.
@@ -90,42 +90,42 @@ pub(crate) enum TooMany {
 
 /// Those that a new stream is counted for.
 #[derive(Debug, Default)]
-pub(crate) struct Party {
-    visitors: Vec<Visitor>,
+pub(crate) struct QuotaKeys {
+    quota: Vec<QuotaKey>,
     /// Streams that are to end for it.
     pub(crate) replaces: Vec<u64>,
 }
 
-impl Visitor {
+impl QuotaKey {
     /// As it is passed to another hub.
-    pub(crate) fn state(&self) -> VisitorState<'_> {
+    pub(crate) fn state(&self) -> QuotaKeyState<'_> {
         match self {
-            Self::Address(address) => VisitorState::Address(*address),
-            Self::User(key) => VisitorState::User(key),
+            Self::Address(address) => QuotaKeyState::Address(*address),
+            Self::User(key) => QuotaKeyState::User(key),
         }
     }
 
-    fn restore(state: &VisitorState<'_>) -> Self {
+    fn restore(state: &QuotaKeyState<'_>) -> Self {
         match state {
-            VisitorState::Address(address) => Self::Address(*address),
-            VisitorState::User(key) => Self::User((*key).into()),
+            QuotaKeyState::Address(address) => Self::Address(*address),
+            QuotaKeyState::User(key) => Self::User((*key).into()),
         }
     }
 }
 
-impl Party {
+impl QuotaKeys {
     /// As they were passed on by another hub.
-    pub(crate) fn restore(party: &[VisitorState<'_>]) -> Self {
-        Self { visitors: party.iter().map(Visitor::restore).collect(), replaces: Vec::new() }
+    pub(crate) fn restore(party: &[QuotaKeyState<'_>]) -> Self {
+        Self { quota: party.iter().map(QuotaKey::restore).collect(), replaces: Vec::new() }
     }
 
     /// Whether its user may replace it, or is to be counted at least.
     pub(crate) fn has_user(&self) -> bool {
-        self.visitors.iter().any(|visitor| matches!(visitor, Visitor::User(_)))
+        self.quota.iter().any(|visitor| matches!(visitor, QuotaKey::User(_)))
     }
 }
 
-impl Visitors {
+impl Quota {
     /// None yet.
     pub(crate) fn new(per_address: usize) -> Self {
         Self { per_address, counts: HashMap::new(), streams: HashMap::new() }
@@ -135,22 +135,22 @@ impl Visitors {
     ///
     /// # Errors
     /// Who has as many as allowed already.
-    pub(crate) fn admit(&self, address: Option<&str>, user: Option<User<'_>>) -> Result<Party, TooMany> {
-        let mut visitors = Vec::new();
+    pub(crate) fn admit(&self, address: Option<&str>, user: Option<User<'_>>) -> Result<QuotaKeys, OverQuota> {
+        let mut quota = Vec::new();
         let mut replaces = Vec::new();
         if let Some(address) = address.filter(|_| self.per_address > 0).and_then(address::client) {
             let limit = self.per_address;
-            let visitor = Visitor::Address(address);
+            let visitor = QuotaKey::Address(address);
             if self.count(&visitor) >= limit {
                 let what = address::shown(address);
-                return Err(TooMany::Address(format!(
+                return Err(OverQuota::Address(format!(
                     "{what} has as many streams open as sse.max_streams_per_ip allows ({limit})"
                 )));
             }
-            visitors.push(visitor);
+            quota.push(visitor);
         }
         if let Some(User { key, limit, replace }) = user {
-            let visitor = Visitor::User(key.into());
+            let visitor = QuotaKey::User(key.into());
             let limit = limit as usize;
             let count = self.count(&visitor);
             let is_full = limit > 0 && count >= limit;
@@ -159,25 +159,25 @@ impl Visitors {
             }
             if is_full && !replace {
                 // Whom the key stands for is nobody's business in a log.
-                return Err(TooMany::User(format!(
+                return Err(OverQuota::User(format!(
                     "a user has as many streams open as max_per_user or sse.max_streams_per_user allows ({limit})"
                 )));
             }
-            visitors.push(visitor);
+            quota.push(visitor);
         }
-        Ok(Party { visitors, replaces })
+        Ok(QuotaKeys { quota, replaces })
     }
 
     /// A stream has come.
-    pub(crate) fn enter(&mut self, stream: u64, party: Party) {
-        let Party { visitors, replaces: _ } = party;
-        if visitors.is_empty() {
+    pub(crate) fn enter(&mut self, stream: u64, party: QuotaKeys) {
+        let QuotaKeys { quota, replaces: _ } = party;
+        if quota.is_empty() {
             return;
         }
-        for visitor in &visitors {
+        for visitor in &quota {
             self.counts.entry(visitor.clone()).or_insert_with(|| Streams::none_of(visitor)).add(stream);
         }
-        self.streams.insert(stream, visitors);
+        self.streams.insert(stream, quota);
     }
 
     /// A stream has ended, or is sure to.
@@ -197,7 +197,7 @@ impl Visitors {
     }
 
     /// The streams that are counted, and for whom.
-    pub(crate) fn state(&self) -> impl Iterator<Item = (u64, &[Visitor])> {
+    pub(crate) fn state(&self) -> impl Iterator<Item = (u64, &[QuotaKey])> {
         self.streams.iter().map(|(stream, party)| (*stream, &party[..]))
     }
 
@@ -206,7 +206,7 @@ impl Visitors {
         self.counts.len()
     }
 
-    fn count(&self, visitor: &Visitor) -> usize {
+    fn count(&self, visitor: &QuotaKey) -> usize {
         self.counts.get(visitor).map_or(0, Streams::len)
     }
 }
@@ -235,68 +235,68 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_streams_and_room_again_when_one_ends() {
-        let mut visitors = Visitors::new(2);
+        let mut quota = Quota::new(2);
         for stream in [1, 2] {
-            let party = visitors.admit(Some("192.0.2.7"), None).expect("room");
-            visitors.enter(stream, party);
+            let party = quota.admit(Some("192.0.2.7"), None).expect("room");
+            quota.enter(stream, party);
         }
-        let refused = visitors.admit(Some("192.0.2.7"), None).expect_err("full");
+        let refused = quota.admit(Some("192.0.2.7"), None).expect_err("full");
         assert_eq!(
             refused,
-            TooMany::Address("192.0.2.7 has as many streams open as sse.max_streams_per_ip allows (2)".into())
+            OverQuota::Address("192.0.2.7 has as many streams open as sse.max_streams_per_ip allows (2)".into())
         );
-        assert!(visitors.admit(Some("192.0.2.8"), None).is_ok());
-        visitors.leave(1);
+        assert!(quota.admit(Some("192.0.2.8"), None).is_ok());
+        quota.leave(1);
         // Told twice of one end, it counts once.
-        visitors.leave(1);
-        let party = visitors.admit(Some("192.0.2.7"), None).expect("room again");
-        visitors.enter(3, party);
-        assert!(visitors.admit(Some("192.0.2.7"), None).is_err());
-        visitors.leave(2);
-        visitors.leave(3);
-        assert_eq!((visitors.len(), visitors.streams.len()), (0, 0));
+        quota.leave(1);
+        let party = quota.admit(Some("192.0.2.7"), None).expect("room again");
+        quota.enter(3, party);
+        assert!(quota.admit(Some("192.0.2.7"), None).is_err());
+        quota.leave(2);
+        quota.leave(3);
+        assert_eq!((quota.len(), quota.streams.len()), (0, 0));
     }
 
     #[test]
     fn the_addresses_of_one_network_have_their_streams_together() {
-        let mut visitors = Visitors::new(1);
-        let party = visitors.admit(Some("2001:db8:1:2::1"), None).expect("room");
-        visitors.enter(1, party);
-        let refused = visitors.admit(Some("2001:db8:1:2::2"), None).expect_err("full");
-        assert!(matches!(refused, TooMany::Address(text) if text.contains("2001:db8:1:2::/64")));
+        let mut quota = Quota::new(1);
+        let party = quota.admit(Some("2001:db8:1:2::1"), None).expect("room");
+        quota.enter(1, party);
+        let refused = quota.admit(Some("2001:db8:1:2::2"), None).expect_err("full");
+        assert!(matches!(refused, OverQuota::Address(text) if text.contains("2001:db8:1:2::/64")));
     }
 
     #[test]
     fn a_users_streams_are_counted_wherever_they_come_from_and_for_whatever_limit() {
-        let mut visitors = Visitors::new(0);
-        let party = visitors.admit(Some("192.0.2.7"), user("alice", 0)).expect("no limit");
-        visitors.enter(1, party);
-        assert_eq!(visitors.len(), 1, "the address has no limit and is not counted");
-        assert!(matches!(visitors.admit(Some("192.0.2.8"), user("alice", 1)), Err(TooMany::User(_))));
-        assert!(visitors.admit(None, user("alice", 2)).is_ok());
-        assert!(visitors.admit(None, user("bob", 1)).is_ok());
-        assert!(visitors.admit(None, None).is_ok_and(|party| party.visitors.is_empty()));
-        visitors.leave(1);
-        assert!(visitors.admit(None, user("alice", 1)).is_ok());
+        let mut quota = Quota::new(0);
+        let party = quota.admit(Some("192.0.2.7"), user("alice", 0)).expect("no limit");
+        quota.enter(1, party);
+        assert_eq!(quota.len(), 1, "the address has no limit and is not counted");
+        assert!(matches!(quota.admit(Some("192.0.2.8"), user("alice", 1)), Err(OverQuota::User(_))));
+        assert!(quota.admit(None, user("alice", 2)).is_ok());
+        assert!(quota.admit(None, user("bob", 1)).is_ok());
+        assert!(quota.admit(None, None).is_ok_and(|party| party.quota.is_empty()));
+        quota.leave(1);
+        assert!(quota.admit(None, user("alice", 1)).is_ok());
     }
 
     #[test]
     fn a_users_oldest_streams_are_replaced_where_that_is_wanted() {
-        let mut visitors = Visitors::new(0);
+        let mut quota = Quota::new(0);
         for stream in [3, 1, 2] {
-            let party = visitors.admit(None, user("alice", 0)).expect("no limit");
-            visitors.enter(stream, party);
+            let party = quota.admit(None, user("alice", 0)).expect("no limit");
+            quota.enter(stream, party);
         }
         let replacing = |limit| Some(User { key: "alice", limit, replace: true });
-        assert_eq!(visitors.admit(None, replacing(4)).map(|party| party.replaces), Ok(vec![]));
-        assert_eq!(visitors.admit(None, replacing(3)).map(|party| party.replaces), Ok(vec![1]));
+        assert_eq!(quota.admit(None, replacing(4)).map(|party| party.replaces), Ok(vec![]));
+        assert_eq!(quota.admit(None, replacing(3)).map(|party| party.replaces), Ok(vec![1]));
         // Another script allows less.
-        let party = visitors.admit(None, replacing(2)).expect("replaced");
+        let party = quota.admit(None, replacing(2)).expect("replaced");
         assert_eq!(party.replaces, [1, 2]);
-        party.replaces.iter().for_each(|stream| visitors.leave(*stream));
-        visitors.enter(4, Party { replaces: Vec::new(), ..party });
-        assert!(visitors.admit(None, user("alice", 2)).is_err());
-        assert!(visitors.admit(None, user("alice", 3)).is_ok());
+        party.replaces.iter().for_each(|stream| quota.leave(*stream));
+        quota.enter(4, QuotaKeys { replaces: Vec::new(), ..party });
+        assert!(quota.admit(None, user("alice", 2)).is_err());
+        assert!(quota.admit(None, user("alice", 3)).is_ok());
     }
 
     #[test]

@@ -19,7 +19,7 @@ const READS_A_TURN: usize = 8;
 
 /// One connection to a server, for one run of a script.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct Attempt {
     pub(crate) socket: OwnedFd,
     pub(crate) out: Vec<u8>,
     pub(crate) sent: usize,
@@ -39,8 +39,8 @@ pub(crate) struct Run {
     pub(crate) token: Box<str>,
     /// The connection of that process, once it has come with the token. Whoever comes with it afterwards has overheard it.
     pub(crate) claimed: Option<u64>,
-    /// For which unit; `None` once that has gone on without it, as its stream has ended.
-    pub(crate) unit: Option<(u32, u64)>,
+    /// For which job; `None` once that has gone on without it, as its stream has ended.
+    pub(crate) job: Option<(u32, u64)>,
     /// What it comes to is still wanted: its time is not over, and its stream not ended.
     pub(crate) wanted: bool,
     /// For which stream's request.
@@ -50,7 +50,7 @@ pub(crate) struct Run {
     /// The script's path.
     pub(crate) script: Arc<str>,
     /// To which server.
-    pub(crate) listener: u32,
+    pub(crate) upstream: u32,
     /// When it began.
     pub(crate) started: Instant,
     /// When it counts as failed, and after that, when it is no longer waited for.
@@ -76,7 +76,7 @@ pub(crate) enum Response {
     Http(http1::Response),
 }
 
-/// How an exchange ended.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// With this status.
@@ -89,8 +89,8 @@ pub(crate) enum End {
     Unreachable(Errno),
 }
 
-impl Exchange {
-    /// An exchange that has not sent anything yet.
+impl Attempt {
+    /// An attempt that has not sent anything yet.
     pub(crate) fn new(socket: OwnedFd, request: Vec<u8>, fastcgi: bool, run: Run) -> Self {
         let response = if fastcgi { Response::FastCgi(Default::default()) } else { Response::Http(Default::default()) };
         Self { socket, out: request, sent: 0, response, heard: false, end: None, run }
@@ -174,7 +174,7 @@ impl Run {
 
     /// Whether its process says what came of it, or why nothing, before the response ends: it may not have been heard yet.
     pub(crate) fn awaits_word(&self) -> bool {
-        self.unit.is_some() && self.wanted && !self.rendered && self.reason.is_none()
+        self.job.is_some() && self.wanted && !self.rendered && self.reason.is_none()
     }
 }
 

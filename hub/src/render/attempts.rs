@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
 use tracing::{debug, info, warn};
 
-use crate::render::attempt::{End, Exchange, Run};
+use crate::render::attempt::{Attempt, End, Run};
 use crate::render::job::State;
 use crate::render::upstream::NoReplay;
 use crate::render::upstream::connect::ConnectError;
@@ -18,7 +18,7 @@ use crate::util::random;
 use sse_protocol::cause::Cause;
 use sse_protocol::wire::Reason;
 
-/// From one run of a unit to its next: what wakes it meanwhile is one run, and a script that wakes itself each time does not
+/// From one run of a job to its next: what wakes it meanwhile is one run, and a script that wakes itself each time does not
 /// take all that the pool has.
 const BETWEEN_RUNS: Duration = Duration::from_millis(10);
 
@@ -26,45 +26,45 @@ const BETWEEN_RUNS: Duration = Duration::from_millis(10);
 const SCRIPTS_IN_LOG: usize = 256;
 
 impl Renders {
-    /// Sends the request of a unit whose turn it is.
+    /// Sends the request of a job whose turn it is.
     pub(crate) fn start(&mut self, key: u32, now: Instant, token_of: TokenOf) {
-        let unit = &mut self.units[key as usize];
-        let listener = &mut self.listeners[unit.listener as usize];
-        if listener.paused_until().is_some() {
-            listener.parked.push((key, unit.serial));
+        let job = &mut self.jobs[key as usize];
+        let upstream = &mut self.upstreams[job.upstream as usize];
+        if upstream.paused_until().is_some() {
+            upstream.parked.push((key, job.serial));
             return;
         }
-        if unit.due.is_none() || !unit.is_ready() {
-            unit.state = State::Resting;
+        if job.due.is_none() || !job.is_ready() {
+            job.state = State::Resting;
             return;
         }
         // Another of its streams may have taken the first one's place.
-        let client = unit.members[0].client;
+        let client = job.subscribers[0].client;
         if !self.queue.has_room(client) {
             self.enqueue(key);
             return;
         }
-        let socket = match listener.address.connect() {
+        let socket = match upstream.address.connect() {
             Ok(socket) => socket,
             Err(error) => {
-                let connection = (unit.serial, unit.listener);
+                let connection = (job.serial, job.upstream);
                 self.unreachable(key, connection, &error, now);
                 return;
             }
         };
-        let member = &unit.members[0];
-        let last_id = unit.last_id.as_deref().or(member.request.last_event_id.as_deref());
+        let subscriber = &job.subscribers[0];
+        let last_id = job.last_id.as_deref().or(subscriber.request.last_event_id.as_deref());
         let token = token();
-        let bytes = member.request.bytes(&self.pool, &token, last_id);
+        let bytes = subscriber.request.bytes(&self.pool, &token, last_id);
         let run = Run {
             token,
             claimed: None,
-            unit: Some((key, unit.serial)),
+            job: Some((key, job.serial)),
             wanted: true,
-            stream: member.stream,
+            stream: subscriber.stream,
             client,
-            script: Arc::clone(&member.request.script),
-            listener: unit.listener,
+            script: Arc::clone(&subscriber.request.script),
+            upstream: job.upstream,
             started: now,
             deadline: now + self.limits.timeout,
             reached: false,
@@ -74,33 +74,33 @@ impl Renders {
             taken: None,
             reason: None,
         };
-        debug!(stream = member.stream, script = %member.request.script, "rendering");
-        unit.state = State::Running;
-        unit.not_before = None;
-        let mut exchange = Exchange::new(socket, bytes, member.request.is_fastcgi(), run);
-        let end = exchange.send();
-        let place = self.admit(exchange);
+        debug!(stream = subscriber.stream, script = %subscriber.request.script, "rendering");
+        job.state = State::Running;
+        job.not_before = None;
+        let mut attempt = Attempt::new(socket, bytes, subscriber.request.is_fastcgi(), run);
+        let end = attempt.send();
+        let place = self.admit(attempt);
         if let Some(end) = end {
             self.conclude(place, end);
             return;
         }
-        if let Err(error) = self.exchanges[place].register(token_of(place), &self.registry) {
+        if let Err(error) = self.attempts[place].register(token_of(place), &self.registry) {
             warn!(%error, "a connection can't be watched");
             self.fail(place, "its connection can't be watched", now);
             self.finish(place);
         }
     }
 
-    /// An exchange takes a place.
-    pub(crate) fn admit(&mut self, exchange: Exchange) -> usize {
-        self.queue.began(exchange.run.client);
-        self.late += usize::from(exchange.run.late);
-        self.exchanges.insert(exchange)
+    /// An attempt takes a place.
+    pub(crate) fn admit(&mut self, attempt: Attempt) -> usize {
+        self.queue.began(attempt.run.client);
+        self.late += usize::from(attempt.run.late);
+        self.attempts.insert(attempt)
     }
 
-    /// An exchange is over, and its place is free.
+    /// An attempt is over, and its place is free.
     fn take_out(&mut self, place: usize) -> Run {
-        let run = self.exchanges.remove(place).run;
+        let run = self.attempts.remove(place).run;
         self.queue.ended(run.client);
         self.late -= usize::from(run.late);
         run
@@ -109,27 +109,27 @@ impl Renders {
     /// Runs that have not arrived in time give their places up, as far as there are others for them. They still count for
     /// their clients.
     pub(crate) fn make_room(&mut self, now: Instant) {
-        for (_, exchange) in &mut self.exchanges {
+        for (_, attempt) in &mut self.attempts {
             if self.late >= self.limits.concurrency {
                 return;
             }
-            if exchange.run.late_at().is_some_and(|at| at <= now) {
-                exchange.run.late = true;
+            if attempt.run.late_at().is_some_and(|at| at <= now) {
+                attempt.run.late = true;
                 self.late += 1;
-                debug!(stream = exchange.run.stream, script = %exchange.run.script, "late; others don't wait for it");
+                debug!(stream = attempt.run.stream, script = %attempt.run.script, "late; others don't wait for it");
             }
         }
     }
 
     /// A server can't be connected to.
-    pub(crate) fn unreachable(&mut self, key: u32, (serial, listener): (u64, u32), error: &ConnectError, now: Instant) {
-        let unit = &mut self.units[key as usize];
-        let server = &mut self.listeners[listener as usize];
-        unit.state = State::Queued;
+    pub(crate) fn unreachable(&mut self, key: u32, (serial, upstream): (u64, u32), error: &ConnectError, now: Instant) {
+        let job = &mut self.jobs[key as usize];
+        let server = &mut self.upstreams[upstream as usize];
+        job.state = State::Queued;
         server.parked.push((key, serial));
         if matches!(error, ConnectError::System(Errno::ACCESS | Errno::PERM)) {
             let why = format!("the hub may not connect to the server at {}: {error}", server.address);
-            self.refused(listener, NoReplay::new(Cause::Server, why), now);
+            self.refused(upstream, NoReplay::new(Cause::Server, why), now);
         } else {
             debug!(server = %server.address, %error, "a server can't be reached; its streams wait");
             if server.pause(now) {
@@ -139,14 +139,14 @@ impl Renders {
     }
 
     /// A server doesn't take the hub's requests: its streams end.
-    pub(crate) fn refused(&mut self, listener: u32, no: NoReplay, now: Instant) {
+    pub(crate) fn refused(&mut self, upstream: u32, no: NoReplay, now: Instant) {
         warn!(why = no.why, "streams can't be rendered there; they end");
-        let server = &mut self.listeners[listener as usize];
+        let server = &mut self.upstreams[upstream as usize];
         server.refuse(no, now);
         server.parked.clear();
-        let of_server = self.units.iter().filter(|(_, unit)| unit.listener == listener);
+        let of_server = self.jobs.iter().filter(|(_, job)| job.upstream == upstream);
         let streams: Vec<u64> =
-            of_server.flat_map(|(_, unit)| unit.members.iter().map(|member| member.stream)).collect();
+            of_server.flat_map(|(_, job)| job.subscribers.iter().map(|subscriber| subscriber.stream)).collect();
         for stream in streams {
             self.end(stream, Ended::Error);
         }
@@ -157,17 +157,17 @@ impl Renders {
         self.ended(stream);
     }
 
-    /// Something has happened on the connection of an exchange.
+    /// Something has happened on the connection of an attempt.
     pub(crate) fn ready(&mut self, place: usize) {
-        if self.exchanges.contains(place) {
+        if self.attempts.contains(place) {
             self.proceed(place);
         }
     }
 
     pub(crate) fn proceed(&mut self, place: usize) {
-        let Some(exchange) = self.exchanges.get_mut(place).filter(|exchange| exchange.end.is_none()) else { return };
-        match exchange.proceed(&mut self.scratch) {
-            (Some(end), _) if exchange.run.awaits_word() => exchange.end = Some(end),
+        let Some(attempt) = self.attempts.get_mut(place).filter(|attempt| attempt.end.is_none()) else { return };
+        match attempt.proceed(&mut self.scratch) {
+            (Some(end), _) if attempt.run.awaits_word() => attempt.end = Some(end),
             (Some(end), _) => self.conclude(place, end),
             (None, true) => self.unread.push(place),
             (None, false) => {}
@@ -176,7 +176,7 @@ impl Renders {
 
     /// Responses have ended, and all that their processes have said before was heard.
     pub(crate) fn conclude_ended(&mut self) {
-        let ended = self.exchanges.iter().filter_map(|(place, exchange)| Some((place, exchange.end?)));
+        let ended = self.attempts.iter().filter_map(|(place, attempt)| Some((place, attempt.end?)));
         for (place, end) in ended.collect::<Vec<_>>() {
             self.conclude(place, end);
         }
@@ -185,9 +185,9 @@ impl Renders {
     /// The response is complete, or won't be.
     pub(crate) fn conclude(&mut self, place: usize, end: End) {
         let now = Instant::now();
-        let run = &self.exchanges[place].run;
-        let (listener, reached) = (run.listener, run.reached);
-        let server = &mut self.listeners[listener as usize];
+        let run = &self.attempts[place].run;
+        let (upstream, reached) = (run.upstream, run.reached);
+        let server = &mut self.upstreams[upstream as usize];
         if !matches!(end, End::Unreachable(_) | End::Silent) {
             server.answered();
         }
@@ -195,33 +195,33 @@ impl Renders {
             server.proved = true;
         }
         let proved = server.proved;
-        if run.unit.is_some() && run.wanted && !run.rendered {
+        if run.job.is_some() && run.wanted && !run.rendered {
             match end {
                 End::Unreachable(error) => {
-                    let (key, serial) = run.unit.unwrap_or_default();
+                    let (key, serial) = run.job.unwrap_or_default();
                     self.take_out(place);
-                    self.unreachable(key, (serial, listener), &error.into(), now);
+                    self.unreachable(key, (serial, upstream), &error.into(), now);
                     return;
                 }
                 End::Silent if server.is_unwilling() => {
-                    let address = self.listeners[listener as usize].address.clone();
+                    let address = self.upstreams[upstream as usize].address.clone();
                     self.take_out(place);
                     let why = format!(
                         "the server at {address} closes the hub's connections without an answer; see listen.allowed_clients"
                     );
                     // A single request may have done that, or too many of them.
-                    self.refused(listener, NoReplay::new(Cause::Load, why), now);
+                    self.refused(upstream, NoReplay::new(Cause::Load, why), now);
                     return;
                 }
                 End::Answered(status) if !reached && !proved => {
-                    let address = self.listeners[listener as usize].address.clone();
+                    let address = self.upstreams[upstream as usize].address.clone();
                     self.take_out(place);
                     let why = format!(
                         "the server at {address} answers the hub's requests with {status} before PHP runs; let requests from \
                          this machine pass"
                     );
                     // A single request may have done that, or too many of them.
-                    self.refused(listener, NoReplay::new(Cause::Load, why), now);
+                    self.refused(upstream, NoReplay::new(Cause::Load, why), now);
                     return;
                 }
                 End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) => self.deny(place, status),
@@ -241,7 +241,7 @@ impl Renders {
 
     /// The script no longer lets its client have the stream.
     pub(crate) fn deny(&mut self, place: usize, status: u16) {
-        let run = &self.exchanges[place].run;
+        let run = &self.attempts[place].run;
         let (stream, script) = (run.stream, Arc::clone(&run.script));
         info!(stream, status, script = %script, "the script no longer allows the stream");
         self.figures.denied += 1;
@@ -249,28 +249,29 @@ impl Renders {
         self.end(stream, Ended::Denied);
     }
 
-    /// The script has not confirmed the streams of a unit for too long: they end, and their clients hear the truth when they
+    /// The script has not confirmed the streams of a job for too long: they end, and their clients hear the truth when they
     /// come back.
     pub(crate) fn lapse(&mut self, key: u32) {
-        let members = self.units[key as usize].members.iter();
-        let lapsed: Vec<_> = members.map(|member| (member.stream, Arc::clone(&member.request.script))).collect();
+        let subscribers = self.jobs[key as usize].subscribers.iter();
+        let lapsed: Vec<_> =
+            subscribers.map(|subscriber| (subscriber.stream, Arc::clone(&subscriber.request.script))).collect();
         for (stream, script) in lapsed {
             info!(stream, script = %script, "the script has not confirmed the stream for too long (reauthorize)");
             self.end(stream, Ended::Unconfirmed);
         }
     }
 
-    /// A run has failed: its unit waits a while and tries again.
+    /// A run has failed: its job waits a while and tries again.
     pub(crate) fn fail(&mut self, place: usize, reason: &str, now: Instant) {
         self.figures.failed += 1;
         self.put_back(place);
-        let run = &mut self.exchanges[place].run;
+        let run = &mut self.attempts[place].run;
         let script = Arc::clone(&run.script);
         let stream = run.stream;
-        if let Some((key, _)) = run.unit {
-            let unit = &mut self.units[key as usize];
-            let wait = unit.failed(now, random::number());
-            unit.due = Some(Reason::Retry);
+        if let Some((key, _)) = run.job {
+            let job = &mut self.jobs[key as usize];
+            let wait = job.failed(now, random::number());
+            job.due = Some(Reason::Retry);
             if self.failures.len() > SCRIPTS_IN_LOG {
                 self.failures.clear();
             }
@@ -283,36 +284,36 @@ impl Renders {
 
     /// What the callback of a failed run was told is to be told again.
     pub(crate) fn put_back(&mut self, place: usize) {
-        let run = &mut self.exchanges[place].run;
-        if let (Some(taken), Some((key, _))) = (run.taken.take(), run.unit) {
-            let unit = &mut self.units[key as usize];
-            unit.pending.put_back(taken, self.limits.pending, &unit.account);
-            unit.due.get_or_insert(Reason::Retry);
+        let run = &mut self.attempts[place].run;
+        if let (Some(taken), Some((key, _))) = (run.taken.take(), run.job) {
+            let job = &mut self.jobs[key as usize];
+            job.pending.put_back(taken, self.limits.pending, &job.account);
+            job.due.get_or_insert(Reason::Retry);
         }
     }
 
-    /// An exchange is over.
+    /// An attempt is over.
     pub(crate) fn finish(&mut self, place: usize) {
         let run = self.take_out(place);
         self.rest(&run);
     }
 
-    /// The unit of a run that is over may have its next turn.
+    /// The job of a run that is over may have its next turn.
     pub(crate) fn rest(&mut self, run: &Run) {
-        let Some((key, _)) = run.unit else { return };
-        let unit = &mut self.units[key as usize];
-        unit.state = State::Resting;
-        unit.pause_until(run.started + BETWEEN_RUNS);
+        let Some((key, _)) = run.job else { return };
+        let job = &mut self.jobs[key as usize];
+        job.state = State::Resting;
+        job.pause_until(run.started + BETWEEN_RUNS);
         self.queue_up(key);
     }
 
-    /// Gives up on runs that take too long. Their processes may still be busy: their units wait for that, and so each keeps
+    /// Gives up on runs that take too long. Their processes may still be busy: their jobs wait for that, and so each keeps
     /// its place, for as long once more.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let late = self.exchanges.iter().filter(|(_, exchange)| exchange.run.deadline <= now);
+        let late = self.attempts.iter().filter(|(_, attempt)| attempt.run.deadline <= now);
         for place in late.map(|(place, _)| place).collect::<Vec<_>>() {
             let limit = self.limits.timeout;
-            let run = &mut self.exchanges[place].run;
+            let run = &mut self.attempts[place].run;
             run.deadline = now + limit;
             if run.wanted && !run.rendered {
                 run.wanted = false;
@@ -326,15 +327,15 @@ impl Renders {
         }
     }
 
-    /// The runs of a stream that has ended: its unit goes on without them.
+    /// The runs of a stream that has ended: its job goes on without them.
     pub(crate) fn disown(&mut self, stream: u64) {
-        let of_stream = self.exchanges.iter().filter(|(_, exchange)| exchange.run.stream == stream);
+        let of_stream = self.attempts.iter().filter(|(_, attempt)| attempt.run.stream == stream);
         for place in of_stream.map(|(place, _)| place).collect::<Vec<_>>() {
             self.put_back(place);
-            let run = &mut self.exchanges[place].run;
+            let run = &mut self.attempts[place].run;
             run.wanted = false;
-            if let Some((key, _)) = run.unit.take() {
-                self.units[key as usize].state = State::Resting;
+            if let Some((key, _)) = run.job.take() {
+                self.jobs[key as usize].state = State::Resting;
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::quota::budget::{Account, Reservation};
 
 /// The parts in use.
 #[derive(Debug, Default)]
-pub(crate) struct Pool {
+pub(crate) struct FieldInterner {
     parts: Slab<Part>,
     places: HashMap<Arc<[u8]>, PartId>,
 }
@@ -29,7 +29,7 @@ struct Part {
     _reservation: Reservation,
 }
 
-impl Pool {
+impl FieldInterner {
     /// Keeps a part, once more for one more user.
     pub(crate) fn take(&mut self, bytes: &[u8], account: &Account) -> PartId {
         if let Some(&id) = self.places.get(bytes) {
@@ -73,7 +73,7 @@ mod tests {
     fn equal_parts_are_one_and_go_with_their_last_user() {
         let budget = Budget::new("", 0);
         let account = budget.of_all();
-        let mut pool = Pool::default();
+        let mut pool = FieldInterner::default();
         let first = pool.take(b"a", &account);
         assert_eq!(pool.take(b"a", &account), first);
         assert_ne!(pool.take(b"b", &account), first);

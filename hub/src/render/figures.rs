@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-use crate::upgrade::state::FiguresState;
+use crate::upgrade::state::RenderStatsState;
 
 /// Longest time that is told apart, in microseconds.
 const LONGEST: u64 = 600_000_000;
@@ -27,7 +27,7 @@ const BOUNDS: [(u64, &str); 11] = [
 
 /// Counters, and how long renders took.
 #[derive(Debug)]
-pub(crate) struct Figures {
+pub(crate) struct RenderStats {
     /// Outputs taken.
     pub(crate) done: u64,
     /// Wakes that another render answered as well.
@@ -48,7 +48,7 @@ pub(crate) struct Figures {
     sum: Duration,
 }
 
-impl Figures {
+impl RenderStats {
     /// Nothing yet.
     pub(crate) fn new() -> Self {
         // The bounds are valid ones, so this doesn't fail; without it there would only be no percentiles.
@@ -68,10 +68,10 @@ impl Figures {
     }
 
     /// As they are passed from hub to hub.
-    pub(crate) fn state(&self) -> FiguresState {
+    pub(crate) fn state(&self) -> RenderStatsState {
         let Self { done, coalesced, unchanged, failed, timed_out, denied, refused, took, buckets, sum } = self;
         let took = took.iter().flat_map(|took| took.iter_recorded());
-        FiguresState {
+        RenderStatsState {
             done: *done,
             coalesced: *coalesced,
             unchanged: *unchanged,
@@ -86,10 +86,20 @@ impl Figures {
     }
 
     /// Goes on from those of another hub.
-    pub(crate) fn restore(state: &FiguresState) -> Self {
-        let FiguresState { took: recorded, buckets: known, .. } = state;
-        let FiguresState { done, coalesced, unchanged, failed, timed_out, denied, refused, took: _, buckets: _, sum } =
-            state;
+    pub(crate) fn restore(state: &RenderStatsState) -> Self {
+        let RenderStatsState { took: recorded, buckets: known, .. } = state;
+        let RenderStatsState {
+            done,
+            coalesced,
+            unchanged,
+            failed,
+            timed_out,
+            denied,
+            refused,
+            took: _,
+            buckets: _,
+            sum,
+        } = state;
         let Self { mut took, mut buckets, .. } = Self::new();
         if let Some(histogram) = &mut took {
             recorded.iter().for_each(|&(value, count)| histogram.saturating_record_n(value, count));

@@ -27,7 +27,7 @@ impl Fingerprint {
 
 /// Which patterns are watched, as far as that was said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Watched {
+pub(crate) enum InterestFilter {
     /// Nothing was said yet.
     #[default]
     Unsaid,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::quota::budget::Account;
 use crate::render::client::Client;
-use crate::render::fingerprint::{Fingerprint, Watched};
+use crate::render::fingerprint::{Fingerprint, InterestFilter};
 use crate::render::pending::Pending;
 use crate::render::request::Request;
 use crate::shard::index::Place;
@@ -20,13 +20,13 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 
 /// Streams that get the same output.
 #[derive(Debug)]
-pub(crate) struct Unit {
+pub(crate) struct Job {
     /// Tells it from others that had its place before.
     pub(crate) serial: u64,
     /// The first one's request is sent when it is rendered next.
-    pub(crate) members: Vec<Member>,
+    pub(crate) subscribers: Vec<Subscriber>,
     /// Which server.
-    pub(crate) listener: u32,
+    pub(crate) upstream: u32,
     /// The key, if its output is shared.
     pub(crate) share: Option<Box<str>>,
     /// Whether its script has a callback.
@@ -36,7 +36,7 @@ pub(crate) struct Unit {
     /// Its places in the index.
     pub(crate) places: Box<[Place]>,
     /// What is in these places.
-    pub(crate) watched: Watched,
+    pub(crate) watched: InterestFilter,
     /// What its callback has not been told yet.
     pub(crate) pending: Pending,
     /// Whether it has to be rendered, and why.
@@ -64,9 +64,9 @@ pub(crate) struct Unit {
     pub(crate) account: Account,
 }
 
-/// A stream of a unit.
+/// A stream of a job.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct Subscriber {
     /// Its name.
     pub(crate) stream: u64,
     /// Whose it is.
@@ -77,7 +77,7 @@ pub(crate) struct Member {
     pub(crate) open: bool,
 }
 
-/// What a unit is doing.
+/// What a job is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// Nothing.
@@ -88,19 +88,19 @@ pub(crate) enum State {
     Running,
 }
 
-impl Unit {
-    /// A unit without streams.
-    pub(crate) fn new(serial: u64, listener: u32, replay: &Replay<'_>, account: Account) -> Self {
+impl Job {
+    /// A job without streams.
+    pub(crate) fn new(serial: u64, upstream: u32, replay: &Replay<'_>, account: Account) -> Self {
         let milliseconds = |ms: u32| (ms > 0).then(|| Duration::from_millis(ms.into()));
         Self {
             serial,
-            members: Vec::with_capacity(1),
-            listener,
+            subscribers: Vec::with_capacity(1),
+            upstream,
             share: replay.share.map(Into::into),
             render: replay.render,
             seen: 0,
             places: Box::default(),
-            watched: Watched::Unsaid,
+            watched: InterestFilter::Unsaid,
             pending: Pending::default(),
             due: None,
             state: State::Resting,
@@ -120,24 +120,24 @@ impl Unit {
 
     /// Takes the next stream whose request can be sent to the front; false if there is none.
     pub(crate) fn rotate(&mut self) -> bool {
-        let open = self.members.iter().skip(1).position(|member| member.open).map(|place| place + 1);
+        let open = self.subscribers.iter().skip(1).position(|subscriber| subscriber.open).map(|place| place + 1);
         match open {
             Some(place) => {
-                self.members.rotate_left(place);
+                self.subscribers.rotate_left(place);
                 true
             }
-            None => self.members.first().is_some_and(|member| member.open),
+            None => self.subscribers.first().is_some_and(|subscriber| subscriber.open),
         }
     }
 
     /// Whether the first stream's request can be sent, or another one's in its place.
     pub(crate) fn is_ready(&mut self) -> bool {
-        self.members.first().is_some_and(|member| member.open) || self.rotate()
+        self.subscribers.first().is_some_and(|subscriber| subscriber.open) || self.rotate()
     }
 
     /// Whether any of its streams is open.
     pub(crate) fn is_open(&self) -> bool {
-        self.members.iter().any(|member| member.open)
+        self.subscribers.iter().any(|subscriber| subscriber.open)
     }
 
     /// It has just been rendered, or opened: its timers begin again.
@@ -197,14 +197,14 @@ mod tests {
     use super::*;
     use crate::quota::budget::Budget;
     use crate::render::client::tests::client;
-    use crate::render::fields::Pool;
+    use crate::render::fields::FieldInterner;
     use serde_bytes::Bytes;
     use sse_protocol::wire::{OriginalRequest, Protocol};
 
-    fn unit(poll: u32, reauthorize: u32) -> Unit {
+    fn job(poll: u32, reauthorize: u32) -> Job {
         let request = original();
         let replay = Replay { render: true, only_changes: true, poll, reauthorize, share: None, request };
-        Unit::new(1, 0, &replay, Budget::new("", 0).of_all())
+        Job::new(1, 0, &replay, Budget::new("", 0).of_all())
     }
 
     fn original() -> OriginalRequest<'static> {
@@ -219,84 +219,84 @@ mod tests {
         }
     }
 
-    fn member(stream: u64, open: bool) -> Member {
-        let (pool, account) = (&mut Pool::default(), Budget::new("", 0).of_all());
+    fn subscriber(stream: u64, open: bool) -> Subscriber {
+        let (pool, account) = (&mut FieldInterner::default(), Budget::new("", 0).of_all());
         let request = Request::new(&original(), "/a.php".into(), pool, &account);
-        Member { stream, client: client(1), request, open }
+        Subscriber { stream, client: client(1), request, open }
     }
 
     #[test]
     fn the_requests_of_a_shared_unit_take_turns() {
-        let mut unit = unit(0, 0);
-        assert!(!unit.rotate());
-        unit.members.push(member(1, false));
-        assert!(!unit.rotate());
-        unit.members.extend([member(2, true), member(3, false), member(4, true)]);
+        let mut job = job(0, 0);
+        assert!(!job.rotate());
+        job.subscribers.push(subscriber(1, false));
+        assert!(!job.rotate());
+        job.subscribers.extend([subscriber(2, true), subscriber(3, false), subscriber(4, true)]);
         let mut turns = Vec::new();
-        unit.members.push(member(5, true));
+        job.subscribers.push(subscriber(5, true));
         for _ in 0..7 {
-            assert!(unit.rotate());
-            turns.push(unit.members[0].stream);
+            assert!(job.rotate());
+            turns.push(job.subscribers[0].stream);
         }
         assert_eq!(turns, [2, 4, 5, 2, 4, 5, 2]);
     }
 
     #[test]
     fn failures_wait_longer_and_longer_but_not_for_ever() {
-        let mut unit = unit(0, 0);
+        let mut job = job(0, 0);
         let now = Instant::now();
-        assert_eq!(unit.failed(now, 512), FIRST_BACK_OFF);
-        assert_eq!(unit.failed(now, 512), FIRST_BACK_OFF * 2);
+        assert_eq!(job.failed(now, 512), FIRST_BACK_OFF);
+        assert_eq!(job.failed(now, 512), FIRST_BACK_OFF * 2);
         for _ in 0..20 {
-            unit.failed(now, 0);
+            job.failed(now, 0);
         }
-        assert_eq!(unit.failed(now, 0), LONGEST_BACK_OFF * 3 / 4);
-        assert!(unit.failed(now, 1023) < LONGEST_BACK_OFF * 5 / 4);
+        assert_eq!(job.failed(now, 0), LONGEST_BACK_OFF * 3 / 4);
+        assert!(job.failed(now, 1023) < LONGEST_BACK_OFF * 5 / 4);
     }
 
     #[test]
     fn what_comes_first_of_poll_and_reauthorization_is_next_and_a_failure_before_both() {
-        let mut unit = unit(1500, 1);
+        let mut job = job(1500, 1);
         let now = Instant::now();
-        assert_eq!(unit.next(), None);
-        unit.members.push(member(1, true));
-        assert_eq!(unit.next(), None);
-        unit.ran(now);
-        assert_eq!(unit.next(), Some((now + Duration::from_secs(1), Reason::Reauthorize)));
-        unit.reauthorize = None;
-        assert_eq!(unit.next(), Some((now + Duration::from_millis(1500), Reason::Poll)));
-        unit.failed(now, 512);
-        assert_eq!(unit.next(), Some((now + FIRST_BACK_OFF, Reason::Retry)));
-        unit.state = State::Queued;
-        assert_eq!(unit.next(), None);
+        assert_eq!(job.next(), None);
+        job.subscribers.push(subscriber(1, true));
+        assert_eq!(job.next(), None);
+        job.ran(now);
+        assert_eq!(job.next(), Some((now + Duration::from_secs(1), Reason::Reauthorize)));
+        job.reauthorize = None;
+        assert_eq!(job.next(), Some((now + Duration::from_millis(1500), Reason::Poll)));
+        job.failed(now, 512);
+        assert_eq!(job.next(), Some((now + FIRST_BACK_OFF, Reason::Retry)));
+        job.state = State::Queued;
+        assert_eq!(job.next(), None);
     }
 
     #[test]
     fn a_stream_that_gets_the_events_themselves_lapses_where_its_script_does_not_confirm_it() {
-        let (mut unit, now, patience) = (unit(0, 60), Instant::now(), Duration::from_secs(30));
-        unit.members.push(member(1, true));
-        unit.ran(now);
-        assert_eq!(unit.lapses(patience), None, "its callback decides what it gets");
-        unit.render = false;
-        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(120)));
-        assert_eq!(unit.lapses(Duration::from_secs(90)), Some(now + Duration::from_secs(180)));
-        unit.failed(now, 0);
-        unit.state = State::Running;
-        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(120)), "whatever it is doing");
-        unit.ran(now + Duration::from_secs(60));
-        assert_eq!(unit.lapses(patience), Some(now + Duration::from_secs(180)));
-        unit.reauthorize = None;
-        assert_eq!(unit.lapses(patience), None, "it is never asked about");
+        let (mut job, now, patience) = (job(0, 60), Instant::now(), Duration::from_secs(30));
+        job.subscribers.push(subscriber(1, true));
+        job.ran(now);
+        assert_eq!(job.lapses(patience), None, "its callback decides what it gets");
+        job.render = false;
+        assert_eq!(job.lapses(patience), Some(now + Duration::from_secs(120)));
+        assert_eq!(job.lapses(Duration::from_secs(90)), Some(now + Duration::from_secs(180)));
+        job.failed(now, 0);
+        job.state = State::Running;
+        assert_eq!(job.lapses(patience), Some(now + Duration::from_secs(120)), "whatever it is doing");
+        job.ran(now + Duration::from_secs(60));
+        assert_eq!(job.lapses(patience), Some(now + Duration::from_secs(180)));
+        job.reauthorize = None;
+        assert_eq!(job.lapses(patience), None, "it is never asked about");
     }
 
     #[test]
     fn the_same_output_is_no_news() {
-        let mut unit = unit(0, 0);
-        assert!(unit.is_news(b"a"));
-        assert!(!unit.is_news(b"a"));
-        assert!(unit.is_news(b"b"));
-        assert!(unit.is_news(b"a"));
-        unit.only_changes = false;
-        assert!(unit.is_news(b"a"));
+        let mut job = job(0, 0);
+        assert!(job.is_news(b"a"));
+        assert!(!job.is_news(b"a"));
+        assert!(job.is_news(b"b"));
+        assert!(job.is_news(b"a"));
+        job.only_changes = false;
+        assert!(job.is_news(b"a"));
     }
 }

@@ -1,14 +1,14 @@
 //! Renders: running the script of a stream again, in the pool it came from, when its data may have changed.
 //!
 //! ```text
-//! wake, event, timer ──▶ unit is due ──▶ queue ──▶ exchange: the request is sent again, with a token
+//! wake, event, timer ──▶ job is due ──▶ queue ──▶ attempt: the request is sent again, with a token
 //!                                                        │
 //!        stream ◀── frames ◀── Rendered(token) ◀── PHP runs the script
 //! ```
 //!
-//! It all belongs to the router's thread. At most `render_concurrency` exchanges are under way, and none twice for the
-//! same unit; the queue has every unit once at most, so that each gets its turn however busy another one's topics are.
-//! Clients take turns as well, and each has half of the places at most. An exchange whose script does not get to
+//! It all belongs to the router's thread. At most `render_concurrency` attempts are under way, and none twice for the
+//! same job; the queue has every job once at most, so that each gets its turn however busy another one's topics are.
+//! Clients take turns as well, and each has half of the places at most. An attempt whose script does not get to
 //! `sse_stream()` in time, as its client holds what it waits for, gives its place up: there are as many again for those.
 
 pub(crate) mod attempt;
@@ -40,19 +40,19 @@ use slab::Slab;
 
 use crate::event::Event;
 use crate::quota::budget::{Account, Budget};
-use crate::render::attempt::Exchange;
-use crate::render::fields::Pool;
-use crate::render::figures::Figures;
-use crate::render::job::{State, Unit};
+use crate::render::attempt::Attempt;
+use crate::render::fields::FieldInterner;
+use crate::render::figures::RenderStats;
+use crate::render::job::{Job, State};
 use crate::render::meter::Metered;
 use crate::render::pending::TRIGGERS;
-use crate::render::queue::{Job, Queue};
-use crate::render::upstream::{Address, Listener, NoReplay};
+use crate::render::queue::{Queue, Waiting};
+use crate::render::upstream::{Address, NoReplay, Upstream};
 use crate::shard::command::Command;
 use crate::shard::index::Index;
-use crate::shard::interner::Names;
+use crate::shard::interner::PatternInterner;
 use crate::stream::Trigger;
-use crate::util::throttle::Sparingly;
+use crate::util::throttle::LogThrottle;
 use sse_protocol::cause::Cause;
 use sse_protocol::topic;
 use sse_protocol::wire::{Protocol, Reason};
@@ -63,7 +63,7 @@ const LISTENERS: usize = 1024;
 /// How long a script may take to get to `sse_stream()` before others need not wait for it.
 const PUNCTUAL: Duration = Duration::from_secs(1);
 
-/// Jobs in the queue whose units have gone, beside as many as there are units, before they are swept out.
+/// Jobs in the queue whose jobs have gone, beside as many as there are jobs, before they are swept out.
 const LITTER: usize = 64;
 
 /// What the router's settings say of renders.
@@ -83,21 +83,21 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Renders {
     limits: Limits,
-    units: Slab<Unit>,
-    /// Units by their streams.
+    jobs: Slab<Job>,
+    /// Jobs by their streams.
     by_stream: HashMap<u64, u32>,
-    /// Units that share their output, by script, server and key.
+    /// Jobs that share their output, by script, server and key.
     shares: HashMap<(Arc<str>, u32, Box<str>), u32>,
     index: Index,
     /// What it all takes, and what of that is no single client's.
     budget: Budget,
     common: Account,
-    pool: Pool,
+    pool: FieldInterner,
     scripts: HashSet<Arc<str>>,
-    listeners: Vec<Listener>,
+    upstreams: Vec<Upstream>,
     queue: Queue,
     timers: BinaryHeap<Reverse<(Instant, u32, u64)>>,
-    exchanges: Slab<Exchange>,
+    attempts: Slab<Attempt>,
     /// Of them, those that have given their places up.
     late: usize,
     /// Exchanges with more to read than one turn does.
@@ -111,12 +111,12 @@ pub(crate) struct Renders {
     fan_outs: u64,
     /// Times that a callback was told of something since this was asked for.
     told: usize,
-    figures: Figures,
-    failures: HashMap<Arc<str>, Sparingly>,
+    figures: RenderStats,
+    failures: HashMap<Arc<str>, LogThrottle>,
     scratch: Box<[u8]>,
 }
 
-/// The token of an exchange is this function of its place, chosen by the router.
+/// The token of an attempt is this function of its place, chosen by the router.
 type TokenOf = fn(usize) -> Token;
 
 /// What a token is to the hub.
@@ -151,22 +151,22 @@ pub(crate) struct Output<'a> {
 
 impl Renders {
     /// None yet. `names` and `registry` are the router's.
-    pub(crate) fn new(limits: Limits, names: Arc<Names>, registry: Registry) -> Self {
+    pub(crate) fn new(limits: Limits, names: Arc<PatternInterner>, registry: Registry) -> Self {
         let budget = Budget::new("sse.render_bytes", limits.bytes);
         Self {
             limits,
-            units: Slab::new(),
+            jobs: Slab::new(),
             by_stream: HashMap::new(),
             shares: HashMap::new(),
             index: Index::new(names),
-            pool: Pool::default(),
+            pool: FieldInterner::default(),
             common: budget.of_all(),
             budget,
             scripts: HashSet::new(),
-            listeners: Vec::new(),
+            upstreams: Vec::new(),
             queue: Queue::new(limits.concurrency),
             timers: BinaryHeap::new(),
-            exchanges: Slab::new(),
+            attempts: Slab::new(),
             late: 0,
             unread: Vec::new(),
             registry,
@@ -175,7 +175,7 @@ impl Renders {
             serials: 0,
             fan_outs: 0,
             told: 0,
-            figures: Figures::new(),
+            figures: RenderStats::new(),
             failures: HashMap::new(),
             scratch: vec![0; 16 * 1024].into_boxed_slice(),
         }
@@ -203,31 +203,31 @@ impl Renders {
 
     /// For `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
-        let queued = self.queue.len() + self.listeners.iter().map(|listener| listener.parked.len()).sum::<usize>();
-        self.figures.report(self.by_stream.len(), queued, (self.exchanges.len(), self.late), self.budget.used())
+        let queued = self.queue.len() + self.upstreams.iter().map(|upstream| upstream.parked.len()).sum::<usize>();
+        self.figures.report(self.by_stream.len(), queued, (self.attempts.len(), self.late), self.budget.used())
     }
 
     /// The server that a connection came from, if requests can be sent there.
-    pub(crate) fn listener(&mut self, connection: BorrowedFd<'_>, protocol: Protocol<'_>) -> Result<u32, NoReplay> {
+    pub(crate) fn upstream(&mut self, connection: BorrowedFd<'_>, protocol: Protocol<'_>) -> Result<u32, NoReplay> {
         let address = Address::of(connection)?;
-        let known = self.listeners.iter().position(|known| known.address == address);
+        let known = self.upstreams.iter().position(|known| known.address == address);
         let place = match known.or_else(|| self.forget_a_listener()) {
             Some(place) => place,
-            None if self.listeners.len() >= LISTENERS => {
+            None if self.upstreams.len() >= LISTENERS => {
                 return Err(NoReplay::new(Cause::Load, format!("streams of {LISTENERS} servers are open already")));
             }
-            None => self.listeners.len(),
+            None => self.upstreams.len(),
         };
-        match self.listeners.get_mut(place) {
+        match self.upstreams.get_mut(place) {
             Some(_) if known.is_some() => {}
-            Some(forgotten) => *forgotten = Listener::new(address),
-            None => self.listeners.push(Listener::new(address)),
+            Some(forgotten) => *forgotten = Upstream::new(address),
+            None => self.upstreams.push(Upstream::new(address)),
         }
-        let listener = &mut self.listeners[place];
-        listener.check(Instant::now())?;
+        let upstream = &mut self.upstreams[place];
+        upstream.check(Instant::now())?;
         // `php -S` would complain of a connection without a request.
         if protocol == Protocol::FastCgi {
-            listener.probe()?;
+            upstream.probe()?;
         }
         Ok(place as u32)
     }
@@ -235,11 +235,11 @@ impl Renders {
     /// Where there is room for no more servers, the place of one that has no streams. The local address of a connection may be
     /// the client's choice, so that nothing of it is kept for ever.
     fn forget_a_listener(&self) -> Option<usize> {
-        if self.listeners.len() < LISTENERS {
+        if self.upstreams.len() < LISTENERS {
             return None;
         }
-        let runs: HashSet<u32> = self.exchanges.iter().map(|(_, exchange)| exchange.run.listener).collect();
-        let mut idle = self.listeners.iter().enumerate().filter(|(_, listener)| listener.units == 0);
+        let runs: HashSet<u32> = self.attempts.iter().map(|(_, attempt)| attempt.run.upstream).collect();
+        let mut idle = self.upstreams.iter().enumerate().filter(|(_, upstream)| upstream.jobs == 0);
         idle.find(|(place, _)| !runs.contains(&(*place as u32))).map(|(place, _)| place)
     }
 
@@ -252,17 +252,17 @@ impl Renders {
             return;
         }
         let event = Metered::new(event, event.message().len(), &self.common);
-        for unit in reached {
-            let Unit { pending, account, .. } = &mut self.units[unit as usize];
+        for job in reached {
+            let Job { pending, account, .. } = &mut self.jobs[job as usize];
             pending.add_event(&event, limit, account);
-            self.wake(unit, Reason::Wake);
+            self.wake(job, Reason::Wake);
         }
     }
 
     /// Topics changed, or all did.
     pub(crate) fn triggers(&mut self, triggers: &[Arc<Trigger>]) {
         if triggers.iter().any(|trigger| trigger.topic() == topic::ALL) {
-            let all: Vec<u32> = self.units.iter().filter(|(_, unit)| unit.render).map(|(key, _)| key as u32).collect();
+            let all: Vec<u32> = self.jobs.iter().filter(|(_, job)| job.render).map(|(key, _)| key as u32).collect();
             all.into_iter().for_each(|key| self.miss(key));
         } else if triggers.len() <= TRIGGERS {
             for trigger in triggers {
@@ -296,78 +296,78 @@ impl Renders {
     }
 
     fn trigger(&mut self, key: u32, trigger: &Arc<Metered<Trigger>>) {
-        let Unit { pending, account, .. } = &mut self.units[key as usize];
+        let Job { pending, account, .. } = &mut self.jobs[key as usize];
         pending.add_trigger(trigger, account);
         self.wake(key, Reason::Wake);
     }
 
     fn miss(&mut self, key: u32) {
-        let Unit { pending, account, .. } = &mut self.units[key as usize];
+        let Job { pending, account, .. } = &mut self.jobs[key as usize];
         pending.miss(account);
         self.wake(key, Reason::Wake);
     }
 
-    /// The units that watch any of these topics, each once.
+    /// The jobs that watch any of these topics, each once.
     fn reached<'a>(&mut self, topics: impl IntoIterator<Item = &'a str>) -> Vec<u32> {
         self.fan_outs += 1;
-        let Self { index, units, fan_outs, .. } = self;
+        let Self { index, jobs, fan_outs, .. } = self;
         let mut reached = Vec::new();
         for topic in topics {
             index.each(topic, |key| {
-                let Some(unit) = units.get_mut(key as usize).filter(|unit| unit.seen != *fan_outs) else { return };
-                unit.seen = *fan_outs;
+                let Some(job) = jobs.get_mut(key as usize).filter(|job| job.seen != *fan_outs) else { return };
+                job.seen = *fan_outs;
                 reached.push(key);
             });
         }
         reached
     }
 
-    /// A unit has to be rendered.
+    /// A job has to be rendered.
     fn wake(&mut self, key: u32, reason: Reason) {
         self.told += 1;
-        let unit = &mut self.units[key as usize];
-        if unit.due.is_some() {
+        let job = &mut self.jobs[key as usize];
+        if job.due.is_some() {
             self.figures.coalesced += 1;
         }
         // A wake says more than that time has passed.
-        if unit.due.is_none() || reason == Reason::Wake {
-            unit.due = Some(reason);
+        if job.due.is_none() || reason == Reason::Wake {
+            job.due = Some(reason);
         }
         self.queue_up(key);
     }
 
-    /// Puts a unit into the queue if it has reason to be there.
+    /// Puts a job into the queue if it has reason to be there.
     fn queue_up(&mut self, key: u32) {
-        let unit = &mut self.units[key as usize];
-        if unit.due.is_some() && unit.state == State::Resting && unit.not_before.is_none() && unit.is_open() {
-            unit.state = State::Queued;
+        let job = &mut self.jobs[key as usize];
+        if job.due.is_some() && job.state == State::Resting && job.not_before.is_none() && job.is_open() {
+            job.state = State::Queued;
             // Its next request is that of another of its streams.
-            unit.rotate();
+            job.rotate();
             self.enqueue(key);
         }
         self.set_timer(key);
     }
 
-    /// Puts a unit into the queue as its client's.
+    /// Puts a job into the queue as its client's.
     fn enqueue(&mut self, key: u32) {
-        let unit = &self.units[key as usize];
-        if let Some(member) = unit.members.first() {
-            self.queue.push(member.client, (key, unit.serial));
+        let job = &self.jobs[key as usize];
+        if let Some(subscriber) = job.subscribers.first() {
+            self.queue.push(subscriber.client, (key, job.serial));
         }
-        if self.queue.len() > 2 * self.units.len() + LITTER {
-            let units = &self.units;
-            self.queue.sweep(|(key, serial)| units.get(key as usize).is_some_and(|unit| unit.serial == serial));
+        if self.queue.len() > 2 * self.jobs.len() + LITTER {
+            let jobs = &self.jobs;
+            self.queue.sweep(|(key, serial)| jobs.get(key as usize).is_some_and(|job| job.serial == serial));
         }
     }
 
     fn set_timer(&mut self, key: u32) {
-        let unit = &mut self.units[key as usize];
-        let next = unit.next().map(|(at, _)| at);
-        let Some(at) = [next, unit.lapses(self.limits.timeout)].into_iter().flatten().min() else { return };
+        let job = &mut self.jobs[key as usize];
+        let next = job.next().map(|(at, _)| at);
+        let Some(at) = [next, job.lapses(self.limits.timeout)].into_iter().flatten().min() else { return };
         // An entry that is there already looks again when it comes up.
-        if unit.timer.is_none_or(|timer| at < timer) {
-            unit.timer = Some(at);
-            self.timers.push(Reverse((at, key, unit.serial)));
+        if job.timer.is_none_or(|timer| at < timer) {
+            job.timer = Some(at);
+            self.timers.push(Reverse((at, key, job.serial)));
         }
     }
 
@@ -377,16 +377,16 @@ impl Renders {
             return Some(Instant::now());
         }
         let timer = self.timers.peek().map(|Reverse((at, ..))| *at);
-        let runs = self.exchanges.iter().map(|(_, exchange)| &exchange.run);
+        let runs = self.attempts.iter().map(|(_, attempt)| &attempt.run);
         let spare = self.late < self.limits.concurrency;
-        let exchanges = runs.flat_map(|run| [Some(run.deadline), run.late_at().filter(|_| spare)]).flatten();
-        let pauses = self.listeners.iter().filter_map(Listener::paused_until);
-        exchanges.chain(pauses).chain(timer).min()
+        let attempts = runs.flat_map(|run| [Some(run.deadline), run.late_at().filter(|_| spare)]).flatten();
+        let pauses = self.upstreams.iter().filter_map(Upstream::paused_until);
+        attempts.chain(pauses).chain(timer).min()
     }
 
     /// Whether a response has ended whose process may have said something that is not heard yet.
     pub(crate) fn awaits_word(&self) -> bool {
-        self.exchanges.iter().any(|(_, exchange)| exchange.end.is_some())
+        self.attempts.iter().any(|(_, attempt)| attempt.end.is_some())
     }
 
     /// One round of work.
@@ -397,10 +397,10 @@ impl Renders {
         let now = Instant::now();
         self.ring(now);
         self.expire(now);
-        let resumed: Vec<_> = self.listeners.iter_mut().flat_map(|listener| listener.resume(now)).collect();
+        let resumed: Vec<_> = self.upstreams.iter_mut().flat_map(|upstream| upstream.resume(now)).collect();
         self.requeue(&resumed);
         self.make_room(now);
-        while self.exchanges.len() - self.late < self.limits.concurrency {
+        while self.attempts.len() - self.late < self.limits.concurrency {
             let Some((key, serial)) = self.queue.pop() else { break };
             if self.is_there(key, serial) {
                 self.start(key, now, token_of);
@@ -409,11 +409,11 @@ impl Renders {
     }
 
     fn is_there(&self, key: u32, serial: u64) -> bool {
-        self.units.get(key as usize).is_some_and(|unit| unit.serial == serial)
+        self.jobs.get(key as usize).is_some_and(|job| job.serial == serial)
     }
 
-    /// Puts those of these units into the queue that are still there.
-    fn requeue(&mut self, jobs: &[Job]) {
+    /// Puts those of these jobs into the queue that are still there.
+    fn requeue(&mut self, jobs: &[Waiting]) {
         for &(key, serial) in jobs {
             if self.is_there(key, serial) {
                 self.enqueue(key);
@@ -428,20 +428,20 @@ impl Renders {
                 break;
             }
             self.timers.pop();
-            let Some(unit) = self.units.get_mut(key as usize).filter(|unit| unit.serial == serial) else { continue };
-            if unit.timer == Some(at) {
-                unit.timer = None;
+            let Some(job) = self.jobs.get_mut(key as usize).filter(|job| job.serial == serial) else { continue };
+            if job.timer == Some(at) {
+                job.timer = None;
             }
-            if unit.lapses(self.limits.timeout).is_some_and(|lapses| lapses <= now) {
+            if job.lapses(self.limits.timeout).is_some_and(|lapses| lapses <= now) {
                 self.lapse(key);
                 continue;
             }
-            match unit.next() {
+            match job.next() {
                 Some((due, reason)) if due <= now => {
                     if reason == Reason::Retry {
-                        unit.not_before = None;
+                        job.not_before = None;
                     }
-                    unit.due.get_or_insert(reason);
+                    job.due.get_or_insert(reason);
                     self.queue_up(key);
                 }
                 _ => self.set_timer(key),

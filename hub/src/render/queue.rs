@@ -1,12 +1,12 @@
-//! Units that wait for their turn: their clients take turns, and none of them has more places than its share.
+//! Jobs that wait for their turn: their clients take turns, and none of them has more places than its share.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use crate::render::client::Client;
 
-/// A unit's key and serial.
-pub(crate) type Job = (u32, u64);
+/// A job's key and serial.
+pub(crate) type Waiting = (u32, u64);
 
 /// The jobs of all clients. Whatever one of them queues, the next turn of another is no later for it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Queue {
 /// What one client has.
 #[derive(Debug, Default)]
 struct Line {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Waiting>,
     /// Places that it has.
     running: usize,
     /// It is in the ring.
@@ -43,14 +43,14 @@ impl Queue {
     }
 
     /// Adds a job of this client.
-    pub(crate) fn push(&mut self, client: Client, job: Job) {
+    pub(crate) fn push(&mut self, client: Client, job: Waiting) {
         self.lines.entry(client).or_default().jobs.push_back(job);
         self.len += 1;
         self.list(client);
     }
 
     /// The next job of the client whose turn it is.
-    pub(crate) fn pop(&mut self) -> Option<Job> {
+    pub(crate) fn pop(&mut self) -> Option<Waiting> {
         while let Some(client) = self.ring.pop_front() {
             let Some(line) = self.lines.get_mut(&client) else { continue };
             line.listed = false;
@@ -86,7 +86,7 @@ impl Queue {
     }
 
     /// Forgets the jobs that nobody wants any more.
-    pub(crate) fn sweep(&mut self, wanted: impl Fn(Job) -> bool) {
+    pub(crate) fn sweep(&mut self, wanted: impl Fn(Waiting) -> bool) {
         self.lines.values_mut().for_each(|line| line.jobs.retain(|job| wanted(*job)));
         self.lines.retain(|_, line| !line.jobs.is_empty() || line.running > 0);
         self.ring.retain(|client| self.lines.contains_key(client));
@@ -94,7 +94,7 @@ impl Queue {
     }
 
     /// All jobs, each client's in their order.
-    pub(crate) fn jobs(&self) -> Vec<Job> {
+    pub(crate) fn jobs(&self) -> Vec<Waiting> {
         let unlisted = self.lines.iter().filter(|(_, line)| !line.listed).map(|(client, _)| client);
         let clients = self.ring.iter().chain(unlisted);
         clients.filter_map(|client| self.lines.get(client)).flat_map(|line| &line.jobs).copied().collect()

@@ -13,55 +13,57 @@ use sse_protocol::topic;
 use sse_protocol::wire::{Delivery, Reason};
 
 impl Renders {
-    /// The exchange of a token whose time is not over, for the connection that has come with it first.
+    /// The attempt of a token whose time is not over, for the connection that has come with it first.
     pub(crate) fn place_of(&mut self, token: &str, connection: u64) -> Option<usize> {
         let wanted = |run: &Run| *run.token == *token && run.wanted;
-        let (place, exchange) = self.exchanges.iter_mut().find(|(_, exchange)| wanted(&exchange.run))?;
-        exchange.run.is_claimed_by(connection).then_some(place)
+        let (place, attempt) = self.attempts.iter_mut().find(|(_, attempt)| wanted(&attempt.run))?;
+        attempt.run.is_claimed_by(connection).then_some(place)
     }
 
     /// A script's process has this token.
     pub(crate) fn replayed(&mut self, token: &str, connection: u64) -> Known<'_> {
-        let mut runs = self.exchanges.iter_mut().map(|(_, exchange)| &mut exchange.run);
+        let mut runs = self.attempts.iter_mut().map(|(_, attempt)| &mut attempt.run);
         let Some(run) = runs.find(|run| *run.token == *token) else { return Known::No };
         if !run.is_claimed_by(connection) {
             return Known::No;
         }
         run.reached = true;
-        let (stream, Some((key, _)), true) = (run.stream, run.unit, run.wanted) else { return Known::Over };
-        let unit = &self.units[key as usize];
-        let Some(member) = unit.members.iter().find(|member| member.stream == stream) else { return Known::Over };
-        let request = &member.request;
+        let (stream, Some((key, _)), true) = (run.stream, run.job, run.wanted) else { return Known::Over };
+        let job = &self.jobs[key as usize];
+        let Some(subscriber) = job.subscribers.iter().find(|subscriber| subscriber.stream == stream) else {
+            return Known::Over;
+        };
+        let request = &subscriber.request;
         Known::Run(Replayed {
             stream,
-            reason: unit.due.unwrap_or(Reason::Wake),
+            reason: job.due.unwrap_or(Reason::Wake),
             remote: request.remote.as_ref().map_or(("", ""), |remote| (&remote.0, &remote.1)),
-            last_event_id: unit.last_id.as_deref().or(request.last_event_id.as_deref()),
+            last_event_id: job.last_id.as_deref().or(request.last_event_id.as_deref()),
         })
     }
 
     /// A callback is about to run: what comes from now on makes it run again.
     pub(crate) fn render(&mut self, token: &str, connection: u64, patterns: &[&str]) -> Option<Vec<Delivery<'_>>> {
         let place = self.place_of(token, connection)?;
-        let (key, _) = self.exchanges[place].run.unit?;
+        let (key, _) = self.attempts[place].run.job?;
         // A callback that is run a second time is told the same again.
         self.put_back(place);
         self.watch_also(key, patterns);
-        let run = &mut self.exchanges[place].run;
+        let run = &mut self.attempts[place].run;
         (run.reached, run.arrived) = (true, true);
-        let unit = &mut self.units[key as usize];
-        unit.due = None;
-        Some(run.taken.insert(std::mem::take(&mut unit.pending)).deliveries())
+        let job = &mut self.jobs[key as usize];
+        job.due = None;
+        Some(run.taken.insert(std::mem::take(&mut job.pending)).deliveries())
     }
 
     /// A replayed script's call of `sse_stream()` is done.
     pub(crate) fn rendered(&mut self, token: &str, connection: u64, output: &Output<'_>) -> bool {
         let now = Instant::now();
         let Some(place) = self.place_of(token, connection) else { return false };
-        let run = &mut self.exchanges[place].run;
-        let Some((key, _)) = run.unit else { return false };
+        let run = &mut self.attempts[place].run;
+        let Some((key, _)) = run.job else { return false };
         let stream = run.stream;
-        if self.units[key as usize].share.as_deref() != output.share {
+        if self.jobs[key as usize].share.as_deref() != output.share {
             // What it came to is for nobody else: the client comes back, and joins those that it shares with now.
             self.end(stream, Ended::Moved);
             return true;
@@ -70,13 +72,13 @@ impl Renders {
         run.taken = None;
         let took = now.saturating_duration_since(run.started);
         self.figures.rendered(took);
-        let unit = &mut self.units[key as usize];
-        unit.failures = 0;
-        unit.ran(now);
+        let job = &mut self.jobs[key as usize];
+        job.failures = 0;
+        job.ran(now);
         // A script without a callback has not asked for events.
         if !output.render {
-            unit.due = None;
-            unit.pending = Pending::default();
+            job.due = None;
+            job.pending = Pending::default();
         }
         self.watch(key, output.render, &output.patterns);
         self.send(key, output);
@@ -87,30 +89,30 @@ impl Renders {
     pub(crate) fn rendered_first(&mut self, stream: u64, output: &Output<'_>) -> bool {
         let Some(&key) = self.by_stream.get(&stream) else { return false };
         // Those that share may have got something newer meanwhile, this stream as well.
-        let unit = &self.units[key as usize];
-        if unit.share.is_none() || unit.output.is_none() {
+        let job = &self.jobs[key as usize];
+        if job.share.is_none() || job.output.is_none() {
             self.send(key, output);
         }
         true
     }
 
     pub(crate) fn send(&mut self, key: u32, output: &Output<'_>) {
-        let unit = &mut self.units[key as usize];
+        let job = &mut self.jobs[key as usize];
         if let Some(id) = output.last_id {
-            unit.last_id = Some(id.into());
+            job.last_id = Some(id.into());
         }
         if output.frames.is_empty() {
             return;
         }
-        if !unit.is_news(output.frames) {
+        if !job.is_news(output.frames) {
             self.figures.unchanged += 1;
             return;
         }
         let frames = Arc::new(Frames::from(Arc::<[u8]>::from(output.frames)));
-        if unit.share.is_some() {
-            unit.output = Some(Arc::clone(&frames));
+        if job.share.is_some() {
+            job.output = Some(Arc::clone(&frames));
         }
-        let streams = unit.members.iter().map(|member| member.stream);
+        let streams = job.subscribers.iter().map(|subscriber| subscriber.stream);
         self.effects.extend(streams.map(|stream| (stream, Command::Frames { stream, frames: Arc::clone(&frames) })));
     }
 
@@ -119,7 +121,7 @@ impl Renders {
         if let Some(place) = self.place_of(token, connection) {
             // An uncaught exception has its whole trace below.
             let first = reason.lines().next().unwrap_or_default();
-            let run = &mut self.exchanges[place].run;
+            let run = &mut self.attempts[place].run;
             (run.reached, run.arrived) = (true, true);
             run.reason = Some(topic::printable(first));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::quota::budget::{Account, Reservation};
-use crate::render::fields::{PartId, Pool};
+use crate::render::fields::{FieldInterner, PartId};
 use crate::render::http::{fastcgi, http1};
 use sse_protocol::wire::{OriginalRequest, Protocol};
 
@@ -32,7 +32,12 @@ pub(crate) struct Request {
 
 impl Request {
     /// Keeps a request.
-    pub(crate) fn new(original: &OriginalRequest<'_>, script: Arc<str>, pool: &mut Pool, account: &Account) -> Self {
+    pub(crate) fn new(
+        original: &OriginalRequest<'_>,
+        script: Arc<str>,
+        pool: &mut FieldInterner,
+        account: &Account,
+    ) -> Self {
         let pair = |(one, two): (&str, &str)| Some(Box::new((one.into(), two.into())));
         let (http, remote) = match original.protocol {
             Protocol::FastCgi => (None, None),
@@ -70,7 +75,7 @@ impl Request {
     }
 
     /// Gives the shared parts back.
-    pub(crate) fn release(self, pool: &mut Pool) {
+    pub(crate) fn release(self, pool: &mut FieldInterner) {
         for part in self.fields {
             pool.give_back(part);
         }
@@ -82,7 +87,7 @@ impl Request {
     }
 
     /// The bytes to send.
-    pub(crate) fn bytes(&self, pool: &Pool, token: &str, last_event_id: Option<&str>) -> Vec<u8> {
+    pub(crate) fn bytes(&self, pool: &FieldInterner, token: &str, last_event_id: Option<&str>) -> Vec<u8> {
         let mut fields = Vec::new();
         for part in &self.fields {
             fields.extend_from_slice(pool.bytes(*part));
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn what_is_sent_again_has_the_token_and_the_id_of_now() {
         let budget = Budget::new("", 0);
-        let (mut pool, account) = (Pool::default(), budget.of_all());
+        let (mut pool, account) = (FieldInterner::default(), budget.of_all());
         let http = Protocol::Http { method: "POST", target: "/a.php?x" };
         let request =
             Request::new(&original(http, &[("Host", "h"), ("Cookie", "c")]), "/a.php".into(), &mut pool, &account);
@@ -150,7 +155,7 @@ mod tests {
     #[test]
     fn equal_parts_of_requests_are_kept_once() {
         let budget = Budget::new("", 0);
-        let (mut pool, account) = (Pool::default(), budget.of_all());
+        let (mut pool, account) = (FieldInterner::default(), budget.of_all());
         let one =
             Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "1")]), "/a".into(), &mut pool, &account);
         let two =

@@ -12,26 +12,26 @@ use serde_bytes::Bytes;
 
 use crate::event::Event;
 use crate::quota::budget::Account;
-use crate::render::attempt::{Exchange, Response, Run};
+use crate::render::attempt::{Attempt, Response, Run};
 use crate::render::client::Client;
-use crate::render::figures::Figures;
-use crate::render::job::{Member, State, Unit};
+use crate::render::figures::RenderStats;
+use crate::render::job::{Job, State, Subscriber};
 use crate::render::meter::Metered;
 use crate::render::pending::{Happened, Pending};
 use crate::render::request::Request;
-use crate::render::upstream::{Address, Listener, NoReplay};
+use crate::render::upstream::{Address, NoReplay, Upstream};
 use crate::render::{Renders, TokenOf};
 use crate::shard::index::Watcher;
 use crate::stream::Trigger;
 use crate::upgrade::incoming::{Tables, wrong};
 use crate::upgrade::outgoing::{ITEMS, Outgoing};
 use crate::upgrade::state::{
-    Activity, AddressState, HappenedState, MemberState, Part, PendingState, RendersState, ResponseState, RunState,
-    ServerState, UnitState,
+    Activity, AddressState, HappenedState, JobState, Part, PendingState, RendersState, ResponseState, RunState,
+    ServerState, SubscriberState,
 };
 
 impl Renders {
-    /// What is passed on beside units, servers and runs.
+    /// What is passed on beside jobs, servers and runs.
     pub(crate) fn state(&self) -> RendersState {
         RendersState { queue: self.queue.jobs(), serials: self.serials, figures: self.figures.state() }
     }
@@ -39,28 +39,28 @@ impl Renders {
     /// Passes everything on.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         let now = Instant::now();
-        let servers = self.listeners.iter().map(|listener| listener.state(now)).collect();
+        let servers = self.upstreams.iter().map(|upstream| upstream.state(now)).collect();
         outgoing.part(&Part::Servers(servers), &[])?;
-        let units: Vec<_> = self.units.iter().map(|(key, unit)| (key as u32, unit)).collect();
-        for group in units.chunks(ITEMS) {
-            let states = group.iter().map(|&(key, unit)| self.unit_state(key, unit, now, outgoing));
-            let part = Part::Units(states.collect());
+        let jobs: Vec<_> = self.jobs.iter().map(|(key, job)| (key as u32, job)).collect();
+        for group in jobs.chunks(ITEMS) {
+            let states = group.iter().map(|&(key, job)| self.unit_state(key, job, now, outgoing));
+            let part = Part::Jobs(states.collect());
             outgoing.part(&part, &[])?;
         }
-        let exchanges: Vec<&Exchange> = self.exchanges.iter().map(|(_, exchange)| exchange).collect();
-        for group in exchanges.chunks(ITEMS) {
-            let part = Part::Runs(group.iter().map(|exchange| exchange.state(now, outgoing)).collect());
-            let sockets: Vec<_> = group.iter().map(|exchange| exchange.socket()).collect();
+        let attempts: Vec<&Attempt> = self.attempts.iter().map(|(_, attempt)| attempt).collect();
+        for group in attempts.chunks(ITEMS) {
+            let part = Part::Runs(group.iter().map(|attempt| attempt.state(now, outgoing)).collect());
+            let sockets: Vec<_> = group.iter().map(|attempt| attempt.socket()).collect();
             outgoing.part(&part, &sockets)?;
         }
         Ok(())
     }
 
-    fn unit_state<'a>(&'a self, key: u32, unit: &'a Unit, now: Instant, outgoing: &mut Outgoing<'_>) -> UnitState<'a> {
-        let Unit {
+    fn unit_state<'a>(&'a self, key: u32, job: &'a Job, now: Instant, outgoing: &mut Outgoing<'_>) -> JobState<'a> {
+        let Job {
             serial,
-            members,
-            listener,
+            subscribers,
+            upstream,
             share,
             render,
             seen: _,
@@ -80,10 +80,10 @@ impl Renders {
             output,
             last_id,
             account,
-        } = unit;
-        let members = members.iter().map(|Member { stream, client, request, open }| {
+        } = job;
+        let subscribers = subscribers.iter().map(|Subscriber { stream, client, request, open }| {
             let Request { script, remote, last_event_id, fields, body, http, reservation } = request;
-            MemberState {
+            SubscriberState {
                 stream: *stream,
                 whose: client.state(),
                 open: *open,
@@ -96,11 +96,11 @@ impl Renders {
                 client: reservation.account().client(),
             }
         });
-        UnitState {
+        JobState {
             key,
             serial: *serial,
-            members: members.collect(),
-            listener: *listener,
+            subscribers: subscribers.collect(),
+            upstream: *upstream,
             share: share.as_deref(),
             render: *render,
             patterns: places.iter().map(|&place| self.index.pattern(place)).collect(),
@@ -129,63 +129,63 @@ impl Renders {
     pub(crate) fn inherit(&mut self, state: &RendersState) {
         let RendersState { queue, serials, figures } = state;
         self.serials = *serials;
-        self.figures = Figures::restore(figures);
+        self.figures = RenderStats::restore(figures);
         self.requeue(queue);
     }
 
-    /// Takes servers that another hub has passed on, before the units that they are of.
+    /// Takes servers that another hub has passed on, before the jobs that they are of.
     pub(crate) fn adopt_servers(&mut self, servers: &[ServerState<'_>]) {
         let now = Instant::now();
-        self.listeners.extend(servers.iter().map(|server| Listener::restore(server, now)));
+        self.upstreams.extend(servers.iter().map(|server| Upstream::restore(server, now)));
     }
 
-    /// Takes units that another hub has passed on. They keep their keys, and so have their places once all have come.
+    /// Takes jobs that another hub has passed on. They keep their keys, and so have their places once all have come.
     pub(crate) fn adopt_units(
         &mut self,
-        units: &[UnitState<'_>],
+        jobs: &[JobState<'_>],
         tables: &Tables,
         arrived: &mut Arrived,
     ) -> io::Result<()> {
         let now = Instant::now();
-        for state in units {
-            if state.listener as usize >= self.listeners.len() {
+        for state in jobs {
+            if state.upstream as usize >= self.upstreams.len() {
                 return Err(wrong("a server"));
             }
             let key = state.key;
-            let mut unit = self.restore_unit(state, tables, arrived, now)?;
+            let mut job = self.restore_unit(state, tables, arrived, now)?;
             let watcher = |nth| Watcher { stream: key, nth };
-            unit.places = (0..).zip(&state.patterns).map(|(nth, name)| self.index.insert(name, watcher(nth))).collect();
-            self.by_stream.extend(unit.members.iter().map(|member| (member.stream, key)));
-            if let (Some(share), Some(member)) = (&unit.share, unit.members.first()) {
-                self.shares.insert((Arc::clone(&member.request.script), unit.listener, share.clone()), key);
+            job.places = (0..).zip(&state.patterns).map(|(nth, name)| self.index.insert(name, watcher(nth))).collect();
+            self.by_stream.extend(job.subscribers.iter().map(|subscriber| (subscriber.stream, key)));
+            if let (Some(share), Some(subscriber)) = (&job.share, job.subscribers.first()) {
+                self.shares.insert((Arc::clone(&subscriber.request.script), job.upstream, share.clone()), key);
             }
-            self.listeners[unit.listener as usize].units += 1;
-            arrived.units.push((key as usize, unit));
+            self.upstreams[job.upstream as usize].jobs += 1;
+            arrived.jobs.push((key as usize, job));
         }
         Ok(())
     }
 
-    /// Gives all units their places.
+    /// Gives all jobs their places.
     pub(crate) fn settle(&mut self, arrived: &mut Arrived) {
-        if arrived.units.is_empty() {
+        if arrived.jobs.is_empty() {
             return;
         }
-        let units = std::mem::take(&mut arrived.units);
-        let keys: Vec<_> = units.iter().map(|(key, _)| *key as u32).collect();
-        self.units = units.into_iter().collect();
+        let jobs = std::mem::take(&mut arrived.jobs);
+        let keys: Vec<_> = jobs.iter().map(|(key, _)| *key as u32).collect();
+        self.jobs = jobs.into_iter().collect();
         keys.into_iter().for_each(|key| self.set_timer(key));
     }
 
     fn restore_unit(
         &mut self,
-        state: &UnitState<'_>,
+        state: &JobState<'_>,
         tables: &Tables,
         arrived: &mut Arrived,
         now: Instant,
-    ) -> io::Result<Unit> {
-        let mut members = Vec::with_capacity(state.members.len());
-        for MemberState { stream, whose, open, script, remote, last_event_id, fields, body, http, client } in
-            &state.members
+    ) -> io::Result<Job> {
+        let mut subscribers = Vec::with_capacity(state.subscribers.len());
+        for SubscriberState { stream, whose, open, script, remote, last_event_id, fields, body, http, client } in
+            &state.subscribers
         {
             let pair = |&(one, two): &(&str, &str)| Box::new((one.into(), two.into()));
             let account = self.budget.of_client(*client);
@@ -200,13 +200,13 @@ impl Renders {
                 reservation: account.take(0),
             };
             let request = request.counted();
-            members.push(Member { stream: *stream, client: Client::restore(*whose), request, open: *open });
+            subscribers.push(Subscriber { stream: *stream, client: Client::restore(*whose), request, open: *open });
         }
         let account = self.budget.of_client(state.client);
-        Ok(Unit {
+        Ok(Job {
             serial: state.serial,
-            members,
-            listener: state.listener,
+            subscribers,
+            upstream: state.upstream,
             share: state.share.map(Into::into),
             render: state.render,
             seen: 0,
@@ -233,7 +233,7 @@ impl Renders {
         })
     }
 
-    /// Takes runs that another hub has passed on, after their units.
+    /// Takes runs that another hub has passed on, after their jobs.
     pub(crate) fn adopt_runs(
         &mut self,
         runs: &[RunState<'_>],
@@ -245,25 +245,25 @@ impl Renders {
         self.settle(arrived);
         let now = Instant::now();
         for (state, socket) in runs.iter().zip(sockets) {
-            if state.unit.is_some_and(|(key, _)| !self.units.contains(key as usize)) {
+            if state.job.is_some_and(|(key, _)| !self.jobs.contains(key as usize)) {
                 return Err(wrong("the unit of a run"));
             }
             let script = self.script(state.script);
-            let unit = state.unit.and_then(|(key, _)| self.units.get(key as usize));
-            let accounts = (unit.map_or(&self.common, |unit| &unit.account), &self.common);
+            let job = state.job.and_then(|(key, _)| self.jobs.get(key as usize));
+            let accounts = (job.map_or(&self.common, |job| &job.account), &self.common);
             let taken = state.taken.as_ref().map(|taken| arrived.pending(taken, tables, accounts)).transpose()?;
-            let exchange = Exchange::restore(state, script, taken, socket, now)?;
-            let place = self.admit(exchange);
-            self.exchanges[place].register(token_of(place), &self.registry)?;
+            let attempt = Attempt::restore(state, script, taken, socket, now)?;
+            let place = self.admit(attempt);
+            self.attempts[place].register(token_of(place), &self.registry)?;
             self.unread.push(place);
         }
         Ok(())
     }
 }
 
-impl Listener {
+impl Upstream {
     fn state(&self, now: Instant) -> ServerState<'_> {
-        let Self { address, proved, probed, silences, parked, paused, pauses, refused, units: _ } = self;
+        let Self { address, proved, probed, silences, parked, paused, pauses, refused, jobs: _ } = self;
         let left = |at: Instant| at.saturating_duration_since(now);
         ServerState {
             address: match address {
@@ -294,7 +294,7 @@ impl Listener {
             paused: paused.map(|left| now + left),
             pauses: *pauses as usize,
             refused: refused.map(|(left, cause, why)| (now + left, NoReplay::new(cause, why))),
-            units: 0,
+            jobs: 0,
         }
     }
 }
@@ -313,8 +313,8 @@ impl Pending {
 /// What has come of another hub's renders.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
-    /// Units with their keys, until all have come.
-    units: Vec<(usize, Unit)>,
+    /// Jobs with their keys, until all have come.
+    jobs: Vec<(usize, Job)>,
     /// What callbacks are to be told, each counted once: events by their numbers, triggers by their topics.
     events: HashMap<u32, Arc<Metered<Event>>>,
     triggers: HashMap<Box<str>, Arc<Metered<Trigger>>>,
@@ -350,7 +350,7 @@ impl Arrived {
     }
 }
 
-impl Exchange {
+impl Attempt {
     fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -360,12 +360,12 @@ impl Exchange {
         let Run {
             token,
             claimed,
-            unit,
+            job,
             wanted,
             stream,
             client,
             script,
-            listener,
+            upstream,
             started,
             deadline,
             reached,
@@ -385,12 +385,12 @@ impl Exchange {
             heard: *heard,
             token,
             claimed: *claimed,
-            unit: *unit,
+            job: *job,
             wanted: *wanted,
             stream: *stream,
             whose: client.state(),
             script,
-            listener: *listener,
+            upstream: *upstream,
             started: now.saturating_duration_since(*started),
             deadline: deadline.saturating_duration_since(now),
             reached: *reached,
@@ -425,12 +425,12 @@ impl Exchange {
             run: Run {
                 token: state.token.into(),
                 claimed: state.claimed,
-                unit: state.unit,
+                job: state.job,
                 wanted: state.wanted,
                 stream: state.stream,
                 client: Client::restore(state.whose),
                 script,
-                listener: state.listener,
+                upstream: state.upstream,
                 started: before(now, state.started),
                 deadline: now + state.deadline,
                 reached: state.reached,

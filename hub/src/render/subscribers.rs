@@ -10,8 +10,8 @@ use crate::quota::budget::Exhausted;
 use crate::quota::topics;
 use crate::render::Renders;
 use crate::render::client::Client;
-use crate::render::fingerprint::{Fingerprint, Watched};
-use crate::render::job::{Member, Unit};
+use crate::render::fingerprint::{Fingerprint, InterestFilter};
+use crate::render::job::{Job, Subscriber};
 use crate::render::request::Request;
 use crate::render::upstream::NoReplay;
 use crate::shard::command::Command;
@@ -49,25 +49,25 @@ impl Renders {
     pub(crate) fn attach(
         &mut self,
         stream: u64,
-        listener: u32,
+        upstream: u32,
         (client, request): (Client, Request),
         replay: &Replay<'_>,
         patterns: &[&str],
     ) -> bool {
         let script = Arc::clone(&request.script);
-        let member = Member { stream, client, request, open: false };
-        let shared = replay.share.map(|key| (script, listener, Box::<str>::from(key)));
+        let subscriber = Subscriber { stream, client, request, open: false };
+        let shared = replay.share.map(|key| (script, upstream, Box::<str>::from(key)));
         let known = shared.as_ref().and_then(|share| self.shares.get(share)).copied();
         let key = known.unwrap_or_else(|| {
             self.serials += 1;
-            self.listeners[listener as usize].units += 1;
-            let account = member.request.reservation.account();
-            self.units.insert(Unit::new(self.serials, listener, replay, account)) as u32
+            self.upstreams[upstream as usize].jobs += 1;
+            let account = subscriber.request.reservation.account();
+            self.jobs.insert(Job::new(self.serials, upstream, replay, account)) as u32
         });
-        let unit = &mut self.units[key as usize];
-        unit.members.push(member);
+        let job = &mut self.jobs[key as usize];
+        job.subscribers.push(subscriber);
         self.by_stream.insert(stream, key);
-        if let Some(output) = &unit.output {
+        if let Some(output) = &job.output {
             self.effects.push((stream, Command::Frames { stream, frames: Arc::clone(output) }));
             return true;
         }
@@ -81,13 +81,13 @@ impl Renders {
     /// The worker has let go of a stream.
     pub(crate) fn open(&mut self, stream: u64) {
         let Some(&key) = self.by_stream.get(&stream) else { return };
-        let unit = &mut self.units[key as usize];
-        let first = !unit.is_open();
-        for member in unit.members.iter_mut().filter(|member| member.stream == stream) {
-            member.open = true;
+        let job = &mut self.jobs[key as usize];
+        let first = !job.is_open();
+        for subscriber in job.subscribers.iter_mut().filter(|subscriber| subscriber.stream == stream) {
+            subscriber.open = true;
         }
         if first {
-            unit.ran(Instant::now());
+            job.ran(Instant::now());
         }
         self.queue_up(key);
     }
@@ -96,10 +96,10 @@ impl Renders {
     pub(crate) fn ended(&mut self, stream: u64) {
         let Some(key) = self.by_stream.remove(&stream) else { return };
         self.disown(stream);
-        let unit = &mut self.units[key as usize];
-        if let Some(place) = unit.members.iter().position(|member| member.stream == stream) {
-            let request = unit.members.swap_remove(place).request;
-            if unit.members.is_empty() {
+        let job = &mut self.jobs[key as usize];
+        if let Some(place) = job.subscribers.iter().position(|subscriber| subscriber.stream == stream) {
+            let request = job.subscribers.swap_remove(place).request;
+            if job.subscribers.is_empty() {
                 self.remove(key, &request.script);
             } else {
                 self.queue_up(key);
@@ -110,14 +110,14 @@ impl Renders {
 
     pub(crate) fn remove(&mut self, key: u32, script: &Arc<str>) {
         self.unwatch(key);
-        let unit = self.units.remove(key as usize);
-        self.listeners[unit.listener as usize].units -= 1;
-        if let Some(share) = unit.share {
-            self.shares.remove(&(Arc::clone(script), unit.listener, share));
+        let job = self.jobs.remove(key as usize);
+        self.upstreams[job.upstream as usize].jobs -= 1;
+        if let Some(share) = job.share {
+            self.shares.remove(&(Arc::clone(script), job.upstream, share));
         }
-        if self.units.is_empty() {
+        if self.jobs.is_empty() {
             // Memory of the busiest hour shouldn't stay for ever.
-            self.units = Slab::new();
+            self.jobs = Slab::new();
             self.by_stream = HashMap::new();
             self.timers = BinaryHeap::new();
         }
@@ -134,12 +134,12 @@ impl Renders {
 
     /// Watches these patterns as well until [`watch`](Self::watch) sets what the run has come to.
     pub(crate) fn watch_also(&mut self, key: u32, patterns: &[&str]) {
-        let unit = &mut self.units[key as usize];
-        if unit.watched == Watched::These(Fingerprint::of_list(patterns)) || !unit.render {
+        let job = &mut self.jobs[key as usize];
+        if job.watched == InterestFilter::These(Fingerprint::of_list(patterns)) || !job.render {
             return;
         }
-        unit.watched = Watched::More;
-        let mut places = std::mem::take(&mut unit.places).into_vec();
+        job.watched = InterestFilter::More;
+        let mut places = std::mem::take(&mut job.places).into_vec();
         for pattern in patterns {
             let place = self.index.insert(pattern, Watcher { stream: key, nth: places.len() as u32 });
             // The index knows a watcher of a pattern once. The last of a list goes without moving another one.
@@ -149,36 +149,36 @@ impl Renders {
                 places.push(place);
             }
         }
-        self.units[key as usize].places = places.into_boxed_slice();
-        let bytes = self.units[key as usize].places.iter().map(|place| topics::cost(self.index.pattern(*place))).sum();
+        self.jobs[key as usize].places = places.into_boxed_slice();
+        let bytes = self.jobs[key as usize].places.iter().map(|place| topics::cost(self.index.pattern(*place))).sum();
         self.tell_watched(key, bytes);
     }
 
     fn tell_watched(&mut self, key: u32, bytes: usize) {
-        let members = self.units[key as usize].members.iter();
-        self.watched.extend(members.map(|member| (member.stream, bytes)));
+        let subscribers = self.jobs[key as usize].subscribers.iter();
+        self.watched.extend(subscribers.map(|subscriber| (subscriber.stream, bytes)));
     }
 
-    /// Sets what a unit is rendered for. Without a callback its stream gets the events themselves.
+    /// Sets what a job is rendered for. Without a callback its stream gets the events themselves.
     pub(crate) fn watch(&mut self, key: u32, render: bool, patterns: &[&str]) {
-        let these = Watched::These(Fingerprint::of_list(patterns));
-        let unit = &mut self.units[key as usize];
-        if unit.watched == these && unit.render == render {
+        let these = InterestFilter::These(Fingerprint::of_list(patterns));
+        let job = &mut self.jobs[key as usize];
+        if job.watched == these && job.render == render {
             return;
         }
-        let first = unit.watched == Watched::Unsaid;
-        (unit.watched, unit.render) = (these, render);
+        let first = job.watched == InterestFilter::Unsaid;
+        (job.watched, job.render) = (these, render);
         self.unwatch(key);
         if render {
             let nth = 0..patterns.len() as u32;
             let watchers = nth.map(|nth| Watcher { stream: key, nth });
             let places = patterns.iter().zip(watchers).map(|(pattern, watcher)| self.index.insert(pattern, watcher));
-            self.units[key as usize].places = places.collect();
+            self.jobs[key as usize].places = places.collect();
         }
         // At first the shard has been told with the stream itself.
         if !first {
             self.tell_watched(key, patterns.iter().map(|pattern| topics::cost(pattern)).sum());
-            let streams = self.units[key as usize].members.iter().map(|member| member.stream);
+            let streams = self.jobs[key as usize].subscribers.iter().map(|subscriber| subscriber.stream);
             let patterns: Vec<Box<str>> =
                 if render { Vec::new() } else { patterns.iter().copied().map(Into::into).collect() };
             self.effects.extend(streams.map(|stream| (stream, Command::Watch { stream, patterns: patterns.clone() })));
@@ -186,9 +186,9 @@ impl Renders {
     }
 
     pub(crate) fn unwatch(&mut self, key: u32) {
-        for place in std::mem::take(&mut self.units[key as usize].places) {
+        for place in std::mem::take(&mut self.jobs[key as usize].places) {
             if let Some(moved) = self.index.remove(place)
-                && let Some(other) = self.units.get_mut(moved.stream as usize)
+                && let Some(other) = self.jobs.get_mut(moved.stream as usize)
                 && let Some(other) = other.places.get_mut(moved.nth as usize)
             {
                 other.moved_to(place);

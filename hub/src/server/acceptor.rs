@@ -19,12 +19,12 @@ use sse_protocol::wire::{self, ErrorCode, Reply};
 
 /// Where PHP processes come in.
 #[derive(Debug)]
-pub(crate) struct Door {
-    listener: Option<UnixListener>,
+pub(crate) struct Acceptor {
+    upstream: Option<UnixListener>,
     path: PathBuf,
     /// Device and number of the socket file.
     file: Option<(u64, u64)>,
-    /// Kept so that a peer can be told that there are no more descriptors.
+    /// Stored so that a connection can be told that there are no more descriptors.
     reserve: Option<File>,
     /// Somebody may be waiting.
     pub(crate) ready: bool,
@@ -32,78 +32,78 @@ pub(crate) struct Door {
     pub(crate) retry: Option<Instant>,
 }
 
-/// Who is at the door.
+/// Who is at the acceptor.
 #[derive(Debug)]
-pub(crate) enum Knock {
+pub(crate) enum Candidate {
     /// Nobody, or nobody who can be let in now.
     Nobody,
-    /// A peer.
-    Peer(OwnedFd),
-    /// There is no descriptor for whoever it is. The peer, if there was one just to tell it so.
+    /// A connection.
+    Connection(OwnedFd),
+    /// There is no descriptor for whoever it is. The connection, if there was one just to tell it so.
     NoDescriptor(Option<OwnedFd>),
 }
 
-impl Door {
-    /// The door at this path.
-    pub(crate) fn new(listener: UnixListener, path: &Path) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
+impl Acceptor {
+    /// The acceptor at this path.
+    pub(crate) fn new(upstream: UnixListener, path: &Path) -> io::Result<Self> {
+        upstream.set_nonblocking(true)?;
         let path = path.to_path_buf();
-        let mut door = Self { listener: Some(listener), path, file: None, reserve: None, ready: true, retry: None };
-        door.file = door.found();
-        door.refill();
-        Ok(door)
+        let mut acceptor = Self { upstream: Some(upstream), path, file: None, reserve: None, ready: true, retry: None };
+        acceptor.file = acceptor.found();
+        acceptor.refill();
+        Ok(acceptor)
     }
 
     /// The listening socket, as long as there is one.
-    pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.as_ref().map(AsFd::as_fd)
+    pub(crate) fn upstream(&self) -> Option<BorrowedFd<'_>> {
+        self.upstream.as_ref().map(AsFd::as_fd)
     }
 
     /// Watches the listening socket.
     pub(crate) fn register(&self, token: Token, registry: &Registry) -> io::Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
-        registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)
+        let Some(upstream) = &self.upstream else { return Ok(()) };
+        registry.register(&mut SourceFd(&upstream.as_raw_fd()), token, Interest::READABLE)
     }
 
     /// Lets the next one in.
-    pub(crate) fn open(&mut self) -> Knock {
+    pub(crate) fn open(&mut self) -> Candidate {
         if self.retry.is_some_and(|at| at <= Instant::now()) {
             self.retry = None;
             self.ready = true;
             self.refill();
         }
         if !self.ready || self.retry.is_some() {
-            return Knock::Nobody;
+            return Candidate::Nobody;
         }
         match self.accept() {
-            Ok(Some(socket)) => Knock::Peer(socket),
-            Ok(None) => Knock::Nobody,
+            Ok(Some(socket)) => Candidate::Connection(socket),
+            Ok(None) => Candidate::Nobody,
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                 if self.reserve.take().is_none() {
-                    return Knock::NoDescriptor(None);
+                    return Candidate::NoDescriptor(None);
                 }
                 let accepted = self.accept();
-                // The caller closes the peer's at once; till then there is none to refill with.
+                // The caller closes the connection's at once; till then there is none to refill with.
                 match accepted {
                     Ok(None) => {
                         self.refill();
-                        Knock::Nobody
+                        Candidate::Nobody
                     }
-                    accepted => Knock::NoDescriptor(accepted.ok().flatten()),
+                    accepted => Candidate::NoDescriptor(accepted.ok().flatten()),
                 }
             }
             Err(error) => {
                 warn!(%error, "accepting a connection failed");
                 self.ready = false;
-                Knock::Nobody
+                Candidate::Nobody
             }
         }
     }
 
     fn accept(&mut self) -> Result<Option<OwnedFd>, Errno> {
-        let Some(listener) = &self.listener else { return Ok(None) };
+        let Some(upstream) = &self.upstream else { return Ok(None) };
         loop {
-            match rustix::net::accept_with(listener.as_fd(), SocketFlags::CLOEXEC) {
+            match rustix::net::accept_with(upstream.as_fd(), SocketFlags::CLOEXEC) {
                 Ok(socket) => {
                     return Ok(Some(socket));
                 }
@@ -132,7 +132,7 @@ impl Door {
     /// Listens no more, and takes the socket file away if it is this hub's. Under the lock, because another hub's file
     /// could take its place between looking and removing.
     pub(crate) fn shut(&mut self, _lock: &StartLock) {
-        if self.listener.take().is_some()
+        if self.upstream.take().is_some()
             && self.is_still_there()
             && let Err(error) = fs::remove_file(&self.path)
         {
@@ -142,7 +142,7 @@ impl Door {
 
     /// Listens no more. Whoever has the lock replaces the socket file, as nobody answers there.
     pub(crate) fn leave(&mut self) {
-        self.listener = None;
+        self.upstream = None;
     }
 
     fn found(&self) -> Option<(u64, u64)> {
@@ -150,12 +150,12 @@ impl Door {
     }
 }
 
-/// Tells a peer that there is no room for it. Not in the words of a hub that won't talk to it: later it may work.
+/// Tells a connection that there is no room for it. Not in the words of a hub that won't talk to it: later it may work.
 pub(crate) fn no_room(socket: &OwnedFd, message: &str) {
     say(socket, &Reply::Error { code: ErrorCode::Full, message });
 }
 
-/// Tells a peer why it isn't let in.
+/// Tells a connection why it isn't let in.
 pub(crate) fn turn_away(socket: &OwnedFd, reason: &str) {
     say(socket, &Reply::Refused { reason });
 }

@@ -1,4 +1,4 @@
-//! What a peer may ask for: one table for all requests.
+//! What a connection may ask for: one table for all requests.
 //!
 //! The hub acts with the rights of its own user: it connects to servers, has scripts run, and ends with its owners. So only
 //! processes that have these rights anyway may ask for that. Others, whom `sse.socket_group` or `sse.socket_mode` lets in,
@@ -7,23 +7,23 @@
 use crate::sys::Credentials;
 use sse_protocol::wire::{Attach, MAGIC, Request};
 
-/// What a peer is to the hub.
+/// What a connection is to the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The hub's own user, or root.
     Owner,
     /// Another user, let in by the settings.
-    Member,
+    Subscriber,
 }
 
 impl Role {
     /// The role of the process with these credentials at a hub of this user.
-    pub(crate) fn of(peer: Credentials, hub: u32) -> Self {
-        if peer.uid == hub || peer.uid == 0 { Self::Owner } else { Self::Member }
+    pub(crate) fn of(connection: Credentials, hub: u32) -> Self {
+        if connection.uid == hub || connection.uid == 0 { Self::Owner } else { Self::Subscriber }
     }
 }
 
-/// Whether a peer of this role may ask for this.
+/// Whether a connection of this role may ask for this.
 ///
 /// # Errors
 /// What it may not do, as the end of "but may not".
@@ -37,7 +37,7 @@ pub(crate) fn allowed(role: Role, request: &Request<'_>) -> Result<(), &'static 
         // The hub ends with its owners.
         Request::Hello { owner: Some(_), .. } => Err("name processes that it ends with"),
         Request::Hello { owner: None, .. } => Ok(()),
-        // The hub would connect to the server that the peer's descriptor names, and send there what the peer has written.
+        // The hub would connect to the server that the connection's descriptor names, and send there what the connection has written.
         Request::Attach(Attach { replay: Some(_), .. }) => {
             Err("have scripts run again ($render of sse_stream(), and its option reauthorize)")
         }
@@ -61,17 +61,17 @@ mod tests {
     use serde_bytes::Bytes;
     use sse_protocol::wire::{Framing, OriginalRequest, Protocol, Replay, Whose};
 
-    fn peer(uid: u32) -> Credentials {
+    fn connection(uid: u32) -> Credentials {
         Credentials { pid: 1, uid, gid: 33 }
     }
 
     #[test]
     fn the_hubs_user_and_root_are_owners_and_all_others_members() {
-        assert_eq!(Role::of(peer(33), 33), Role::Owner);
-        assert_eq!(Role::of(peer(0), 33), Role::Owner);
-        assert_eq!(Role::of(peer(34), 33), Role::Member);
+        assert_eq!(Role::of(connection(33), 33), Role::Owner);
+        assert_eq!(Role::of(connection(0), 33), Role::Owner);
+        assert_eq!(Role::of(connection(34), 33), Role::Subscriber);
         // A hub of root is not everybody's.
-        assert_eq!(Role::of(peer(33), 0), Role::Member);
+        assert_eq!(Role::of(connection(33), 0), Role::Subscriber);
     }
 
     fn hello(magic: u32, owner: Option<u32>) -> Request<'static> {
@@ -106,7 +106,7 @@ mod tests {
         Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: b"", answer: true }
     }
 
-    /// Every request, and whether a member may make it.
+    /// Every request, and whether a subscriber may make it.
     fn table() -> Vec<(Request<'static>, bool)> {
         vec![
             (hello(MAGIC, None), true),
@@ -150,14 +150,14 @@ mod tests {
     }
     const KINDS: usize = 13;
 
-    /// Attack: a member of the group has the hub do with the hub's rights what it could not do itself.
+    /// Attack: a subscriber of the group has the hub do with the hub's rights what it could not do itself.
     #[test]
     fn a_member_publishes_and_watches_and_nothing_else() {
         let mut seen = [false; KINDS];
-        for (request, member) in table() {
+        for (request, subscriber) in table() {
             seen[kind(&request)] = true;
             assert_eq!(allowed(Role::Owner, &request), Ok(()), "{request:?}");
-            assert_eq!(allowed(Role::Member, &request).is_ok(), member, "{request:?}");
+            assert_eq!(allowed(Role::Subscriber, &request).is_ok(), subscriber, "{request:?}");
         }
         assert_eq!(seen, [true; KINDS], "every kind of request has a line in the table");
     }

@@ -12,25 +12,26 @@ const OTHERS_WRITE: u32 = 0o002;
 /// Whether the process at the other end may talk to the hub; if not, a sentence that tells it why. The socket file's
 /// mode says the same, but a file can be reached over more than one way, and its mode be changed by mistake.
 pub(crate) fn check(config: &Config, socket: BorrowedFd<'_>) -> Result<Credentials, String> {
-    let peer = sys::peer_credentials(socket).map_err(|error| format!("the hub can't tell who you are: {error}"))?;
+    let connection =
+        sys::peer_credentials(socket).map_err(|error| format!("the hub can't tell who you are: {error}"))?;
     let own = rustix::process::geteuid().as_raw();
     let groups = || sys::peer_groups(socket).unwrap_or_default();
-    if is_trusted(config, own, peer, groups) {
-        return Ok(peer);
+    if is_trusted(config, own, connection, groups) {
+        return Ok(connection);
     }
     Err(format!(
         "this hub belongs to user {own}, and user {} may not use it; to allow it on purpose, set sse.socket_group to a \
          group of that user and sse.socket_mode to 0660, and restart PHP",
-        peer.uid
+        connection.uid
     ))
 }
 
-fn is_trusted(config: &Config, own: u32, peer: Credentials, groups: impl FnOnce() -> Vec<u32>) -> bool {
-    if peer.uid == own || peer.uid == 0 || config.socket_mode & OTHERS_WRITE != 0 {
+fn is_trusted(config: &Config, own: u32, connection: Credentials, groups: impl FnOnce() -> Vec<u32>) -> bool {
+    if connection.uid == own || connection.uid == 0 || config.socket_mode & OTHERS_WRITE != 0 {
         return true;
     }
     match config.socket_group {
-        Some(group) if config.socket_mode & GROUP_WRITE != 0 => peer.gid == group || groups().contains(&group),
+        Some(group) if config.socket_mode & GROUP_WRITE != 0 => connection.gid == group || groups().contains(&group),
         _ => false,
     }
 }

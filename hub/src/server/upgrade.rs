@@ -12,22 +12,22 @@ use rustix::time::ClockId;
 use tracing::{info, warn};
 
 use crate::event::Event;
-use crate::quota::{Party, Visitor};
+use crate::quota::{QuotaKey, QuotaKeys};
 use crate::render::snapshot::Arrived;
 use crate::run::HubError;
-use crate::server::connection::Peer;
-use crate::server::{Of, Router};
+use crate::server::connection::Connection;
+use crate::server::{Of, Server};
 use crate::shard::handle::ShardHandle;
 use crate::store::history::resume::Slice;
 use crate::stream::Stream;
 use crate::udp;
 use crate::udp::notify::{Notify, NotifyStats};
 use crate::upgrade::channel::Channel;
-use crate::upgrade::foreground::{Link, StandIn};
+use crate::upgrade::foreground::{ForegroundProxy, Link};
 use crate::upgrade::incoming::{Tables, wrong};
 use crate::upgrade::outgoing::{ITEMS, Outgoing};
 use crate::upgrade::state::{
-    HubState, Part, PeerState, RunState, ServerState, StreamState, UdpState, UnitState, VisitorState, Wanted,
+    ConnectionState, HubState, JobState, Part, QuotaKeyState, RunState, ServerState, StreamState, UdpState, Wanted,
 };
 use crate::upgrade::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
 use sse_protocol::id::Id;
@@ -39,11 +39,11 @@ const DISMISSAL: Duration = Duration::from_secs(1);
 /// How long the new hub waits for Redis to take what was published.
 const DRAINING: Duration = Duration::from_secs(1);
 
-/// Peers of one part: each may have five descriptors.
+/// Connections of one part: each may have five descriptors.
 const PEERS: usize = ITEMS / 5;
 
 /// What a hub gets from the one before when it is made.
-pub(crate) struct Legacy<'a> {
+pub(crate) struct Inherited<'a> {
     /// When the first of them was started.
     pub(crate) started: Instant,
     udp: Option<(&'a UdpState<'a>, OwnedFd)>,
@@ -51,7 +51,7 @@ pub(crate) struct Legacy<'a> {
     pub(crate) link: Option<Link>,
 }
 
-impl<'a> Legacy<'a> {
+impl<'a> Inherited<'a> {
     /// With the descriptors that came with it.
     pub(crate) fn new(
         hub: &'a HubState<'a>,
@@ -77,7 +77,7 @@ impl<'a> Legacy<'a> {
     }
 }
 
-impl Legacy<'_> {
+impl Inherited<'_> {
     /// The socket for notifications.
     pub(crate) fn notify(&mut self, config: &crate::config::Config) -> Option<Notify> {
         let (stats, socket) = self.notify.take()?;
@@ -86,31 +86,31 @@ impl Legacy<'_> {
 }
 
 /// What became of a hub that was to be passed on.
-pub(crate) enum Passed {
+pub(crate) enum UpgradeOutcome {
     /// It goes on.
     No,
     /// Another one has everything. A process in the foreground stays.
-    Yes(Option<StandIn>),
+    Yes(Option<ForegroundProxy>),
 }
 
-impl Router {
-    /// Passes everything on to the hub that is this peer.
+impl Server {
+    /// Passes everything on to the hub that is this connection.
     ///
     /// # Errors
     /// This hub can't go on, and has not been passed on either.
-    pub(crate) fn hand_over(&mut self, key: usize) -> Result<Passed, HubError> {
-        let Some(mut peer) = self.peers.try_remove(key) else { return Ok(Passed::No) };
-        peer.deregister(self.poll.registry());
-        self.desk.peers -= 1;
+    pub(crate) fn hand_over(&mut self, key: usize) -> Result<UpgradeOutcome, HubError> {
+        let Some(mut connection) = self.connections.try_remove(key) else { return Ok(UpgradeOutcome::No) };
+        connection.deregister(self.poll.registry());
+        self.broker.connections -= 1;
         // The greeting's answer is the first that it was ever sent.
-        peer.flush();
-        let channel = Channel::new(peer.into_socket(), SENDERS_PATIENCE);
+        connection.flush();
+        let channel = Channel::new(connection.into_socket(), SENDERS_PATIENCE);
         let begin = Instant::now();
-        let streams = self.desk.streams();
+        let streams = self.broker.streams();
         match self.pass_on(&channel) {
             Ok(stand_in) => {
                 info!(streams, ms = begin.elapsed().as_millis() as u64, "another hub has taken over");
-                Ok(Passed::Yes(stand_in))
+                Ok(UpgradeOutcome::Yes(stand_in))
             }
             Err(error) => {
                 let reason = match error.kind() {
@@ -119,28 +119,28 @@ impl Router {
                 };
                 warn!(reason, "another hub could not take over; this one goes on");
                 self.go_on()?;
-                Ok(Passed::No)
+                Ok(UpgradeOutcome::No)
             }
         }
     }
 
     /// Works again after [`stop`](Self::stop).
     fn go_on(&mut self) -> Result<(), HubError> {
-        self.desk.resume_keeper().map_err(HubError::system("starting the history"))?;
+        self.broker.resume_keeper().map_err(HubError::system("starting the history"))?;
         self.start_shards()
     }
 
     /// Starts the shards, or those that stand still.
     pub(crate) fn start_shards(&mut self) -> Result<(), HubError> {
-        self.desk.shards.iter_mut().try_for_each(ShardHandle::start).map_err(HubError::system("starting a shard"))
+        self.broker.shards.iter_mut().try_for_each(ShardHandle::start).map_err(HubError::system("starting a shard"))
     }
 
     /// Stops, sends everything, and waits for the other hub to have it.
-    fn pass_on(&mut self, channel: &Channel) -> io::Result<Option<StandIn>> {
+    fn pass_on(&mut self, channel: &Channel) -> io::Result<Option<ForegroundProxy>> {
         let mut bytes = Vec::new();
         channel.receive(&mut bytes)?;
         let wanted: Wanted<'_> = wire::decode(&bytes).map_err(io::Error::other)?;
-        let kept = self.desk.config.kept_in();
+        let kept = self.broker.config.kept_in();
         if kept != wanted.kept {
             let reason = format!(
                 "sse.history and sse.bus: events are to be kept in {}, and the hub that runs keeps them in {kept}; that can't be \
@@ -160,7 +160,7 @@ impl Router {
         let stopped = monotonic();
         self.stop().map_err(io::Error::other)?;
         let (lifeline, last_words) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let foreground = if self.desk.config.foreground { Some(StandIn::new()?) } else { None };
+        let foreground = if self.broker.config.foreground { Some(ForegroundProxy::new()?) } else { None };
         let link = foreground.as_ref().map(|(_, link)| link.as_fd()).or(self.link.as_ref().map(Link::socket));
         let sent = self.send_all(channel, stopped, lifeline.as_fd(), link).and_then(|()| {
             channel.expect(TAKEN)?;
@@ -181,10 +181,10 @@ impl Router {
         loop {
             let mut answered = self.learn_news(Duration::MAX);
             answered.extend(self.resume(&mut Slice::steps(usize::MAX)));
-            self.desk.pass_nudges();
-            self.desk.wake_shards();
+            self.broker.pass_nudges();
+            self.broker.wake_shards();
             self.answer(&answered);
-            if !self.desk.waits_for_others() {
+            if !self.broker.waits_for_others() {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -198,31 +198,31 @@ impl Router {
 
     /// Does what was begun, and then nothing more: nothing is read, written or delivered until it goes on.
     fn stop(&mut self) -> Result<(), HubError> {
-        self.desk.close_keeper();
+        self.broker.close_store();
         let answered = self.learn_news(Duration::MAX);
-        self.desk.pass_nudges();
-        self.desk.pause_shards()?;
+        self.broker.pass_nudges();
+        self.broker.pause_shards()?;
         self.answer(&answered);
-        self.desk.learn_ends(Duration::MAX);
-        for pid in std::mem::take(&mut self.desk.new_owners) {
+        self.broker.learn_ends(Duration::MAX);
+        for pid in std::mem::take(&mut self.broker.new_owners) {
             self.owners.add(pid, Of::Owner(pid).into(), self.poll.registry());
         }
         Ok(())
     }
 
-    /// Answers what the peers have asked, and takes nothing more from them.
+    /// Answers what the connections have asked, and takes nothing more from them.
     fn dismiss_peers(&mut self) {
-        let keys: Vec<usize> = self.peers.iter().map(|(key, _)| key).collect();
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for &key in &keys {
-            self.peers[key].dismiss();
+            self.connections[key].dismiss();
             self.queue(key);
         }
         let deadline = Instant::now() + DISMISSAL;
-        while keys.iter().any(|key| self.peers.contains(*key)) && Instant::now() < deadline {
+        while keys.iter().any(|key| self.connections.contains(*key)) && Instant::now() < deadline {
             let answered = self.learn_news(Duration::MAX);
             let served = self.serve();
-            self.desk.go_on_rendering(&[], self.ready.is_empty());
-            self.desk.wake_shards();
+            self.broker.go_on_rendering(&[], self.ready.is_empty());
+            self.broker.wake_shards();
             self.answer(&answered);
             self.answer(&served);
             std::thread::yield_now();
@@ -237,33 +237,33 @@ impl Router {
         lifeline: BorrowedFd<'_>,
         link: Option<BorrowedFd<'_>>,
     ) -> io::Result<()> {
-        let desk = &self.desk;
+        let broker = &self.broker;
         let mut outgoing = Outgoing::new(channel);
-        let (clock, unread) = desk.place();
+        let (clock, unread) = broker.place();
         let (had_owners, owners) = self.owners.state();
         let hub = HubState {
             version: VERSION,
             pid: std::process::id(),
             stopped,
-            uptime: desk.started.elapsed(),
-            upgrades: desk.upgrades,
+            uptime: broker.started.elapsed(),
+            upgrades: broker.upgrades,
             foreground: link.is_some(),
-            udp: desk.udp.as_ref().map(udp::Receiver::state),
-            notify: desk.notify.as_ref().map(|notify| notify.stats),
-            counts: desk.counts,
-            shards: desk.shard_counts(),
+            udp: broker.udp.as_ref().map(udp::Receiver::state),
+            notify: broker.notify.as_ref().map(|notify| notify.stats),
+            counts: broker.counts,
+            shards: broker.shard_counts(),
             clock,
             unread,
-            history: desk.history.state(),
-            written: desk.written(),
-            bus: desk.bus_state(),
-            renders: desk.renders.state(),
+            history: broker.history.state(),
+            written: broker.written(),
+            bus: broker.bus_state(),
+            renders: broker.renders.state(),
             had_owners,
         };
         let errors = io::stderr();
-        let mut descriptors = vec![lifeline, self.door.listener().ok_or_else(|| io::Error::other("the hub ends"))?];
-        descriptors.extend(desk.udp.as_ref().map(udp::Receiver::socket));
-        descriptors.extend(desk.notify.as_ref().map(Notify::socket));
+        let mut descriptors = vec![lifeline, self.acceptor.upstream().ok_or_else(|| io::Error::other("the hub ends"))?];
+        descriptors.extend(broker.udp.as_ref().map(udp::Receiver::socket));
+        descriptors.extend(broker.notify.as_ref().map(Notify::socket));
         if let Some(link) = link {
             descriptors.extend([link, errors.as_fd()]);
         }
@@ -273,32 +273,33 @@ impl Router {
             let (pids, pidfds): (Vec<_>, Vec<_>) = group.iter().copied().unzip();
             outgoing.part(&Part::Owners(pids), &pidfds)?;
         }
-        desk.history.pass_on(&mut outgoing)?;
-        for shard in &desk.shards {
+        broker.history.pass_on(&mut outgoing)?;
+        for shard in &broker.shards {
             shard.pass_on(&mut outgoing)?;
         }
-        let visitors: Vec<_> = desk.visitors.state().collect();
-        for group in visitors.chunks(ITEMS) {
-            let group = group.iter().map(|(stream, party)| (*stream, party.iter().map(Visitor::state).collect()));
-            outgoing.part(&Part::Visitors(group.collect()), &[])?;
+        let quota: Vec<_> = broker.quota.state().collect();
+        for group in quota.chunks(ITEMS) {
+            let group = group.iter().map(|(stream, party)| (*stream, party.iter().map(QuotaKey::state).collect()));
+            outgoing.part(&Part::Quota(group.collect()), &[])?;
         }
-        let charges: Vec<_> = desk.topics.state().collect();
+        let charges: Vec<_> = broker.topics.state().collect();
         for group in charges.chunks(10 * ITEMS) {
             outgoing.part(&Part::Charges(group.to_vec()), &[])?;
         }
-        let peers: Vec<&Peer> = self.peers.iter().map(|(_, peer)| peer).collect();
-        for group in peers.chunks(PEERS) {
+        let connections: Vec<&Connection> = self.connections.iter().map(|(_, connection)| connection).collect();
+        for group in connections.chunks(PEERS) {
             let mut descriptors = Vec::new();
-            let states = group.iter().map(|peer| peer.state(&mut descriptors)).collect::<io::Result<_>>()?;
-            outgoing.part(&Part::Peers(states), &descriptors)?;
+            let states =
+                group.iter().map(|connection| connection.state(&mut descriptors)).collect::<io::Result<_>>()?;
+            outgoing.part(&Part::Connections(states), &descriptors)?;
         }
-        desk.renders.pass_on(&mut outgoing)?;
+        broker.renders.pass_on(&mut outgoing)?;
         outgoing.part(&Part::End, &[])?;
         outgoing.answered()
     }
 
     pub(crate) fn adopt_owners(&mut self, pids: &[u32], pidfds: Vec<OwnedFd>) -> io::Result<()> {
-        if self.desk.config.follow_owners {
+        if self.broker.config.follow_owners {
             for (&pid, pidfd) in pids.iter().zip(pidfds) {
                 self.owners.adopt(pid, pidfd, Of::Owner(pid).into(), self.poll.registry())?;
             }
@@ -315,56 +316,60 @@ impl Router {
         if streams.len() != sockets.len() {
             return Err(wrong("the number of descriptors"));
         }
-        let now = u32::try_from(self.desk.started.elapsed().as_secs()).unwrap_or(u32::MAX);
+        let now = u32::try_from(self.broker.started.elapsed().as_secs()).unwrap_or(u32::MAX);
         for (state, socket) in streams.iter().zip(sockets) {
             let stream = Stream::restore(state, socket, now, tables)?;
             let patterns: Vec<Box<str>> = state.patterns.iter().map(|&pattern| pattern.into()).collect();
-            self.desk.adopt(stream, &patterns, state.ends)?;
+            self.broker.adopt(stream, &patterns, state.ends)?;
         }
         Ok(())
     }
 
-    pub(crate) fn adopt_visitors(&mut self, visitors: &[(u64, Vec<VisitorState<'_>>)]) -> io::Result<()> {
-        for (stream, party) in visitors {
-            self.desk.visitors.enter(*stream, Party::restore(party));
+    pub(crate) fn adopt_visitors(&mut self, quota: &[(u64, Vec<QuotaKeyState<'_>>)]) -> io::Result<()> {
+        for (stream, party) in quota {
+            self.broker.quota.enter(*stream, QuotaKeys::restore(party));
         }
         Ok(())
     }
 
     pub(crate) fn adopt_charges(&mut self, charges: &[(u64, Option<IpAddr>, u64)]) -> io::Result<()> {
         for &(stream, client, bytes) in charges {
-            self.desk.topics.restore(stream, client, bytes);
+            self.broker.topics.restore(stream, client, bytes);
         }
         Ok(())
     }
 
-    pub(crate) fn adopt_peers(&mut self, peers: &[PeerState<'_>], descriptors: Vec<OwnedFd>) -> io::Result<()> {
+    pub(crate) fn adopt_peers(
+        &mut self,
+        connections: &[ConnectionState<'_>],
+        descriptors: Vec<OwnedFd>,
+    ) -> io::Result<()> {
         let mut descriptors = descriptors.into_iter();
-        for state in peers {
-            let entry = self.peers.vacant_entry();
+        for state in connections {
+            let entry = self.connections.vacant_entry();
             let key = entry.key();
             self.serial = self.serial.max(state.serial);
-            let mut peer = Peer::restore(state, key, &mut descriptors)?;
-            peer.register(Of::Peer(key).into(), self.poll.registry())?;
-            entry.insert(peer);
-            self.desk.peers += 1;
+            let mut connection = Connection::restore(state, key, &mut descriptors)?;
+            connection.register(Of::Connection(key).into(), self.poll.registry())?;
+            entry.insert(connection);
+            self.broker.connections += 1;
             self.queue(key);
         }
         Ok(())
     }
 
     pub(crate) fn adopt_servers(&mut self, servers: &[ServerState<'_>]) -> io::Result<()> {
-        self.desk.renders.adopt_servers(servers);
+        self.broker.renders.adopt_servers(servers);
         Ok(())
     }
 
     pub(crate) fn adopt_units(
         &mut self,
-        units: &[UnitState<'_>],
+        jobs: &[JobState<'_>],
         tables: &Tables,
         arrived: &mut Arrived,
     ) -> io::Result<()> {
-        self.desk.renders.adopt_units(units, tables, arrived)
+        self.broker.renders.adopt_units(jobs, tables, arrived)
     }
 
     pub(crate) fn adopt_runs(
@@ -377,7 +382,7 @@ impl Router {
         if runs.len() != sockets.len() {
             return Err(wrong("the number of descriptors"));
         }
-        self.desk.renders.adopt_runs(runs, sockets, tables, arrived, |place| Of::Exchange(place).into())
+        self.broker.renders.adopt_runs(runs, sockets, tables, arrived, |place| Of::Attempt(place).into())
     }
 
     /// Goes on from where another hub has stopped, once all parts have come.
@@ -387,13 +392,13 @@ impl Router {
         events: Vec<(Id, Arc<Event>)>,
         arrived: &mut Arrived,
     ) -> io::Result<()> {
-        self.desk.settle_shards()?;
-        self.desk.renders.settle(arrived);
-        self.desk.inherit(hub, events);
-        if self.desk.config.follow_owners {
+        self.broker.settle_shards()?;
+        self.broker.renders.settle(arrived);
+        self.broker.inherit(hub, events);
+        if self.broker.config.follow_owners {
             self.owners.inherit(hub.had_owners);
         }
-        self.desk.resume_keeper()
+        self.broker.resume_keeper()
     }
 }
 

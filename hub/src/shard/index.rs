@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::shard::interner::Names;
+use crate::shard::interner::PatternInterner;
 use crate::shard::trie::Trie;
 use sse_protocol::topic;
 
@@ -15,7 +15,7 @@ pub(crate) struct Index {
     entries: Slab<Entry>,
     by_pattern: HashMap<Arc<str>, usize>,
     wild: Trie,
-    names: Arc<Names>,
+    names: Arc<PatternInterner>,
 }
 
 /// A pattern and who watches it.
@@ -55,7 +55,7 @@ impl Place {
 
 impl Index {
     /// An index of nothing, which shares its patterns' text through `names`.
-    pub(crate) fn new(names: Arc<Names>) -> Self {
+    pub(crate) fn new(names: Arc<PatternInterner>) -> Self {
         Self { entries: Slab::new(), by_pattern: HashMap::new(), wild: Trie::new(), names }
     }
 
@@ -164,7 +164,7 @@ mod tests {
             leaving in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12),
             topics in proptest::collection::vec(any_topic(), 1..20),
         ) {
-            let names = Arc::new(Names::default());
+            let names = Arc::new(PatternInterner::default());
             let mut index = Index::new(Arc::clone(&names));
             let mut places: Vec<Vec<Place>> = Vec::new();
             for (stream, patterns) in streams.iter().enumerate() {

@@ -14,20 +14,20 @@ const SLOTS: usize = 1 << 14;
 
 /// How many patterns of streams there are, by their beginnings.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct InterestFilter {
     /// Patterns that any topic may match.
     any: AtomicU32,
     /// Plain topics, and patterns with a wildcard after their first segment, by hash.
     slots: Box<[AtomicU32]>,
 }
 
-impl Default for Watched {
+impl Default for InterestFilter {
     fn default() -> Self {
         Self { any: AtomicU32::new(0), slots: (0..SLOTS).map(|_| AtomicU32::new(0)).collect() }
     }
 }
 
-impl Watched {
+impl InterestFilter {
     /// A stream of the shard is going to watch this checked pattern.
     pub(crate) fn add(&self, pattern: &str) {
         self.count(pattern).fetch_add(1, Ordering::Relaxed);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_nobody_watches_is_known_by_its_topic() {
-        let watched = Watched::default();
+        let watched = InterestFilter::default();
         assert!(!watched.may_watch("a"));
         for (pattern, one, other) in
             [("a", "a", "b"), ("a.b", "a.b", "a.c"), ("a.*", "a.b", "a"), ("a.**", "a.b.c", "b.c")]
@@ -94,7 +94,7 @@ mod tests {
             patterns in proptest::collection::vec("(a|b|\\*)(\\.(a|b|\\*)){0,2}(\\.\\*\\*)?", 1..5),
             topic in "(a|b)(\\.(a|b)){0,3}",
         ) {
-            let watched = Watched::default();
+            let watched = InterestFilter::default();
             patterns.iter().for_each(|pattern| watched.add(pattern));
             if patterns.iter().any(|pattern| topic::matches(pattern, &topic)) {
                 prop_assert!(watched.may_watch(&topic));

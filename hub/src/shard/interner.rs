@@ -8,14 +8,14 @@ use crate::stats::Counter;
 /// Patterns in use. A shard takes one when its first stream watches it and gives it back when its last one has gone, so
 /// that the lock is never on the way of an event.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct PatternInterner {
     /// Each with the number of shards that use it.
     used: Mutex<HashMap<Arc<str>, usize>>,
     /// Where other processes read how many there are.
     counter: Option<&'static Counter>,
 }
 
-impl Names {
+impl PatternInterner {
     /// None in use; another process reads how many there are.
     pub(crate) fn counted_by(counter: &'static Counter) -> Self {
         Self { used: Mutex::default(), counter: Some(counter) }
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_name_is_kept_once_and_until_nobody_uses_it() {
-        let names = Names::default();
+        let names = PatternInterner::default();
         let first = names.take("a.*");
         assert!(Arc::ptr_eq(&first, &names.take("a.*")));
         names.give_back("a.*");

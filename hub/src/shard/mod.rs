@@ -34,7 +34,7 @@ use crate::event::Event;
 use crate::shard::batch::Batch;
 use crate::shard::command::{Attach, Backlog, Command};
 use crate::shard::index::{Index, Watcher};
-use crate::shard::interest::Watched;
+use crate::shard::interest::InterestFilter;
 use crate::shard::thread::Shared;
 use crate::stats::{Ended, ShardStats};
 use crate::stream::{Input, Payload, Push, Stream, Trigger, Written, told, vanished};
@@ -64,7 +64,7 @@ struct Shard {
     commands: Receiver<Command>,
     backlog: Arc<Backlog>,
     /// What the router takes for watched here.
-    watched: Arc<Watched>,
+    watched: Arc<InterestFilter>,
     shared: Shared,
     stats: &'static ShardStats,
     streams: Slab<Stream>,
@@ -106,7 +106,7 @@ impl Shard {
         poll: Poll,
         commands: Receiver<Command>,
         backlog: Arc<Backlog>,
-        watched: Arc<Watched>,
+        watched: Arc<InterestFilter>,
         stats: &'static ShardStats,
         shared: Shared,
     ) -> Self {
@@ -163,10 +163,10 @@ impl Shard {
                 }
             }
             events.clear();
-            if self.obey() {
+            if self.process_commands() {
                 return Ok(Some(self));
             }
-            self.beat();
+            self.send_heartbeats();
             self.end_stalled();
             self.tell_pinned();
             if self.farewell.is_some_and(|deadline| self.streams.is_empty() || Instant::now() >= deadline) {
@@ -180,9 +180,9 @@ impl Shard {
         if !self.unread.is_empty() || !self.commands.is_empty() {
             return Some(Duration::ZERO);
         }
-        let beat = self.wheel.next_due().map(|second| self.started + Duration::from_secs(second.into()));
+        let send_heartbeats = self.wheel.next_due().map(|second| self.started + Duration::from_secs(second.into()));
         let stalled = self.stall_check().map(|second| self.started + Duration::from_secs(second.into()));
-        let next = [beat, stalled, self.farewell].into_iter().flatten().min()?;
+        let next = [send_heartbeats, stalled, self.farewell].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -232,7 +232,7 @@ impl Shard {
     }
 
     /// Does what the router has asked for; true if it is to pause.
-    fn obey(&mut self) -> bool {
+    fn process_commands(&mut self) -> bool {
         for _ in 0..COMMANDS_A_TURN {
             let Ok(command) = self.commands.try_recv() else { break };
             let weight = command.weight();
@@ -422,7 +422,7 @@ impl Shard {
         }
         if batch.is_empty() {
             batch.clear();
-            self.bury();
+            self.end_doomed();
         } else if batch.is_full() {
             self.deliver();
         }
@@ -446,7 +446,7 @@ impl Shard {
             doomed.extend(output.write(key, stream, push).map(|why| (key, why)));
         }
         batch.clear();
-        self.bury();
+        self.end_doomed();
     }
 
     fn trigger(&mut self, trigger: &Arc<Trigger>) {
@@ -471,7 +471,7 @@ impl Shard {
                 }
             });
         }
-        self.bury();
+        self.end_doomed();
     }
 
     /// Events are missing on all streams that get events.
@@ -488,17 +488,17 @@ impl Shard {
                 doomed.extend(output.write(key as u32, stream, push).map(|why| (key as u32, why)));
             }
         }
-        self.bury();
+        self.end_doomed();
     }
 
-    fn bury(&mut self) {
+    fn end_doomed(&mut self) {
         while let Some((key, why)) = self.doomed.pop() {
             self.end(key, why);
         }
     }
 
     /// Sends the heartbeats that are due, and ends the streams whose time is over.
-    fn beat(&mut self) {
+    fn send_heartbeats(&mut self) {
         let mut due = Vec::new();
         self.wheel.advance(self.now, &mut due);
         for due @ Due { key, ends, id } in due {

@@ -12,8 +12,8 @@ use tracing::error;
 
 use crate::run::HubError;
 use crate::shard::command::{Attach, Backlog, Command};
-use crate::shard::interest::Watched;
-use crate::shard::interner::Names;
+use crate::shard::interest::InterestFilter;
+use crate::shard::interner::PatternInterner;
 use crate::shard::{Shard, WAKER};
 use crate::stats::ShardStats;
 use crate::stream::Stream;
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     /// What bounds the queues.
     pub(crate) limits: Limits,
     /// All patterns' text.
-    pub(crate) names: Arc<Names>,
+    pub(crate) names: Arc<PatternInterner>,
     /// Wakes the router.
     pub(crate) router: Arc<Waker>,
     /// Tells the router which of the streams that it wants to hear of have ended.
@@ -64,7 +64,7 @@ pub(crate) struct ShardThread {
     commands: Sender<Command>,
     waker: Waker,
     backlog: Arc<Backlog>,
-    watched: Arc<Watched>,
+    watched: Arc<InterestFilter>,
     stats: &'static ShardStats,
     gone: Arc<AtomicBool>,
     router: Arc<Waker>,
@@ -89,12 +89,12 @@ enum State {
 }
 
 /// Tells the router when the thread ends in whatever way.
-struct Obituary {
+struct ExitNotice {
     gone: Arc<AtomicBool>,
     router: Arc<Waker>,
 }
 
-impl Drop for Obituary {
+impl Drop for ExitNotice {
     fn drop(&mut self) {
         self.gone.store(true, Ordering::SeqCst);
         let _ = self.router.wake();
@@ -108,7 +108,7 @@ impl ShardThread {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, receiver) = crossbeam_channel::unbounded();
         let backlog = Arc::new(Backlog::default());
-        let watched = Arc::new(Watched::default());
+        let watched = Arc::new(InterestFilter::default());
         let router = Arc::clone(&shared.router);
         let shard = Shard::new(poll, receiver, Arc::clone(&backlog), Arc::clone(&watched), stats, shared);
         Ok(Self {
@@ -132,7 +132,7 @@ impl ShardThread {
         match std::mem::replace(&mut self.state, State::Gone) {
             State::Still(shard) => {
                 self.gone.store(false, Ordering::SeqCst);
-                let obituary = Obituary { gone: Arc::clone(&self.gone), router: Arc::clone(&self.router) };
+                let obituary = ExitNotice { gone: Arc::clone(&self.gone), router: Arc::clone(&self.router) };
                 let _blocked = BlockedSignals::new();
                 let thread = thread::Builder::new().name(self.name.clone()).spawn(move || {
                     let _obituary = obituary;

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::socket::{SocketError, failed};
 
-/// Names that are tried after the first.
+/// PatternInterner that are tried after the first.
 const OTHERS: u32 = 9;
 
 /// A folder that is this user's alone.

@@ -2,34 +2,34 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::broker::Desk;
+use crate::broker::Broker;
 use crate::stats::{Ended, ShardStats};
-use crate::store::Keeper;
+use crate::store::Store;
 use crate::udp::UdpStats;
 use sse_protocol::wire::VERSION;
 
 /// A JSON object. Its keys are a public interface: they may become more, but stay what they are. Each needs a line in
 /// [`metrics`](crate::stats::openmetrics), of which docs/reference/statistics.md is made, and a word in stubs/sse.stub.php.
-pub(crate) fn report(desk: &Desk) -> Value {
-    let counts = &desk.counts;
-    let opened = desk.sum(ShardStats::begun);
-    let ended_held = desk.sum(|stats| stats.ended_held.get());
-    let ended = desk.sum(ShardStats::ended_all);
+pub(crate) fn report(broker: &Broker) -> Value {
+    let counts = &broker.counts;
+    let opened = broker.sum(ShardStats::begun);
+    let ended_held = broker.sum(|stats| stats.ended_held.get());
+    let ended = broker.sum(ShardStats::ended_all);
     let closed: Map<String, Value> =
-        Ended::ALL.iter().map(|why| (why.name().into(), desk.sum(|stats| stats.ended(*why)).into())).collect();
+        Ended::ALL.iter().map(|why| (why.name().into(), broker.sum(|stats| stats.ended(*why)).into())).collect();
     let no_udp = UdpStats::default();
-    let udp = desk.udp.as_ref().map_or(&no_udp, |udp| &udp.stats);
-    let notify = desk.notify.as_ref().map(|notify| notify.stats).unwrap_or_default();
-    let processes = desk.processes();
+    let udp = broker.udp.as_ref().map_or(&no_udp, |udp| &udp.stats);
+    let notify = broker.notify.as_ref().map(|notify| notify.stats).unwrap_or_default();
+    let processes = broker.processes();
     let others: u64 = processes.iter().flatten().filter_map(|process| process["resident_bytes"].as_u64()).sum();
     let mut report = json!({
         "version": VERSION,
         "pid": std::process::id(),
-        "uptime": desk.started.elapsed().as_secs(),
+        "uptime": broker.started.elapsed().as_secs(),
         "resident_bytes": resident(std::process::id()).unwrap_or_default() + others,
-        "upgrades": desk.upgrades,
-        "shards": desk.shards.len(),
-        "peers": desk.peers,
+        "upgrades": broker.upgrades,
+        "shards": broker.shards.len(),
+        "peers": broker.connections,
         "streams": {
             "open": (opened + ended_held).saturating_sub(ended),
             "held": counts.attached.saturating_sub(opened + ended_held),
@@ -45,24 +45,24 @@ pub(crate) fn report(desk: &Desk) -> Value {
             "peers": counts.refused_peers,
             "protocol": counts.refused_protocol,
         },
-        "visitors": desk.visitors.len(),
-        "topics": desk.names.len() as u64 + desk.sum(|stats| stats.topics.get()),
-        "topic_bytes": desk.topics.used(),
+        "visitors": broker.quota.len(),
+        "topics": broker.names.len() as u64 + broker.sum(|stats| stats.topics.get()),
+        "topic_bytes": broker.topics.used(),
         "published": counts.published,
         "published_bytes": counts.published_bytes,
         "publish_refused": counts.publish_refused,
         "triggers": counts.triggers,
         "triggers_refused": counts.triggers_refused,
-        "delivered": desk.sum(|stats| stats.delivered.get()),
-        "delivered_bytes": desk.sum(|stats| stats.delivered_bytes.get()),
-        "heartbeats": desk.sum(|stats| stats.heartbeats.get()),
-        "history": history(desk),
-        "renders": desk.renders.report(),
-        "turns": desk.turns.report(),
-        "queued_bytes": desk.sum(|stats| stats.queued_bytes.get()),
-        "pinned_bytes": desk.pinned(),
+        "delivered": broker.sum(|stats| stats.delivered.get()),
+        "delivered_bytes": broker.sum(|stats| stats.delivered_bytes.get()),
+        "heartbeats": broker.sum(|stats| stats.heartbeats.get()),
+        "history": history(broker),
+        "renders": broker.renders.report(),
+        "turns": broker.turns.report(),
+        "queued_bytes": broker.sum(|stats| stats.queued_bytes.get()),
+        "pinned_bytes": broker.pinned(),
         "udp": {
-            "listening": desk.udp.as_ref().map(|udp| udp.address().to_string()),
+            "listening": broker.udp.as_ref().map(|udp| udp.address().to_string()),
             "received": udp.received,
             "wakes": udp.wakes,
             "garbage": udp.garbage,
@@ -72,14 +72,14 @@ pub(crate) fn report(desk: &Desk) -> Value {
             "delayed": udp.delayed,
         },
         "notify": {
-            "listening": desk.notify.as_ref().map(|notify| notify.path().display().to_string()),
+            "listening": broker.notify.as_ref().map(|notify| notify.path().display().to_string()),
             "received": notify.received,
             "wakes": notify.wakes,
             "garbage": notify.garbage,
             "refused": notify.refused,
         },
     });
-    if let Keeper::Bus(bus) = &desk.keeper {
+    if let Store::Bus(bus) = &broker.store {
         report["bus"] = bus.report();
     }
     if let Some(processes) = processes {
@@ -96,10 +96,10 @@ pub(crate) fn resident(pid: u32) -> Option<u64> {
     Some(number << 10)
 }
 
-fn history(desk: &Desk) -> Value {
-    let mut report = desk.history.report();
-    report["given_up"] = desk.counts.resumes_given_up.into();
-    if let Keeper::Disk(disk) = &desk.keeper {
+fn history(broker: &Broker) -> Value {
+    let mut report = broker.history.report();
+    report["given_up"] = broker.counts.resumes_given_up.into();
+    if let Store::Disk(disk) = &broker.store {
         report["file"] = disk.report();
     }
     report

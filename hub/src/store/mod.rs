@@ -13,7 +13,7 @@ use mio::Waker;
 
 use crate::config::Config;
 use crate::event::Event;
-use crate::store::history::{History, Limits, Marks};
+use crate::store::history::{History, Limits, Watermarks};
 use crate::store::redis::{Bus, Place};
 use crate::store::sqlite::{Disk, Restored, Written};
 use sse_protocol::id::{Id, IdClock, now_ms};
@@ -21,8 +21,8 @@ use sse_protocol::id::{Id, IdClock, now_ms};
 /// A publisher that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    /// Its place among the peers.
-    pub(crate) peer: usize,
+    /// Its place among the connections.
+    pub(crate) connection: usize,
     /// Tells it from others that have had that place.
     pub(crate) serial: u64,
     /// Tells its requests apart, and in which order they came.
@@ -32,13 +32,13 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// Whether both are one publisher's.
     pub(crate) fn is_of(self, other: Self) -> bool {
-        (self.peer, self.serial) == (other.peer, other.serial)
+        (self.connection, self.serial) == (other.connection, other.serial)
     }
 }
 
 /// An event that is kept, and now to be delivered.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Stored {
     /// Larger than those of all events before it.
     pub(crate) stamp: Id,
     /// The event.
@@ -47,11 +47,11 @@ pub(crate) struct Kept {
     pub(crate) ticket: Option<Ticket>,
 }
 
-/// What a keeper's thread tells the router, in order.
+/// What a store's thread tells the router, in order.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum StoreEvent {
     /// These are kept.
-    Kept(Vec<Kept>),
+    Stored(Vec<Stored>),
     /// The events of these publishers are not, and will not be delivered.
     Failed {
         /// Who is to be told.
@@ -64,7 +64,7 @@ pub(crate) enum News {
     /// What has come over the bus.
     Read {
         /// In their order; the stamps are Redis's ids.
-        events: Vec<Kept>,
+        events: Vec<Stored>,
         /// For [`Bus::digested`].
         bytes: usize,
         /// All up to here was read.
@@ -105,12 +105,12 @@ pub(crate) struct Loaded {
     /// The newest id that was given.
     pub(crate) newest: Id,
     /// In their order.
-    pub(crate) events: Vec<Kept>,
+    pub(crate) events: Vec<Stored>,
 }
 
 /// Where events are kept.
 #[derive(Debug)]
-pub(crate) enum Keeper {
+pub(crate) enum Store {
     /// In memory, or not at all: they are delivered at once.
     Memory,
     /// In a file.
@@ -119,12 +119,12 @@ pub(crate) enum Keeper {
     Bus(Bus),
 }
 
-impl Keeper {
+impl Store {
     /// What the settings ask for, and what it has kept already.
     pub(crate) fn start(
         config: &Config,
         clock: &mut IdClock,
-        news: Sender<News>,
+        news: Sender<StoreEvent>,
         router: Arc<Waker>,
     ) -> io::Result<(Self, History)> {
         let limits = Limits::of(config);
@@ -137,12 +137,12 @@ impl Keeper {
         };
         let (disk, restored) = Disk::start(path, config.history_fsync, clock.last(), news, router)?;
         let nothing = || Restored {
-            marks: Marks { began: clock.last(), newest: clock.last(), ..Marks::default() },
+            watermarks: Watermarks { began: clock.last(), newest: clock.last(), ..Watermarks::default() },
             events: Vec::new(),
         };
-        let Restored { marks, events } = restored.unwrap_or_else(nothing);
-        clock.pass(marks.newest);
-        Ok((Self::Disk(disk), History::restore(limits, marks, events, Instant::now(), now_ms())))
+        let Restored { watermarks, events } = restored.unwrap_or_else(nothing);
+        clock.pass(watermarks.newest);
+        Ok((Self::Disk(disk), History::restore(limits, watermarks, events, Instant::now(), now_ms())))
     }
 
     /// The same as before, of which nothing is to be read again: `newest` is the stamp of the last event of a file, and `place`
@@ -152,7 +152,7 @@ impl Keeper {
         newest: Id,
         before: Written,
         place: Option<Place>,
-        news: Sender<News>,
+        news: Sender<StoreEvent>,
         router: Arc<Waker>,
     ) -> io::Result<Self> {
         if let Some(bus) = &config.bus {

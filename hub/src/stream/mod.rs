@@ -75,7 +75,7 @@ pub(crate) struct Written {
 /// A stream of a shard. An idle one has no memory of its own beyond this, its places in the index and its socket.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// Names the stream to the worker and in the log; never given twice.
+    /// PatternInterner the stream to the worker and in the log; never given twice.
     pub(crate) id: u64,
     /// The last fan-out that reached it, so that no event comes twice.
     pub(crate) seen: u64,

@@ -71,12 +71,12 @@ impl Link {
 
 /// The process in the foreground.
 #[derive(Debug)]
-pub(crate) struct StandIn {
+pub(crate) struct ForegroundProxy {
     link: Channel,
     hub: Option<OwnedFd>,
 }
 
-impl StandIn {
+impl ForegroundProxy {
     /// A process for which a hub is about to stand in, and that hub's end of the link.
     pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
         let (near, far) = UnixStream::pair()?;

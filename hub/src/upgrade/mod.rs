@@ -7,7 +7,7 @@
 //!     │  Welcome { its FORMAT }                  │
 //!     │ ◀─────────────────────────────────────── │
 //!     │  Wanted { PROTOCOL }                     │
-//!     │ ───────────────────────────────────────▶ │  stops: keeper, router, shards (nothing is read or written now)
+//!     │ ───────────────────────────────────────▶ │  stops: store, router, shards (nothing is read or written now)
 //!     │  Part, with its descriptors              │
 //!     │ ◀─────────────────────────────────────── │
 //!     │  GOT                                     │
@@ -81,7 +81,7 @@ mod tests {
 
     use super::state::*;
     use super::*;
-    use crate::render::fingerprint::{Fingerprint, Watched};
+    use crate::render::fingerprint::{Fingerprint, InterestFilter};
     use crate::render::http::{fastcgi, http1};
     use crate::udp::notify::NotifyStats;
     use sse_protocol::cause::Cause;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn hub() -> HubState<'static> {
-        let figures = FiguresState {
+        let figures = RenderStatsState {
             done: 1,
             coalesced: 2,
             unchanged: 3,
@@ -183,8 +183,8 @@ mod tests {
         PendingState { kept: vec![HappenedState::Event(1), HappenedState::Trigger("a")], missing: true }
     }
 
-    fn unit() -> UnitState<'static> {
-        let member = MemberState {
+    fn job() -> JobState<'static> {
+        let subscriber = SubscriberState {
             stream: 1,
             whose: 1,
             open: true,
@@ -196,15 +196,15 @@ mod tests {
             http: Some(("GET", "/")),
             client: Some([192, 0, 2, 7].into()),
         };
-        UnitState {
+        JobState {
             key: 1,
             serial: 2,
-            members: vec![member],
-            listener: 3,
+            subscribers: vec![subscriber],
+            upstream: 3,
             share: Some("s"),
             render: true,
             patterns: vec!["a"],
-            watched: Watched::These(Fingerprint::of(b"watched")),
+            watched: InterestFilter::These(Fingerprint::of(b"watched")),
             pending: pending(),
             due: Some(Reason::Poll),
             activity: Activity::Queued,
@@ -229,12 +229,12 @@ mod tests {
             heard: true,
             token: "t",
             claimed: Some(5),
-            unit: Some((2, 3)),
+            job: Some((2, 3)),
             wanted: true,
             stream: 4,
             whose: 1,
             script: "/a.php",
-            listener: 5,
+            upstream: 5,
             started: Duration::from_secs(6),
             deadline: Duration::from_secs(7),
             reached: true,
@@ -267,7 +267,7 @@ mod tests {
             pauses: 5,
             refused: Some((Duration::from_secs(6), Cause::Load, "why")),
         };
-        let peer = PeerState {
+        let connection = ConnectionState {
             serial: 7,
             pid: -1,
             uid: 2,
@@ -276,7 +276,7 @@ mod tests {
             refused: false,
             held: vec![4],
             outbox: bytes("out"),
-            inbox: bytes("in"),
+            decoder: bytes("in"),
             arrivals: vec![(5, 6, true)],
         };
         let parts = [
@@ -285,16 +285,16 @@ mod tests {
             Part::Owners(vec![1]),
             Part::Events(vec![event(DataState::InFrame(6, 7)), event(DataState::Beside(bytes("x")))]),
             Part::Blobs(vec![bytes("blob")]),
-            Part::Kept(vec![(Id { ms: 1, seq: 2 }, 3)]),
+            Part::Stored(vec![(Id { ms: 1, seq: 2 }, 3)]),
             Part::Streams(vec![stream()]),
-            Part::Visitors(vec![(1, vec![VisitorState::Address([192, 0, 2, 7].into()), VisitorState::User("u")])]),
+            Part::Quota(vec![(1, vec![QuotaKeyState::Address([192, 0, 2, 7].into()), QuotaKeyState::User("u")])]),
             Part::Charges(vec![(1, Some([192, 0, 2, 7].into()), 2), (3, None, 4)]),
-            Part::Peers(vec![peer]),
+            Part::Connections(vec![connection]),
             Part::Servers(vec![
                 server(AddressState::Unix(bytes("/s"))),
                 server(AddressState::Internet(([0; 16], 1).into())),
             ]),
-            Part::Units(vec![unit()]),
+            Part::Jobs(vec![job()]),
             Part::Runs(vec![
                 run(ResponseState::FastCgi(fastcgi::Response::default())),
                 run(ResponseState::Http(http1::Response::default())),

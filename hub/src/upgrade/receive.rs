@@ -12,8 +12,8 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::config::Config;
 use crate::render::snapshot::Arrived;
 use crate::run::HubError;
-use crate::server::Router;
-use crate::server::upgrade::Legacy;
+use crate::server::Server;
+use crate::server::upgrade::Inherited;
 use crate::upgrade::channel::Channel;
 use crate::upgrade::incoming::{Tables, wrong};
 use crate::upgrade::state::{Part, Wanted};
@@ -33,7 +33,7 @@ pub(crate) enum Succession {
 /// A hub that could go on at once.
 #[derive(Debug)]
 pub(crate) struct Successor {
-    router: Router,
+    router: Server,
     channel: Channel,
     lifeline: OwnedFd,
     /// When the old hub stopped, by the system's monotonic clock.
@@ -125,13 +125,13 @@ fn receive(
     };
     channel.say(GOT).map_err(failed)?;
     let mut next = || came.next().ok_or_else(|| failed(wrong("the number of descriptors")));
-    let (lifeline, listener) = (next()?, UnixListener::from(next()?));
+    let (lifeline, upstream) = (next()?, UnixListener::from(next()?));
     let udp = hub.udp.as_ref().map(|_| next()).transpose()?;
     let notify = hub.notify.map(|_| next()).transpose()?;
     let (link, errors) = if hub.foreground { (Some(next()?), Some(next()?)) } else { (None, None) };
     prepare(&mut config, errors)?;
-    let mut legacy = Legacy::new(&hub, udp, notify, link);
-    let mut router = Router::new(config, listener, descriptors, Some(&mut legacy))?;
+    let mut inherited = Inherited::new(&hub, udp, notify, link);
+    let mut router = Server::new(config, upstream, descriptors, Some(&mut inherited))?;
     let mut tables = Tables::default();
     let mut kept = Vec::new();
     let mut arrived = Arrived::default();
@@ -146,17 +146,17 @@ fn receive(
                 tables.add_blobs(&blobs);
                 Ok(())
             }
-            Part::Kept(events) => events.into_iter().try_for_each(|(stamp, number)| {
+            Part::Stored(events) => events.into_iter().try_for_each(|(stamp, number)| {
                 kept.push((stamp, tables.event(number)?));
                 Ok(())
             }),
             Part::Owners(pids) => router.adopt_owners(&pids, sockets),
             Part::Streams(streams) => router.adopt_streams(&streams, sockets, &tables),
-            Part::Visitors(visitors) => router.adopt_visitors(&visitors),
+            Part::Quota(quota) => router.adopt_visitors(&quota),
             Part::Charges(charges) => router.adopt_charges(&charges),
-            Part::Peers(peers) => router.adopt_peers(&peers, sockets),
+            Part::Connections(connections) => router.adopt_peers(&connections, sockets),
             Part::Servers(servers) => router.adopt_servers(&servers),
-            Part::Units(states) => router.adopt_units(&states, &tables, &mut arrived),
+            Part::Jobs(states) => router.adopt_units(&states, &tables, &mut arrived),
             Part::Runs(runs) => router.adopt_runs(&runs, sockets, &tables, &mut arrived),
             Part::End => break,
             Part::Hub(_) | Part::No(_) => Err(wrong("the order of the parts")),
@@ -169,7 +169,7 @@ fn receive(
 
 impl Successor {
     /// Tells the old hub that everything is here, and waits until it does nothing any more.
-    pub(crate) fn confirm(self) -> Result<Router, HubError> {
+    pub(crate) fn confirm(self) -> Result<Server, HubError> {
         // One that was killed meanwhile is told nothing, and does nothing.
         let told = self.channel.say(TAKEN);
         match self.channel.hear_from(&self.lifeline) {

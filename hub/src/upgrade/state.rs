@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::broker::Counts;
-use crate::render::fingerprint::{Fingerprint, Watched};
+use crate::render::fingerprint::{Fingerprint, InterestFilter};
 use crate::render::http::{fastcgi, http1};
 use crate::store::redis::Place;
 use crate::store::sqlite::Written;
@@ -42,19 +42,19 @@ pub(crate) enum Part<'a> {
     /// Bytes that are referred to, numbered as well.
     Blobs(#[serde(borrow)] Vec<&'a Bytes>),
     /// Events of the history, in order.
-    Kept(Vec<(Id, u32)>),
+    Stored(Vec<(Id, u32)>),
     /// Streams. Descriptors: a connection each.
     Streams(#[serde(borrow)] Vec<StreamState<'a>>),
     /// Streams that are counted, and for whom.
-    Visitors(#[serde(borrow)] Vec<(u64, Vec<VisitorState<'a>>)>),
+    Quota(#[serde(borrow)] Vec<(u64, Vec<QuotaKeyState<'a>>)>),
     /// Streams, whose they are, and the bytes that are charged for what each watches.
     Charges(Vec<(u64, Option<IpAddr>, u64)>),
     /// Connections of PHP processes. Descriptors: of each its own, then those of its arrivals.
-    Peers(#[serde(borrow)] Vec<PeerState<'a>>),
+    Connections(#[serde(borrow)] Vec<ConnectionState<'a>>),
     /// Servers that requests are sent to again, numbered in this order.
     Servers(#[serde(borrow)] Vec<ServerState<'a>>),
     /// Streams whose scripts are run again.
-    Units(#[serde(borrow)] Vec<UnitState<'a>>),
+    Jobs(#[serde(borrow)] Vec<JobState<'a>>),
     /// Runs under way. Descriptors: a connection each.
     Runs(#[serde(borrow)] Vec<RunState<'a>>),
     /// The last.
@@ -216,14 +216,14 @@ pub(crate) enum PayloadState<'a> {
 
 /// Somebody whose streams are counted.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum VisitorState<'a> {
+pub(crate) enum QuotaKeyState<'a> {
     Address(IpAddr),
     User(&'a str),
 }
 
 /// A connection of a PHP process.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct PeerState<'a> {
+pub(crate) struct ConnectionState<'a> {
     /// Tells it from all others.
     pub(crate) serial: u64,
     pub(crate) pid: i32,
@@ -234,8 +234,8 @@ pub(crate) struct PeerState<'a> {
     pub(crate) held: Vec<u64>,
     #[serde(borrow)]
     pub(crate) outbox: &'a Bytes,
-    pub(crate) inbox: &'a Bytes,
-    /// Where the bytes begin and end that a descriptor came with, within `inbox`; false: it could not be received.
+    pub(crate) decoder: &'a Bytes,
+    /// Where the bytes begin and end that a descriptor came with, within `decoder`; false: it could not be received.
     pub(crate) arrivals: Vec<(u64, u64, bool)>,
 }
 
@@ -263,15 +263,15 @@ pub(crate) enum AddressState<'a> {
 /// What all renders share.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RendersState {
-    /// Units that wait for their turn, by key and serial.
+    /// Jobs that wait for their turn, by key and serial.
     pub(crate) queue: Vec<(u32, u64)>,
     pub(crate) serials: u64,
-    pub(crate) figures: FiguresState,
+    pub(crate) figures: RenderStatsState,
 }
 
 /// What is counted about renders.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct FiguresState {
+pub(crate) struct RenderStatsState {
     pub(crate) done: u64,
     pub(crate) coalesced: u64,
     pub(crate) unchanged: u64,
@@ -289,16 +289,16 @@ pub(crate) struct FiguresState {
 
 /// Streams that get the same output.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct UnitState<'a> {
+pub(crate) struct JobState<'a> {
     pub(crate) key: u32,
     pub(crate) serial: u64,
     #[serde(borrow)]
-    pub(crate) members: Vec<MemberState<'a>>,
-    pub(crate) listener: u32,
+    pub(crate) subscribers: Vec<SubscriberState<'a>>,
+    pub(crate) upstream: u32,
     pub(crate) share: Option<&'a str>,
     pub(crate) render: bool,
     pub(crate) patterns: Vec<&'a str>,
-    pub(crate) watched: Watched,
+    pub(crate) watched: InterestFilter,
     pub(crate) pending: PendingState<'a>,
     pub(crate) due: Option<Reason>,
     pub(crate) activity: Activity,
@@ -318,7 +318,7 @@ pub(crate) struct UnitState<'a> {
     pub(crate) client: Option<IpAddr>,
 }
 
-/// What a unit is doing.
+/// What a job is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Activity {
     Resting,
@@ -326,9 +326,9 @@ pub(crate) enum Activity {
     Running,
 }
 
-/// A stream of a unit, and the request that it came from.
+/// A stream of a job, and the request that it came from.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct MemberState<'a> {
+pub(crate) struct SubscriberState<'a> {
     pub(crate) stream: u64,
     /// Whose it is, as a hash.
     pub(crate) whose: u64,
@@ -372,12 +372,12 @@ pub(crate) struct RunState<'a> {
     pub(crate) token: &'a str,
     /// The connection that has come with it, by its serial.
     pub(crate) claimed: Option<u64>,
-    pub(crate) unit: Option<(u32, u64)>,
+    pub(crate) job: Option<(u32, u64)>,
     pub(crate) wanted: bool,
     pub(crate) stream: u64,
     pub(crate) whose: u64,
     pub(crate) script: &'a str,
-    pub(crate) listener: u32,
+    pub(crate) upstream: u32,
     /// How long ago it began.
     pub(crate) started: Duration,
     /// In how long it counts as failed.

@@ -7,12 +7,12 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Decides whether to write a line now.
 #[derive(Debug, Default)]
-pub(crate) struct Sparingly {
+pub(crate) struct LogThrottle {
     last: Option<Instant>,
     kept_back: u64,
 }
 
-impl Sparingly {
+impl LogThrottle {
     /// The number of lines kept back since the last one, if a line is due; `None` if this one is to be kept back.
     pub(crate) fn due(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn a_line_comes_once_in_a_while_and_says_how_many_did_not() {
-        let mut lines = Sparingly::default();
+        let mut lines = LogThrottle::default();
         let start = Instant::now();
         assert_eq!(lines.due(start), Some(0));
         assert_eq!(lines.due(start), None);

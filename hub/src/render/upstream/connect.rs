@@ -41,7 +41,7 @@ impl ConnectError {
     }
 }
 
-/// Opens a connection to a Unix socket whose listener belongs to this user or root.
+/// Opens a connection to a Unix socket whose upstream belongs to this user or root.
 ///
 /// # Errors
 /// `System` if nobody listens there or this user may not connect, `Distrusted` if it is a link, or another user's.
@@ -59,11 +59,11 @@ pub(crate) fn unix(path: &Path) -> Result<OwnedFd, ConnectError> {
         Err(Errno::NOENT) => return Err(ConnectError::NoProc),
         other => other?,
     };
-    let listener =
+    let upstream =
         sys::peer_credentials(socket.as_fd()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     let own = rustix::process::geteuid().as_raw();
-    if listener.uid != own && listener.uid != 0 {
-        return distrusted(format!("user {} listens there, and not root or user {own}", listener.uid));
+    if upstream.uid != own && upstream.uid != 0 {
+        return distrusted(format!("user {} listens there, and not root or user {own}", upstream.uid));
     }
     Ok(socket)
 }
@@ -96,9 +96,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("fpm.sock");
         assert_eq!(unix(&path).expect_err("nobody"), ConnectError::System(Errno::NOENT));
-        let listener = UnixListener::bind(&path).expect("bound");
+        let upstream = UnixListener::bind(&path).expect("bound");
         unix(&path).expect("connected");
-        drop(listener);
+        drop(upstream);
         assert_eq!(unix(&path).expect_err("nobody any more"), ConnectError::System(Errno::CONNREFUSED));
     }
 

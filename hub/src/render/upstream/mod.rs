@@ -51,7 +51,7 @@ pub(crate) enum Address {
 }
 
 impl Address {
-    /// The listener that a connection came from.
+    /// The upstream that a connection came from.
     pub(crate) fn of(connection: BorrowedFd<'_>) -> Result<Self, NoReplay> {
         let name = rustix::net::getsockname(connection)
             .map_err(|error| NoReplay::new(Cause::Server, format!("the server's address is not known: {error}")))?;
@@ -86,7 +86,7 @@ impl std::fmt::Display for Address {
 
 /// A server.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct Upstream {
     /// Where it is.
     pub(crate) address: Address,
     /// A replayed request has reached a script there.
@@ -102,11 +102,11 @@ pub(crate) struct Listener {
     pub(crate) pauses: usize,
     /// Why it can't be used, and until when that is believed.
     pub(crate) refused: Option<(Instant, NoReplay)>,
-    /// Units that are rendered there.
-    pub(crate) units: usize,
+    /// Jobs that are rendered there.
+    pub(crate) jobs: usize,
 }
 
-impl Listener {
+impl Upstream {
     /// A server of which nothing is known yet.
     pub(crate) fn new(address: Address) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Listener {
             paused: None,
             pauses: 0,
             refused: None,
-            units: 0,
+            jobs: 0,
         }
     }
 
@@ -211,17 +211,17 @@ mod tests {
     fn the_address_of_an_accepted_connection_is_that_of_its_listener() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("fpm.sock");
-        let listener = UnixListener::bind(&path).expect("bound");
+        let upstream = UnixListener::bind(&path).expect("bound");
         let _client = UnixStream::connect(&path).expect("connected");
-        let (accepted, _) = listener.accept().expect("accepted");
+        let (accepted, _) = upstream.accept().expect("accepted");
         let address = Address::of(accepted.as_fd()).expect("it has a name");
         assert_eq!(address, Address::Unix(path));
         address.connect().expect("the listener is there");
 
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-        let address = listener.local_addr().expect("bound");
+        let upstream = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = upstream.local_addr().expect("bound");
         let _client = TcpStream::connect(address).expect("connected");
-        let (accepted, _) = listener.accept().expect("accepted");
+        let (accepted, _) = upstream.accept().expect("accepted");
         assert_eq!(Address::of(accepted.as_fd()), Ok(Address::Internet(address)));
 
         let (one, _other) = UnixStream::pair().expect("a pair");
@@ -231,17 +231,17 @@ mod tests {
     #[test]
     fn a_server_that_refuses_is_believed_for_a_while_and_one_that_is_away_is_waited_for() {
         let start = Instant::now();
-        let mut listener = Listener::new(Address::Unix("/nonexistent/fpm.sock".into()));
-        assert_eq!(listener.check(start), Ok(()));
+        let mut upstream = Upstream::new(Address::Unix("/nonexistent/fpm.sock".into()));
+        assert_eq!(upstream.check(start), Ok(()));
         let why = NoReplay::new(Cause::Load, "no");
-        listener.refuse(why.clone(), start);
-        assert_eq!(listener.check(start), Err(why));
-        assert_eq!(listener.check(start + REFUSAL), Ok(()));
+        upstream.refuse(why.clone(), start);
+        assert_eq!(upstream.check(start), Err(why));
+        assert_eq!(upstream.check(start + REFUSAL), Ok(()));
 
-        listener.pause(start);
-        listener.parked.push((1, 1));
-        assert_eq!(listener.resume(start), []);
-        assert_eq!(listener.resume(start + PAUSES[0]), [(1, 1)]);
-        assert_eq!(listener.paused_until(), None);
+        upstream.pause(start);
+        upstream.parked.push((1, 1));
+        assert_eq!(upstream.resume(start), []);
+        assert_eq!(upstream.resume(start + PAUSES[0]), [(1, 1)]);
+        assert_eq!(upstream.paused_until(), None);
     }
 }

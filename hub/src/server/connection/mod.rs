@@ -12,22 +12,22 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 
-use crate::server::decoder::Inbox;
+use crate::server::decoder::RequestDecoder;
 use crate::server::rights::Role;
 use crate::store::Ticket;
 use crate::sys::Credentials;
 use sse_protocol::wire::{self, ErrorCode, Reply};
 
-/// Bytes of answers after which the peer's next requests wait until it has read some: one that sends without ever
+/// Bytes of answers after which the connection's next requests wait until it has read some: one that sends without ever
 /// reading costs no more memory than this, and in the end waits itself.
 const ENOUGH: usize = 64 << 10;
 
 /// A connection from a PHP process.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct Connection {
     socket: OwnedFd,
     /// What it has sent.
-    pub(crate) inbox: Inbox,
+    pub(crate) decoder: RequestDecoder,
     /// What it is to the hub.
     pub(crate) session: Session,
     /// In the list of those that may have sent something.
@@ -40,7 +40,7 @@ pub(crate) struct Peer {
     awaits_room: bool,
 }
 
-/// How far a peer is, and what it is owed.
+/// How far a connection is, and what it is owed.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// Who it is.
@@ -81,7 +81,7 @@ pub(crate) enum Read {
 }
 
 impl Session {
-    /// A peer that has said nothing yet.
+    /// A connection that has said nothing yet.
     fn new(credentials: Credentials, ticket: Ticket) -> Self {
         Self {
             credentials,
@@ -168,13 +168,13 @@ impl Session {
     }
 }
 
-impl Peer {
+impl Connection {
     /// A new connection.
     pub(crate) fn new(socket: OwnedFd, credentials: Credentials, ticket: Ticket) -> Self {
         let session = Session::new(credentials, ticket);
         Self {
             socket,
-            inbox: Inbox::default(),
+            decoder: RequestDecoder::default(),
             session,
             queued: false,
             stalled: false,
@@ -197,7 +197,7 @@ impl Peer {
         self.is_closed || self.has_left()
     }
 
-    /// Watches its socket for requests. Not for room: a peer that reads an answer makes some each time, and would wake the
+    /// Watches its socket for requests. Not for room: a connection that reads an answer makes some each time, and would wake the
     /// router by it.
     pub(crate) fn register(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
         self.awaits_room = self.session.is_owed();
@@ -222,7 +222,7 @@ impl Peer {
         let _ = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
     }
 
-    /// Takes what has come, as much as fits into `scratch`, into the inbox.
+    /// Takes what has come, as much as fits into `scratch`, into the decoder.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Read {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -242,10 +242,10 @@ impl Peer {
                 });
                 let truncated = received.flags.contains(ReturnFlags::CTRUNC);
                 let descriptors: Vec<OwnedFd> = descriptors.flatten().collect();
-                // The system ends a read at a message with descriptors, whatever is behind it. And it tells of the peer's end
+                // The system ends a read at a message with descriptors, whatever is behind it. And it tells of the connection's end
                 // once, maybe together with these bytes.
                 let more = received.bytes == scratch.len() || truncated || !descriptors.is_empty() || self.is_closed;
-                self.inbox.feed(&scratch[..received.bytes], descriptors, truncated);
+                self.decoder.feed(&scratch[..received.bytes], descriptors, truncated);
                 if more { Read::Some } else { Read::Last }
             }
             Err(Errno::AGAIN) => Read::Nothing,

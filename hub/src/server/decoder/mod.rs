@@ -1,4 +1,4 @@
-//! Bytes from a peer become requests.
+//! Bytes from a connection become requests.
 //!
 //! It knows no sockets, so that any row of bytes can be tried on it. It keeps no more than what really came of one
 //! message, and refuses a message by its length before the message is there.
@@ -10,19 +10,19 @@ use std::os::fd::OwnedFd;
 
 use sse_protocol::wire::{self, PREFIX, Request, WireError};
 
-/// Descriptors that may wait for their message. One is enough for a peer that keeps to the protocol.
+/// Descriptors that may wait for their message. One is enough for a connection that keeps to the protocol.
 const MAX_WAITING: usize = 4;
 
-/// An idle peer keeps a buffer of so many bytes at most.
+/// An idle connection keeps a buffer of so many bytes at most.
 const KEPT: usize = 4096;
 
-/// What came from one peer and is not handled yet.
+/// What came from one connection and is not handled yet.
 #[derive(Debug, Default)]
-pub struct Inbox {
+pub struct RequestDecoder {
     bytes: Vec<u8>,
     /// Bytes at the start of `bytes` that were handled.
     consumed: usize,
-    /// Where `bytes` begins in all that the peer has sent.
+    /// Where `bytes` begins in all that the connection has sent.
     origin: u64,
     arrivals: VecDeque<Arrival>,
 }
@@ -48,7 +48,7 @@ pub struct Incoming<'a> {
     pub truncated: bool,
 }
 
-impl Inbox {
+impl RequestDecoder {
     /// Adds what one read gave.
     pub fn feed(&mut self, bytes: &[u8], descriptors: impl IntoIterator<Item = OwnedFd>, truncated: bool) {
         let from = self.origin + self.bytes.len() as u64;
@@ -143,11 +143,11 @@ mod tests {
     #[test]
     fn requests_come_out_whole_however_the_bytes_come_in() {
         let bytes = [encode(&Request::Cursor), attach(), encode(&Request::Stats)].concat();
-        let mut inbox = Inbox::default();
+        let mut decoder = RequestDecoder::default();
         let mut seen = Vec::new();
         for byte in bytes {
-            inbox.feed(&[byte], [], false);
-            while let Some(incoming) = inbox.next(100).expect("well formed") {
+            decoder.feed(&[byte], [], false);
+            while let Some(incoming) = decoder.next(100).expect("well formed") {
                 seen.push(format!("{:?}", incoming.request));
             }
         }
@@ -157,43 +157,43 @@ mod tests {
 
     #[test]
     fn a_descriptor_goes_to_the_attach_it_came_with() {
-        let mut inbox = Inbox::default();
-        inbox.feed(&[encode(&Request::Cursor), attach()].concat(), [descriptor()], false);
-        assert!(inbox.next(100).expect("cursor").expect("whole").descriptor.is_none());
-        assert!(inbox.next(100).expect("attach").expect("whole").descriptor.is_some());
-        inbox.feed(&attach(), [], false);
-        let bare = inbox.next(100).expect("attach").expect("whole");
+        let mut decoder = RequestDecoder::default();
+        decoder.feed(&[encode(&Request::Cursor), attach()].concat(), [descriptor()], false);
+        assert!(decoder.next(100).expect("cursor").expect("whole").descriptor.is_none());
+        assert!(decoder.next(100).expect("attach").expect("whole").descriptor.is_some());
+        decoder.feed(&attach(), [], false);
+        let bare = decoder.next(100).expect("attach").expect("whole");
         assert!(bare.descriptor.is_none() && !bare.truncated);
     }
 
     #[test]
     fn a_descriptor_that_the_system_could_not_give_is_told() {
-        let mut inbox = Inbox::default();
-        inbox.feed(&attach(), [], true);
-        assert!(inbox.next(100).expect("attach").expect("whole").truncated);
+        let mut decoder = RequestDecoder::default();
+        decoder.feed(&attach(), [], true);
+        assert!(decoder.next(100).expect("attach").expect("whole").truncated);
     }
 
     /// Attack: descriptors with requests that need none, kept open, would use up the hub's descriptors.
     #[test]
     fn a_descriptor_with_anything_else_is_closed() {
-        let mut inbox = Inbox::default();
+        let mut decoder = RequestDecoder::default();
         let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
-        inbox.feed(&encode(&Request::Cursor), [near.into()], false);
-        assert!(inbox.next(100).expect("cursor").expect("whole").descriptor.is_none());
-        assert!(inbox.next(100).expect("nothing more").is_none());
-        assert!(inbox.arrivals.is_empty());
+        decoder.feed(&encode(&Request::Cursor), [near.into()], false);
+        assert!(decoder.next(100).expect("cursor").expect("whole").descriptor.is_none());
+        assert!(decoder.next(100).expect("nothing more").is_none());
+        assert!(decoder.arrivals.is_empty());
         assert_eq!(std::io::Read::read(&mut far, &mut [0]).expect("the end, and no waiting"), 0);
     }
 
     /// Attack: one byte at a time of a message that never ends, each with a descriptor.
     #[test]
     fn descriptors_do_not_pile_up() {
-        let mut inbox = Inbox::default();
+        let mut decoder = RequestDecoder::default();
         for _ in 0..50 {
-            inbox.feed(&[1], [descriptor()], false);
-            assert!(inbox.next(1 << 30).expect("announced").is_none());
+            decoder.feed(&[1], [descriptor()], false);
+            assert!(decoder.next(1 << 30).expect("announced").is_none());
         }
-        assert!(inbox.arrivals.len() <= MAX_WAITING);
+        assert!(decoder.arrivals.len() <= MAX_WAITING);
     }
 
     #[test]
@@ -207,14 +207,14 @@ mod tests {
             data: &data,
             answer: true,
         });
-        let mut inbox = Inbox::default();
+        let mut decoder = RequestDecoder::default();
         for part in bytes.chunks(60_000) {
-            inbox.feed(part, [], false);
-            assert!(inbox.capacity() <= 2 * bytes.len());
+            decoder.feed(part, [], false);
+            assert!(decoder.capacity() <= 2 * bytes.len());
         }
-        assert!(inbox.next(2 << 20).expect("well formed").is_some());
-        assert!(inbox.next(2 << 20).expect("nothing more").is_none());
-        assert_eq!(inbox.capacity(), 0);
+        assert!(decoder.next(2 << 20).expect("well formed").is_some());
+        assert!(decoder.next(2 << 20).expect("nothing more").is_none());
+        assert_eq!(decoder.capacity(), 0);
     }
 
     fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -234,19 +234,19 @@ mod tests {
         fn no_bytes_can_crash_or_grow_it(bytes in any_bytes(), step in 1..50_usize) {
             let null = descriptor();
             let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().expect("a descriptor is free");
-            let mut inbox = Inbox::default();
-            'peer: for (nth, part) in bytes.chunks(step).enumerate() {
-                inbox.feed(part, (nth % 5 == 0).then(|| copy(null.as_fd())), nth % 7 == 0);
+            let mut decoder = RequestDecoder::default();
+            'connection: for (nth, part) in bytes.chunks(step).enumerate() {
+                decoder.feed(part, (nth % 5 == 0).then(|| copy(null.as_fd())), nth % 7 == 0);
                 loop {
-                    match inbox.next(256) {
+                    match decoder.next(256) {
                         Ok(Some(_)) => {}
                         Ok(None) => break,
-                        Err(_) => break 'peer,
+                        Err(_) => break 'connection,
                     }
                 }
-                prop_assert!(inbox.bytes.len() <= 256 + PREFIX);
-                prop_assert!(inbox.capacity() <= KEPT);
-                prop_assert!(inbox.arrivals.len() <= MAX_WAITING);
+                prop_assert!(decoder.bytes.len() <= 256 + PREFIX);
+                prop_assert!(decoder.capacity() <= KEPT);
+                prop_assert!(decoder.arrivals.len() <= MAX_WAITING);
             }
         }
     }

@@ -1,10 +1,10 @@
-//! What a peer has sent, as it is passed from hub to hub.
+//! What a connection has sent, as it is passed from hub to hub.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::server::decoder::{Arrival, Inbox};
+use crate::server::decoder::{Arrival, RequestDecoder};
 
-impl Inbox {
+impl RequestDecoder {
     /// The bytes that are not handled yet.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.consumed..]

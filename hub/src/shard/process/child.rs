@@ -18,10 +18,10 @@ use tracing::error;
 
 use crate::event::Event;
 use crate::shard::command::{Attach, Command};
-use crate::shard::interner::Names;
+use crate::shard::interner::PatternInterner;
 use crate::shard::process::Common;
 use crate::shard::process::order::{self, Order, Word};
-use crate::shard::process::receiver::{self, Intake};
+use crate::shard::process::receiver::{self, CommandReceiver};
 use crate::shard::thread::{ShardThread, Shared};
 use crate::stats::{Ended, ShardStats};
 use crate::store::history::Missed;
@@ -46,7 +46,7 @@ const STREAM: usize = 256;
 /// Runs a holder; true if it ends because it was told to.
 pub(crate) fn run(number: usize, line: OwnedFd, common: Common, counters: &'static ShardStats) -> bool {
     sys::set_title(&format!("sse-hub: streams {}", number + 1));
-    let mut holder = match Holder::new(number, line, common, counters) {
+    let mut holder = match ShardProcess::new(number, line, common, counters) {
         Ok(holder) => holder,
         Err(error) => {
             error!(process = number + 1, %error, "a process that is to hold streams can't begin");
@@ -67,9 +67,9 @@ pub(crate) fn run(number: usize, line: OwnedFd, common: Common, counters: &'stat
     }
 }
 
-struct Holder {
+struct ShardProcess {
     poll: Poll,
-    intake: Intake,
+    intake: CommandReceiver,
     shard: ShardThread,
     /// Streams that have ended, of those that the router wants to hear of.
     ended: Receiver<u64>,
@@ -84,21 +84,21 @@ struct Holder {
     memory: Memory,
 }
 
-impl Holder {
+impl ShardProcess {
     fn new(number: usize, line: OwnedFd, common: Common, counters: &'static ShardStats) -> io::Result<Self> {
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&line.as_raw_fd()), LINE, Interest::READABLE)?;
         let (reports, ended) = crossbeam_channel::unbounded();
         let shared = Shared {
             limits: common.limits,
-            names: Arc::new(Names::counted_by(&counters.topics)),
+            names: Arc::new(PatternInterner::counted_by(&counters.topics)),
             router: Arc::new(Waker::new(poll.registry(), WAKER)?),
             ended: reports,
             started: common.started,
         };
         Ok(Self {
             poll,
-            intake: Intake::new(line),
+            intake: CommandReceiver::new(line),
             shard: ShardThread::new(number, counters, shared)?,
             ended,
             counters,
@@ -186,7 +186,7 @@ impl Holder {
         let mut bytes = mem::take(&mut self.intake.bytes);
         let mut done = 0;
         while let Some((order, size)) = receiver::first(&bytes[done..])? {
-            self.obey(order)?;
+            self.process_commands(order)?;
             done += size;
         }
         bytes.drain(..done);
@@ -194,7 +194,7 @@ impl Holder {
         Ok(())
     }
 
-    fn obey(&mut self, order: Order<'_>) -> io::Result<()> {
+    fn process_commands(&mut self, order: Order<'_>) -> io::Result<()> {
         let command = match order {
             Order::Attach(attach) => {
                 let order::Attach {

@@ -25,12 +25,12 @@ const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The router's end of it.
 #[derive(Debug)]
-pub(crate) struct Starter {
+pub(crate) struct ForkServer {
     pid: Pid,
     channel: Option<Channel>,
 }
 
-impl Starter {
+impl ForkServer {
     /// Forks it. The calling process has no thread that could hold a lock: see [`may_fork`](crate::config::Config::may_fork).
     pub(crate) fn new(common: Common, counters: &'static [ShardStats]) -> io::Result<Self> {
         let (near, far) = UnixStream::pair()?;
@@ -55,7 +55,7 @@ impl Starter {
     }
 }
 
-impl Drop for Starter {
+impl Drop for ForkServer {
     fn drop(&mut self) {
         // It ends with that, and nobody else would take it in.
         self.channel = None;

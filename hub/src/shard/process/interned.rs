@@ -10,7 +10,7 @@ const MANY: usize = 1024;
 
 /// What one holder has. The router keeps none of these events by that: what its history forgets is forgotten there, too.
 #[derive(Debug, Default)]
-pub(crate) struct Lent {
+pub(crate) struct InternedEvents {
     /// By address, which nothing else gets for as long as there is a weak reference to it.
     known: HashMap<usize, (u64, Weak<Event>)>,
     next: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Lent {
     enough: usize,
 }
 
-impl Lent {
+impl InternedEvents {
     /// The number of an event, and whether the holder doesn't have it yet.
     pub(crate) fn number(&mut self, event: &Arc<Event>) -> (u64, bool) {
         let next = self.next;
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn an_event_is_lent_once_and_forgotten_when_it_is_no_more() {
         let event = || Arc::new(Event::new(&NewEvent { topics: vec!["a"], ..Default::default() }, "1-0"));
-        let (mut lent, one, two) = (Lent::default(), event(), event());
+        let (mut lent, one, two) = (InternedEvents::default(), event(), event());
         assert_eq!([lent.number(&one), lent.number(&two), lent.number(&one)], [(0, true), (1, true), (0, false)]);
         assert!(!lent.are_many());
         assert_eq!(lent.forget(), [0; 0]);

@@ -17,7 +17,7 @@ const ROOM: usize = 64 << 10;
 
 /// What has come and was not done yet.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub(crate) struct CommandReceiver {
     socket: OwnedFd,
     /// Orders, the last one perhaps in part.
     pub(crate) bytes: Vec<u8>,
@@ -27,14 +27,14 @@ pub(crate) struct Intake {
 
 /// What a look at the socket has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Came {
+pub(crate) struct Received {
     /// Descriptors that are here now.
     pub(crate) descriptors: usize,
     /// There may be more.
     pub(crate) more: bool,
 }
 
-impl Intake {
+impl CommandReceiver {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self { socket, bytes: Vec::new(), descriptors: VecDeque::new() }
     }
@@ -48,7 +48,7 @@ impl Intake {
     ///
     /// # Errors
     /// The router has gone.
-    pub(crate) fn receive(&mut self) -> io::Result<Came> {
+    pub(crate) fn receive(&mut self) -> io::Result<Received> {
         let before = self.bytes.len();
         self.bytes.resize(before + ROOM, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
@@ -63,8 +63,8 @@ impl Intake {
             // It had not read the last words.
             Err(Errno::CONNRESET) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(received) => received,
-            Err(Errno::AGAIN) => return Ok(Came { descriptors: 0, more: false }),
-            Err(Errno::INTR) => return Ok(Came { descriptors: 0, more: true }),
+            Err(Errno::AGAIN) => return Ok(Received { descriptors: 0, more: false }),
+            Err(Errno::INTR) => return Ok(Received { descriptors: 0, more: true }),
             Err(error) => return Err(error.into()),
         };
         let known = self.descriptors.len();
@@ -79,7 +79,7 @@ impl Intake {
         }
         let descriptors = self.descriptors.len() - known;
         // A read ends early where descriptors come along, too.
-        Ok(Came { descriptors, more: count == ROOM || descriptors > 0 })
+        Ok(Received { descriptors, more: count == ROOM || descriptors > 0 })
     }
 
     /// The next order's descriptor.

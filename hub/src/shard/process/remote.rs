@@ -15,10 +15,10 @@ use tracing::{error, info, warn};
 
 use crate::run::HubError;
 use crate::shard::command::{Attach, Command};
-use crate::shard::process::fork_server::Starter;
-use crate::shard::process::interned::Lent;
+use crate::shard::process::fork_server::ForkServer;
+use crate::shard::process::interned::InternedEvents;
 use crate::shard::process::order::{self, Order, Word};
-use crate::shard::process::sender::Line;
+use crate::shard::process::sender::CommandSender;
 use crate::stats::{Ended, ShardStats};
 use crate::stream::{Frames, Stream};
 use crate::upgrade::channel::Channel;
@@ -40,7 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// What the router's ends of all holders share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    pub(crate) starter: Arc<Starter>,
+    pub(crate) starter: Arc<ForkServer>,
     /// How many holders there are.
     pub(crate) count: usize,
     /// Tells the router which of the streams that it wants to hear of have ended.
@@ -57,12 +57,12 @@ pub(crate) struct Remote {
     token: Token,
     counters: &'static ShardStats,
     /// The holder, while there is one.
-    line: Option<Line>,
+    line: Option<CommandSender>,
     pid: u32,
     /// Streams that it was given, and how many of them had begun elsewhere.
     given: u64,
     begun: u64,
-    lent: Lent,
+    lent: InternedEvents,
     /// The last blob that it was sent.
     blob: Option<Arc<Frames>>,
     /// What streams of another hub refer to.
@@ -96,7 +96,7 @@ impl Remote {
             pid: 0,
             given: 0,
             begun: 0,
-            lent: Lent::default(),
+            lent: InternedEvents::default(),
             blob: None,
             numbers: Numbers::default(),
             runs: false,
@@ -114,7 +114,7 @@ impl Remote {
         let pid = self.shared.starter.start(self.number, far.into())?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut SourceFd(&near.as_raw_fd()), self.token, interest)?;
-        (self.line, self.pid) = (Some(Line::new(near.into(), self.shared.count)), pid);
+        (self.line, self.pid) = (Some(CommandSender::new(near.into(), self.shared.count)), pid);
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl Remote {
     }
 
     fn flush(&mut self) {
-        if let Some(Err(error)) = self.line.as_mut().map(Line::flush) {
+        if let Some(Err(error)) = self.line.as_mut().map(CommandSender::flush) {
             self.lose(&error);
         }
     }
@@ -335,12 +335,12 @@ impl Remote {
 
     /// Whether it has more to do than it should; the router hears when it hasn't.
     pub(crate) fn is_behind(&self) -> bool {
-        self.line.as_ref().is_some_and(Line::is_behind)
+        self.line.as_ref().is_some_and(CommandSender::is_behind)
     }
 
     /// When to try again what could not be done.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let stuck = self.line.as_ref().is_some_and(Line::is_stuck);
+        let stuck = self.line.as_ref().is_some_and(CommandSender::is_stuck);
         stuck.then(|| Instant::now() + AGAIN).or(self.retry)
     }
 
@@ -354,7 +354,7 @@ impl Remote {
         let _ = self.registry.deregister(&mut SourceFd(&line.socket().as_raw_fd()));
         let streams = self.streams();
         error!(process = self.number + 1, pid = self.pid, streams, %error, "a process that holds streams has gone, and they with it");
-        (self.lent, self.blob) = (Lent::default(), None);
+        (self.lent, self.blob) = (InternedEvents::default(), None);
         (self.lost, self.retry) = (true, Some(Instant::now()));
     }
 

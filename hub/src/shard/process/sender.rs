@@ -28,7 +28,7 @@ const ON_THEIR_WAY: usize = 512;
 
 /// One end of the pair.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct CommandSender {
     socket: OwnedFd,
     chunks: VecDeque<Chunk>,
     /// Bytes and descriptors of all chunks that are not sent.
@@ -53,7 +53,7 @@ struct Chunk {
     descriptors: Vec<OwnedFd>,
 }
 
-impl Line {
+impl CommandSender {
     /// A line to one of so many holders.
     pub(crate) fn new(socket: OwnedFd, holders: usize) -> Self {
         Self {
@@ -216,7 +216,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
-    use crate::shard::process::receiver::{Intake, first};
+    use crate::shard::process::receiver::{CommandReceiver, first};
 
     fn socket() -> OwnedFd {
         UnixStream::pair().expect("a pair").0.into()
@@ -225,8 +225,8 @@ mod tests {
     #[test]
     fn orders_come_in_order_and_descriptors_a_few_at_a_time() {
         let (near, far) = UnixStream::pair().expect("a pair");
-        let mut line = Line::new(near.into(), 128);
-        let mut intake = Intake::new(far.into());
+        let mut line = CommandSender::new(near.into(), 128);
+        let mut intake = CommandReceiver::new(far.into());
         assert_eq!(line.most, 4);
         let large = "x".repeat(1 << 20);
         for nth in 0..10 {

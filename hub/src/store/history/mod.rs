@@ -78,7 +78,7 @@ pub(crate) struct History {
     log: VecDeque<Entry>,
     holes: usize,
     topics: Topics,
-    /// Kept events whose publishers gave them ids.
+    /// Stored events whose publishers gave them ids.
     ids: HashMap<Box<str>, Named>,
     bytes: usize,
     /// Of all topics that have no kept event any more.
@@ -97,12 +97,12 @@ pub(crate) struct History {
     gaps: u64,
     resumed: u64,
     /// What was forgotten since it was asked for last; `None`: nobody asks.
-    forgettings: Option<Forgettings>,
+    evictions: Option<Evictions>,
 }
 
 /// What a history has forgotten, for its file to do the same.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Forgettings {
+pub(crate) struct Evictions {
     /// Stamps of events.
     pub(crate) events: Vec<Id>,
     /// The newest forgotten stamp of topics that keep others; `None`: the topic keeps none.
@@ -113,12 +113,12 @@ pub(crate) struct Forgettings {
 
 /// What a history has to know beside its events, written down.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct Watermarks {
     /// What came before is not known.
     pub(crate) began: Id,
-    /// As [`Forgettings::forgotten`].
+    /// As [`Evictions::forgotten`].
     pub(crate) forgotten: Id,
-    /// As [`Forgettings::topics`].
+    /// As [`Evictions::topics`].
     pub(crate) topics: HashMap<Box<str>, Id>,
     /// The newest stamp that was given.
     pub(crate) newest: Id,
@@ -135,7 +135,7 @@ struct Entry {
     users: usize,
 }
 
-/// Kept events with the same id of a publisher's: one, unless it gave that id again.
+/// Stored events with the same id of a publisher's: one, unless it gave that id again.
 #[derive(Debug)]
 struct Named {
     /// Of the newest.
@@ -156,7 +156,7 @@ pub(crate) struct Missed {
     pub(crate) cursor: Option<Id>,
 }
 
-impl Forgettings {
+impl Evictions {
     /// What was forgotten later, as well.
     pub(crate) fn add(&mut self, later: Self) {
         self.events.extend(later.events);
@@ -189,22 +189,22 @@ impl History {
             newest: now,
             gaps: 0,
             resumed: 0,
-            forgettings: None,
+            evictions: None,
         }
     }
 
-    /// What a file has kept, within the limits of now; what they leave out is among its first [`Forgettings`].
+    /// What a file has kept, within the limits of now; what they leave out is among its first [`Evictions`].
     pub(crate) fn restore(
         limits: Limits,
-        marks: Marks,
+        watermarks: Watermarks,
         events: impl IntoIterator<Item = (Id, Arc<Event>)>,
         now: Instant,
         now_ms: u64,
     ) -> Self {
-        let Marks { began, forgotten, topics, newest } = marks;
+        let Watermarks { began, forgotten, topics, newest } = watermarks;
         let mut history = Self::new(limits, began);
         history.forgotten = forgotten;
-        history.forgettings = Some(Forgettings::default());
+        history.evictions = Some(Evictions::default());
         history.topics = Topics::new(topics);
         history.bytes = history.topics.iter().map(|(name, _)| Topics::cost(name)).sum();
         for (stamp, event) in events {
@@ -263,10 +263,16 @@ impl History {
     }
 
     /// What a file has kept that could not be read at first. Nothing was added since.
-    pub(crate) fn restore_late(&mut self, mut marks: Marks, events: Vec<(Id, Arc<Event>)>, now: Instant, now_ms: u64) {
+    pub(crate) fn restore_late(
+        &mut self,
+        mut watermarks: Watermarks,
+        events: Vec<(Id, Arc<Event>)>,
+        now: Instant,
+        now_ms: u64,
+    ) {
         // Ids that were given out meanwhile stay known.
-        marks.newest = marks.newest.max(self.newest);
-        self.replace(Self::restore(self.limits, marks, events, now, now_ms));
+        watermarks.newest = watermarks.newest.max(self.newest);
+        self.replace(Self::restore(self.limits, watermarks, events, now, now_ms));
     }
 
     /// The newest stamp; before the first event, one that is older than any to come.
@@ -275,9 +281,9 @@ impl History {
     }
 
     /// What was forgotten since the last call, if anything was and a file wants to know.
-    pub(crate) fn take_forgettings(&mut self) -> Option<Forgettings> {
-        let forgettings = self.forgettings.as_mut()?;
-        (!forgettings.events.is_empty()).then(|| mem::take(forgettings))
+    pub(crate) fn take_evictions(&mut self) -> Option<Evictions> {
+        let evictions = self.evictions.as_mut()?;
+        (!evictions.events.is_empty()).then(|| mem::take(evictions))
     }
 
     /// Keeps an event. Stamps only grow.
@@ -379,13 +385,13 @@ impl History {
                 self.bytes -= Topics::cost(name);
                 self.topics.remove(name);
             }
-            if let Some(forgettings) = &mut self.forgettings {
-                forgettings.topics.insert(name.clone(), (!empty).then_some(forgotten));
+            if let Some(evictions) = &mut self.evictions {
+                evictions.topics.insert(name.clone(), (!empty).then_some(forgotten));
             }
         }
-        if let Some(forgettings) = &mut self.forgettings {
-            forgettings.events.push(stamp);
-            forgettings.forgotten = self.forgotten;
+        if let Some(evictions) = &mut self.evictions {
+            evictions.events.push(stamp);
+            evictions.forgotten = self.forgotten;
         }
     }
 
@@ -523,11 +529,11 @@ mod tests {
             (id, Arc::new(Event::new(&new, &id.to_string())))
         };
         let topics = HashMap::from([("b".into(), at(1050))]);
-        let marks = Marks { began: START, forgotten: at(1010), topics, newest: at(1060) };
+        let watermarks = Watermarks { began: START, forgotten: at(1010), topics, newest: at(1060) };
         let events = [event("a", at(1020), 5000), event("b", at(1060), 1)];
         let limits = Limits { events: 10, ttl: HOUR, bytes: 2000, after_gap: 1000 };
         let now = Instant::now();
-        let mut history = History::restore(limits, marks, events, now, 1060);
+        let mut history = History::restore(limits, watermarks, events, now, 1060);
         assert_eq!(missed(&mut history, &["b"], "1040-0", now), (true, vec!["1060-0".into()]));
         assert_eq!(missed(&mut history, &["b"], "1050-0", now), (false, vec!["1060-0".into()]));
     }

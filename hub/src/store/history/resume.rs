@@ -18,7 +18,7 @@ use crate::store::history::{History, Missed, gap};
 use sse_protocol::id::Id;
 use sse_protocol::topic;
 
-/// Names that are taken from the history at once.
+/// PatternInterner that are taken from the history at once.
 const NAMES: usize = 256;
 
 /// Steps between two looks at the clock.
@@ -128,7 +128,7 @@ enum Stage {
     /// So many patterns were looked up.
     Patterns(usize),
     /// The names with so many prefixes were looked at, and of the next one those up to this.
-    Names(usize, Option<Arc<str>>),
+    PatternInterner(usize, Option<Arc<str>>),
     Merge,
     /// What was published since then, up to here.
     Rest(Id, Vec<Arc<Event>>),
@@ -196,7 +196,7 @@ impl History {
         loop {
             let done = match &search.stage {
                 Stage::Patterns(_) => self.look_up(search, slice),
-                Stage::Names(..) => self.compare_names(search, slice),
+                Stage::PatternInterner(..) => self.compare_names(search, slice),
                 Stage::Merge => self.merge(search, slice),
                 Stage::Rest(..) => self.catch_up(search, slice),
                 Stage::Done(_) => return true,
@@ -237,18 +237,18 @@ impl History {
             }
             next += 1;
         }
-        search.stage = Stage::Names(0, None);
+        search.stage = Stage::PatternInterner(0, None);
         true
     }
 
     fn compare_names(&self, search: &mut Search, slice: &mut Slice) -> bool {
-        let Stage::Names(mut nth, mut last) = search.stage.clone() else { return true };
+        let Stage::PatternInterner(mut nth, mut last) = search.stage.clone() else { return true };
         while let Some(prefix) = search.prefixes.get(nth).cloned() {
             let some = self.topics.names(&prefix, last.as_deref()).take(NAMES).cloned().collect::<Vec<_>>();
             let complete = some.len() < NAMES;
             for name in some {
                 if !slice.spend() {
-                    search.stage = Stage::Names(nth, last);
+                    search.stage = Stage::PatternInterner(nth, last);
                     return false;
                 }
                 let mut matches = false;

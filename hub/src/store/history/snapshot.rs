@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::event::Event;
-use crate::store::history::{History, Limits, Marks};
+use crate::store::history::{History, Limits, Watermarks};
 use crate::upgrade::outgoing::{ITEMS, Outgoing};
 use crate::upgrade::state::{HistoryState, Part};
 use sse_protocol::id::{Id, now_ms};
@@ -30,7 +30,7 @@ impl History {
             gaps,
             resumed,
             // What was forgotten is in the file already, or nobody asks.
-            forgettings: _,
+            evictions: _,
         } = self;
         HistoryState {
             began: *began,
@@ -49,7 +49,7 @@ impl History {
             self.log.iter().filter_map(|entry| Some((entry.stamp, Arc::clone(entry.event.as_ref()?)))).collect();
         for group in kept.chunks(100 * ITEMS) {
             let part = group.iter().map(|(stamp, event)| (*stamp, outgoing.event(event))).collect();
-            outgoing.part(&Part::Kept(part), &[])?;
+            outgoing.part(&Part::Stored(part), &[])?;
         }
         Ok(())
     }
@@ -63,10 +63,10 @@ impl History {
     ) -> Self {
         let HistoryState { began, whole, forgotten, newest, topics, gaps, resumed } = state;
         let topics = topics.iter().map(|&(name, forgotten)| (name.into(), forgotten)).collect();
-        let marks = Marks { began: *began, forgotten: *forgotten, topics, newest: *newest };
-        let mut history = Self::restore(limits, marks, events, Instant::now(), now_ms());
+        let watermarks = Watermarks { began: *began, forgotten: *forgotten, topics, newest: *newest };
+        let mut history = Self::restore(limits, watermarks, events, Instant::now(), now_ms());
         if !on_disk {
-            history.forgettings = None;
+            history.evictions = None;
         }
         (history.whole, history.gaps, history.resumed) = (*whole, *gaps, *resumed);
         history

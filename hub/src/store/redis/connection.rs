@@ -82,7 +82,7 @@ impl Stop {
 }
 
 /// A connection that is logged in.
-pub(crate) struct Connection {
+pub(crate) struct RedisConnection {
     socket: Transport,
     parser: Parser,
     /// Hides the password in errors.
@@ -106,7 +106,7 @@ enum Stream {
     Unix(UnixStream),
 }
 
-impl Connection {
+impl RedisConnection {
     /// Connects and logs in.
     pub(crate) fn open(address: &Arc<Address>, stop: &Arc<Stop>) -> Result<Self, BusError> {
         let until = Instant::now() + CONNECTING;

@@ -14,7 +14,7 @@ use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 use sse_protocol::wire::{MAX_EVENT_SIZE, MAX_TOPICS};
 
-/// Names a hub for as long as it runs, and one of its publications.
+/// PatternInterner a hub for as long as it runs, and one of its publications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) hub: u64,

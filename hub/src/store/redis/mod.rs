@@ -36,8 +36,8 @@ use crate::store::redis::connection::Stop;
 use crate::store::redis::outbox::{Outbox, Outcome};
 use crate::store::redis::state::State;
 pub(crate) use crate::store::redis::tail::Place;
-use crate::store::{News, Ticket};
-use crate::util::throttle::Sparingly;
+use crate::store::{StoreEvent, Ticket};
+use crate::util::throttle::LogThrottle;
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::{Id, now_ms};
 
@@ -66,7 +66,7 @@ struct Context {
     stop: Arc<Stop>,
     outbox: Outbox,
     state: State,
-    news: Sender<News>,
+    news: Sender<StoreEvent>,
     router: Arc<Waker>,
     /// For entries of other programs.
     limits: entry::Limits,
@@ -74,8 +74,8 @@ struct Context {
     history: Limits,
     /// How far the stream was read.
     place: Mutex<Option<Place>>,
-    refused: Mutex<Sparingly>,
-    complaints: Mutex<Sparingly>,
+    refused: Mutex<LogThrottle>,
+    complaints: Mutex<LogThrottle>,
 }
 
 impl Bus {
@@ -85,7 +85,7 @@ impl Bus {
         config: &Config,
         history: Limits,
         place: Option<Place>,
-        news: Sender<News>,
+        news: Sender<StoreEvent>,
         router: Arc<Waker>,
     ) -> io::Result<Self> {
         let context = Arc::new(Context {
@@ -134,12 +134,12 @@ impl Bus {
         self.context.outbox.wake(topic);
     }
 
-    /// Asks for the newest id: [`News::Newest`] answers with this number or a larger one. `None`: nobody can tell now.
+    /// Asks for the newest id: [`StoreEvent::Newest`] answers with this number or a larger one. `None`: nobody can tell now.
     pub(crate) fn ask(&self) -> Option<u64> {
         self.context.outbox.ask()
     }
 
-    /// So many bytes of [`News::Read`] were delivered.
+    /// So many bytes of [`StoreEvent::Read`] were delivered.
     pub(crate) fn digested(&self, bytes: usize) {
         self.context.outbox.digested(bytes);
     }
@@ -188,7 +188,7 @@ impl Context {
     }
 
     /// Tells the router. One that has gone needs no news.
-    fn tell(&self, news: News) {
+    fn tell(&self, news: StoreEvent) {
         let _ = self.news.send(news);
         let _ = self.router.wake();
     }
@@ -205,7 +205,7 @@ impl Context {
             self.complain(deaf, reason);
         }
         let tickets = tickets.into_iter().flatten().collect();
-        self.tell(News::Failed { tickets, reason: format!("sse.bus: {reason}") });
+        self.tell(StoreEvent::Failed { tickets, reason: format!("sse.bus: {reason}") });
     }
 
     /// Something was not sent, and nobody else hears of it.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value, cmd, pipe};
 
-use crate::store::News;
+use crate::store::StoreEvent;
 use crate::store::redis::Context;
-use crate::store::redis::connection::{BusError, Connection, PATIENCE};
+use crate::store::redis::connection::{BusError, PATIENCE, RedisConnection};
 use crate::store::redis::entry::text;
 use crate::store::redis::pause::Pause;
 use crate::store::redis::state::Link;
@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(super) fn run(context: &Context) {
     let mut pause = Pause::default();
     loop {
-        let why = match Connection::open(&context.address, &context.stop)
+        let why = match RedisConnection::open(&context.address, &context.stop)
             .and_then(|mut connection| listen(context, &mut connection, &mut pause))
         {
             Ok(()) | Err(BusError::Stopped) => return,
@@ -36,13 +36,13 @@ pub(super) fn run(context: &Context) {
     }
 }
 
-fn listen(context: &Context, connection: &mut Connection, pause: &mut Pause) -> Result<(), BusError> {
+fn listen(context: &Context, connection: &mut RedisConnection, pause: &mut Pause) -> Result<(), BusError> {
     let channel = context.address.channel();
     connection.call(cmd("SUBSCRIBE").arg(&channel))?;
     context.state.up(Link::Wakes, &context.address);
     pause.over();
     // From here on no wake is missed; what came before is not known.
-    context.tell(News::Listening);
+    context.tell(StoreEvent::Listening);
     let mut ping: Pipeline = pipe();
     ping.cmd("PING");
     let mut pinged = false;
@@ -83,6 +83,6 @@ fn hear(context: &Context, payload: &str) {
     let known = |word: &&str| *word == topic::ALL || topic::check_topic(word).is_ok();
     let topics: Vec<Box<str>> = words.filter(known).map(Into::into).collect();
     if !topics.is_empty() {
-        context.tell(News::Wakes(topics));
+        context.tell(StoreEvent::Wakes(topics));
     }
 }

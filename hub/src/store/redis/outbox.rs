@@ -84,7 +84,7 @@ pub(crate) struct Work {
     pub(crate) question: Option<u64>,
 }
 
-/// The router's, the publisher's and the tail's common desk.
+/// The router's, the publisher's and the tail's common broker.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     hub: u64,
@@ -109,7 +109,7 @@ struct Inner {
     wakes: Wakes,
     numbers: u64,
     /// Times that something was learnt of an event that was sent.
-    marks: u64,
+    watermarks: u64,
     /// Questions for the newest id: the last one asked, and the last one taken.
     asked: u64,
     taken: u64,
@@ -249,8 +249,8 @@ impl Outbox {
     /// Redis has taken an event.
     pub(crate) fn taken(&self, number: u64, id: Option<Id>) {
         let mut inner = self.inner();
-        inner.marks += 1;
-        let fate = Fate::Taken(inner.marks);
+        inner.watermarks += 1;
+        let fate = Fate::Taken(inner.watermarks);
         if let Some(sent) = inner.sent.get_mut(&number) {
             sent.fate = fate;
             sent.settled_at = id;
@@ -280,8 +280,8 @@ impl Outbox {
     pub(crate) fn away(&self, why: &str) -> Outcome {
         let mut inner = self.inner();
         inner.away = Some(why.into());
-        inner.marks += 1;
-        let fate = Fate::Orphaned(inner.marks);
+        inner.watermarks += 1;
+        let fate = Fate::Orphaned(inner.watermarks);
         let open = inner.sent.values_mut().filter(|sent| sent.fate == Fate::Open);
         open.for_each(|sent| sent.fate = fate);
         if !self.patience.is_zero() {
@@ -324,7 +324,7 @@ impl Outbox {
 
     /// What is known now; to be asked for before the stream is looked at.
     pub(crate) fn mark(&self) -> u64 {
-        self.inner().marks
+        self.inner().watermarks
     }
 
     /// The stream is another one, and its newest id was this after that mark: when the tail has read up to there, what was
@@ -441,17 +441,17 @@ mod tests {
         Id { ms, seq: 0 }
     }
 
-    fn ticket(peer: usize) -> Option<Ticket> {
-        Some(Ticket { peer, serial: 1, number: 1 })
+    fn ticket(connection: usize) -> Option<Ticket> {
+        Some(Ticket { connection, serial: 1, number: 1 })
     }
 
-    fn publish(outbox: &Outbox, peer: usize) -> Result<(), String> {
-        outbox.publish(&NewEvent { topics: vec!["t"], data: b"x", ..NewEvent::default() }, ticket(peer))
+    fn publish(outbox: &Outbox, connection: usize) -> Result<(), String> {
+        outbox.publish(&NewEvent { topics: vec!["t"], data: b"x", ..NewEvent::default() }, ticket(connection))
     }
 
-    /// Publishes for these peers, and takes them out to be sent; gives their numbers.
-    fn sent(outbox: &Outbox, peers: impl IntoIterator<Item = usize>) -> Vec<u64> {
-        peers.into_iter().for_each(|peer| publish(outbox, peer).expect("there is room"));
+    /// Publishes for these connections, and takes them out to be sent; gives their numbers.
+    fn sent(outbox: &Outbox, connections: impl IntoIterator<Item = usize>) -> Vec<u64> {
+        connections.into_iter().for_each(|connection| publish(outbox, connection).expect("there is room"));
         let work = outbox.work(NO_TIME).expect("the hub goes on");
         work.publications.iter().map(|publication| publication.number).collect()
     }
@@ -488,8 +488,8 @@ mod tests {
     #[test]
     fn what_was_certainly_not_sent_waits_in_its_place_unless_its_publisher_has_gone() {
         let outbox = Outbox::new(1, 1 << 20, HOUR);
-        for peer in 1..=3 {
-            publish(&outbox, peer).expect("there is room");
+        for connection in 1..=3 {
+            publish(&outbox, connection).expect("there is room");
         }
         let work = outbox.work(NO_TIME).expect("the hub goes on");
         publish(&outbox, 4).expect("there is room");

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value, cmd, pipe};
 
-use crate::store::News;
-use crate::store::redis::connection::{BusError, Connection, PATIENCE};
+use crate::store::StoreEvent;
+use crate::store::redis::connection::{BusError, PATIENCE, RedisConnection};
 use crate::store::redis::entry;
 use crate::store::redis::outbox::{Outcome, Publication, Wakes, Work};
 use crate::store::redis::pause::Pause;
@@ -35,7 +35,7 @@ enum Reply {
 pub(super) fn run(context: &Context) {
     let mut pause = Pause::default();
     loop {
-        let why = match Connection::open(&context.address, &context.stop).and_then(|mut connection| {
+        let why = match RedisConnection::open(&context.address, &context.stop).and_then(|mut connection| {
             context.outbox.back(newest(context, &mut connection)?);
             context.state.up(Link::Publisher, &context.address);
             serve(context, &mut connection, &mut pause)
@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context) {
 }
 
 /// Does the work that comes, until the hub ends.
-fn serve(context: &Context, connection: &mut Connection, pause: &mut Pause) -> Result<(), BusError> {
+fn serve(context: &Context, connection: &mut RedisConnection, pause: &mut Pause) -> Result<(), BusError> {
     while let Some(mut work) = context.outbox.work(QUIET) {
         if connection.is_closed() {
             // Nothing of it was sent.
@@ -79,7 +79,7 @@ fn serve(context: &Context, connection: &mut Connection, pause: &mut Pause) -> R
     Ok(())
 }
 
-fn send(context: &Context, connection: &mut Connection, work: Work, wakes: &Wakes) -> Result<(), BusError> {
+fn send(context: &Context, connection: &mut RedisConnection, work: Work, wakes: &Wakes) -> Result<(), BusError> {
     let Work { publications, question, .. } = work;
     let mut commands = pipe();
     for publication in &publications {
@@ -122,7 +122,7 @@ fn send(context: &Context, connection: &mut Connection, work: Work, wakes: &Wake
     }
     if let Some(number) = question {
         let newest = newest(context, connection)?;
-        context.tell(News::Newest { question: number, id: newest });
+        context.tell(StoreEvent::Newest { question: number, id: newest });
     }
     // Perhaps another server has taken over.
     why.map_or(Ok(()), |why| Err(BusError::Said(why)))
@@ -150,7 +150,7 @@ fn is_for_later(reason: &str) -> bool {
 }
 
 /// The id of the newest entry.
-fn newest(context: &Context, connection: &mut Connection) -> Result<Id, BusError> {
+fn newest(context: &Context, connection: &mut RedisConnection) -> Result<Id, BusError> {
     let answer =
         connection.call(cmd("XREVRANGE").arg(&context.address.stream).arg("+").arg("-").arg("COUNT").arg(1))?;
     let Value::Array(entries) = &answer else { return Err(BusError::senseless("XREVRANGE")) };

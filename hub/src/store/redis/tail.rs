@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::event::Event;
-use crate::store::redis::connection::{BusError, Connection, PATIENCE};
+use crate::store::redis::connection::{BusError, PATIENCE, RedisConnection};
 use crate::store::redis::entry::{self, Entry, Origin};
 use crate::store::redis::life::{Life, Look, Verdict};
 use crate::store::redis::pause::Pause;
 use crate::store::redis::state::{Counts, Link};
 use crate::store::redis::{Context, LOST};
-use crate::store::{Kept, Loaded, News};
+use crate::store::{Loaded, StoreEvent, Stored};
 use sse_protocol::id::{Id, now_ms};
 
 /// How long Redis waits for entries before it answers that there are none.
@@ -73,7 +73,7 @@ pub(super) fn run(context: &Context) {
         (tail.position, tail.ordinal, tail.life) = (position, ordinal, Some(life));
     }
     loop {
-        let why = match Connection::open(&context.address, &context.stop)
+        let why = match RedisConnection::open(&context.address, &context.stop)
             .and_then(|mut connection| tail.follow(&mut connection, &mut pause))
         {
             Ok(()) | Err(BusError::Stopped) => return,
@@ -88,7 +88,7 @@ pub(super) fn run(context: &Context) {
 
 impl Tail<'_> {
     /// Reads until the hub ends.
-    fn follow(&mut self, connection: &mut Connection, pause: &mut Pause) -> Result<(), BusError> {
+    fn follow(&mut self, connection: &mut RedisConnection, pause: &mut Pause) -> Result<(), BusError> {
         self.mark = self.context.outbox.mark();
         let life = life(connection)?;
         let look = look(self.context, connection)?;
@@ -97,7 +97,7 @@ impl Tail<'_> {
             Some(before) => {
                 let same = before.is(&life);
                 let verdict = look.judge(same, self.position, self.ordinal);
-                self.obey(verdict, &look);
+                self.process_commands(verdict, &look);
             }
         }
         self.life = Some(life);
@@ -110,7 +110,7 @@ impl Tail<'_> {
     }
 
     /// Reads what comes next, if anything does, and makes sure that it is next.
-    fn read(&mut self, connection: &mut Connection) -> Result<(), BusError> {
+    fn read(&mut self, connection: &mut RedisConnection) -> Result<(), BusError> {
         self.mark = self.context.outbox.mark();
         let stream = &self.context.address.stream;
         let mut commands = pipe();
@@ -144,7 +144,7 @@ impl Tail<'_> {
         self.checked = Instant::now();
         let verdict = look.judge(same, self.position, self.ordinal);
         let before = self.position;
-        self.obey(verdict, &look);
+        self.process_commands(verdict, &look);
         // Where reading goes on elsewhere, these come once more.
         if self.position == before {
             self.deliver(entries);
@@ -154,7 +154,7 @@ impl Tail<'_> {
         }
         if look.exists && look.last == self.position {
             if let Verdict::Gap(_) = look.judge(true, self.position, self.ordinal) {
-                self.obey(Verdict::Gap(self.position), &look);
+                self.process_commands(Verdict::Gap(self.position), &look);
             }
             self.ordinal = look.ordinal(self.position);
         }
@@ -180,21 +180,21 @@ impl Tail<'_> {
                 Err(reason) => context.refuse(id, &reason),
             }
         }
-        context.tell(News::Read { events, bytes, position: self.position });
+        context.tell(StoreEvent::Read { events, bytes, position: self.position });
         self.reached();
         context.outbox.read(bytes);
     }
 
     /// An event, and the publisher of this hub who waits for it.
-    fn kept(&self, id: Id, origin: Option<Origin>, event: Event) -> Kept {
+    fn kept(&self, id: Id, origin: Option<Origin>, event: Event) -> Stored {
         let outbox = &self.context.outbox;
         let own = origin.filter(|origin| origin.hub == outbox.hub());
         let ticket = own.and_then(|origin| outbox.delivered(origin.number));
-        Kept { stamp: id, event: Arc::new(event), ticket }
+        Stored { stamp: id, event: Arc::new(event), ticket }
     }
 
     /// Tells of a gap, if there is one, and goes on where the verdict says.
-    fn obey(&mut self, verdict: Verdict, look: &Look) {
+    fn process_commands(&mut self, verdict: Verdict, look: &Look) {
         let Verdict::Gap(position) = verdict else { return };
         let context = self.context;
         warn!(
@@ -208,7 +208,7 @@ impl Tail<'_> {
         context.outbox.settle_at(look.last, self.mark);
         self.position = position;
         self.ordinal = look.ordinal(position);
-        context.tell(News::Gap { position });
+        context.tell(StoreEvent::Gap { position });
     }
 
     fn reached(&self) {
@@ -221,7 +221,7 @@ impl Tail<'_> {
     }
 
     /// Reads the newest part of the stream for the first time, backwards, as much as the history takes.
-    fn load(&mut self, connection: &mut Connection, look: Look) -> Result<(), BusError> {
+    fn load(&mut self, connection: &mut RedisConnection, look: Look) -> Result<(), BusError> {
         let context = self.context;
         let limits = context.history;
         let oldest = now_ms().saturating_sub(u64::try_from(limits.ttl.as_millis()).unwrap_or(u64::MAX));
@@ -263,17 +263,17 @@ impl Tail<'_> {
         );
         self.position = look.last;
         self.ordinal = look.ordinal(look.last);
-        context.tell(News::Loaded(Loaded { began, whole, newest: look.last, events }));
+        context.tell(StoreEvent::Loaded(Loaded { began, whole, newest: look.last, events }));
         Ok(())
     }
 }
 
-fn look(context: &Context, connection: &mut Connection) -> Result<Look, BusError> {
+fn look(context: &Context, connection: &mut RedisConnection) -> Result<Look, BusError> {
     Look::read(connection.call(cmd("XINFO").arg("STREAM").arg(&context.address.stream)))
 }
 
 /// A server that doesn't let its users ask for this is another one after each interruption.
-fn life(connection: &mut Connection) -> Result<Life, BusError> {
+fn life(connection: &mut RedisConnection) -> Result<Life, BusError> {
     let mut info = |section: &str| match connection.call(cmd("INFO").arg(section)) {
         Err(BusError::Said(reason)) => {
             warn!(reason, "INFO is refused, so that after an interruption of the bus a gap is told in any case");

@@ -16,7 +16,7 @@ use rustix::fs::FlockOperation;
 use thiserror::Error;
 
 use crate::event::Event;
-use crate::store::history::{Forgettings, Marks};
+use crate::store::history::{Evictions, Watermarks};
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 
@@ -113,7 +113,7 @@ pub(crate) struct File {
 impl File {
     /// Opens the file, makes it if there is none, and reads what it knows beside its events; `now` is the stamp that a new
     /// one begins with. With `sync`, a commit is on the disk when it returns; without, it is with the operating system.
-    pub(crate) fn open(path: &Path, sync: bool, now: Id) -> Result<(Self, Marks), FileError> {
+    pub(crate) fn open(path: &Path, sync: bool, now: Id) -> Result<(Self, Watermarks), FileError> {
         let name = path.display().to_string();
         let failed = |error| FileError::Open { path: name.clone(), error };
         let private =
@@ -126,9 +126,9 @@ impl File {
         }
         // SQLite would make it with the permissions of any new file.
         drop(private(path).map_err(failed)?);
-        let (connection, marks) = connect(path, &name, sync, now)?;
+        let (connection, watermarks) = connect(path, &name, sync, now)?;
         let identity = identity(path).map_err(failed)?;
-        Ok((Self { path: name, connection, identity, _lock: lock }, marks))
+        Ok((Self { path: name, connection, identity, _lock: lock }, watermarks))
     }
 
     /// Whether it is still the file at its path: what is written to one that was moved away is not found again.
@@ -166,21 +166,21 @@ impl File {
     }
 
     /// Forgets what the history has forgotten, and gives back what the file has too much of.
-    pub(crate) fn forget(&mut self, forgettings: &Forgettings) -> Result<(), FileError> {
+    pub(crate) fn forget(&mut self, evictions: &Evictions) -> Result<(), FileError> {
         let forgotten = self.transaction(|transaction| {
             let mut delete = transaction.prepare_cached("DELETE FROM event WHERE ms = ? AND seq = ?")?;
-            for stamp in &forgettings.events {
+            for stamp in &evictions.events {
                 delete.execute([number(stamp.ms), number(stamp.seq)])?;
             }
             let mut set = transaction.prepare_cached("REPLACE INTO topic VALUES (?, ?, ?)")?;
             let mut unset = transaction.prepare_cached("DELETE FROM topic WHERE name = ?")?;
-            for (name, mark) in &forgettings.topics {
+            for (name, mark) in &evictions.topics {
                 match mark {
                     Some(stamp) => set.execute(params![name, number(stamp.ms), number(stamp.seq)])?,
                     None => unset.execute([name])?,
                 };
             }
-            set_mark(transaction, "forgotten", forgettings.forgotten)
+            set_mark(transaction, "forgotten", evictions.forgotten)
         });
         forgotten.and_then(|()| self.shrink()).map_err(|error| self.failed(error))
     }
@@ -216,7 +216,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((found.dev(), found.ino()))
 }
 
-fn connect(path: &Path, name: &str, sync: bool, now: Id) -> Result<(Connection, Marks), FileError> {
+fn connect(path: &Path, name: &str, sync: bool, now: Id) -> Result<(Connection, Watermarks), FileError> {
     let failed = |error| FileError::Sqlite { path: name.into(), error };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -224,8 +224,8 @@ fn connect(path: &Path, name: &str, sync: bool, now: Id) -> Result<(Connection, 
     if let Some(problem) = prepare(&mut connection, sync, now).map_err(failed)? {
         return Err(FileError::Foreign { path: name.into(), problem });
     }
-    let marks = marks(&connection).map_err(failed)?;
-    Ok((connection, marks))
+    let watermarks = watermarks(&connection).map_err(failed)?;
+    Ok((connection, watermarks))
 }
 
 /// Sets the connection up, and the tables in a new file. Returns what is wrong with tables that are there.
@@ -268,25 +268,25 @@ fn set_mark(transaction: &Transaction<'_>, name: &str, stamp: Id) -> rusqlite::R
     statement.execute(params![name, number(stamp.ms), number(stamp.seq)]).map(|_| ())
 }
 
-fn marks(connection: &Connection) -> rusqlite::Result<Marks> {
-    let mut marks = Marks::default();
+fn watermarks(connection: &Connection) -> rusqlite::Result<Watermarks> {
+    let mut watermarks = Watermarks::default();
     let mut statement = connection.prepare("SELECT name, ms, seq FROM mark")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match row.get::<_, String>(0)?.as_str() {
-            "began" => marks.began = stamp(row, 1)?,
-            "forgotten" => marks.forgotten = stamp(row, 1)?,
+            "began" => watermarks.began = stamp(row, 1)?,
+            "forgotten" => watermarks.forgotten = stamp(row, 1)?,
             _ => {}
         }
     }
     let mut statement = connection.prepare("SELECT name, forgotten_ms, forgotten_seq FROM topic")?;
     let topics = statement.query_map([], |row| Ok((row.get(0)?, stamp(row, 1)?)))?;
-    marks.topics = topics.collect::<rusqlite::Result<HashMap<_, _>>>()?;
+    watermarks.topics = topics.collect::<rusqlite::Result<HashMap<_, _>>>()?;
     let mut statement = connection.prepare("SELECT ms, seq FROM event ORDER BY ms DESC, seq DESC LIMIT 1")?;
     let newest = statement.query_map([], |row| stamp(row, 0))?.next().transpose()?;
-    let forgotten = marks.topics.values().copied().max().unwrap_or_default().max(marks.forgotten);
-    marks.newest = newest.unwrap_or_default().max(marks.began).max(forgotten);
-    Ok(marks)
+    let forgotten = watermarks.topics.values().copied().max().unwrap_or_default().max(watermarks.forgotten);
+    watermarks.newest = newest.unwrap_or_default().max(watermarks.began).max(forgotten);
+    Ok(watermarks)
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<(Id, Arc<Event>)> {

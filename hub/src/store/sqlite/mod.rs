@@ -20,9 +20,9 @@ use tracing::{info, warn};
 use crate::event::Event;
 use crate::shard::command::Backlog;
 use crate::stats::Counter;
-use crate::store::history::{Forgettings, Marks};
+use crate::store::history::{Evictions, Watermarks};
 use crate::store::sqlite::file::{File, FileError};
-use crate::store::{Kept, News, Ticket};
+use crate::store::{StoreEvent, Stored, Ticket};
 use sse_protocol::id::Id;
 
 /// Events of one commit at most, and bytes.
@@ -46,7 +46,7 @@ pub(crate) struct Disk {
 /// What the file had when it was opened.
 #[derive(Debug)]
 pub(crate) struct Restored {
-    pub(crate) marks: Marks,
+    pub(crate) watermarks: Watermarks,
     pub(crate) events: Vec<(Id, Arc<Event>)>,
 }
 
@@ -63,8 +63,8 @@ pub(crate) struct Written {
 /// Something to write.
 #[derive(Debug)]
 enum Job {
-    Keep(Kept),
-    Forget(Forgettings),
+    Keep(Stored),
+    Forget(Evictions),
 }
 
 /// What the thread tells of itself.
@@ -85,10 +85,10 @@ struct Writer {
     jobs: Receiver<Job>,
     backlog: Arc<Backlog>,
     shared: Arc<Shared>,
-    news: Sender<News>,
+    news: Sender<StoreEvent>,
     router: Arc<Waker>,
     /// What is not forgotten in the file yet.
-    due: Forgettings,
+    due: Evictions,
     /// When it was forgotten last, or that was tried.
     forgot: Instant,
     /// The newest stamp that is in the file, or was found in it.
@@ -103,7 +103,7 @@ impl Disk {
         path: &Path,
         sync: bool,
         now: Id,
-        news: Sender<News>,
+        news: Sender<StoreEvent>,
         router: Arc<Waker>,
     ) -> io::Result<(Self, Option<Restored>)> {
         let (mut writer, jobs) = Writer::new(path, sync, now, news, router);
@@ -118,7 +118,7 @@ impl Disk {
         sync: bool,
         newest: Id,
         before: Written,
-        news: Sender<News>,
+        news: Sender<StoreEvent>,
         router: Arc<Waker>,
     ) -> io::Result<Self> {
         let (mut writer, jobs) = Writer::new(path, sync, newest, news, router);
@@ -140,7 +140,7 @@ impl Disk {
 
     /// Takes an event, to be delivered when it is written; false if nobody writes any more.
     pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) -> bool {
-        let kept = Kept { stamp, event, ticket };
+        let kept = Stored { stamp, event, ticket };
         let weight = weight(&kept);
         self.backlog.add(weight);
         self.accepted.add(1);
@@ -148,8 +148,8 @@ impl Disk {
     }
 
     /// Forgets what the history has forgotten.
-    pub(crate) fn forget(&self, forgettings: Forgettings) {
-        let _ = self.jobs.send(Job::Forget(forgettings));
+    pub(crate) fn forget(&self, evictions: Evictions) {
+        let _ = self.jobs.send(Job::Forget(evictions));
     }
 
     /// Whether so much waits to be written that publishers should wait.
@@ -183,7 +183,7 @@ impl Disk {
 
 impl Writer {
     /// A writer without an open file, and where it takes its jobs from.
-    fn new(path: &Path, sync: bool, newest: Id, news: Sender<News>, router: Arc<Waker>) -> (Self, Sender<Job>) {
+    fn new(path: &Path, sync: bool, newest: Id, news: Sender<StoreEvent>, router: Arc<Waker>) -> (Self, Sender<Job>) {
         let (jobs, queue) = crossbeam_channel::unbounded();
         let writer = Self {
             path: path.into(),
@@ -194,7 +194,7 @@ impl Writer {
             shared: Arc::default(),
             news,
             router,
-            due: Forgettings::default(),
+            due: Evictions::default(),
             forgot: Instant::now(),
             newest,
             read: false,
@@ -218,7 +218,7 @@ impl Writer {
                         bytes += weight(&kept);
                         events.push(kept);
                     }
-                    Job::Forget(forgettings) => self.due.add(forgettings),
+                    Job::Forget(evictions) => self.due.add(evictions),
                 }
                 if events.len() >= BATCH || bytes >= BATCH_BYTES {
                     break;
@@ -248,7 +248,7 @@ impl Writer {
         self.read
     }
 
-    fn keep(&mut self, events: Vec<Kept>) {
+    fn keep(&mut self, events: Vec<Stored>) {
         if events.is_empty() {
             return;
         }
@@ -258,13 +258,13 @@ impl Writer {
                 self.shared.written.add(count);
                 self.shared.commits.add(1);
                 self.succeed();
-                News::Kept(events)
+                StoreEvent::Stored(events)
             }
             Err(error) => {
                 self.shared.failures.add(count);
                 self.fail(&error);
                 let tickets = events.into_iter().filter_map(|kept| kept.ticket).collect();
-                News::Failed { tickets, reason: error.to_string() }
+                StoreEvent::Failed { tickets, reason: error.to_string() }
             }
         };
         // A router that has gone needs no news.
@@ -272,7 +272,7 @@ impl Writer {
         let _ = self.router.wake();
     }
 
-    fn write(&mut self, events: &[Kept]) -> Result<(), FileError> {
+    fn write(&mut self, events: &[Stored]) -> Result<(), FileError> {
         self.ready()?;
         // Stamps of a clock that is behind what was found in the file.
         let first = events.first().map_or(self.newest, |kept| kept.stamp);
@@ -296,31 +296,31 @@ impl Writer {
         }
         if !self.read {
             let restored = self.read()?;
-            let _ = self.news.send(News::Restored(restored));
+            let _ = self.news.send(StoreEvent::Restored(restored));
             let _ = self.router.wake();
             return Ok(());
         }
         let newest = self.open()?.newest;
         if newest > self.newest {
             self.newest = newest;
-            let _ = self.news.send(News::Found { newest });
+            let _ = self.news.send(StoreEvent::Found { newest });
         }
         Ok(())
     }
 
     /// Opens the file for the first time, and reads what it has.
     fn read(&mut self) -> Result<Restored, FileError> {
-        let marks = self.open()?;
+        let watermarks = self.open()?;
         let events = self.events().inspect_err(|_| self.file = None)?;
-        self.newest = self.newest.max(marks.newest);
+        self.newest = self.newest.max(watermarks.newest);
         self.read = true;
-        Ok(Restored { marks, events })
+        Ok(Restored { watermarks, events })
     }
 
-    fn open(&mut self) -> Result<Marks, FileError> {
-        let (file, marks) = File::open(&self.path, self.sync, self.newest)?;
+    fn open(&mut self) -> Result<Watermarks, FileError> {
+        let (file, watermarks) = File::open(&self.path, self.sync, self.newest)?;
         self.file = Some(file);
-        Ok(marks)
+        Ok(watermarks)
     }
 
     fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
@@ -331,7 +331,7 @@ impl Writer {
         self.forgot = Instant::now();
         let Some(file) = self.file.as_mut().filter(|_| !self.due.events.is_empty()) else { return };
         match file.forget(&self.due) {
-            Ok(()) => self.due = Forgettings::default(),
+            Ok(()) => self.due = Evictions::default(),
             Err(error) => self.fail(&error),
         }
     }
@@ -356,6 +356,6 @@ impl Writer {
     }
 }
 
-fn weight(kept: &Kept) -> usize {
+fn weight(kept: &Stored) -> usize {
     kept.event.frame().len() + size_of::<Job>()
 }
