@@ -1,4 +1,4 @@
-//! Streams begin and end, and their callbacks run.
+//! Attach and end of streams, and the effects of render jobs.
 
 use std::mem;
 use std::num::NonZeroU32;
@@ -28,21 +28,21 @@ use sse_protocol::event;
 use sse_protocol::topic;
 use sse_protocol::wire::{self, ErrorCode, Whose};
 
-/// Of a lifetime, this part is random, so that streams that began together don't end together.
+/// One part in this many of a lifetime is random, so that streams that began together don't end together.
 const LIFETIME_SPREAD: u32 = 10;
 
-/// What a worker is told of its stream.
+/// The answer to a worker's attach.
 pub(crate) struct Attached {
-    /// Its name.
+    /// Id of the stream.
     pub(crate) stream: u64,
-    /// It is sent what others of its `share` were.
+    /// The stream gets the shared output of its `share`; its script need not render.
     pub(crate) rendered: bool,
-    /// What the worker is to send first.
+    /// First bytes of the stream, which the worker sends itself.
     pub(crate) opening: String,
 }
 
 impl Broker {
-    /// Holds a stream.
+    /// Attaches a stream: checks the limits, charges it, and holds its connection until the worker commits.
     pub(crate) fn attach(
         &mut self,
         wanted: wire::Attach<'_>,
@@ -106,10 +106,10 @@ impl Broker {
         };
         self.counts.attached += 1;
         self.pass_nudges();
-        // A stream with a callback gets what that returns, not the events themselves.
+        // A stream with a callback gets the callback's output instead of the events.
         let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
         let watched = forwarded.iter().copied().map(Box::from).collect();
-        // One of a user's may be replaced.
+        // A stream of a user may be replaced by a newer one.
         let followed = replay.is_some() || party.has_user();
         for old in mem::take(&mut party.replaces) {
             self.uncount(old);
@@ -118,7 +118,7 @@ impl Broker {
         self.quota.enter(id, party);
         self.topics.charge(id, charge);
         let lifetime = shortened(max_lifetime);
-        // In the same turn as the stream begins to watch: what comes later it gets itself.
+        // The stream starts to watch in this same turn, so it gets later events itself.
         let since = last_event_id.filter(|_| missed.is_some());
         let mut missed = match missed {
             Some(missed) => missed,
@@ -131,7 +131,7 @@ impl Broker {
             let oldest = missed.events.first().map(|event| log::shown(event.id()));
             info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
         }
-        // Of a bus that is not read yet no id is known.
+        // Before the bus is read its newest id is unknown.
         missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
         let opening = if opens { opening(retry, &mut missed) } else { String::new() };
         let attach = Attach {
@@ -147,7 +147,7 @@ impl Broker {
             followed,
         };
         self.shard(id).stats().told.add(usize::from(opens));
-        // While it is held nothing is done but to keep what comes for it, which comes after this.
+        // The shard only queues for a held stream, so it need not wake before another command follows.
         self.shard(id).send_ahead(Command::Attach(attach));
         if let Some(topics_as) = topics_as {
             let cursor = self.newest().into();
@@ -161,7 +161,7 @@ impl Broker {
         Ok(Attached { stream: id, rendered, opening })
     }
 
-    /// Patterns that can be watched, in order and none twice.
+    /// Checks, sorts and deduplicates patterns.
     pub(crate) fn checked<'a>(&self, mut patterns: Vec<&'a str>) -> Result<Vec<&'a str>, (ErrorCode, String)> {
         let invalid = |message: String| (ErrorCode::Invalid, message);
         patterns.sort_unstable();
@@ -194,7 +194,7 @@ impl Broker {
         if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }
     }
 
-    /// Learns which streams have ended, of those that are followed or counted, for about so long.
+    /// Releases ended streams that the shards have reported, for about `time`.
     pub(crate) fn learn_ends(&mut self, time: Duration) {
         let begun = Instant::now();
         while begun.elapsed() <= time
@@ -205,19 +205,19 @@ impl Broker {
         }
     }
 
-    /// Whether more streams have ended.
+    /// Whether more ends are reported.
     pub(crate) fn has_ends(&self) -> bool {
         !self.ends.is_empty()
     }
 
-    /// A stream counts no longer: it has ended, or is sure to.
+    /// Releases the quota and topic bytes of a stream that has ended, or is bound to.
     pub(crate) fn uncount(&mut self, stream: u64) {
         self.quota.leave(stream);
         self.topics.release(stream);
     }
 
-    /// Goes on with the attempts that something has happened to, and starts those whose turn it is. `heard`: all that connections
-    /// have sent so far was read.
+    /// Continues the attempts whose sockets are ready, and starts waiting jobs. `heard`: all messages of the connections so far
+    /// were read.
     pub(crate) fn go_on_rendering(&mut self, attempts: &[usize], heard: bool) {
         self.pass_nudges();
         if heard {
@@ -237,7 +237,7 @@ impl Broker {
         for (stream, bytes) in self.renders.take_watched() {
             if let Err(exhausted) = self.topics.change(stream, bytes) {
                 self.warn_full(&exhausted.to_string());
-                // It comes back, and hears the truth.
+                // The client reconnects, and the attach then reports the limit.
                 self.shard(stream).send(Command::End { stream, why: Ended::Moved });
             }
         }
@@ -260,7 +260,7 @@ impl Broker {
         (ErrorCode::TooMany, message)
     }
 
-    /// A stream can't be held, as its script could not be run again.
+    /// The error for a stream that can't be attached because its script could not be replayed.
     fn no_replay(&mut self, NoReplay { cause, why }: NoReplay) -> (ErrorCode, String) {
         let code = match cause {
             Cause::Client => ErrorCode::TooMany,
@@ -295,7 +295,7 @@ impl Broker {
         message
     }
 
-    /// A connection could not even be accepted; the sentence for it.
+    /// The error for a connection that could not be accepted for lack of a descriptor.
     pub(crate) fn no_descriptor(&mut self) -> String {
         self.counts.refused_descriptors += 1;
         let message = out_of_descriptors(self.descriptors);
@@ -317,8 +317,8 @@ fn out_of_descriptors(limit: usize) -> String {
     )
 }
 
-/// The first lines of a stream that its worker sends itself. Where it goes on from follows events that were missed, and then
-/// is the hub's to send.
+/// The first bytes of a stream whose worker sends them. They include the cursor only if no missed events or gap precede it;
+/// otherwise the hub sends it after those.
 fn opening(retry: u32, missed: &mut Missed) -> String {
     let first = missed.gap.is_none() && missed.events.is_empty();
     match missed.cursor.take_if(|_| first) {
@@ -327,7 +327,7 @@ fn opening(retry: u32, missed: &mut Missed) -> String {
     }
 }
 
-/// A lifetime in seconds, less a random part; `None`: without end.
+/// A lifetime in seconds, less a random part; `None`: unlimited.
 fn shortened(lifetime: u32) -> Option<NonZeroU32> {
     NonZeroU32::new(lifetime - random::up_to(lifetime / LIFETIME_SPREAD))
 }

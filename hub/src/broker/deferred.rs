@@ -1,7 +1,7 @@
-//! Requests that wait until the bus is read up to what it has now.
+//! Deferred requests: attaches that wait until the bus is read up to its current end.
 //!
-//! A reader may come back with the id of an event that another machine has delivered and this one has not read yet. That
-//! is no gap: the attach waits for a moment, until everything that was on the bus when it came has been read here as well.
+//! A client may reconnect with the id of an event that another hub has delivered and this one has not read yet. That is not a
+//! gap: the attach waits until this hub has read everything that the bus had when the request arrived.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -11,49 +11,49 @@ use crate::store::Ticket;
 use sse_protocol::id::Id;
 use sse_protocol::wire::{self, PREFIX, Request, WireError};
 
-/// How long it waits at most, which must be well below `sse.timeout`.
+/// Maximum wait, which must be well below `sse.timeout`.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// A request that is done later.
+/// A request kept to be done later.
 #[derive(Debug)]
 pub(crate) struct DeferredRequest {
-    /// Whose it is.
+    /// Ticket that its answer goes to.
     pub(crate) ticket: Ticket,
     message: Vec<u8>,
     descriptor: Option<OwnedFd>,
     truncated: bool,
 }
 
-/// A request that waits.
+/// A deferred request, and what it waits for.
 #[derive(Debug)]
 struct Waiting {
     parked: DeferredRequest,
-    /// The question for the newest id that was asked for it.
+    /// Number of the query for the newest id on the bus.
     question: u64,
-    /// That newest id, once it is known.
+    /// The answer to that query.
     goal: Option<Id>,
     until: Instant,
 }
 
-/// All that wait.
+/// All requests that wait for the bus.
 #[derive(Debug, Default)]
 pub(crate) struct DeferredRequests {
     waiting: Vec<Waiting>,
 }
 
 impl DeferredRequest {
-    /// A request as it came.
+    /// Keeps a request and its descriptor.
     pub(crate) fn new(ticket: Ticket, incoming: Incoming<'_>) -> Self {
         let Incoming { request, descriptor, truncated } = incoming;
         Self { ticket, message: wire::encode(&request), descriptor, truncated }
     }
 
-    /// The request.
+    /// The request, without its descriptor.
     pub(crate) fn request(&self) -> Result<Request<'_>, WireError> {
         wire::decode(&self.message[PREFIX..])
     }
 
-    /// As it came.
+    /// The request with its descriptor, which it takes out.
     pub(crate) fn incoming(&mut self) -> Result<Incoming<'_>, WireError> {
         let descriptor = self.descriptor.take();
         Ok(Incoming { request: self.request()?, descriptor, truncated: self.truncated })
@@ -61,35 +61,35 @@ impl DeferredRequest {
 }
 
 impl DeferredRequests {
-    /// Lets a request wait for the answer to a question.
+    /// Defers a request until query `question` is answered and the bus read up to that answer.
     pub(crate) fn add(&mut self, parked: DeferredRequest, question: u64) {
         self.waiting.push(Waiting { parked, question, goal: None, until: Instant::now() + PATIENCE });
     }
 
-    /// Whose connection has gone waits for nothing.
+    /// Drops the requests of a closed connection.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
         self.waiting.retain(|waiting| !waiting.parked.ticket.is_of(ticket));
     }
 
-    /// The answer to a question, and to those before it.
+    /// Sets the answer to query `question`, and to earlier ones.
     pub(crate) fn learn(&mut self, question: u64, newest: Id) {
         for waiting in self.waiting.iter_mut().filter(|waiting| waiting.question <= question) {
             waiting.goal.get_or_insert(newest);
         }
     }
 
-    /// The bus is another one than it was: what they wait for may never come.
+    /// Releases all requests, because the bus has lost or replaced its events: their ids may never come.
     pub(crate) fn give_up(&mut self) {
         self.waiting.iter_mut().for_each(|waiting| waiting.goal = Some(Id::default()));
     }
 
-    /// Takes out those that have waited long enough, as all up to `position` is read.
+    /// Takes out the requests whose id is reached by `position`, or whose time is up.
     pub(crate) fn due(&mut self, position: Id, now: Instant) -> Vec<DeferredRequest> {
         let due = |waiting: &mut Waiting| waiting.goal.is_some_and(|goal| goal <= position) || waiting.until <= now;
         self.waiting.extract_if(.., due).map(|waiting| waiting.parked).collect()
     }
 
-    /// When one has waited long enough in any case.
+    /// When the first request's time is up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.waiting.iter().map(|waiting| waiting.until).min()
     }

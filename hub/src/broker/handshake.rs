@@ -1,4 +1,4 @@
-//! Who may talk to the hub.
+//! The greeting of a connection, and the refusal of what a connection may not do.
 
 use std::time::Instant;
 
@@ -17,8 +17,8 @@ impl Broker {
         match request {
             Request::Hello { magic: MAGIC, protocol: PROTOCOL, version, owner } => {
                 session.greeted = true;
-                // A process in another namespace has other process numbers than this one. A server that is let in names itself
-                // as every server does, before it knows whose hub this is: that is no reason to turn it away.
+                // A pid of 0 means another pid namespace, whose ids mean nothing here. A server of another user also names
+                // itself as owner, before it knows whose hub this is; the hub ignores that and greets it.
                 let may_name = session.credentials.pid != 0 && rights::allowed(session.role, request).is_ok();
                 self.new_owners.extend(owner.filter(|_| self.config.follow_owners && may_name));
                 session.reply(&Reply::Welcome { protocol: PROTOCOL, version: VERSION, pid: std::process::id() });
@@ -38,7 +38,7 @@ impl Broker {
         }
     }
 
-    /// Another hub is to take this one's place, which only this one's own user may ask for.
+    /// Accepts a new hub for an upgrade, or a request to leave, from this hub's own user only.
     pub(crate) fn greet_successor(&mut self, session: &mut Session, magic: u32, format: u16, version: &str) {
         let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
         if uid != own {
@@ -48,26 +48,26 @@ impl Broker {
         }
         info!(pid = session.credentials.pid, version, format, "another hub asks to take over");
         session.reply(&Reply::Welcome { protocol: FORMAT, version: VERSION, pid: std::process::id() });
-        // One that reads another format is going to ask this hub to leave.
+        // A new hub of another format will send `LEAVE` instead.
         session.takes_over = magic == TAKE_OVER && format == FORMAT;
         self.is_asked_to_leave |= magic == LEAVE;
     }
 
-    /// A connection asks for what its role does not allow.
+    /// Refuses a request that the connection's role does not allow.
     pub(crate) fn deny(&mut self, session: &mut Session, request: &Request<'_>, what: &str) {
         let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
         let reason = format!(
             "this hub belongs to user {own}; user {uid}, whom sse.socket_group or sse.socket_mode lets in, may publish to it \
              and watch, but may not {what}; for that set sse.socket to a hub of user {uid}'s own, or to nothing"
         );
-        // Nobody reads an answer to what has none.
+        // No process reads an answer that it did not ask for.
         if !matches!(request, Request::Rendered { answer: false, .. }) {
             session.error(ErrorCode::Denied, &reason);
         }
         self.distrusted(&reason);
     }
 
-    /// What a connection sent makes no sense; nothing after it does either.
+    /// Refuses a malformed message; the rest of the input is unusable.
     pub(crate) fn malformed(&mut self, session: &mut Session, error: &WireError) {
         if session.greeted {
             session.error(ErrorCode::Invalid, &error.to_string());
@@ -85,7 +85,7 @@ impl Broker {
         self.warn_refused(reason);
     }
 
-    /// A connection that may not talk to the hub.
+    /// Counts and logs a process that may not use the hub.
     pub(crate) fn distrusted(&mut self, reason: &str) {
         self.counts.refused_peers += 1;
         self.warn_refused(reason);

@@ -1,4 +1,4 @@
-//! Where requests are done: ids, limits, counters, and the shards that the work is passed to.
+//! The broker: does the requests. It owns ids, store, history, limits and counters, and sends commands to the shards.
 
 pub(crate) mod attach;
 pub(crate) mod deferred;
@@ -50,79 +50,79 @@ use sse_protocol::event::NewEvent;
 use sse_protocol::id::{Id, IdClock};
 use sse_protocol::wire::{self, ErrorCode, Reply, Request};
 
-/// What an idle stream takes, in bytes, about.
+/// Approximate memory of an idle stream, in bytes.
 const STREAM: u64 = 256;
 
-/// How long requests wait for the bus when the hub has just started, which must be well below `sse.timeout`.
+/// How long requests wait for the bus after the hub's start; must be well below `sse.timeout`.
 const BUS_PATIENCE: Duration = Duration::from_millis(800);
 
-/// Everything that requests change.
+/// All state that requests change.
 #[derive(Debug)]
 pub(crate) struct Broker {
     pub(crate) config: Config,
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) names: Arc<PatternInterner>,
     pub(crate) counts: Counts,
-    /// Of this hub's router only.
+    /// Statistics of the ordering thread's turns, since this hub's start or upgrade.
     pub(crate) turns: Turns,
     pub(crate) started: Instant,
-    /// Times that another hub has taken over.
+    /// Number of upgrades since the first hub.
     pub(crate) upgrades: u64,
-    /// Another hub is to be started afresh once this one has ended.
+    /// A hub that can't upgrade this one waits for it to end.
     pub(crate) is_asked_to_leave: bool,
-    /// Connected PHP processes.
+    /// Number of connected PHP processes.
     pub(crate) connections: usize,
-    /// The UDP socket, where there is one.
+    /// UDP socket for notifications, if any.
     pub(crate) udp: Option<udp::Receiver>,
-    /// The socket for notifications beside the hub's, where there is one.
+    /// Unix datagram socket for notifications, if it could be bound.
     pub(crate) notify: Option<Notify>,
-    /// Owners that connections named and that are not watched yet.
+    /// Owners named by connections and not watched yet.
     pub(crate) new_owners: Vec<u32>,
-    /// Streams whose scripts can be run again.
+    /// Render jobs of the streams that can be replayed.
     pub(crate) renders: Renders,
-    /// Streams that the shards have ended, of those that they are to report.
+    /// Ids of ended streams, of those that the shards report.
     ends: Receiver<u64>,
     clock: IdClock,
-    /// Where events are kept before they are delivered.
+    /// Where events are stored before they are delivered.
     pub(crate) store: Store,
-    /// What a store that was closed has written, and how far it has read.
+    /// Counters and read position of a closed store, for the next one.
     written: Written,
     place: Option<Place>,
-    /// What it tells.
+    /// Reports of the store.
     news: Receiver<StoreEvent>,
-    /// Wakes the router when there is news.
+    /// Wakes the ordering thread when the store reports.
     router: Arc<Waker>,
-    /// Events kept for readers that were away.
+    /// Recent events, for clients that reconnect.
     pub(crate) history: History,
-    /// More of them have become too old than a turn forgets.
+    /// The history has more expired events than a turn evicts.
     pub(crate) expiring: bool,
-    /// Stands for the newest id of a bus that is not read yet.
+    /// Stand-in for the newest id of a bus that is not read yet.
     unread: String,
     notifications: Notifications,
-    /// Those that have come over the bus.
+    /// Notifications received over the bus.
     heard: Notifications,
-    /// The bus has been read for the first time.
+    /// The bus was read for the first time, or there is none.
     loaded: bool,
-    /// Its wakes are heard.
+    /// The bus's notifications are received.
     listening: bool,
-    /// Requests wait until then for the bus to be there.
+    /// Deadline of the wait for the bus after the start, during which no request is done.
     gate: Option<Instant>,
-    /// How far the bus was read.
+    /// Position up to which the bus was read.
     position: Id,
-    /// Attaches that wait for it.
+    /// Attaches that wait for the bus.
     parked: DeferredRequests,
-    /// Attaches that wait until it is found what their readers have missed.
+    /// Attaches that wait for a history search.
     pub(crate) resuming: Resuming,
     max_streams: usize,
-    /// What shards have counted that another hub had.
+    /// Sum of the shard counters of the hubs before the upgrades.
     before: ShardStats,
-    /// The limit of descriptors of one process.
+    /// Descriptor limit of each process.
     descriptors: usize,
-    /// Whose streams are counted.
+    /// Streams counted by address and by user.
     pub(crate) quota: Quota,
-    /// What all streams watch is charged there.
+    /// Bytes charged for the subscriptions of all streams.
     pub(crate) topics: Topics,
-    /// What is done when clients that don't read keep too much.
+    /// Ends streams of slow clients when queues keep too many bytes.
     pub(crate) relief: Relief,
     full: LogThrottle,
     too_many: LogThrottle,
@@ -131,43 +131,43 @@ pub(crate) struct Broker {
     unpublished: LogThrottle,
 }
 
-/// What the router counts.
+/// Counters of the ordering thread.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
-    /// Streams that were attached.
+    /// Streams attached.
     pub(crate) attached: u64,
-    /// The last one's id.
+    /// Id of the newest stream.
     pub(crate) last_stream: u64,
-    /// Processes with streams that were killed, or have failed.
+    /// Stream processes that were killed or failed.
     pub(crate) processes_lost: u64,
-    /// Readers whose workers had gone before it was found what they had missed.
+    /// Clients whose workers gave up before the history search was complete.
     pub(crate) resumes_given_up: u64,
-    /// Events taken, and bytes of their data.
+    /// Events accepted, and bytes of their data.
     pub(crate) published: u64,
     pub(crate) published_bytes: u64,
-    /// Events not taken.
+    /// Events refused.
     pub(crate) publish_refused: u64,
-    /// Topics that connections said have changed, and what could be no topic.
+    /// Notifications by connections, and those refused because of an invalid topic.
     pub(crate) triggers: u64,
     pub(crate) triggers_refused: u64,
-    /// Streams refused because of sse.max_streams or what stands in its place.
+    /// Streams refused because of `sse.max_streams` or, without it, the descriptor limit.
     pub(crate) refused_full: u64,
-    /// Streams refused because their address has as many as sse.max_streams_per_ip allows.
+    /// Streams refused because of `sse.max_streams_per_ip`.
     pub(crate) refused_per_ip: u64,
-    /// Streams refused because their user has as many as allowed.
+    /// Streams refused because of their user's limit.
     pub(crate) refused_per_user: u64,
-    /// Streams refused because of sse.topic_bytes.
+    /// Streams refused because of `sse.topic_bytes`.
     pub(crate) refused_topic_bytes: u64,
-    /// Streams or connections refused because there was no descriptor.
+    /// Streams or connections refused because no descriptor was free.
     pub(crate) refused_descriptors: u64,
-    /// Connections refused because of who they are.
+    /// Connections refused, or requests denied, because of their user.
     pub(crate) refused_peers: u64,
-    /// Connections refused because of what they said.
+    /// Connections refused because of their protocol or a malformed message.
     pub(crate) refused_protocol: u64,
 }
 
 impl Broker {
-    /// A broker in front of these shards.
+    /// Makes a broker without a store.
     pub(crate) fn new(
         config: Config,
         shards: Vec<ShardHandle>,
@@ -231,20 +231,20 @@ impl Broker {
         }
     }
 
-    /// Starts what events are kept by, with what it has kept already.
+    /// Starts the store, and loads the history from it.
     pub(crate) fn start_store(&mut self) -> io::Result<()> {
         let (sender, news) = crossbeam_channel::unbounded();
         (self.store, self.history) = Store::start(&self.config, &mut self.clock, sender, Arc::clone(&self.router))?;
         self.news = news;
         if matches!(self.store, Store::Bus(_)) {
             (self.loaded, self.listening, self.gate) = (false, false, Some(Instant::now() + BUS_PATIENCE));
-            // Of a bus that was never reached no id is known. This one says so, and is known to this hub alone.
+            // An unreached bus has no known id. This stand-in says so; only this hub knows it.
             self.unread = format!("none-{}", self.clock.last());
         }
         Ok(())
     }
 
-    /// Does a request.
+    /// Does a request, or defers it until the bus is read or its history search complete.
     pub(crate) fn handle(&mut self, session: &mut Session, incoming: Incoming<'_>) {
         match self.question(session, &incoming.request) {
             Some(question) => self.parked.add(DeferredRequest::new(session.wait(), incoming), question),
@@ -258,7 +258,7 @@ impl Broker {
         }
     }
 
-    /// Does a request that has waited long enough, or begins to; true if it is done.
+    /// Does a request that has waited for the bus, or starts its history search; returns true if it is done.
     pub(crate) fn release(&mut self, session: &mut Session, mut parked: DeferredRequest) -> bool {
         if let Some(search) = parked.request().ok().and_then(|request| self.search(session, &request)) {
             session.resuming = true;
@@ -269,7 +269,7 @@ impl Broker {
         true
     }
 
-    /// Does a request that was kept, and is the next one to be answered.
+    /// Does a deferred request, whose ticket must be the next to answer.
     pub(crate) fn act_parked(&mut self, session: &mut Session, parked: &mut DeferredRequest, missed: Option<Missed>) {
         let ticket = parked.ticket;
         match parked.incoming() {
@@ -279,14 +279,14 @@ impl Broker {
         session.answered(ticket);
     }
 
-    /// What is to be found before a request can be done: what its reader has missed.
+    /// The history search that a request needs first, if any: for the events that its client has missed.
     fn search(&self, session: &Session, request: &Request<'_>) -> Option<Search> {
         let Request::Attach(wire::Attach { patterns, last_event_id: Some(id), address, user, replay, .. }) = request
         else {
             return None;
         };
         let rendered = replay.as_ref().is_some_and(|replay| replay.render);
-        // One that is going to be refused is so at once, whatever its reader has missed.
+        // An attach that will be refused needs no search.
         let full = self.streams() >= self.max_streams as u64 || self.quota.admit(*address, *user).is_err();
         if !session.greeted || rendered || self.is_unread(id) || full {
             return None;
@@ -294,12 +294,12 @@ impl Broker {
         self.checked(patterns.clone()).ok().map(|patterns| Search::new(&patterns, id))
     }
 
-    /// Whether this stands for the newest id of a bus that is not read yet.
+    /// Whether this id is the stand-in for the newest id of the bus.
     fn is_unread(&self, id: &str) -> bool {
         !self.loaded && id == self.unread
     }
 
-    /// What a request has to wait for, if it has to: its reader may have an event that this hub has not read yet.
+    /// Asks the bus for its newest id if the request must wait, because this hub may not have read its client's event yet.
     fn question(&self, session: &Session, request: &Request<'_>) -> Option<u64> {
         match (&self.store, request) {
             (Store::Bus(bus), Request::Attach(wire::Attach { last_event_id: Some(id), replay, .. }))
@@ -314,7 +314,7 @@ impl Broker {
         }
     }
 
-    /// Does a request now; `missed` is what its reader has missed.
+    /// Does a request now; `missed` is the result of its history search.
     pub(crate) fn act(&mut self, session: &mut Session, incoming: Incoming<'_>, missed: Option<Missed>) {
         let Incoming { request, descriptor, truncated } = incoming;
         if !session.greeted {
@@ -372,7 +372,7 @@ impl Broker {
                 match self.rendered(session, whose, output) {
                     Ok(()) if answer => session.reply(&Reply::Done),
                     Err((code, message)) if answer => session.error(code, &message),
-                    // A process that doesn't wait for the answer could do nothing about it.
+                    // A process that doesn't wait for the answer could not react to an error.
                     Ok(()) | Err(_) => {}
                 }
             }
@@ -388,64 +388,64 @@ impl Broker {
         }
     }
 
-    /// The hub's own id of the newest event, whatever the publisher's is: it has an order, and is not forgotten with its
-    /// event.
+    /// The hub's own id of the newest event, even where the publisher chose another: these ids are ordered, and stay known when
+    /// the event is evicted.
     fn newest(&self) -> String {
         if self.loaded { self.history.newest().to_string() } else { self.unread.clone() }
     }
 
-    /// A connection takes back connections that it still has, or has gone with them: the hub lets them go as well.
+    /// Aborts held streams, because their worker took them back or its connection closed.
     pub(crate) fn abandon(&mut self, held: &[u64]) {
         for &stream in held {
-            // A worker that takes one back may offer it once more at once.
+            // Release the quota now: the worker may attach the same client again at once.
             self.uncount(stream);
             self.shard(stream).send(Command::Abort { stream });
         }
     }
 
-    /// Streams that the hub holds now, begun or not.
+    /// Number of open streams, held ones included.
     pub(crate) fn streams(&self) -> u64 {
         self.counts.attached.saturating_sub(self.sum(ShardStats::ended_all))
     }
 
-    /// About how many bytes are kept for readers, now or later.
+    /// Approximate bytes kept in history, render jobs and queues.
     pub(crate) fn kept(&self) -> usize {
         let queued = self.sum(|stats| stats.queued_bytes.get()) + self.streams() * STREAM;
         self.history.bytes() + self.renders.bytes() + usize::try_from(queued).unwrap_or(usize::MAX)
     }
 
-    /// Whether requests should wait because a shard has more to do than it should.
+    /// Whether requests must wait for the bus, the store or a shard.
     pub(crate) fn is_behind(&self) -> bool {
         self.gate.is_some() || self.store.is_behind() || self.shards.iter().any(ShardHandle::is_behind)
     }
 
-    /// A turn has ended.
+    /// Ends a turn and counts its steps.
     pub(crate) fn end_turn(&mut self) {
         self.turns.step(self.renders.take_told() + self.history.take_expired());
         self.turns.end();
     }
 
-    /// Wakes the shards that got something.
+    /// Wakes the shards that have new commands.
     pub(crate) fn wake_shards(&mut self) {
         self.shards.iter_mut().for_each(ShardHandle::wake);
     }
 
-    /// A number over all shards.
+    /// Sum of a counter over all shards, and over the hubs before the upgrades.
     pub(crate) fn sum(&self, number: impl Fn(&ShardStats) -> u64) -> u64 {
         number(&self.before) + self.shards.iter().map(|shard| number(shard.stats())).sum::<u64>()
     }
 
-    /// The shard of a stream: its id tells, so that there is no table.
+    /// The shard of a stream. The id determines it, so no table is needed.
     fn shard(&mut self, stream: u64) -> &mut ShardHandle {
         let count = self.shards.len() as u64;
         &mut self.shards[(stream % count) as usize]
     }
 }
 
-/// Of a token, or of a stream that is not held.
+/// Error for an unknown token, or a stream that the connection does not hold.
 const OVER: &str = "no such render, or none any more: its stream has ended or its time is over";
 
-/// Takes a stream out of those that a connection holds; false if it isn't one of them.
+/// Removes a stream from those a connection holds; false if it wasn't there.
 fn taken(held: &mut Vec<u64>, stream: u64) -> bool {
     let place = held.iter().position(|id| *id == stream);
     place.map(|place| held.swap_remove(place)).is_some()

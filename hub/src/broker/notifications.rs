@@ -1,4 +1,4 @@
-//! The triggers of one turn, merged.
+//! The notifications of one turn, merged.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::stream::Trigger;
 use sse_protocol::topic;
 
-/// Different topics of a turn, before they become "all".
+/// Maximum number of different topics per turn; more become a notification of all topics.
 pub(crate) const MAX_TOPICS: usize = 1024;
 
-/// Topics that changed and were not passed on yet. A topic that changed many times in a turn is passed on once.
+/// Notifications not passed on yet. A topic notified many times in a turn is passed on once.
 #[derive(Debug, Default)]
 pub(crate) struct Notifications {
     all: bool,
-    /// In the order they came first.
+    /// Topics in order of their first notification.
     topics: Vec<Arc<str>>,
     known: HashSet<Arc<str>>,
 }
@@ -38,12 +38,12 @@ impl Notifications {
         *self = Self { all: true, ..Self::default() };
     }
 
-    /// Nothing was added.
+    /// Whether there is nothing to pass on.
     pub(crate) fn is_empty(&self) -> bool {
         !self.all && self.topics.is_empty()
     }
 
-    /// Takes what was added.
+    /// Takes out the merged notifications.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Trigger> + use<> {
         let Self { all, topics, .. } = std::mem::take(self);
         let all = all.then(|| Trigger::new(topic::ALL));

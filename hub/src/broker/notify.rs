@@ -1,4 +1,4 @@
-//! Topics change.
+//! Receives notifications and passes them on to shards, render jobs and the bus.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::store::Store;
 use crate::stream::Trigger;
 use sse_protocol::topic;
 
-/// Turns that an ending hub takes to read what waits: more than the system keeps, and no more than a busy sender can make of it.
+/// Reads of an ending hub: enough for all that the kernel buffers, and bounded however busy a sender is.
 const LAST_TURNS: usize = 16;
 
 impl Broker {
@@ -18,7 +18,7 @@ impl Broker {
             self.counts.triggers += 1;
             self.notifications.add_all();
         }
-        // Of so many, all are told that anything may have changed.
+        // This many topics become a notification of all topics, unchecked.
         if topics.len() > notifications::MAX_TOPICS {
             self.counts.triggers += topics.len() as u64;
             self.notifications.add_all();
@@ -34,7 +34,7 @@ impl Broker {
         }
     }
 
-    /// Takes the wakes that came by datagram.
+    /// Receives the notifications that arrived as datagrams.
     pub(crate) fn receive_wakes(&mut self, now_ms: u64) {
         let Self { udp, notify, notifications, .. } = self;
         let mut wake = |topics: &[&str]| match topics {
@@ -49,7 +49,7 @@ impl Broker {
         }
     }
 
-    /// The hub ends: takes what has come to the socket beside its own, and removes that.
+    /// Receives the last notifications and removes the datagram socket, because the hub ends.
     pub(crate) fn stop_notify(&mut self) {
         let Some(mut notify) = self.notify.take() else { return };
         notify.remove();
@@ -63,7 +63,7 @@ impl Broker {
         }
     }
 
-    /// Passes the triggers of this turn on, before anything that came after them.
+    /// Passes this turn's notifications on. Callers do so before they act on anything that came later.
     pub(crate) fn pass_nudges(&mut self) {
         if self.notifications.is_empty() && self.heard.is_empty() {
             return;

@@ -17,29 +17,29 @@ use crate::stats::ShardStats;
 use crate::stats::report;
 use crate::sys;
 
-/// Where the shards are going to be.
+/// Where the shards run.
 #[derive(Debug)]
 pub(crate) enum House {
-    /// In threads of this process, so many.
+    /// In threads of this process, one for each element.
     Threads(&'static [ShardStats]),
-    /// In processes.
+    /// In processes of their own, one for each element.
     Processes(&'static [ShardStats], Arc<ForkServer>),
 }
 
 impl House {
-    /// So many processes; with 1, threads of this one. To be called before the process has any other thread.
+    /// Prepares for this many processes; 1: threads of this one. Must run before the process starts any thread.
     pub(crate) fn new(config: &Config, processes: usize, common: Common) -> io::Result<Self> {
         if processes > 1 {
             let counters = sys::counters(processes)?;
             return Ok(Self::Processes(counters, Arc::new(ForkServer::new(common, counters)?)));
         }
-        // Half of the cores: what is sent costs more where it is sent from all of them, as nginx, PHP and, where they are on the
-        // same machine, readers wait for one then.
+        // Half of the cores. Sending from all of them costs more, because nginx, PHP and local clients then compete with the
+        // shards.
         let count = if config.shards == 0 { process::cores().div_ceil(2) } else { config.shards };
         Ok(Self::Threads(sys::counters(count)?))
     }
 
-    /// Shards that stand still.
+    /// Makes the shards, not started yet.
     pub(crate) fn shards(
         self,
         shared: &thread::Shared,
@@ -65,7 +65,7 @@ impl House {
     }
 }
 
-/// Streams that all shards together may have, as far as descriptors go.
+/// Maximum number of streams in all shards, as far as descriptors allow.
 pub(crate) fn room(shards: &[ShardHandle], descriptors: usize) -> usize {
     match shards.iter().filter(|shard| shard.process().is_some()).count() {
         0 => process::room_here(descriptors),
@@ -74,8 +74,8 @@ pub(crate) fn room(shards: &[ShardHandle], descriptors: usize) -> usize {
 }
 
 impl Broker {
-    /// The id of a new stream; `None`: no process has a descriptor for it. The id tells its shard. Ids may leave some out, so
-    /// that the stream comes to the process with the fewest.
+    /// Allocates the id of a new stream; `None` if no process has a free descriptor. The id determines the shard, so ids are
+    /// skipped to reach the process with the fewest streams.
     pub(crate) fn next_stream(&mut self) -> Option<u64> {
         let next = self.counts.last_stream + 1;
         let count = self.shards.len() as u64;
@@ -93,14 +93,14 @@ impl Broker {
         Some(id)
     }
 
-    /// Something has happened on the line to this shard.
+    /// Handles an event on the socket to a shard's process.
     pub(crate) fn shard_ready(&mut self, number: usize) {
         if let Some(process) = self.shards.get_mut(number).and_then(ShardHandle::process_mut) {
             process.ready();
         }
     }
 
-    /// Learns of the processes that have gone, and starts others in their place.
+    /// Replaces processes that have ended, and releases their streams.
     pub(crate) fn replace_lost(&mut self) {
         let count = self.shards.len() as u64;
         for number in 0..self.shards.len() {
@@ -111,9 +111,9 @@ impl Broker {
                 continue;
             }
             self.counts.processes_lost += 1;
-            // It won't do what it was told.
+            // A lost shard won't answer the current round.
             self.relief.done_by(&self.shards[number]);
-            // All streams are charged.
+            // Every stream is charged, so this finds all of them.
             let gone: Vec<u64> = self.topics.streams().filter(|stream| stream % count == number as u64).collect();
             for stream in gone {
                 self.renders.ended(stream);
@@ -122,12 +122,12 @@ impl Broker {
         }
     }
 
-    /// Lets the processes forget what they don't need any more.
+    /// Lets the links to the processes drop evicted events.
     pub(crate) fn tidy_processes(&mut self) {
         self.shards.iter_mut().filter_map(ShardHandle::process_mut).for_each(Remote::tidy);
     }
 
-    /// What each process has; `None` where there is but one.
+    /// Statistics for each process; `None` if the hub has no stream processes.
     pub(crate) fn processes(&self) -> Option<Vec<Value>> {
         let processes: Vec<Value> = self
             .shards

@@ -1,4 +1,4 @@
-//! Events are accepted, kept and delivered.
+//! Accepts events, has them stored, and delivers them.
 
 use std::mem;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use sse_protocol::id::{Id, now_ms};
 use sse_protocol::topic;
 use sse_protocol::wire::{ErrorCode, Reply, Request};
 
-/// Events that a turn forgets for their age.
+/// Maximum number of expired events evicted per turn.
 const EXPIRED_A_TURN: usize = 256;
 
 impl Broker {
@@ -62,7 +62,7 @@ impl Broker {
         }
     }
 
-    /// Tells a publisher that its event was not taken, or the log where it doesn't wait to hear that.
+    /// Refuses an event: answers the publisher or, if it doesn't wait, writes to the log.
     pub(crate) fn refuse_event(
         &mut self,
         session: &mut Session,
@@ -78,14 +78,14 @@ impl Broker {
         }
     }
 
-    /// Whether a request can be done before those before it are answered: an event that will be kept after theirs, and so
-    /// answered after them.
+    /// Whether a request may be done before earlier ones are answered: only a valid event, because it is stored and answered
+    /// after theirs.
     pub(crate) fn may_follow(&self, request: Request<'_>) -> bool {
         let Request::Publish { topics, name, id, retry, data, .. } = request else { return false };
         NewEvent { topics, name, id, retry, data }.check(self.config.max_event_size, self.config.max_topics).is_ok()
     }
 
-    /// Passes a kept event on.
+    /// Delivers a stored event to history, shards and render jobs.
     pub(crate) fn deliver(&mut self, stamp: Id, event: &Arc<Event>) {
         self.history.add(event, stamp, Instant::now());
         self.forget();
@@ -100,7 +100,7 @@ impl Broker {
         self.renders.event(event);
     }
 
-    /// Lets the store forget what the history has forgotten.
+    /// Deletes from the store what the history has evicted.
     pub(crate) fn forget(&mut self) {
         if let Store::Disk(disk) = &self.store
             && let Some(evictions) = self.history.take_evictions()
@@ -109,20 +109,20 @@ impl Broker {
         }
     }
 
-    /// Forgets events that have become too old, but no more than there is time for in a turn.
+    /// Evicts expired events, at most [`EXPIRED_A_TURN`].
     pub(crate) fn expire(&mut self, now: Instant) {
         self.expiring = self.history.expire(now, EXPIRED_A_TURN);
         self.forget();
     }
 
-    /// Whether something was kept that is to be delivered.
+    /// Whether the store has reports that can be handled now.
     pub(crate) fn has_news(&self) -> bool {
-        // What comes over the bus is not asked for, and can only be kept back here.
+        // The bus delivers unasked, so this is the only place to slow it down.
         let is_held_up = matches!(self.store, Store::Bus(_)) && self.shards.iter().any(ShardHandle::is_behind);
         !self.news.is_empty() && !is_held_up
     }
 
-    /// Delivers what was kept meanwhile, for about so long. `answer` gets what its publishers are told.
+    /// Handles the store's reports, for about `time`: delivers events, and calls `answer` for their publishers.
     pub(crate) fn learn_news(&mut self, time: Duration, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
         let begun = Instant::now();
         while self.has_news() && begun.elapsed() <= time {
@@ -149,7 +149,7 @@ impl Broker {
                 StoreEvent::Loaded(loaded) => self.load(loaded, &mut answer),
                 StoreEvent::Read { events, bytes, position } => {
                     for Stored { stamp, event, ticket } in events {
-                        // Ids of another life of Redis may be smaller; stamps never are.
+                        // A restarted Redis may give smaller ids; stamps must still grow.
                         self.deliver(stamp.max(self.history.newest().after()), &event);
                         if let Some(ticket) = ticket {
                             answer(ticket, &Reply::Published { id: event.id() });
@@ -172,7 +172,7 @@ impl Broker {
                     topic => self.heard.add(topic),
                 }),
                 StoreEvent::Listening => {
-                    // The first time, nobody was there yet who could have missed anything.
+                    // At the first time no stream existed that could have missed a notification.
                     if mem::replace(&mut self.listening, true) || self.gate.is_none() {
                         self.heard.add_all();
                     }
@@ -182,7 +182,7 @@ impl Broker {
         }
     }
 
-    /// Takes what the bus has kept before this hub came.
+    /// Loads the events that the bus stored before this hub started.
     pub(crate) fn load(&mut self, loaded: Loaded, mut answer: impl FnMut(Ticket, &Reply<'_>)) {
         let Loaded { began, whole, newest, events } = loaded;
         let kept = events.iter().map(|kept| (kept.stamp, &kept.event));
@@ -195,14 +195,14 @@ impl Broker {
                 answer(*ticket, &Reply::Published { id: event.id() });
             }
         }
-        // Streams that began before have missed what came meanwhile.
+        // Streams that began before have missed the events in between.
         if self.gate.is_none() {
             self.tell_gap();
         }
         self.open_gate();
     }
 
-    /// Requests wait no longer once the bus is loaded and heard.
+    /// Ends the wait of requests once the bus is read and its notifications received.
     pub(crate) fn open_gate(&mut self) {
         if self.loaded && self.listening {
             self.gate = None;
@@ -219,7 +219,7 @@ impl Broker {
         self.renders.triggers(&[Arc::new(Trigger::new(topic::ALL))]);
     }
 
-    /// Requests that have waited for the bus long enough, to be done by [`act`](Self::act).
+    /// Takes out the requests that have waited for the bus long enough.
     pub(crate) fn released(&mut self) -> Vec<DeferredRequest> {
         let now = Instant::now();
         if self.gate.is_some_and(|deadline| deadline <= now) {
@@ -228,12 +228,12 @@ impl Broker {
         self.parked.due(self.position, now)
     }
 
-    /// When something that waits for the bus waits no longer.
+    /// When the next wait for the bus times out.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.gate.into_iter().chain(self.parked.deadline()).min()
     }
 
-    /// A publisher has gone.
+    /// Drops the deferred requests and pending answers of a closed connection.
     pub(crate) fn abandon_ticket(&mut self, ticket: Ticket) {
         self.parked.abandon(ticket);
         self.counts.resumes_given_up += self.resuming.abandon(ticket) as u64;
@@ -242,7 +242,7 @@ impl Broker {
         }
     }
 
-    /// Waits until everything that was accepted is kept. From then on nothing more can be published.
+    /// Closes the store after all accepted events are stored. Nothing can be published until it starts again.
     pub(crate) fn close_store(&mut self) {
         match mem::replace(&mut self.store, Store::Memory) {
             Store::Memory => {}

@@ -1,12 +1,12 @@
-//! What only queues keep (`pinned`) stays within `sse.queue_bytes`: when it is more, streams of clients that don't read end
-//! as slow, in rounds of all shards. Each round is one command to each, and the next follows when all have done it:
+//! Keeps the bytes that only queues hold (`pinned`) within `sse.queue_bytes`: above it, streams of slow clients end, in rounds
+//! over all shards. A round is one command to each shard; the next follows when all have done it:
 //!
-//! 1. those of clients for which more than an eighth of the limit is kept, so that one client takes no more than that from
-//!    the others;
-//! 2. those that have taken nothing for half of `sse.stall_timeout`, then for a quarter of it, and so on; at last all that
-//!    have something to wait for.
+//! 1. streams of clients that hold more than an eighth of the limit, so that one client takes no more than that from the
+//!    others;
+//! 2. streams that took nothing for half of `sse.stall_timeout`, then for a quarter of it, and so on; at last all that have
+//!    something queued.
 //!
-//! A shard ends no more than it needs to. What they have ended, their clients resume when they come back.
+//! A shard ends no more streams than needed. Their clients reconnect and resume.
 
 use crate::broker::Broker;
 use crate::shard::command::{Command, Relieve, Which};
@@ -14,20 +14,20 @@ use crate::shard::handle::ShardHandle;
 use crate::stats::ShardStats;
 use crate::stream::pinned;
 
-/// One client may keep the whole divided by this while others need it.
+/// One client may hold this fraction of the limit while others need the rest.
 const SHARES: usize = 8;
 
-/// How far it is with that.
+/// Progress of the rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Relief {
-    /// Rounds so far.
+    /// Number of rounds so far.
     round: u64,
-    /// What the last one was about; `None`: there is no need for any.
+    /// Target of the last round; `None`: none is needed.
     which: Option<Which>,
 }
 
 impl Relief {
-    /// What comes after the last round.
+    /// Target of the next round.
     fn next(&self, share: u64, patience: u32) -> Which {
         match self.which {
             None | Some(Which::Stalled(0)) => Which::OfClientsOver(share),
@@ -36,20 +36,20 @@ impl Relief {
         }
     }
 
-    /// This shard does nothing more of what it was told.
+    /// Counts the current round as done by this shard.
     pub(crate) fn done_by(&self, shard: &ShardHandle) {
         shard.stats().relieved.set(usize::try_from(self.round).unwrap_or(usize::MAX));
     }
 }
 
 impl Broker {
-    /// Bytes that only queues keep, in all processes.
+    /// Bytes that only queues hold, in all processes.
     pub(crate) fn pinned(&self) -> u64 {
         let elsewhere = self.shards.iter().filter(|shard| shard.process().is_some());
         pinned::bytes() as u64 + elsewhere.map(|shard| shard.stats().pinned.get()).sum::<u64>()
     }
 
-    /// Has streams end where too much is kept for clients that don't read.
+    /// Starts the next round if queues hold too much and the last one is done.
     pub(crate) fn relieve(&mut self) {
         let (pinned, limit) = (self.pinned(), self.config.queue_bytes as u64);
         if pinned <= limit {
@@ -60,11 +60,11 @@ impl Broker {
         if !self.shards.iter().all(|shard| shard.stats().relieved.get() >= round) {
             return;
         }
-        // Threads look at one number together, each process at its own.
+        // Threads share one number of bytes; each process has its own.
         let failed = |shard: &ShardHandle| shard.stats().unrelieved.get() == round;
         let processes = self.shards.iter().any(|shard| shard.process().is_some());
         if !(if processes { self.shards.iter().any(failed) } else { self.shards.iter().all(failed) }) {
-            // It was enough, and more has come since.
+            // The last round sufficed, and more was queued since.
             self.relief.which = None;
         }
         let share = limit / (SHARES * self.shards.len().max(1)) as u64;
@@ -73,17 +73,17 @@ impl Broker {
         self.relief.round += 1;
         self.relief.which = Some(which);
         let round = self.relief.round;
-        // Some room, so that the next event is not the next reason.
+        // Some reserve, so that the next event doesn't exceed the limit again.
         let enough = limit - limit / 8;
         for shard in &mut self.shards {
             let target = match shard.process() {
                 None => enough,
-                // Nobody is there to do it.
+                // The process is gone, so nobody does this round.
                 Some(process) if process.pid().is_none() => {
                     self.relief.done_by(shard);
                     continue;
                 }
-                // Each process gives what it has too much.
+                // Each process releases in proportion to what it holds.
                 Some(_) => {
                     let own = u128::from(shard.stats().pinned.get());
                     u64::try_from(own * u128::from(enough) / u128::from(pinned)).unwrap_or(enough)
@@ -94,7 +94,7 @@ impl Broker {
     }
 }
 
-/// A shard has done a round, and had enough to end or not.
+/// Reports that a shard has done a round; `enough`: it reached the target.
 pub(crate) fn report(stats: &ShardStats, round: u64, enough: bool) {
     let round = usize::try_from(round).unwrap_or(usize::MAX);
     stats.pinned.set(pinned::bytes());

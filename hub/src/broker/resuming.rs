@@ -1,4 +1,4 @@
-//! Attaches of readers that have missed something: each is done once that is found, which may take several turns.
+//! Attaches of reconnecting clients: each is done once its history search is complete, which may take several turns.
 
 use std::collections::VecDeque;
 
@@ -7,23 +7,23 @@ use crate::store::Ticket;
 use crate::store::history::History;
 use crate::store::history::resume::{Search, Slice};
 
-/// Steps that each search gets at first: most need no more, and are not behind those that need many.
+/// First budget of a search, in steps. It suffices for most, so that they don't wait behind long searches.
 const FIRST: usize = 256;
 
-/// An attach that waits, and the search for what its reader has missed.
+/// A deferred attach and its search for missed events.
 type Waiting = (DeferredRequest, Box<Search>);
 
-/// What became of an attach.
+/// Result for a deferred attach.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// It can be done now, with this.
+    /// The search is complete; the attach can be done.
     Missed(DeferredRequest, Box<Search>),
-    /// Nobody waits for it any more: its worker has gone, or has given it up.
+    /// The worker has gone or given up.
     Gone(Ticket),
 }
 
 impl Found {
-    /// Whose attach it is.
+    /// Ticket of the attach.
     pub(crate) fn ticket(&self) -> Ticket {
         match self {
             Self::Missed(parked, _) => parked.ticket,
@@ -32,8 +32,7 @@ impl Found {
     }
 }
 
-/// All that wait. Of the searches that take long one is worked on at a time: another one has found little yet, and so keeps little
-/// in memory.
+/// All attaches with a search. Long searches run one at a time: the others have found little yet, and so use little memory.
 #[derive(Debug, Default)]
 pub(crate) struct Resuming {
     fresh: VecDeque<Waiting>,
@@ -41,12 +40,12 @@ pub(crate) struct Resuming {
 }
 
 impl Resuming {
-    /// Lets an attach wait.
+    /// Adds an attach and its search.
     pub(crate) fn add(&mut self, parked: DeferredRequest, search: Search) {
         self.fresh.push_back((parked, Box::new(search)));
     }
 
-    /// Whose connection has gone waits for nothing; how many have waited.
+    /// Drops the attaches of a closed connection; returns their number.
     pub(crate) fn abandon(&mut self, ticket: Ticket) -> usize {
         let before = self.fresh.len() + self.long.len();
         for waiting in [&mut self.fresh, &mut self.long] {
@@ -55,19 +54,19 @@ impl Resuming {
         before - self.fresh.len() - self.long.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether no attach waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.long.is_empty()
     }
 
-    /// Goes on with the searches; the next one that is complete, or that nobody waits for. `waits` tells whether somebody does.
+    /// Continues the searches; returns the next attach that is complete or abandoned. `waits`: a worker still waits for it.
     pub(crate) fn next(
         &mut self,
         history: &History,
         slice: &mut Slice,
         waits: impl Fn(Ticket) -> bool,
     ) -> Option<Found> {
-        // Those that have just come are not to take what is left from those that wait longer.
+        // New searches leave half of the slice to long ones.
         while !slice.is_over(if self.long.is_empty() { 1 } else { 2 })
             && let Some((parked, mut search)) = self.fresh.pop_front()
         {

@@ -1,4 +1,4 @@
-//! The broker's own part of what is passed from hub to hub.
+//! The broker's state in an upgrade.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::upgrade::state::{BusState, HubState, ShardCounts};
 use sse_protocol::id::Id;
 
 impl Broker {
-    /// What the shards have counted.
+    /// Sums of the shards' counters.
     pub(crate) fn shard_counts(&self) -> ShardCounts<'static> {
         ShardCounts {
             opened: self.sum(|stats| stats.opened.get()),
@@ -29,49 +29,49 @@ impl Broker {
         }
     }
 
-    /// What the store has written, once it is closed.
+    /// Counters of the closed store.
     pub(crate) fn written(&self) -> Written {
         self.written
     }
 
-    /// How far the bus was read, once the store is closed.
+    /// Read position of the bus, once the store is closed.
     pub(crate) fn bus_state(&self) -> BusState {
         let mut place = self.place.clone().filter(|_| self.loaded);
         if let Some(place) = place.as_mut().filter(|place| place.position != self.position) {
-            // What counts is what was delivered.
+            // The position of the last delivered event counts.
             (place.position, place.ordinal) = (self.position, None);
         }
         BusState { loaded: self.loaded, position: self.position, place }
     }
 
-    /// Whether somebody waits for what has to be done first, mostly by others: by Redis.
+    /// Whether a request waits for a search or for Redis.
     pub(crate) fn waits_for_others(&self) -> bool {
         !self.resuming.is_empty()
             || self.parked.deadline().is_some()
             || matches!(&self.store, Store::Bus(bus) if !bus.is_idle())
     }
 
-    /// The stamp given last, and what stands for the newest id of a bus that is not read yet.
+    /// The newest stamp, and the stand-in for the newest id of an unread bus.
     pub(crate) fn place(&self) -> (Id, &str) {
         (self.clock.last(), &self.unread)
     }
 
-    /// Has all shards do what they were told, and then stand still.
+    /// Lets all shards finish their commands, then pauses them.
     pub(crate) fn pause_shards(&mut self) -> Result<(), HubError> {
         self.shards.iter_mut().try_for_each(ShardHandle::pause)
     }
 
-    /// Waits until all streams that were passed on are where they belong.
+    /// Waits until all adopted streams have reached their shards.
     pub(crate) fn settle_shards(&mut self) -> io::Result<()> {
         self.shards.iter_mut().try_for_each(ShardHandle::settle)
     }
 
-    /// Gives a stream that another hub has passed on to its shard.
+    /// Gives a stream of the old hub to its shard.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         self.shard(stream.id).adopt(stream, patterns, ends)
     }
 
-    /// Goes on from where another hub has stopped.
+    /// Restores the broker from the old hub's state.
     pub(crate) fn inherit(&mut self, state: &HubState<'_>, events: Vec<(Id, Arc<Event>)>) {
         self.counts = state.counts;
         self.before.restore(&state.shards);
@@ -79,7 +79,7 @@ impl Broker {
         let BusState { loaded, position, place } = &state.bus;
         (self.position, self.place) = (*position, place.clone());
         if self.config.bus.is_some() {
-            // Wakes of others are heard again before long, and then everything is woken once.
+            // This hub subscribes anew, and then notifies all topics once.
             (self.loaded, self.listening) = (*loaded, false);
         }
         self.upgrades = state.upgrades + 1;
@@ -91,7 +91,7 @@ impl Broker {
         self.renders.inherit(&state.renders);
     }
 
-    /// Keeps events again after [`close_store`](Self::close_store), or for the first time after another hub did.
+    /// Starts the store after [`close_store`](Self::close_store), or for the first time after an upgrade.
     pub(crate) fn resume_keeper(&mut self) -> io::Result<()> {
         if !matches!(self.store, Store::Memory) {
             return Ok(());
