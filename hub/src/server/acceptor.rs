@@ -1,4 +1,4 @@
-//! The hub's listening socket, and the file it is reached by.
+//! The acceptor: owns the hub's listening socket and its socket file.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,34 +17,34 @@ use tracing::warn;
 use crate::socket::StartLock;
 use sse_protocol::wire::{self, ErrorCode, Reply};
 
-/// Where PHP processes come in.
+/// Accepts the connections of PHP processes.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     upstream: Option<UnixListener>,
     path: PathBuf,
-    /// Device and number of the socket file.
+    /// Device and inode of the socket file.
     file: Option<(u64, u64)>,
-    /// Stored so that a connection can be told that there are no more descriptors.
+    /// A spare descriptor, closed to accept and refuse a connection when the process has no other.
     reserve: Option<File>,
-    /// Somebody may be waiting.
+    /// Connections may be waiting.
     pub(crate) ready: bool,
-    /// When to try again after there was no descriptor at all.
+    /// When to accept again after even the reserve was gone.
     pub(crate) retry: Option<Instant>,
 }
 
-/// Who is at the acceptor.
+/// Result of one attempt to accept.
 #[derive(Debug)]
 pub(crate) enum Candidate {
-    /// Nobody, or nobody who can be let in now.
+    /// No connection waits, or the acceptor pauses.
     Nobody,
-    /// A connection.
+    /// An accepted connection.
     Connection(OwnedFd),
-    /// There is no descriptor for whoever it is. The connection, if there was one just to tell it so.
+    /// No descriptor is free. The connection, if the reserve allowed to accept it, is only there to be refused.
     NoDescriptor(Option<OwnedFd>),
 }
 
 impl Acceptor {
-    /// The acceptor at this path.
+    /// Makes the acceptor of the socket file at this path.
     pub(crate) fn new(upstream: UnixListener, path: &Path) -> io::Result<Self> {
         upstream.set_nonblocking(true)?;
         let path = path.to_path_buf();
@@ -54,18 +54,18 @@ impl Acceptor {
         Ok(acceptor)
     }
 
-    /// The listening socket, as long as there is one.
+    /// The listening socket; `None` after [`shut`](Self::shut) or [`leave`](Self::leave).
     pub(crate) fn upstream(&self) -> Option<BorrowedFd<'_>> {
         self.upstream.as_ref().map(AsFd::as_fd)
     }
 
-    /// Watches the listening socket.
+    /// Registers the listening socket for reading.
     pub(crate) fn register(&self, token: Token, registry: &Registry) -> io::Result<()> {
         let Some(upstream) = &self.upstream else { return Ok(()) };
         registry.register(&mut SourceFd(&upstream.as_raw_fd()), token, Interest::READABLE)
     }
 
-    /// Lets the next one in.
+    /// Accepts the next connection.
     pub(crate) fn open(&mut self) -> Candidate {
         if self.retry.is_some_and(|at| at <= Instant::now()) {
             self.retry = None;
@@ -83,7 +83,7 @@ impl Acceptor {
                     return Candidate::NoDescriptor(None);
                 }
                 let accepted = self.accept();
-                // The caller closes the connection's at once; till then there is none to refill with.
+                // The caller closes the accepted connection at once; until then no descriptor is free for the reserve.
                 match accepted {
                     Ok(None) => {
                         self.refill();
@@ -117,20 +117,20 @@ impl Acceptor {
         }
     }
 
-    /// Opens the reserve again, if there is a descriptor for it.
+    /// Opens the reserve again, if a descriptor is free.
     pub(crate) fn refill(&mut self) {
         if self.reserve.is_none() {
             self.reserve = File::open("/dev/null").ok();
         }
     }
 
-    /// Whether the path still leads here.
+    /// Whether the path still names this hub's socket file.
     pub(crate) fn is_still_there(&self) -> bool {
         self.file.is_some() && self.found() == self.file
     }
 
-    /// Listens no more, and takes the socket file away if it is this hub's. Under the lock, because another hub's file
-    /// could take its place between looking and removing.
+    /// Closes the listening socket and removes the socket file if it is this hub's. The lock keeps another hub from replacing
+    /// the file between check and removal.
     pub(crate) fn shut(&mut self, _lock: &StartLock) {
         if self.upstream.take().is_some()
             && self.is_still_there()
@@ -140,7 +140,7 @@ impl Acceptor {
         }
     }
 
-    /// Listens no more. Whoever has the lock replaces the socket file, as nobody answers there.
+    /// Closes the listening socket; the holder of the lock replaces the socket file, because nobody answers there.
     pub(crate) fn leave(&mut self) {
         self.upstream = None;
     }
@@ -150,12 +150,12 @@ impl Acceptor {
     }
 }
 
-/// Tells a connection that there is no room for it. Not in the words of a hub that won't talk to it: later it may work.
+/// Answers that the hub is full. Unlike [`turn_away`], this error says that a later attempt may succeed.
 pub(crate) fn no_room(socket: &OwnedFd, message: &str) {
     say(socket, &Reply::Error { code: ErrorCode::Full, message });
 }
 
-/// Tells a connection why it isn't let in.
+/// Answers that the hub does not serve this process, and why.
 pub(crate) fn turn_away(socket: &OwnedFd, reason: &str) {
     say(socket, &Reply::Refused { reason });
 }

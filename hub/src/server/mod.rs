@@ -1,7 +1,7 @@
-//! The router: the thread that puts everything in order.
+//! The server: the ordering thread's loop, which puts all requests into one order.
 //!
-//! It takes the connections of PHP processes, does their requests one by one (see [`broker`]), and passes what follows from
-//! them to the shards. Per turn of its loop each shard is woken once at most, and only then the answers go out.
+//! It accepts the connections of PHP processes, does their requests one by one (see [`crate::broker`]), and sends the resulting
+//! commands to the shards. Each turn wakes a shard at most once, and writes the answers after that.
 
 pub(crate) mod acceptor;
 pub(crate) mod connection;
@@ -55,35 +55,35 @@ const UDP: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const WAKER: Token = Token(3);
 const NOTIFY: Token = Token(4);
-/// Above these, connections, owners, attempts and shards take turns.
+/// Tokens from here on are shared by connections, owners, attempts and shards.
 const FIRST: usize = 5;
 const KINDS: usize = 4;
 
-/// How often the hub looks whether its socket file is still its own.
+/// Interval of the checks that the socket file is still this hub's.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long to leave waiting connections alone when there is no descriptor for them, not even to say so.
+/// Pause of the acceptor when even its reserve descriptor is gone.
 const DOOR_PAUSE: Duration = Duration::from_secs(1);
 
-/// Clients that shall come back within a second, on average, when the hub has ended.
+/// Average number of clients that reconnect per second after the hub has ended.
 const RETURNS_A_SECOND: u32 = 500;
 
-/// Longest greeting, in bytes.
+/// Maximum size of a greeting, in bytes.
 const MAX_GREETING: usize = 1024;
 
-/// Steps of searches for what readers have missed that a turn does beside requests, and how long it goes on with them.
+/// Budget of a turn with requests for history searches: steps and time.
 const RESUMING: (usize, Duration) = (512, Duration::from_micros(250));
 
-/// The same of a turn without requests.
+/// The same budget for a turn without requests.
 const RESUMING_IDLE: (usize, Duration) = (4096, Duration::from_millis(1));
 
-/// About how long a turn goes on with requests, with news and with ends, before everything else has its part of it.
+/// Time budget of a turn for requests, for store events and for stream ends, each.
 const PART: Duration = Duration::from_millis(1);
 
-/// Reads from one connection before the others get their turn.
+/// Reads from one connection per turn, so that the others get theirs.
 const READS_A_TURN: usize = 4;
 
-/// The state of the router's thread.
+/// The state of the ordering thread.
 #[derive(Debug)]
 pub(crate) struct Server {
     poll: Poll,
@@ -91,27 +91,27 @@ pub(crate) struct Server {
     broker: Broker,
     owners: Owners,
     connections: Slab<Connection>,
-    /// Connections that may have sent something.
+    /// Keys of the connections that may have sent something.
     ready: Vec<usize>,
-    /// Connections that there have been.
+    /// Serial number of the newest connection.
     serial: u64,
     signals: Signals,
     signalled: bool,
-    /// A connection that is another hub, which takes over.
+    /// Key of the connection of a new hub that asks for an upgrade.
     successor: Option<usize>,
     starter: Starter,
-    /// To the process in the foreground, after another hub than this one was that.
+    /// Link to the foreground process, which an older hub has become in an upgrade.
     link: Option<Link>,
-    /// When the socket file is looked at next.
+    /// When to check the socket file next.
     next_check: Instant,
-    /// Since when nobody needs this hub.
+    /// Since when the hub is idle; `None` while it is in use.
     idle_since: Option<Instant>,
     memory: Memory,
     scratch: Box<[u8]>,
 }
 
 impl Server {
-    /// Sets everything up, as another hub has left it if one has. The caller has blocked all signals.
+    /// Makes the server, from the old hub's descriptors in an upgrade. The caller has blocked all signals.
     pub(crate) fn new(
         config: Config,
         upstream: UnixListener,
@@ -119,7 +119,7 @@ impl Server {
         mut inherited: Option<&mut Inherited<'_>>,
     ) -> Result<Self, HubError> {
         let started = inherited.as_ref().map_or_else(Instant::now, |inherited| inherited.started);
-        // Before there is any thread.
+        // Must precede the first thread, because `House::new` may fork.
         let processes = process::count(&config, descriptors)?;
         let limits = Limits {
             stream_buffer: config.stream_buffer,
@@ -165,7 +165,7 @@ impl Server {
         let registry = registry.try_clone().map_err(HubError::system("waiting for events"))?;
         let renders = Renders::new(limits, Arc::clone(&names), registry);
         let mut broker = Broker::new(config, shards, names, descriptors, renders, ends, Arc::clone(&shared.router));
-        // Another hub's history comes with everything else.
+        // In an upgrade the history comes with the other parts.
         if inherited.is_none() {
             broker.start_store().map_err(HubError::system("starting the history"))?;
         }
@@ -192,8 +192,8 @@ impl Server {
         })
     }
 
-    /// Works until there is a reason to end, and ends in good order. `begun` is told how many streams there are, once they
-    /// are served.
+    /// Runs the loop until the hub has a reason to end, then ends in good order. Calls `begun` with the number of streams once
+    /// the hub serves them.
     pub(crate) fn run(mut self, begun: impl FnOnce(u64)) -> Result<(), HubError> {
         self.start_shards()?;
         if let Some(link) = &self.link {
@@ -262,14 +262,14 @@ impl Server {
             }
             if self.broker.shards.iter().any(ShardHandle::is_gone) {
                 error!("a shard has ended by itself; the hub can't go on");
-                // Joining it tells why.
+                // `finish` joins the shard, which yields its error.
                 break Ok(());
             }
         };
         result.and(self.finish())
     }
 
-    /// One round of work.
+    /// Does the work of one turn.
     fn turn(&mut self, attempts: &[usize]) {
         self.broker.replace_lost();
         self.broker.learn_ends(PART);
@@ -286,8 +286,8 @@ impl Server {
         if self.broker.expiring {
             self.broker.expire(Instant::now());
         }
-        // After all that wakes callbacks. And after the requests: what a script's process has said comes before the end of
-        // its response.
+        // After everything that notifies callbacks. Also after the requests, because what a replayed script sent must be
+        // handled before the end of its response.
         self.broker.go_on_rendering(attempts, self.ready.is_empty());
         self.broker.pass_nudges();
         self.broker.relieve();
@@ -299,19 +299,19 @@ impl Server {
         self.answer(&answered);
         self.answer(&served);
         if self.ready.is_empty() {
-            // For its memory.
+            // Reuse the allocation.
             self.ready = served;
             self.ready.clear();
         }
         self.memory.note(self.broker.kept());
     }
 
-    /// Delivers the events that are kept now, for about so long; returns the connections that are owed the answer.
+    /// Delivers stored events, for about `time`; returns the connections to answer.
     fn learn_news(&mut self, time: Duration) -> Vec<usize> {
         let Self { broker, connections, .. } = self;
         let mut answered = Vec::new();
         broker.learn_news(time, |ticket, reply| {
-            // Others may have its place by now.
+            // Another connection may have this key by now.
             let Some(connection) =
                 connections.get_mut(ticket.connection).filter(|connection| connection.session.waits_for(ticket))
             else {
@@ -335,8 +335,8 @@ impl Server {
         answered
     }
 
-    /// Goes on with what the readers that wait have missed, and does the attaches for which that is found; returns the connections that
-    /// are owed the answer.
+    /// Continues the history searches of deferred attaches, and does the attaches whose search is complete. Returns the
+    /// connections to answer.
     fn resume(&mut self, slice: &mut Slice) -> Vec<usize> {
         let Self { broker, connections, .. } = self;
         let mut answered = Vec::new();
@@ -358,7 +358,7 @@ impl Server {
                 }
                 Found::Gone(ticket) => {
                     broker.counts.resumes_given_up += 1;
-                    // What it has sent after that is read to the end.
+                    // The hub still reads what the process sent after its attach.
                     connection.session.answered(ticket);
                 }
             }
@@ -393,7 +393,7 @@ impl Server {
         Some(next.saturating_duration_since(now))
     }
 
-    /// Accepts the connections that wait.
+    /// Accepts all waiting connections.
     fn let_in(&mut self) {
         loop {
             match self.acceptor.open() {
@@ -439,13 +439,13 @@ impl Server {
         }
     }
 
-    /// Does the requests of the connections that sent some; returns those connections.
+    /// Does the requests of the ready connections; returns these connections.
     fn serve(&mut self) -> Vec<usize> {
         let served = std::mem::take(&mut self.ready);
         let mut slice = Slice::new(usize::MAX, PART);
         for (nth, &key) in served.iter().enumerate() {
             if slice.is_over(1) {
-                // They come first in the next turn.
+                // The rest comes first in the next turn.
                 self.ready.splice(0..0, served[nth..].iter().copied());
                 break;
             }
@@ -459,7 +459,7 @@ impl Server {
                     Served::All => {}
                     Served::Some => self.queue(key),
                     Served::Gone => {
-                        // It may have closed one direction only.
+                        // The process may have closed only its sending side.
                         connection.flush();
                         self.close(key);
                     }
@@ -469,7 +469,7 @@ impl Server {
         served
     }
 
-    /// Writes the answers that these connections are owed.
+    /// Writes the pending answers of these connections.
     fn answer(&mut self, keys: &[usize]) {
         for &key in keys {
             let Some(connection) = self.connections.get_mut(key) else { continue };
@@ -481,7 +481,7 @@ impl Server {
                 warn!(%error, "a connection can't be watched");
                 self.close(key);
             } else if connection.is_closed || (connection.stalled && !connection.session.is_full()) {
-                // Of one that has gone what it has sent is read to the end.
+                // A closed connection is still read to its end.
                 connection.stalled = false;
                 self.queue(key);
             }
@@ -528,8 +528,8 @@ impl Server {
         (over && self.may_exit()).then_some("nobody has needed it for sse.idle_exit")
     }
 
-    /// Whether an idle hub may really end: nobody is looking for a hub or starting one, and nobody has come meanwhile.
-    /// If so, the socket file is gone when the lock is free again, so that whoever waits for it starts a new hub.
+    /// Whether an idle hub may end: no process holds the start lock, and none has connected meanwhile. If so, the socket file
+    /// is removed before the lock is released, so that a process that waits for the lock starts a new hub.
     fn may_exit(&mut self) -> bool {
         self.idle_since = None;
         match socket::try_lock(&self.broker.config.socket) {
@@ -543,7 +543,7 @@ impl Server {
                 self.connections.is_empty()
             }
             Ok(None) => false,
-            // Without a folder there is nobody who could come either.
+            // Without the folder no process can connect either.
             Err(error) => {
                 debug!(%error, "no lock to end under");
                 true
@@ -551,9 +551,9 @@ impl Server {
         }
     }
 
-    /// Ends the streams in good order, and waits for that.
+    /// Ends all streams in good order, and waits for the shards.
     fn finish(mut self) -> Result<(), HubError> {
-        // The next hub can start while this one still says good-bye, but not before it lets go of the history's file.
+        // The next hub may start while this one ends its streams, but needs the history file closed.
         self.broker.close_store();
         match socket::try_lock(&self.broker.config.socket) {
             Ok(Some(lock)) => {
@@ -564,7 +564,7 @@ impl Server {
         }
         self.learn_news(Duration::MAX);
         self.broker.pass_nudges();
-        // One that is alone need not wait.
+        // A single client need not wait before it reconnects.
         let others = u32::try_from(self.broker.streams().saturating_sub(1)).unwrap_or(u32::MAX);
         let spread = others.saturating_mul(1000 / RETURNS_A_SECOND);
         for shard in &mut self.broker.shards {
@@ -581,8 +581,8 @@ impl Server {
         ends.into_iter().collect()
     }
 
-    /// Lets go of everything, as another hub has it: no socket is shut down or written to. What stays in the foreground
-    /// stays until that hub ends.
+    /// Drops everything after an upgrade, without shutting down or writing to a socket, as the new hub owns them. A foreground
+    /// proxy runs until the new hub ends.
     fn retire(self, stand_in: Option<ForegroundProxy>) -> Result<(), HubError> {
         let signals = self.into_signals();
         stand_in.map_or(Ok(()), |stand_in| stand_in.run(signals))
@@ -593,14 +593,14 @@ impl Server {
     }
 }
 
-/// What a token above the fixed ones stands for.
+/// What a token from `FIRST` on stands for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Of {
-    /// The connection at this place.
+    /// The connection with this key.
     Connection(usize),
     /// The owner with this process id.
     Owner(u32),
-    /// The attempt at this place.
+    /// The attempt with this key.
     Attempt(usize),
     /// The process of the shard with this number.
     Shard(usize),
@@ -632,18 +632,18 @@ impl From<Of> for Token {
 
 /// How far a connection's requests were done.
 enum Served {
-    /// There are no more.
+    /// All that it sent is done, or waits.
     All,
-    /// There may be more.
+    /// More requests may be ready.
     Some,
-    /// The connection has gone.
+    /// The connection is closed.
     Gone,
 }
 
 fn serve_peer(connection: &mut Connection, broker: &mut Broker, scratch: &mut [u8], slice: &mut Slice) -> Served {
     let mut read_all = false;
     for _ in 0..READS_A_TURN {
-        // What is left from the turn before comes first.
+        // Requests left from the last turn come first.
         loop {
             let Connection { decoder, session, stalled, .. } = &mut *connection;
             if session.refused {
@@ -683,7 +683,7 @@ fn serve_peer(connection: &mut Connection, broker: &mut Broker, scratch: &mut [u
     Served::Some
 }
 
-/// The socket for wakes; `None`, and a line in the log, where there can't be one.
+/// Binds the UDP socket for notifications; logs a warning and returns `None` if that fails.
 fn listen_for_wakes(address: SocketAddr, access: udp::Access<'_>, registry: &mio::Registry) -> Option<udp::Receiver> {
     let bound = udp::Receiver::bind(address, access).and_then(|udp| udp.register(UDP, registry).map(|()| udp));
     match bound {

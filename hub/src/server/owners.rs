@@ -1,4 +1,4 @@
-//! The processes whose end is the end of the hub.
+//! The owners: processes whose end ends the hub.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,17 +9,17 @@ use mio::{Interest, Registry, Token};
 use rustix::process::{Pid, PidfdFlags};
 use tracing::{debug, info, warn};
 
-/// The owners that live. They are watched by pidfd, so that a number which the system gives again can't be mistaken.
+/// The living owners. A pidfd identifies each of them, because the system reuses process ids.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     by_pid: HashMap<u32, OwnedFd>,
     had_any: bool,
-    /// One that can't be watched was warned of; every worker may bring it up again.
+    /// A failure to watch an owner was logged; every worker may name that owner again.
     told: bool,
 }
 
 impl Owners {
-    /// Watches a process, if it lives and is not watched yet. Its number has to fit the token.
+    /// Watches a process, unless it has ended or is watched. The process id has to fit into the token.
     pub(crate) fn add(&mut self, pid: u32, token: Token, registry: &Registry) {
         if self.by_pid.contains_key(&pid) {
             return;
@@ -29,7 +29,7 @@ impl Owners {
                 self.by_pid.insert(pid, pidfd);
                 self.had_any = true;
             }
-            // It may have ended just now; the hub then ends when it is idle.
+            // The process may have just ended; the hub then ends when it is idle.
             Err(error) if self.told => debug!(owner = pid, %error, "an owner can't be watched"),
             Err(error) => {
                 self.told = true;
@@ -38,24 +38,24 @@ impl Owners {
         }
     }
 
-    /// As they are passed to another hub: whether there have been any, and those that live.
+    /// The state for an upgrade: whether there was any owner, and the living ones.
     pub(crate) fn state(&self) -> (bool, impl Iterator<Item = (u32, BorrowedFd<'_>)>) {
         (self.had_any, self.by_pid.iter().map(|(pid, pidfd)| (*pid, pidfd.as_fd())))
     }
 
-    /// Watches a process that another hub has watched.
+    /// Watches an owner that the old hub watched.
     pub(crate) fn adopt(&mut self, pid: u32, pidfd: OwnedFd, token: Token, registry: &Registry) -> io::Result<()> {
         registry.register(&mut SourceFd(&pidfd.as_raw_fd()), token, Interest::READABLE)?;
         self.by_pid.insert(pid, pidfd);
         Ok(())
     }
 
-    /// Whether there have been any in another hub.
+    /// Restores from an upgrade whether there was any owner.
     pub(crate) fn inherit(&mut self, had_any: bool) {
         self.had_any = had_any;
     }
 
-    /// A watched process has ended.
+    /// Removes an owner that has ended.
     pub(crate) fn ended(&mut self, pid: u32, registry: &Registry) {
         if let Some(pidfd) = self.by_pid.remove(&pid) {
             let _ = registry.deregister(&mut SourceFd(&pidfd.as_raw_fd()));
@@ -63,12 +63,12 @@ impl Owners {
         }
     }
 
-    /// There were owners, and all have ended.
+    /// Whether there were owners and all of them have ended.
     pub(crate) fn all_ended(&self) -> bool {
         self.had_any && self.by_pid.is_empty()
     }
 
-    /// There are owners.
+    /// Whether any owner lives.
     pub(crate) fn any(&self) -> bool {
         !self.by_pid.is_empty()
     }

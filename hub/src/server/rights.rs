@@ -1,55 +1,56 @@
-//! What a connection may ask for: one table for all requests.
+//! The rights of a connection: one table for all requests.
 //!
-//! The hub acts with the rights of its own user: it connects to servers, has scripts run, and ends with its owners. So only
-//! processes that have these rights anyway may ask for that. Others, whom `sse.socket_group` or `sse.socket_mode` lets in,
+//! The hub acts with the rights of its own user: it connects to servers, runs scripts, and ends with its owners. So only
+//! processes that have these rights anyway may request that. Other users, whom `sse.socket_group` or `sse.socket_mode` admits,
 //! publish and watch.
 
 use crate::sys::Credentials;
 use sse_protocol::wire::{Attach, MAGIC, Request};
 
-/// What a connection is to the hub.
+/// The role of a connection, from which its rights follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The hub's own user, or root.
+    /// A process of the hub's own user, or of root.
     Owner,
-    /// Another user, let in by the settings.
+    /// A process of another user, admitted by the settings.
     Subscriber,
 }
 
 impl Role {
-    /// The role of the process with these credentials at a hub of this user.
+    /// The role of a process with these credentials at a hub of user `hub`.
     pub(crate) fn of(connection: Credentials, hub: u32) -> Self {
         if connection.uid == hub || connection.uid == 0 { Self::Owner } else { Self::Subscriber }
     }
 }
 
-/// Whether a connection of this role may ask for this.
+/// Checks that a connection of this role may make this request.
 ///
 /// # Errors
-/// What it may not do, as the end of "but may not".
+/// What it may not do, as the end of a sentence after "but may not".
 pub(crate) fn allowed(role: Role, request: &Request<'_>) -> Result<(), &'static str> {
     if role == Role::Owner {
         return Ok(());
     }
     match request {
-        // A hub that takes over gets every connection there is.
+        // An upgrade passes every connection to the new hub.
         Request::Hello { magic, .. } if *magic != MAGIC => Err("take over from it, or ask it to end"),
         // The hub ends with its owners.
         Request::Hello { owner: Some(_), .. } => Err("name processes that it ends with"),
         Request::Hello { owner: None, .. } => Ok(()),
-        // The hub would connect to the server that the connection's descriptor names, and send there what the connection has written.
+        // The hub would connect to the server that the client's connection names, and send it a request of the subscriber's
+        // choice.
         Request::Attach(Attach { replay: Some(_), .. }) => {
             Err("have scripts run again ($render of sse_stream(), and its option reauthorize)")
         }
         Request::Attach(Attach { replay: None, .. }) => Ok(()),
-        // Of streams that were attached on the same connection.
+        // Both concern only streams attached on the same connection.
         Request::Commit { .. } | Request::Abort { .. } => Ok(()),
         Request::Publish { .. } | Request::Trigger { .. } | Request::Cursor => Ok(()),
-        // Of runs that the hub has asked its own user's servers for.
+        // These answer replays, which the hub requested from its own user's servers.
         Request::Replayed { .. } | Request::Render { .. } | Request::Rendered { .. } | Request::NotRendered { .. } => {
             Err("answer for scripts that are run again")
         }
-        // They tell of all sites that use this hub.
+        // The counters cover all sites that use this hub.
         Request::Stats | Request::Metrics => Err("read its counters"),
     }
 }
@@ -70,7 +71,7 @@ mod tests {
         assert_eq!(Role::of(connection(33), 33), Role::Owner);
         assert_eq!(Role::of(connection(0), 33), Role::Owner);
         assert_eq!(Role::of(connection(34), 33), Role::Subscriber);
-        // A hub of root is not everybody's.
+        // A hub of root admits only root as owner.
         assert_eq!(Role::of(connection(33), 0), Role::Subscriber);
     }
 
@@ -130,7 +131,7 @@ mod tests {
         ]
     }
 
-    /// The place of a request's kind. A new kind does not compile here: it gets a place, and a line in the table above.
+    /// Index of a request's kind. A new kind does not compile until it has an index here; add it to the table above, too.
     fn kind(request: &Request<'_>) -> usize {
         match request {
             Request::Hello { .. } => 0,
@@ -150,7 +151,7 @@ mod tests {
     }
     const KINDS: usize = 13;
 
-    /// Attack: a subscriber of the group has the hub do with the hub's rights what it could not do itself.
+    /// Attack: a subscriber makes the hub do, with the hub's rights, what the subscriber may not do.
     #[test]
     fn a_member_publishes_and_watches_and_nothing_else() {
         let mut seen = [false; KINDS];

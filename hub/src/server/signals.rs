@@ -1,4 +1,4 @@
-//! The signals that end the hub, or have another one take over.
+//! The signals that end or upgrade the hub.
 
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -10,7 +10,7 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level;
 
-/// Sockets that become readable at these signals, as long as this lives.
+/// Socket pairs that the signal handlers write to; dropping this removes the handlers.
 #[derive(Debug)]
 pub(crate) struct Signals {
     end: UnixStream,
@@ -19,7 +19,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over.
+    /// Installs the signal handlers and registers their sockets.
     pub(crate) fn watch(token: Token, registry: &Registry) -> io::Result<Self> {
         let (end, end_writer) = UnixStream::pair()?;
         let (hangup, hangup_writer) = UnixStream::pair()?;
@@ -34,7 +34,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Watches them with another poll.
+    /// Registers the sockets with another poll.
     pub(crate) fn move_to(&self, token: Token, registry: &Registry) -> io::Result<()> {
         for socket in [&self.end, &self.hangup] {
             registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
@@ -42,12 +42,12 @@ impl Signals {
         Ok(())
     }
 
-    /// Whether SIGTERM or SIGINT has come since the last time.
+    /// Whether SIGTERM or SIGINT arrived since the last call.
     pub(crate) fn any(&mut self) -> bool {
         matches!(self.end.read(&mut [0; 16]), Ok(1..))
     }
 
-    /// Whether SIGHUP has come since the last time.
+    /// Whether SIGHUP arrived since the last call.
     pub(crate) fn hangup(&mut self) -> bool {
         matches!(self.hangup.read(&mut [0; 16]), Ok(1..))
     }

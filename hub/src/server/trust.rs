@@ -1,16 +1,16 @@
-//! Who may talk to the hub.
+//! Decides from a process's credentials whether the hub serves it.
 
 use std::os::fd::BorrowedFd;
 
 use crate::config::Config;
 use crate::sys::{self, Credentials};
 
-/// Write permission, which is what connecting to a Unix socket needs.
+/// Write permission bits: connecting to a Unix socket needs write permission.
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 
-/// Whether the process at the other end may talk to the hub; if not, a sentence that tells it why. The socket file's
-/// mode says the same, but a file can be reached over more than one way, and its mode be changed by mistake.
+/// The credentials of the process at the other end, or a sentence that tells it why the hub refuses. The socket file's mode
+/// says the same, but a file may be reachable by several paths, and its mode be changed by mistake.
 pub(crate) fn check(config: &Config, socket: BorrowedFd<'_>) -> Result<Credentials, String> {
     let connection =
         sys::peer_credentials(socket).map_err(|error| format!("the hub can't tell who you are: {error}"))?;

@@ -1,13 +1,13 @@
-//! How long the router's turns take, and how much they do: nothing that anybody chooses is to make one of them long.
+//! Statistics of the ordering thread's turns: time and steps. No client's or publisher's choice may make a turn long.
 //!
-//! What counts is the processor's time, so that a machine that is busy with something else makes none of them longer.
+//! Turns are measured in CPU time, so that a busy machine doesn't make them look longer.
 
 use std::time::Duration;
 
 use rustix::time::ClockId;
 use serde_json::{Map, Value, json};
 
-/// Bounds that turns are counted between, in microseconds, and how they are written: in seconds.
+/// Upper bounds of the histogram's buckets, in microseconds, and their labels in seconds.
 const BOUNDS: [(u64, &str); 10] = [
     (50, "0.00005"),
     (200, "0.0002"),
@@ -21,33 +21,33 @@ const BOUNDS: [(u64, &str); 10] = [
     (u64::MAX, "inf"),
 ];
 
-/// What is counted of turns.
+/// Counters of turns.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// The thread's clock when the turn that goes on has begun.
+    /// CPU time of the thread when the current turn began.
     begun: Duration,
     buckets: [u64; BOUNDS.len()],
     sum: Duration,
     longest: Duration,
-    /// Steps of the turn that goes on: kept events and topics that were looked at or forgotten, and callbacks that were told of
-    /// a change.
+    /// Steps of the current turn: events and topics of the history that were examined or evicted, and callbacks that were
+    /// notified.
     now: usize,
     steps: u64,
     most: usize,
 }
 
 impl Turns {
-    /// The turn that goes on has done so many steps more.
+    /// Adds steps to the current turn.
     pub(crate) fn step(&mut self, steps: usize) {
         self.now += steps;
     }
 
-    /// A turn begins, of the thread that calls.
+    /// Begins a turn of the calling thread.
     pub(crate) fn begin(&mut self) {
         self.begun = processor_time();
     }
 
-    /// It has ended.
+    /// Ends the turn and counts it.
     pub(crate) fn end(&mut self) {
         self.count(processor_time().saturating_sub(self.begun));
     }
@@ -62,7 +62,7 @@ impl Turns {
         self.most = self.most.max(steps);
     }
 
-    /// For `sse_stats()`.
+    /// The counters for `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
         let buckets: Map<String, Value> =
             BOUNDS.iter().zip(self.buckets).map(|((_, name), count)| ((*name).into(), count.into())).collect();
@@ -75,7 +75,7 @@ impl Turns {
     }
 }
 
-/// What the calling thread has had so far.
+/// CPU time of the calling thread.
 fn processor_time() -> Duration {
     Duration::try_from(rustix::time::clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

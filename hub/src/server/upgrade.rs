@@ -1,5 +1,5 @@
-//! The router's part in passing a hub on: as the old one, which stops, sends everything and goes on if that fails, and as the
-//! new one, which takes it. See [`crate::upgrade`].
+//! The ordering thread's part of an upgrade: the old hub stops, sends everything and resumes if that fails; the new hub
+//! restores it. See [`crate::upgrade`].
 
 use std::io;
 use std::net::IpAddr;
@@ -33,18 +33,18 @@ use crate::upgrade::{SENDERS_PATIENCE, TAKEN, VOID, YOURS};
 use sse_protocol::id::Id;
 use sse_protocol::wire::{self, PROTOCOL, VERSION};
 
-/// How long connections of another protocol have to get the answers to what they have asked.
+/// How long connections of another protocol version may take to get their answers.
 const DISMISSAL: Duration = Duration::from_secs(1);
 
-/// How long the new hub waits for Redis to take what was published.
+/// How long the old hub waits for Redis to take published events.
 const DRAINING: Duration = Duration::from_secs(1);
 
-/// Connections of one part: each may have five descriptors.
+/// Connections per part: each may have five descriptors.
 const PEERS: usize = ITEMS / 5;
 
-/// What a hub gets from the one before when it is made.
+/// What the new hub needs of the old one when its server is made.
 pub(crate) struct Inherited<'a> {
-    /// When the first of them was started.
+    /// When the first hub in this row of upgrades started.
     pub(crate) started: Instant,
     udp: Option<(&'a UdpState<'a>, OwnedFd)>,
     notify: Option<(NotifyStats, OwnedFd)>,
@@ -52,7 +52,7 @@ pub(crate) struct Inherited<'a> {
 }
 
 impl<'a> Inherited<'a> {
-    /// With the descriptors that came with it.
+    /// Combines the state with the descriptors that came with it.
     pub(crate) fn new(
         hub: &'a HubState<'a>,
         udp: Option<OwnedFd>,
@@ -68,7 +68,7 @@ impl<'a> Inherited<'a> {
         }
     }
 
-    /// The UDP socket, if it is at the address that the settings name.
+    /// The UDP socket, if the settings still name its address.
     pub(crate) fn udp(&mut self, config: &crate::config::Config) -> Option<io::Result<udp::Receiver>> {
         let (state, socket) = self.udp.take()?;
         let wanted = config.udp?;
@@ -78,31 +78,31 @@ impl<'a> Inherited<'a> {
 }
 
 impl Inherited<'_> {
-    /// The socket for notifications.
+    /// The Unix datagram socket for notifications.
     pub(crate) fn notify(&mut self, config: &crate::config::Config) -> Option<Notify> {
         let (stats, socket) = self.notify.take()?;
         Some(Notify::inherit(&config.socket, socket, stats))
     }
 }
 
-/// What became of a hub that was to be passed on.
+/// Result of an upgrade, in the old hub.
 pub(crate) enum UpgradeOutcome {
-    /// It goes on.
+    /// The upgrade failed; this hub continues.
     No,
-    /// Another one has everything. A process in the foreground stays.
+    /// The new hub has everything. A proxy remains if this process is the foreground one.
     Yes(Option<ForegroundProxy>),
 }
 
 impl Server {
-    /// Passes everything on to the hub that is this connection.
+    /// Upgrades to the new hub at this connection.
     ///
     /// # Errors
-    /// This hub can't go on, and has not been passed on either.
+    /// The upgrade failed, and this hub can't continue either.
     pub(crate) fn hand_over(&mut self, key: usize) -> Result<UpgradeOutcome, HubError> {
         let Some(mut connection) = self.connections.try_remove(key) else { return Ok(UpgradeOutcome::No) };
         connection.deregister(self.poll.registry());
         self.broker.connections -= 1;
-        // The greeting's answer is the first that it was ever sent.
+        // Nothing was sent to the new hub yet but the answer to its greeting.
         connection.flush();
         let channel = Channel::new(connection.into_socket(), SENDERS_PATIENCE);
         let begin = Instant::now();
@@ -124,18 +124,18 @@ impl Server {
         }
     }
 
-    /// Works again after [`stop`](Self::stop).
+    /// Resumes work after [`stop`](Self::stop).
     fn go_on(&mut self) -> Result<(), HubError> {
         self.broker.resume_keeper().map_err(HubError::system("starting the history"))?;
         self.start_shards()
     }
 
-    /// Starts the shards, or those that stand still.
+    /// Starts new or paused shards.
     pub(crate) fn start_shards(&mut self) -> Result<(), HubError> {
         self.broker.shards.iter_mut().try_for_each(ShardHandle::start).map_err(HubError::system("starting a shard"))
     }
 
-    /// Stops, sends everything, and waits for the other hub to have it.
+    /// Stops, sends everything, and waits until the new hub confirms it.
     fn pass_on(&mut self, channel: &Channel) -> io::Result<Option<ForegroundProxy>> {
         let mut bytes = Vec::new();
         channel.receive(&mut bytes)?;
@@ -168,14 +168,14 @@ impl Server {
             if self.signalled { Err(io::Error::other("a signal asks this hub to end")) } else { Ok(()) }
         });
         drop(lifeline);
-        // A new pipe has room for it. Where the other hub has gone, or has given up, this one goes on.
+        // A new pipe has room for one byte. If the new hub is gone or has given up, this one continues.
         let told = rustix::io::write(&last_words, &[if sent.is_ok() { YOURS } else { VOID }]);
         sent?;
         told?;
         Ok(foreground.map(|(stand_in, _)| stand_in))
     }
 
-    /// Waits until nobody waits for Redis any more.
+    /// Waits until no request waits for Redis.
     fn drain(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + DRAINING;
         loop {
@@ -196,7 +196,7 @@ impl Server {
         }
     }
 
-    /// Does what was begun, and then nothing more: nothing is read, written or delivered until it goes on.
+    /// Completes the work in progress, then stops: nothing is read, written or delivered until `go_on`.
     fn stop(&mut self) -> Result<(), HubError> {
         self.broker.close_store();
         let answered = self.learn_news(Duration::MAX);
@@ -210,7 +210,7 @@ impl Server {
         Ok(())
     }
 
-    /// Answers what the connections have asked, and takes nothing more from them.
+    /// Answers the requests sent so far and closes all connections.
     fn dismiss_peers(&mut self) {
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for &key in &keys {
@@ -385,7 +385,7 @@ impl Server {
         self.broker.renders.adopt_runs(runs, sockets, tables, arrived, |place| Of::Attempt(place).into())
     }
 
-    /// Goes on from where another hub has stopped, once all parts have come.
+    /// Restores the hub's own state, after all other parts.
     pub(crate) fn inherit(
         &mut self,
         hub: &HubState<'_>,
@@ -402,7 +402,7 @@ impl Server {
     }
 }
 
-/// Now, by a clock that all processes of this machine share.
+/// The monotonic clock, which all processes of the machine share.
 pub(crate) fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
     Duration::try_from(now).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A PHP process that is connected to the hub.
+//! The connection of a PHP process: its socket, its decoder and its session.
 
 pub(crate) mod snapshot;
 
@@ -18,70 +18,70 @@ use crate::store::Ticket;
 use crate::sys::Credentials;
 use sse_protocol::wire::{self, ErrorCode, Reply};
 
-/// Bytes of answers after which the connection's next requests wait until it has read some: one that sends without ever
-/// reading costs no more memory than this, and in the end waits itself.
+/// Bytes of unread answers after which a connection's next requests wait. This bounds the memory for a process that sends
+/// without ever reading, and makes it block in the end.
 const ENOUGH: usize = 64 << 10;
 
-/// A connection from a PHP process.
+/// The connection of a PHP process.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
-    /// What it has sent.
+    /// Decodes what the process sent.
     pub(crate) decoder: RequestDecoder,
-    /// What it is to the hub.
+    /// The connection's progress and pending answers.
     pub(crate) session: Session,
-    /// In the list of those that may have sent something.
+    /// The connection is in the server's list of ready ones.
     pub(crate) queued: bool,
-    /// Has requests that wait until it reads its answers.
+    /// Requests wait until the process reads its answers.
     pub(crate) stalled: bool,
-    /// It will send no more than what is there.
+    /// The process has closed its sending side; received bytes may still be unread.
     pub(crate) is_closed: bool,
-    /// Its socket is watched for room, as it took only a part of what is owed.
+    /// The socket is registered for writing, because it took only a part of the answers.
     awaits_room: bool,
 }
 
-/// How far a connection is, and what it is owed.
+/// How far a connection is, and the answers it still gets.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Who it is.
+    /// Credentials of the process, from the kernel.
     pub(crate) credentials: Credentials,
-    /// What it may ask for follows from this.
+    /// The role that its rights follow from.
     pub(crate) role: Role,
-    /// It speaks this protocol.
+    /// The greeting succeeded.
     pub(crate) greeted: bool,
-    /// It gets what it is owed, and is closed.
+    /// The hub closes the connection after the pending answers.
     pub(crate) refused: bool,
-    /// The streams it attached and has neither committed nor aborted.
+    /// Streams that the process attached and has neither committed nor aborted.
     pub(crate) held: Vec<u64>,
-    /// Its publications whose answers are not known yet. Requests of other kinds wait for them.
+    /// Number of requests whose answers aren't known yet. Only publish requests may follow them.
     pub(crate) waiting: usize,
-    /// It waits for an answer before which no other request of it is done.
+    /// An attach is deferred; no other request of this connection is done before its answer.
     pub(crate) resuming: bool,
-    /// The ticket of the last one.
+    /// Ticket of the last request that had to wait.
     ticket: Ticket,
-    /// It is another hub, which takes over.
+    /// The connection is a new hub that asks for an upgrade.
     pub(crate) takes_over: bool,
-    /// The one that is to be answered next, and answers to those after it.
+    /// Number of the ticket to answer next; `early` has answers to later ones.
     due: u64,
     early: BTreeMap<u64, Vec<u8>>,
     outbox: Vec<u8>,
 }
 
-/// What reading gave.
+/// Result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// Something, and there may be more.
+    /// Some bytes, and maybe more to come.
     Some,
-    /// Something, which was all there is for now.
+    /// All the bytes there were.
     Last,
-    /// Nothing for now.
+    /// No bytes yet.
     Nothing,
-    /// The end.
+    /// End of stream, or an error.
     End,
 }
 
 impl Session {
-    /// A connection that has said nothing yet.
+    /// The session of a connection before its greeting.
     fn new(credentials: Credentials, ticket: Ticket) -> Self {
         Self {
             credentials,
@@ -99,34 +99,34 @@ impl Session {
         }
     }
 
-    /// Tells it from all others, also in the hub that takes over.
+    /// Serial number: unique among all connections, also across upgrades.
     pub(crate) fn connection(&self) -> u64 {
         self.ticket.serial
     }
 
-    /// Makes it wait for an answer that is not known yet.
+    /// Takes a ticket for a request whose answer isn't known yet.
     pub(crate) fn wait(&mut self) -> Ticket {
         self.waiting += 1;
         self.ticket.number += 1;
         self.ticket
     }
 
-    /// Whether it waits, and by which ticket last.
+    /// The last ticket, if any answer is outstanding.
     pub(crate) fn waits(&self) -> Option<Ticket> {
         (self.waiting > 0).then_some(self.ticket)
     }
 
-    /// Whether an answer to this ticket is for it.
+    /// Whether the answer to this ticket is for this connection.
     pub(crate) fn waits_for(&self, ticket: Ticket) -> bool {
         self.waiting > 0 && self.ticket.is_of(ticket)
     }
 
-    /// Gives the answer to this ticket, after those to the tickets before it.
+    /// Answers this ticket, once the tickets before it are answered.
     pub(crate) fn answer(&mut self, ticket: Ticket, reply: &Reply<'_>) {
         self.settle(ticket, wire::encode(reply));
     }
 
-    /// The request of this ticket, which is the next one, was answered just now.
+    /// Closes the ticket of a request whose answer is already in the outbox; it must be the next ticket.
     pub(crate) fn answered(&mut self, ticket: Ticket) {
         self.resuming = false;
         self.settle(ticket, Vec::new());
@@ -141,35 +141,35 @@ impl Session {
         }
     }
 
-    /// Answers its next request.
+    /// Appends the answer to the current request.
     pub(crate) fn reply(&mut self, reply: &Reply<'_>) {
         wire::append(&mut self.outbox, reply);
     }
 
-    /// Answers that the request was not done.
+    /// Answers the current request with an error.
     pub(crate) fn error(&mut self, code: ErrorCode, message: &str) {
         self.reply(&Reply::Error { code, message });
     }
 
-    /// Tells it why the hub doesn't talk to it.
+    /// Answers why the hub doesn't serve this process, and closes the connection after that.
     pub(crate) fn refuse(&mut self, reason: &str) {
         self.reply(&Reply::Refused { reason });
         self.refused = true;
     }
 
-    /// Whether it should read before it gets more.
+    /// Whether the process must read answers before its next request is done.
     pub(crate) fn is_full(&self) -> bool {
         self.outbox.len() >= ENOUGH
     }
 
-    /// Whether it is owed anything.
+    /// Whether answers are pending.
     pub(crate) fn is_owed(&self) -> bool {
         !self.outbox.is_empty()
     }
 }
 
 impl Connection {
-    /// A new connection.
+    /// A connection that was just accepted.
     pub(crate) fn new(socket: OwnedFd, credentials: Credentials, ticket: Ticket) -> Self {
         let session = Session::new(credentials, ticket);
         Self {
@@ -183,7 +183,7 @@ impl Connection {
         }
     }
 
-    /// Whether it has closed its end and nothing of it is left to read; asks the kernel only.
+    /// Whether the process has closed its side and all its bytes are read; asks only the kernel.
     pub(crate) fn has_left(&self) -> bool {
         let mut byte = [0; 1];
         match rustix::net::recv(&self.socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
@@ -192,19 +192,19 @@ impl Connection {
         }
     }
 
-    /// Whether it waits for no answer any more: a process that has gone, or has waited for too long, closes its connection.
+    /// Whether the process no longer waits for an answer: one that ends or times out closes its connection.
     pub(crate) fn has_given_up(&self) -> bool {
         self.is_closed || self.has_left()
     }
 
-    /// Watches its socket for requests. Not for room: a connection that reads an answer makes some each time, and would wake the
-    /// router by it.
+    /// Registers the socket for reading. Not for writing: each answer that the process reads would make the socket writable,
+    /// and wake the ordering thread.
     pub(crate) fn register(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
         self.awaits_room = self.session.is_owed();
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, self.interest())
     }
 
-    /// Watches it for room as long as something is owed that it did not take.
+    /// Registers the socket for writing as well, as long as answers are pending.
     pub(crate) fn await_room(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
         if self.awaits_room == self.session.is_owed() {
             return Ok(());
@@ -217,12 +217,12 @@ impl Connection {
         if self.awaits_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
     }
 
-    /// The opposite.
+    /// Removes the socket from the poll.
     pub(crate) fn deregister(&self, registry: &Registry) {
         let _ = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
     }
 
-    /// Takes what has come, as much as fits into `scratch`, into the decoder.
+    /// Reads once, at most `scratch.len()` bytes, and feeds the decoder.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Read {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -242,8 +242,8 @@ impl Connection {
                 });
                 let truncated = received.flags.contains(ReturnFlags::CTRUNC);
                 let descriptors: Vec<OwnedFd> = descriptors.flatten().collect();
-                // The system ends a read at a message with descriptors, whatever is behind it. And it tells of the connection's end
-                // once, maybe together with these bytes.
+                // The kernel ends a read after a message with descriptors, even if more bytes follow. It also reports the end
+                // of a connection only once, perhaps together with these bytes.
                 let more = received.bytes == scratch.len() || truncated || !descriptors.is_empty() || self.is_closed;
                 self.decoder.feed(&scratch[..received.bytes], descriptors, truncated);
                 if more { Read::Some } else { Read::Last }
@@ -253,8 +253,8 @@ impl Connection {
         }
     }
 
-    /// Writes what it is owed, as much as it takes; false when there is nothing more to say and to hear. One that has gone may
-    /// have sent more than was read yet.
+    /// Writes pending answers until the socket is full; returns false if the connection can be closed. One that has closed may
+    /// still have unread requests.
     pub(crate) fn flush(&mut self) -> bool {
         let Session { outbox, refused, .. } = &mut self.session;
         while !outbox.is_empty() {

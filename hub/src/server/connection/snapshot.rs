@@ -1,4 +1,4 @@
-//! Connections, as they are passed from hub to hub.
+//! The state of a connection in an upgrade.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +13,8 @@ use crate::upgrade::incoming::wrong;
 use crate::upgrade::state::ConnectionState;
 
 impl Connection {
-    /// As it is passed on, with its descriptors. One that waits for an answer is not: the answer would not find it.
+    /// The connection's state and descriptors for the new hub. Fails while the connection waits for an answer, which could not
+    /// be delivered there.
     pub(crate) fn state<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> io::Result<ConnectionState<'a>> {
         let Self { socket, decoder, session, queued: _, stalled: _, is_closed: _, awaits_room: _ } = self;
         let Session {
@@ -53,7 +54,7 @@ impl Connection {
         })
     }
 
-    /// The same connection in another hub, at this place.
+    /// Rebuilds a connection from its state, at key `place`.
     pub(crate) fn restore(
         state: &ConnectionState<'_>,
         place: usize,
@@ -75,12 +76,12 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Its socket, which is this process's own from now on.
+    /// The socket, which the caller uses for the upgrade.
     pub(crate) fn into_socket(self) -> OwnedFd {
         self.socket
     }
 
-    /// Takes no more requests from it but those that it has sent already.
+    /// Shuts the receiving side down: only requests sent so far will be done.
     pub(crate) fn dismiss(&self) {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read);
     }

@@ -1,7 +1,7 @@
-//! Bytes from a connection become requests.
+//! The request decoder: turns the bytes of a connection into requests.
 //!
-//! It knows no sockets, so that any row of bytes can be tried on it. It keeps no more than what really came of one
-//! message, and refuses a message by its length before the message is there.
+//! It uses no sockets, so that tests can feed it any bytes. It buffers only bytes that were received, and refuses a message
+//! that is too long as soon as its length is known.
 
 pub(crate) mod snapshot;
 
@@ -10,46 +10,46 @@ use std::os::fd::OwnedFd;
 
 use sse_protocol::wire::{self, PREFIX, Request, WireError};
 
-/// Descriptors that may wait for their message. One is enough for a connection that keeps to the protocol.
+/// Maximum number of descriptors that wait for their message; a conforming process needs one.
 const MAX_WAITING: usize = 4;
 
-/// An idle connection keeps a buffer of so many bytes at most.
+/// Maximum buffer capacity of an idle connection, in bytes.
 const KEPT: usize = 4096;
 
-/// What came from one connection and is not handled yet.
+/// Decodes the bytes of one connection.
 #[derive(Debug, Default)]
 pub struct RequestDecoder {
     bytes: Vec<u8>,
-    /// Bytes at the start of `bytes` that were handled.
+    /// Number of bytes at the start of `bytes` that are decoded.
     consumed: usize,
-    /// Where `bytes` begins in all that the connection has sent.
+    /// Offset of `bytes` in the whole input.
     origin: u64,
     arrivals: VecDeque<Arrival>,
 }
 
-/// What came along with the bytes of one read.
+/// A descriptor, and the bytes that it came with.
 #[derive(Debug)]
 struct Arrival {
-    /// Where those bytes begin and end.
+    /// Range of these bytes in the whole input.
     from: u64,
     to: u64,
-    /// `None`: the system had no descriptor left to receive it.
+    /// `None`: the process had no descriptor left to receive it with.
     descriptor: Option<OwnedFd>,
 }
 
-/// A request as it came.
+/// A decoded request and its descriptor.
 #[derive(Debug)]
 pub struct Incoming<'a> {
     /// The request.
     pub request: Request<'a>,
-    /// The descriptor that came with it, if it is an [`Request::Attach`]; with any other request it is closed.
+    /// The descriptor sent with an [`Request::Attach`]; those sent with other requests are closed.
     pub descriptor: Option<OwnedFd>,
-    /// A descriptor was sent with it, but could not be received.
+    /// A descriptor was sent with the request, but could not be received.
     pub truncated: bool,
 }
 
 impl RequestDecoder {
-    /// Adds what one read gave.
+    /// Adds the bytes and descriptors of one read.
     pub fn feed(&mut self, bytes: &[u8], descriptors: impl IntoIterator<Item = OwnedFd>, truncated: bool) {
         let from = self.origin + self.bytes.len() as u64;
         let to = from + bytes.len() as u64;
@@ -62,11 +62,11 @@ impl RequestDecoder {
         }
     }
 
-    /// The next complete request; `None` until more bytes have come.
+    /// The next complete request; `None` until more bytes arrive.
     ///
     /// # Errors
-    /// [`WireError`] if these bytes are no request, or announce one over `limit` bytes. Nothing after that can be
-    /// understood.
+    /// [`WireError`] if the bytes are not a request, or announce one of more than `limit` bytes. The rest of the input is then
+    /// unusable.
     pub fn next(&mut self, limit: usize) -> Result<Option<Incoming<'_>>, WireError> {
         let rest = &self.bytes[self.consumed..];
         let size = match wire::announced(rest, limit)? {
@@ -83,7 +83,7 @@ impl RequestDecoder {
         let request = wire::decode(&self.bytes[start + PREFIX..self.consumed])?;
         let mut incoming = Incoming { request, descriptor: None, truncated: false };
         if matches!(incoming.request, Request::Attach(_))
-            // A descriptor belongs to a message that begins in the bytes it came with.
+            // A descriptor belongs to the message that begins in the bytes it came with.
             && self.arrivals.front().is_some_and(|arrival| arrival.from <= position)
             && let Some(arrival) = self.arrivals.pop_front()
         {
@@ -93,7 +93,7 @@ impl RequestDecoder {
         Ok(Some(incoming))
     }
 
-    /// The request that [`next`](Self::next) would give.
+    /// The request that [`next`](Self::next) would return.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -105,13 +105,13 @@ impl RequestDecoder {
         }
     }
 
-    /// Bytes of memory in use, for tests of its bounds.
+    /// Capacity of the buffer, in bytes; for tests of its bounds.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Forgets what was handled, and the descriptors that no request took.
+    /// Drops decoded bytes, and descriptors that no request took.
     fn tidy(&mut self) {
         self.origin += self.consumed as u64;
         self.bytes.drain(..self.consumed);
@@ -173,7 +173,7 @@ mod tests {
         assert!(decoder.next(100).expect("attach").expect("whole").truncated);
     }
 
-    /// Attack: descriptors with requests that need none, kept open, would use up the hub's descriptors.
+    /// Attack: descriptors sent with requests that need none would, if kept open, exhaust the hub's descriptors.
     #[test]
     fn a_descriptor_with_anything_else_is_closed() {
         let mut decoder = RequestDecoder::default();
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(std::io::Read::read(&mut far, &mut [0]).expect("the end, and no waiting"), 0);
     }
 
-    /// Attack: one byte at a time of a message that never ends, each with a descriptor.
+    /// Attack: a message that never ends, byte by byte with a descriptor each, would exhaust the hub's descriptors.
     #[test]
     fn descriptors_do_not_pile_up() {
         let mut decoder = RequestDecoder::default();

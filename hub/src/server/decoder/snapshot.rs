@@ -1,16 +1,16 @@
-//! What a connection has sent, as it is passed from hub to hub.
+//! The state of a decoder in an upgrade.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::server::decoder::{Arrival, RequestDecoder};
 
 impl RequestDecoder {
-    /// The bytes that are not handled yet.
+    /// The bytes that are not decoded yet.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.consumed..]
     }
 
-    /// Where the bytes begin and end within those that each waiting descriptor came with.
+    /// Each waiting descriptor, with the range of [`unread`](Self::unread) that it came with.
     pub(crate) fn arrivals(&self) -> impl Iterator<Item = ((u64, u64), Option<BorrowedFd<'_>>)> {
         let start = self.origin + self.consumed as u64;
         let within = move |position: u64| position.saturating_sub(start);
@@ -20,7 +20,7 @@ impl RequestDecoder {
         })
     }
 
-    /// The same in another hub.
+    /// Rebuilds a decoder from its state.
     pub(crate) fn restore(bytes: &[u8], arrivals: impl IntoIterator<Item = ((u64, u64), Option<OwnedFd>)>) -> Self {
         let arrivals = arrivals.into_iter().map(|((from, to), descriptor)| Arrival { from, to, descriptor });
         Self { bytes: bytes.to_vec(), consumed: 0, origin: 0, arrivals: arrivals.collect() }
