@@ -1,4 +1,4 @@
-//! The hub's settings, as read from `sse.*` text values.
+//! The hub's settings, and the parsers of their `sse.*` text values.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -12,93 +12,93 @@ use tracing::level_filters::LevelFilter;
 use crate::store::redis::address::Address;
 use sse_protocol::wire;
 
-/// Everything a hub needs to know when it starts.
+/// All settings of a hub.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where it listens for PHP processes.
+    /// Path of the Unix socket for PHP processes.
     pub socket: PathBuf,
     /// Permission bits of the socket file.
     pub socket_mode: u32,
-    /// Group that the socket file is given to, and whose members may connect if `socket_mode` lets them.
+    /// Group of the socket file; its members may connect if `socket_mode` allows it.
     pub socket_group: Option<u32>,
-    /// Where it listens for wake datagrams.
+    /// UDP address for notifications.
     pub udp: Option<SocketAddr>,
-    /// Key of the datagrams' HMAC; without one plain datagrams are taken.
+    /// HMAC key of the datagrams; `None`: plain datagrams are accepted.
     pub udp_key: Option<Vec<u8>>,
-    /// Without a key, topics that datagrams wake in a second at most.
+    /// Notifications per second accepted by UDP without a key, at most, counted in topics.
     pub udp_rate: usize,
-    /// Streams held at most; 0: what the descriptor limit allows.
+    /// Maximum number of streams; 0: what the descriptor limit allows.
     pub max_streams: usize,
-    /// Streams of one client address at most; 0: any number.
+    /// Maximum number of streams per client address; 0: unlimited.
     pub max_streams_per_ip: usize,
-    /// Patterns of one stream at most.
+    /// Maximum number of patterns per stream.
     pub max_topics: usize,
-    /// Bytes kept for what all streams watch; one client gets an eighth at most.
+    /// Maximum bytes for the subscriptions of all streams; one client may use an eighth.
     pub topic_bytes: usize,
-    /// Bytes of data of one event at most.
+    /// Maximum data size of one event, in bytes.
     pub max_event_size: usize,
-    /// Bytes queued for one stream at most, before the client counts as too slow.
+    /// Maximum bytes queued for one stream before its client counts as too slow.
     pub stream_buffer: usize,
-    /// Bytes at most that only queues of streams keep: what the history has forgotten, and what was rendered.
+    /// Maximum bytes that only stream queues keep: events that the history has evicted, and rendered output.
     pub queue_bytes: usize,
-    /// How long a client may take nothing of what waits for it; twice the heartbeat if that is longer.
+    /// How long a stream's queue may make no progress; twice the heartbeat if that is longer.
     pub stall_timeout: Duration,
-    /// File of a history that outlives the hub; `None`: it is in memory only.
+    /// SQLite file of the history; `None`: in memory only.
     pub history_file: Option<PathBuf>,
-    /// Whether an event is on the disk itself before its publisher is told so, and not only with the operating system.
+    /// Whether the hub syncs an event to disk before it answers the publisher.
     pub history_fsync: bool,
-    /// Events of one topic kept for readers that were away; 0: none.
+    /// Maximum number of stored events per topic; 0: none.
     pub history_events: usize,
-    /// How long they are kept.
+    /// How long the history keeps an event.
     pub history_ttl: Duration,
-    /// Bytes of all of them together.
+    /// Maximum bytes of the whole history.
     pub history_bytes: usize,
-    /// What it shares events with hubs on other machines by; `None`: it is alone.
+    /// Redis stream shared with hubs on other machines; `None`: the hub is alone.
     pub bus: Option<Bus>,
-    /// Scripts run again for streams at the same time, at most.
+    /// Maximum number of attempts at a time.
     pub render_concurrency: usize,
-    /// Bytes kept for streams whose scripts can be run again: their requests, and what their callbacks are to be told.
+    /// Maximum bytes kept for replays: original requests, and events and notifications for callbacks.
     pub render_bytes: usize,
-    /// How long such a run may take.
+    /// Time limit of one attempt.
     pub render_timeout: Duration,
-    /// Whether to end with the servers that use it, as a hub does that one of them has started.
+    /// Whether the hub ends with its owners, the servers that use it; true for a hub that a server has started.
     pub follow_owners: bool,
-    /// How long to stay when nobody is connected and no owner lives; `None`: for ever.
+    /// How long an idle hub stays, without connections, owners and streams; `None`: forever.
     pub idle_exit: Option<Duration>,
-    /// Where the log goes; `None`: standard error.
+    /// Path of the log; `None`: standard error.
     pub log: Option<PathBuf>,
-    /// What goes there.
+    /// Most verbose level that is logged.
     pub log_level: LevelFilter,
-    /// I/O threads; 0: one for two cores.
+    /// Number of I/O threads; 0: one for two cores.
     pub shards: usize,
-    /// Processes that hold the streams, 1: this one; `None`: as many as `max_streams` needs.
+    /// Number of processes that hold streams; 1: the hub itself; `None`: as many as `max_streams` needs.
     pub processes: Option<usize>,
-    /// Whether this process has one thread, so that it can fork others.
+    /// Whether this process is single-threaded, so that it may fork.
     pub may_fork: bool,
-    /// Whether this process stays for as long as there is a hub, also when another one has taken over.
+    /// Whether this process stays in the foreground after an upgrade, until the new hub ends.
     pub foreground: bool,
-    /// What to run at SIGHUP, to have another hub take over; `None`: nothing is known.
+    /// Program that upgrades the hub, run on SIGHUP; `None`: SIGHUP has no effect.
     pub successor: Option<Program>,
 }
 
 /// A program to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// The file.
+    /// Path of the executable.
     pub path: PathBuf,
-    /// Its arguments.
+    /// Command line arguments.
     pub arguments: Vec<String>,
-    /// What is set in its environment beside this process's own.
+    /// Variables added to the environment of this process.
     pub environment: Vec<(String, String)>,
-    /// What it reads from its standard input.
+    /// Bytes written to its standard input.
     pub input: Vec<u8>,
 }
 
-/// Largest value of `sse.udp_rate`.
+/// Maximum of `sse.udp_rate`.
 pub const MAX_UDP_RATE: u64 = 10_000;
 
 impl Config {
-    /// Where events are kept, in words without anything secret.
+    /// Names the store for logs and errors, without secrets.
     #[must_use]
     pub fn kept_in(&self) -> String {
         match (&self.bus, &self.history_file) {
@@ -108,14 +108,14 @@ impl Config {
         }
     }
 
-    /// Longest message that a PHP process may send.
+    /// Maximum size of a message from a PHP process, in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
         wire::max_message(self.max_event_size, self.max_topics)
     }
 }
 
-/// A setting that can't be used.
+/// A setting with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name}: '{value}' {problem}")]
 pub struct ConfigError {
@@ -125,17 +125,17 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// This setting has this value, which has this problem, as the end of a sentence.
+    /// Makes an error; `problem` completes the sentence that begins with name and value.
     #[must_use]
     pub fn new(name: &str, value: &str, problem: impl Into<String>) -> Self {
         Self { name: name.into(), value: value.into(), problem: problem.into() }
     }
 }
 
-/// Reads `sse.socket_mode`: octal digits.
+/// Parses `sse.socket_mode`: octal digits.
 ///
 /// # Errors
-/// Anything that is not between 0600 and 0777, or does not let the owner in.
+/// A mode outside 0600 to 0777, or one that denies the owner access.
 pub fn socket_mode(value: &str) -> Result<u32, ConfigError> {
     let mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o777 && mode & 0o600 == 0o600);
     mode.ok_or_else(|| {
@@ -143,7 +143,7 @@ pub fn socket_mode(value: &str) -> Result<u32, ConfigError> {
     })
 }
 
-/// Reads `sse.socket_group`: a name or a number, empty for none.
+/// Parses `sse.socket_group`: a group name or number; empty: none.
 ///
 /// # Errors
 /// A group that this system doesn't have.
@@ -160,10 +160,10 @@ pub fn group(value: &str) -> Result<Option<u32>, ConfigError> {
     }
 }
 
-/// Reads `sse.udp`: `host:port`, empty for none. `has_key`: `sse.udp_key` is set.
+/// Parses `sse.udp`: `host:port`; empty: none. `has_key`: `sse.udp_key` is set.
 ///
 /// # Errors
-/// Not an address, or one that is not loopback without a key.
+/// Not an address, or an address beyond loopback without a key.
 pub fn udp(address: &str, has_key: bool) -> Result<Option<SocketAddr>, ConfigError> {
     if address.is_empty() {
         return Ok(None);
@@ -181,7 +181,7 @@ pub fn udp(address: &str, has_key: bool) -> Result<Option<SocketAddr>, ConfigErr
     Ok(Some(parsed))
 }
 
-/// Reads a number setting, with or without PHP's size suffix (K, M, G).
+/// Parses a number, with or without PHP's size suffix (K, M, G).
 ///
 /// # Errors
 /// Not a number, or outside the range.
@@ -198,13 +198,13 @@ pub fn number(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Config
         .ok_or_else(|| ConfigError::new(name, value, format!("is not a number from {min} to {max}")))
 }
 
-/// Most processes that streams may be in.
+/// Maximum of `sse.processes`.
 pub const MAX_PROCESSES: u64 = 256;
 
-/// Reads `sse.processes`; `None`: as many as needed.
+/// Parses `sse.processes`; `None`: as many as needed.
 ///
 /// # Errors
-/// Neither `auto` nor a number.
+/// Neither `auto` nor a number in the range.
 pub fn processes(value: &str) -> Result<Option<usize>, ConfigError> {
     if value == "auto" {
         return Ok(None);
@@ -214,7 +214,7 @@ pub fn processes(value: &str) -> Result<Option<usize>, ConfigError> {
     Ok(usize::try_from(number).ok())
 }
 
-/// Reads a switch: `auto` or `off`. PHP's own parser makes `1` of an unquoted `on`, and nothing of `off`.
+/// Parses a switch: `auto` or `off`. PHP's ini parser turns an unquoted `on` into `1` and `off` into an empty string.
 ///
 /// # Errors
 /// Any other word.
@@ -226,18 +226,18 @@ pub fn switch(name: &str, value: &str) -> Result<bool, ConfigError> {
     }
 }
 
-/// Whether streams leave their workers.
+/// Whether a stream leaves its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detach {
-    /// Where the server can hand over; elsewhere the worker serves the stream.
+    /// Hand off where the server allows it; otherwise the worker serves the stream.
     Auto,
-    /// They do, or are refused.
+    /// Hand off, or refuse the stream.
     Require,
-    /// Never.
+    /// Never hand off.
     Off,
 }
 
-/// `sse.detach`.
+/// Parses `sse.detach`.
 ///
 /// # Errors
 /// Any other word.
@@ -252,18 +252,18 @@ pub fn detach(value: &str) -> Result<Detach, ConfigError> {
     }
 }
 
-/// Where events are kept for readers that were away.
+/// Where the hub keeps events for clients that reconnect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keep {
     /// Nowhere.
     Off,
     /// In the hub's memory.
     Memory,
-    /// In a SQLite file, too.
+    /// In memory and in a SQLite file.
     Sqlite(PathBuf),
 }
 
-/// Reads `sse.history`. PHP's own parser makes nothing of an unquoted `off`.
+/// Parses `sse.history`. PHP's ini parser turns an unquoted `off` into an empty string.
 ///
 /// # Errors
 /// Neither `memory`, `sqlite:/path` nor `off`.
@@ -281,19 +281,19 @@ pub fn history(value: &(impl AsRef<OsStr> + ?Sized)) -> Result<Keep, ConfigError
     }
 }
 
-/// When an event of `sse_publish()` is sent, and what the call waits for.
+/// When `sse_publish()` sends an event, and what the call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishMode {
-    /// At once; the call waits until the hub holds it.
+    /// Send at once; wait until the hub holds the event.
     Ack,
-    /// At once; the call doesn't wait.
+    /// Send at once; don't wait.
     Async,
-    /// At the end of a request that succeeded.
+    /// Send at the end of a successful request.
     Commit,
 }
 
 impl PublishMode {
-    /// The mode of this name.
+    /// The mode of this name; `None` if there is no such mode.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -305,7 +305,7 @@ impl PublishMode {
     }
 }
 
-/// Reads `sse.publish`.
+/// Parses `sse.publish`.
 ///
 /// # Errors
 /// Not the name of a mode.
@@ -313,18 +313,18 @@ pub fn publish(value: &str) -> Result<PublishMode, ConfigError> {
     PublishMode::named(value).ok_or_else(|| ConfigError::new("sse.publish", value, "is not one of: ack, async, commit"))
 }
 
-/// A Redis stream that several hubs deliver the events of.
+/// The bus: a Redis stream whose events several hubs deliver.
 #[derive(Debug, Clone)]
 pub struct Bus {
-    /// Where it is.
+    /// Address of the Redis server and its stream.
     pub address: Address,
-    /// How long publishers wait while it can't be reached; zero: they are told at once.
+    /// How long publishers wait during an outage; zero: they fail at once.
     pub patience: Duration,
-    /// Bytes of events that wait to be sent to it, at most.
+    /// Maximum bytes of events that wait to be sent.
     pub queue: usize,
 }
 
-/// Reads `sse.bus_outage`: whether publishers wait.
+/// Parses `sse.bus_outage`: whether publishers wait.
 ///
 /// # Errors
 /// Neither `wait` nor `fail`.
@@ -336,7 +336,7 @@ pub fn bus_outage(value: &str) -> Result<bool, ConfigError> {
     }
 }
 
-/// Checks that `sse.history` can be had together with `sse.bus`.
+/// Checks that `sse.history` is compatible with `sse.bus`.
 ///
 /// # Errors
 /// A history on disk.
@@ -351,7 +351,7 @@ pub fn bus_history(value: &str, keep: &Keep) -> Result<(), ConfigError> {
     }
 }
 
-/// Reads a plain switch, in the words that php.ini knows.
+/// Parses a plain switch, in the words of php.ini.
 ///
 /// # Errors
 /// Any other word.
@@ -363,10 +363,10 @@ pub fn boolean(name: &str, value: &str) -> Result<bool, ConfigError> {
     }
 }
 
-/// Reads a path. A hub that has left its parent's folder would take a relative one for another file.
+/// Parses a path. It must be absolute, because a hub may run in another working directory than its parent.
 ///
 /// # Errors
-/// Not absolute.
+/// A relative path.
 pub fn absolute(name: &str, value: &(impl AsRef<OsStr> + ?Sized)) -> Result<PathBuf, ConfigError> {
     let path = PathBuf::from(value.as_ref());
     if path.is_absolute() {
@@ -376,7 +376,7 @@ pub fn absolute(name: &str, value: &(impl AsRef<OsStr> + ?Sized)) -> Result<Path
     }
 }
 
-/// Reads `sse.log_level`; empty is what PHP's parser makes of an unquoted `off`.
+/// Parses `sse.log_level`. PHP's ini parser turns an unquoted `off` into an empty string.
 ///
 /// # Errors
 /// Not the name of a level.
@@ -386,7 +386,7 @@ pub fn log_level(value: &str) -> Result<LevelFilter, ConfigError> {
         .map_err(|_| ConfigError::new("sse.log_level", value, "is not one of: off, error, warn, info, debug, trace"))
 }
 
-/// Reads `sse.namespace`.
+/// Checks `sse.namespace`.
 ///
 /// # Errors
 /// Anything but up to 64 letters, digits, `_` and `-`.

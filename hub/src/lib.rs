@@ -1,7 +1,7 @@
 //! The hub of php-sse: one small process that holds event streams and delivers events to them. It knows nothing of PHP.
 //!
 //! ```text
-//! PHP process ──wire──▶ router ──channel──▶ shard ──▶ the streams it owns
+//! PHP process ──wire──▶ ordering thread ──channel──▶ shard ──▶ the streams it owns
 //! UDP datagram ────────▶   │
 //!                          └─ ids, order, limits
 //! ```
@@ -29,7 +29,7 @@ pub use crate::run::{HubError, Succeeded, check, run, take_over};
 pub use crate::store::redis::address::{Address as BusAddress, masked as masked_bus_address};
 pub use crate::util::program::Ran;
 
-/// What reads bytes of others, for the fuzz targets.
+/// Parsers of untrusted bytes, exported for the fuzz targets.
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::render::http::{fastcgi, http1};

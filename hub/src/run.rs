@@ -1,4 +1,4 @@
-//! Running a hub.
+//! Entry points: start a hub, or upgrade a running one.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,54 +22,54 @@ use crate::util::log;
 /// Why a hub could not run.
 #[derive(Debug, Error)]
 pub enum HubError {
-    /// A setting that can't be used.
+    /// A setting has an invalid value.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The log can't be written.
+    /// The log file can't be opened.
     #[error("sse.log: opening {path} failed: {error}")]
     Log {
-        /// The file.
+        /// Path of the log file.
         path: String,
-        /// What the system said.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// The system refused something that a hub can't do without.
+    /// A system call that the hub depends on failed.
     #[error("{what} failed: {error}")]
     System {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// What the system said.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// The hub that runs could not be taken over from; it goes on.
+    /// The upgrade failed; the old hub keeps running.
     #[error("taking over from the hub failed: {0}")]
     NotTakenOver(String),
-    /// The socket can't be listened at.
+    /// The socket can't be prepared or bound.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The hub that this process stood for in the foreground has gone.
+    /// The upgraded hub, for which this process stayed in the foreground, was killed.
     #[error("the hub that had taken over was killed")]
     Lost,
-    /// A thread of the hub ended in a panic, which is a bug of it.
+    /// A thread of the hub panicked, which is a bug.
     #[error("{0} panicked; this is a bug of php-sse")]
     Panicked(String),
 }
 
 impl HubError {
-    /// For `map_err`.
+    /// Builds the closure that `map_err` needs for [`HubError::System`].
     pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
         move |error| Self::System { what, error }
     }
 }
 
-/// Runs a hub on a listening socket, and returns when it has ended: by SIGTERM or SIGINT, with the last of its owners,
-/// after `idle_exit`, or because its socket file has gone.
+/// Runs a hub on a listening socket until it ends: on SIGTERM or SIGINT, with its last owner, after `idle_exit`, or when its
+/// socket file is gone.
 ///
-/// It works in threads of its own, in which all other signals are blocked; the calling thread only waits. The limit of
-/// descriptors of the process is raised as far as it goes, and a log is installed unless the process has one.
+/// The hub works in its own threads, which block all other signals; the calling thread only waits. `run` raises the process's
+/// descriptor limit to its maximum, and installs a log unless the process has one.
 ///
 /// # Errors
-/// A [`HubError`] if it can't start, or if one of its threads panicked.
+/// A [`HubError`] if the hub can't start, or if one of its threads panicked.
 pub fn run(config: Config, listener: UnixListener) -> Result<(), HubError> {
     if let Some(address) = config.udp {
         config::udp(&address.to_string(), config.udp_key.as_ref().is_some_and(|key| !key.is_empty()))?;
@@ -81,13 +81,13 @@ pub fn run(config: Config, listener: UnixListener) -> Result<(), HubError> {
     work(router, signals, |_| {})
 }
 
-/// Runs a hub in the place of the one at its socket, from which it takes over all that that one has: no stream is closed. Where
-/// none runs, or one that can't pass on what this one needs, it begins afresh. It ends as [`run`] does.
+/// Upgrades the hub at the socket: the new hub receives everything that the old one has, and no stream closes. If no hub runs,
+/// or the old one can't upgrade to this one, the hub starts empty. It ends as [`run`] does.
 ///
-/// The caller holds the lock, and lets it go once `begun` is called.
+/// The caller holds the start lock; the hub releases it after it calls `begun`.
 ///
 /// # Errors
-/// A [`HubError`] if it can't start; a hub that runs then goes on.
+/// A [`HubError`] if the new hub can't start; an old hub then keeps running.
 pub fn take_over(
     config: Config,
     lock: StartLock,
@@ -121,17 +121,17 @@ pub fn take_over(
     }
 }
 
-/// A hub that has taken over.
+/// The result of a successful start or upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Succeeded {
-    /// Streams that it has.
+    /// Number of streams that the hub received.
     pub streams: u64,
-    /// How long nothing was delivered; `None`: there was no hub before.
+    /// How long delivery paused; `None` if no hub ran before.
     pub pause: Option<Duration>,
 }
 
-/// Fits the settings to what the hub before was: `errors` is the standard error of the process in the foreground that stands
-/// for it.
+/// Adapts the settings to the old hub. `errors` is the standard error of its foreground process, if it has one: the new hub
+/// then logs there, and ends neither with its owners nor when idle.
 fn prepare(config: &mut Config, errors: Option<OwnedFd>) -> Result<(), HubError> {
     match errors {
         Some(errors) => {
@@ -148,7 +148,7 @@ fn prepare(config: &mut Config, errors: Option<OwnedFd>) -> Result<(), HubError>
     log::install(config).map_err(|error| log_error(config, error))
 }
 
-/// The socket file is the one that the hub before has made.
+/// Sets mode and group again, because the old hub created the socket file with its own settings.
 fn set_access(config: &Config) {
     if let Err(error) = socket::set_access(&config.socket, config.socket_mode, config.socket_group) {
         warn!("{error}; they stay what they were");
@@ -165,7 +165,7 @@ fn work(router: Server, signals: BlockedSignals, begun: impl FnOnce(u64) + Send 
     thread.join().unwrap_or_else(|_| Err(HubError::Panicked("sse-router".into())))
 }
 
-/// Checks what would let a hub end as soon as it starts, for a caller that forks it and will not hear its complaint.
+/// Checks for errors that would end a hub right after its start, for a caller that forks the hub and can't see its errors.
 ///
 /// # Errors
 /// [`HubError::Log`] if the log can't be written.
@@ -178,14 +178,14 @@ fn log_error(config: &Config, error: io::Error) -> HubError {
     HubError::Log { path: path.display().to_string(), error }
 }
 
-/// Raises the limit of descriptors as far as this process may; returns it.
+/// Raises the soft descriptor limit to the hard one; returns the limit.
 fn raise_descriptor_limit() -> usize {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     if let Err(error) = raised {
         warn!(%error, "the limit of descriptors can't be raised");
     }
-    // No number means no limit.
+    // `None` means unlimited.
     let limit = rustix::process::getrlimit(Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }

@@ -1,4 +1,4 @@
-//! An accepted event: its bytes are made once, and shared by all streams.
+//! An accepted event: its wire bytes are built once, and all streams share them.
 
 pub(crate) mod snapshot;
 
@@ -11,23 +11,23 @@ use sse_protocol::event::NewEvent;
 use sse_protocol::framing;
 use sse_protocol::wire::{self, Delivery};
 
-/// An accepted event. Its bytes are made once and shared by all streams.
+/// An accepted event, shared by the store and all streams.
 #[derive(Debug)]
 pub struct Event {
     id: Box<str>,
     topics: Box<[Box<str>]>,
     name: Option<Box<str>>,
     retry: Option<u32>,
-    /// Its bytes in a stream, and before them room for the header of the FastCGI record that they are for most streams: so
-    /// one send() of one piece is all that these take.
+    /// Room for a FastCGI record header, then the event-stream bytes. Most streams are FastCGI with one record per event, so
+    /// that one send() of one slice suffices.
     record: Box<[u8]>,
     data: Data,
-    /// The same event for a [`Framing::Message`](sse_protocol::wire::Framing::Message) stream, made when the first of them needs it.
+    /// The event for [`Framing::Message`](sse_protocol::wire::Framing::Message) streams, encoded when the first one needs it.
     message: OnceLock<Box<[u8]>>,
     keepers: Keepers,
 }
 
-/// Where the published data is kept: within the frame if it is one line, else beside it.
+/// Where the published data is: a range of the frame if it is one line, else a copy.
 #[derive(Debug)]
 enum Data {
     InFrame(Range<usize>),
@@ -35,10 +35,10 @@ enum Data {
 }
 
 impl Event {
-    /// Makes an event of checked parts; `id` is the publisher's, or the hub's.
+    /// Builds an event from checked parts; `id` is the publisher's, or the hub's.
     #[must_use]
     pub fn new(new: &NewEvent<'_>, id: &str) -> Self {
-        // Just what most events need, which then is not moved once more.
+        // The exact capacity for most events, so that `into_boxed_slice` doesn't reallocate.
         let name = new.name.map_or(0, |name| "event: \n".len() + name.len());
         let frame = "id: \n".len() + id.len() + name + "data: \n\n".len() + new.data.len();
         let mut record = Vec::with_capacity(framing::HEADER + frame);
@@ -64,7 +64,7 @@ impl Event {
         &self.id
     }
 
-    /// The topics it was published to, at least one.
+    /// The topics of the event, at least one.
     #[must_use]
     pub fn topics(&self) -> &[Box<str>] {
         &self.topics
@@ -76,13 +76,13 @@ impl Event {
         self.name.as_deref()
     }
 
-    /// The reconnection time that it tells, in milliseconds.
+    /// The reconnection time sent with the event, in milliseconds.
     #[must_use]
     pub fn retry(&self) -> Option<u32> {
         self.retry
     }
 
-    /// The data as it was published.
+    /// The data as published.
     #[must_use]
     pub fn data(&self) -> &[u8] {
         match &self.data {
@@ -91,30 +91,30 @@ impl Event {
         }
     }
 
-    /// Who keeps it.
+    /// References to the event, counted by kind of keeper.
     pub(crate) fn keepers(&self) -> &Keepers {
         &self.keepers
     }
 
-    /// Its bytes in an event stream, blank line included.
+    /// The event-stream bytes, including the final blank line.
     #[must_use]
     pub fn frame(&self) -> &[u8] {
         &self.record[framing::HEADER..]
     }
 
-    /// The same as one FastCGI record of the [usual request](framing::USUAL_REQUEST); `None` if it is too long for that.
+    /// The event as one FastCGI record of the [usual request](framing::USUAL_REQUEST); `None` if it is too long for one.
     #[must_use]
     pub(crate) fn record(&self) -> Option<&[u8]> {
         (self.frame().len() <= framing::RECORD).then_some(&self.record)
     }
 
-    /// Its bytes for a PHP process that reads events as messages, length prefix included.
+    /// The event as a message for a PHP process, including the length prefix.
     #[must_use]
     pub fn message(&self) -> &[u8] {
         self.message.get_or_init(|| wire::encode(&self.delivery()).into_boxed_slice())
     }
 
-    /// Bytes of memory that it takes, without the message, which is no larger than the rest.
+    /// Memory use in bytes, without the message, which is no larger than the rest.
     pub(crate) fn memory(&self) -> usize {
         let topics: usize = self.topics.iter().map(|topic| allocated(topic.len())).sum();
         let beside = match &self.data {
@@ -122,7 +122,7 @@ impl Event {
             Data::Beside(data) => data.len(),
         };
         let parts = [
-            // With its two counters.
+            // `Arc` adds two counters.
             2 * size_of::<usize>() + size_of::<Self>(),
             self.id.len(),
             size_of_val(&*self.topics),
@@ -133,7 +133,7 @@ impl Event {
         parts.map(allocated).iter().sum::<usize>() + topics
     }
 
-    /// The same as it is told to a PHP process.
+    /// The event as a message for a PHP process, not encoded yet.
     #[must_use]
     pub fn delivery(&self) -> Delivery<'_> {
         let topics = self.topics.iter().map(AsRef::as_ref).collect();
@@ -141,7 +141,7 @@ impl Event {
     }
 }
 
-/// Completes a record: a header, where one can be, in the room for it.
+/// Fills in the reserved header, if the frame fits into one record.
 fn with_header(mut record: Vec<u8>) -> Box<[u8]> {
     if let Some(header) = framing::usual_header(record.len() - framing::HEADER) {
         record[..framing::HEADER].copy_from_slice(&header);

@@ -1,4 +1,4 @@
-//! Events, as they are passed from hub to hub.
+//! The state of an event in an upgrade.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use crate::upgrade::state::{DataState, EventState};
 use sse_protocol::framing;
 
 impl Event {
-    /// As it is passed on.
+    /// The event's state for the new hub.
     pub(crate) fn state(&self) -> EventState<'_> {
         let Self { id, topics, name, retry, record: _, data, message: _, keepers: _ } = self;
         EventState {
@@ -26,7 +26,7 @@ impl Event {
         }
     }
 
-    /// The same event in another hub; `None` if it can't be one.
+    /// Rebuilds an event from its state; `None` if the state is invalid.
     pub(crate) fn restore(state: &EventState<'_>) -> Option<Self> {
         let data = match state.data {
             DataState::InFrame(from, to) => {

@@ -1,4 +1,4 @@
-//! The hub's socket file: the folder it stands in, the lock that decides who may start a hub, and binding it.
+//! The hub's socket file: checks of its folder, the lock of who may start a hub, and binding.
 
 pub mod private;
 
@@ -14,52 +14,52 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use thiserror::Error;
 
-/// Connections that may wait to be accepted; the system caps it (net.core.somaxconn).
+/// Maximum length of the accept queue; the system caps it (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
 
-/// How often a lock held by another process is tried again.
+/// Interval between attempts to take a lock that another process holds.
 const LOCK_RETRY: Duration = Duration::from_millis(2);
 
-/// Why a socket can't be used or made.
+/// Why a socket can't be used or created.
 #[derive(Debug, Error)]
 pub enum SocketError {
-    /// Something about the folder lets others in.
+    /// The folder is missing, or other users could have written to it.
     #[error("{folder} {problem}; {advice}")]
     Folder {
-        /// The folder.
+        /// Path of the folder.
         folder: String,
         /// What is wrong with it.
         problem: String,
-        /// What to do.
+        /// What the administrator can do.
         advice: &'static str,
     },
-    /// Something that is no socket stands in its place.
+    /// A file that is not a socket has the socket's path.
     #[error("{0} exists and is not a socket; remove it or set sse.socket to another path")]
     NotASocket(String),
-    /// A path that doesn't fit into a socket address.
+    /// The path is too long for a socket address.
     #[error("sse.socket: '{path}' is {length} bytes long; a socket's path may have at most 107")]
     PathTooLong {
-        /// The path.
+        /// Path of the socket.
         path: String,
-        /// Its bytes.
+        /// Length of the path, in bytes.
         length: usize,
     },
-    /// Another process kept the lock for the whole time.
+    /// Another process held the lock until the timeout.
     #[error("another process is starting a hub at {path} and has not finished within {waited:?}")]
     Locked {
-        /// The lock file.
+        /// Path of the lock file.
         path: String,
-        /// How long it was waited for.
+        /// How long this process waited.
         waited: Duration,
     },
-    /// The system refused.
+    /// A system call failed.
     #[error("{what} {path} failed: {error}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// On which file.
+        /// The file that it was for.
         path: String,
-        /// What the system said.
+        /// Error of the operating system.
         error: io::Error,
     },
 }
@@ -69,23 +69,23 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(Errno) -> SocketError 
     move |error| SocketError::Io { what, path, error: error.into() }
 }
 
-/// Who may have access to the folder of a socket.
+/// Which users may own the folder of a socket, and write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folder {
-    /// The default folder in the temporary directory, where anybody could have made it first: it must be this user's
-    /// and closed to all others. It is made if it is missing.
+    /// The default folder in the temporary directory, where any user could have created it first: it must belong to this user
+    /// and be closed to all others. It is created if missing.
     Private,
-    /// A folder that the administrator chose: root's or this user's, and writable by nobody else. Root,
-    /// which publishes to other users' hubs, takes any user's folder that only root can have put there.
+    /// A folder that the administrator chose: it must belong to root or this user, and nobody else may write to it. Root, which
+    /// publishes to other users' hubs, accepts any user's folder that only root could have created.
     Chosen,
-    /// The same, but of a hub that is open to other users (`sse.socket_group`, `sse.socket_mode`): it may be another user's.
+    /// Like `Chosen`, for a hub shared by `sse.socket_group` or `sse.socket_mode`: it may belong to another user.
     Shared,
 }
 
-/// Checks the folder before a hub is looked for or started in it.
+/// Checks the socket's folder, before a process connects to a hub or starts one there.
 ///
 /// # Errors
-/// `Folder` if others could have put something there, `PathTooLong`, or `Io`.
+/// `Folder` if other users could have put a socket there, `PathTooLong`, or `Io`.
 pub fn check_folder(socket: &Path, folder: Folder) -> Result<(), SocketError> {
     let length = socket.as_os_str().len();
     if length > 107 {
@@ -138,17 +138,16 @@ pub fn check_folder(socket: &Path, folder: Folder) -> Result<(), SocketError> {
     }
 }
 
-/// Whether only root can make entries in the folder that this one stands in.
+/// Whether only root can create entries in the parent of this folder.
 fn stands_closed(folder: &Path) -> bool {
     let above = folder.parent().and_then(|above| rustix::fs::stat(above).ok());
     above.is_some_and(|above| above.st_uid == 0 && above.st_mode & 0o022 == 0)
 }
 
-/// Checks that this user is the one to start a hub in this folder. Root could, but its hub would shut out the user that
-/// the folder was made for.
+/// Checks that this user may start a hub in the folder. A hub started by root would shut out the user that owns the folder.
 ///
 /// # Errors
-/// `Folder` if the folder belongs to another user, `Io` if it can't be looked at.
+/// `Folder` if the folder belongs to another user, `Io` if it can't be examined.
 pub fn check_may_start(socket: &Path) -> Result<(), SocketError> {
     let Some(path) = socket.parent() else { return Ok(()) };
     let owner = rustix::fs::stat(path).map_err(failed("looking at", path))?.st_uid;
@@ -163,14 +162,14 @@ pub fn check_may_start(socket: &Path) -> Result<(), SocketError> {
     })
 }
 
-/// Held by whoever starts or ends the hub of a socket; released when dropped.
+/// The lock of the process that starts or ends the hub of a socket; released when dropped.
 #[derive(Debug)]
 pub struct StartLock {
     file: File,
 }
 
 impl From<OwnedFd> for StartLock {
-    /// The lock of a process that has taken it and passes it on.
+    /// Wraps the descriptor of a lock that another process took and passed on.
     fn from(file: OwnedFd) -> Self {
         Self { file: file.into() }
     }
@@ -182,7 +181,7 @@ impl AsFd for StartLock {
     }
 }
 
-/// The lock file of a socket.
+/// Path of the lock file of a socket.
 #[must_use]
 pub fn lock_path(socket: &Path) -> PathBuf {
     let mut path = socket.as_os_str().to_owned();
@@ -190,7 +189,7 @@ pub fn lock_path(socket: &Path) -> PathBuf {
     path.into()
 }
 
-/// Takes the lock, or gives `None` if another process has it.
+/// Takes the lock; `None` if another process holds it.
 ///
 /// # Errors
 /// `Io` if the lock file can't be opened.
@@ -205,10 +204,10 @@ pub fn try_lock(socket: &Path) -> Result<Option<StartLock>, SocketError> {
     }
 }
 
-/// Takes the lock, waiting for whoever has it.
+/// Takes the lock, and waits while another process holds it.
 ///
 /// # Errors
-/// `Locked` if it isn't free in time, `Io` if the lock file can't be opened.
+/// `Locked` if the lock isn't free in time, `Io` if the lock file can't be opened.
 pub fn lock(socket: &Path, timeout: Duration) -> Result<StartLock, SocketError> {
     let deadline = Instant::now() + timeout;
     loop {
@@ -222,11 +221,11 @@ pub fn lock(socket: &Path, timeout: Duration) -> Result<StartLock, SocketError> 
     }
 }
 
-/// Makes the socket file and listens there. The caller holds the lock and knows that nobody answers at the path, so
-/// that a file which is still there is stale.
+/// Creates the socket file and listens there. The caller holds the lock and knows that no hub answers at the path, so that a
+/// file which is still there is stale.
 ///
 /// # Errors
-/// `NotASocket` if something else stands there, `PathTooLong`, or `Io`.
+/// `NotASocket` if another kind of file has the path, `PathTooLong`, or `Io`.
 pub fn bind(_lock: &StartLock, path: &Path, mode: u32, group: Option<u32>) -> Result<UnixListener, SocketError> {
     match rustix::fs::lstat(path) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
@@ -237,7 +236,7 @@ pub fn bind(_lock: &StartLock, path: &Path, mode: u32, group: Option<u32>) -> Re
     }
     let listen = || -> Result<_, Errno> {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // The file gets the mode of the socket: nobody else can connect before the intended mode is set below.
+        // The file inherits the mode of the socket: nobody else can connect before `allow` sets the intended mode.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         allow(path, mode, group)?;
@@ -247,10 +246,10 @@ pub fn bind(_lock: &StartLock, path: &Path, mode: u32, group: Option<u32>) -> Re
     listen().map(Into::into).map_err(failed("listening at", path))
 }
 
-/// Gives a socket file the permissions that the settings name.
+/// Sets the mode and group of a socket file.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` if the system refuses.
 pub fn set_access(path: &Path, mode: u32, group: Option<u32>) -> Result<(), SocketError> {
     allow(path, mode, group).map_err(failed("changing the permissions of", path))
 }
@@ -287,7 +286,7 @@ mod tests {
         assert!(error.to_string().contains("is open to other users (mode 0755)"), "{error}");
     }
 
-    /// Attack: a link in the temporary folder sends the victim's socket to a folder that the attacker can watch.
+    /// Attack: a symlink in the temporary directory sends the victim's socket to a folder that the attacker can read.
     #[test]
     fn a_link_instead_of_the_private_folder_is_refused() {
         let base = folder(0o700);
@@ -296,7 +295,7 @@ mod tests {
         assert!(error.to_string().contains("is not a folder"), "{error}");
     }
 
-    /// Attack: in a folder that others write to, the socket can be replaced by a stranger's.
+    /// Attack: another user with write access to the folder replaces the socket with their own.
     #[test]
     fn a_chosen_folder_that_others_write_to_is_refused() {
         let open = folder(0o777);

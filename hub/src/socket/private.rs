@@ -1,9 +1,9 @@
-//! The default folder of a user's hubs: which one it is, where other users may have been first.
+//! The default folder of a user's hubs: finds it even where other users took its name first.
 //!
-//! All processes of a user must find the same one, whatever started them: a page, a cron job, a login. So nothing is asked that
-//! differs between these: not the environment (`XDG_RUNTIME_DIR`), and not at first what comes and goes with a login
-//! (`/run/user/UID`). In the temporary folder anybody may take a name, but nobody can take another user's folder away: the
-//! first that is this user's is his for good, whatever happens to the names before it.
+//! All processes of a user must find the same folder: a page, a cron job, a login. So the search depends on nothing that
+//! differs between them: not on the environment (`XDG_RUNTIME_DIR`), and only as the last resort on `/run/user/UID`, which
+//! exists only during a login. Anybody may take a free name in the temporary directory, but nobody can remove another user's
+//! folder: the first folder that belongs to this user stays the right one, whatever happens to the names before it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,28 +12,28 @@ use rustix::io::Errno;
 
 use crate::socket::{SocketError, failed};
 
-/// PatternInterner that are tried after the first.
+/// Number of names tried after the first.
 const OTHERS: u32 = 9;
 
-/// A folder that is this user's alone.
+/// A folder that belongs to this user alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Private {
-    /// The folder.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// The folder that should have been it, and why it is not.
+    /// The preferred folder if it could not be used, and the reason.
     pub instead_of: Option<(PathBuf, String)>,
 }
 
-/// What stands at a name.
+/// What the search found at a name.
 enum Place {
     Own,
     Free,
-    /// Something else, which others may have put there.
+    /// Something that is not this user's folder, and why; another user may have put it there.
     Taken(String),
 }
 
-/// This user's folder in the temporary one: the first that is his, or else the first name that is free, where
-/// [`check_folder`](crate::socket::check_folder) makes it.
+/// Finds this user's folder in the temporary directory: the first that belongs to the user, or else the first free name, where
+/// [`check_folder`](crate::socket::check_folder) creates it.
 ///
 /// # Errors
 /// `Folder` if all names are taken, `Io`.
@@ -57,7 +57,7 @@ pub fn find(temporary: &Path, user: u32) -> Result<Private, SocketError> {
     if let Some((path, instead_of)) = free {
         return Ok(Private { path, instead_of });
     }
-    // Only root makes folders there.
+    // Only root creates folders in /run/user.
     let of_login = PathBuf::from(format!("/run/user/{user}"));
     if let Ok(stat) = rustix::fs::lstat(&of_login)
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
@@ -80,7 +80,7 @@ fn look(path: &Path, user: u32) -> Result<Place, SocketError> {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => {
             Ok(Place::Taken("is not a folder".into()))
         }
-        // Whether it is closed to others is looked at before each use: one that is not is the user's own mistake.
+        // `check_folder` checks the mode before each use: a folder open to others is the user's own mistake.
         Ok(stat) if stat.st_uid == user => Ok(Place::Own),
         Ok(stat) => Ok(Place::Taken(format!("belongs to user {}, not to user {user}", stat.st_uid))),
     }
@@ -110,14 +110,14 @@ mod tests {
         }
     }
 
-    /// As a process does that needs it.
+    /// Finds and creates the folder, as a process does that needs it.
     fn made(base: &Path) -> Private {
         let found = find(base, own()).expect("a name is free");
         check_folder(&found.path.join("hub.sock"), Folder::Private).expect("made");
         found
     }
 
-    /// Attack: somebody takes the name first, for a user to have no hub.
+    /// Attack: another user takes the folder's name first, so that the victim has no hub.
     #[test]
     fn a_name_that_is_taken_is_passed_by_for_good() {
         let base = tempfile::tempdir().expect("a temporary folder");
@@ -126,7 +126,7 @@ mod tests {
         let made = made(base.path());
         assert_eq!(made.path, nth(base.path(), 2));
         assert_eq!(made.instead_of, Some((nth(base.path(), 0), "is not a folder".into())));
-        // A process that comes when the name is free again must not be alone there.
+        // A process that starts after the name became free must find the same folder as the others.
         fs::remove_file(nth(base.path(), 0)).expect("own link");
         assert_eq!(find(base.path(), own()).expect("found").path, made.path);
     }
@@ -141,7 +141,7 @@ mod tests {
             fs::create_dir(nth(base.path(), number)).expect("own folder");
             chown(nth(base.path(), number), Some(34), None).expect("root may");
         }
-        // A user who has not logged in.
+        // The outcome depends on whether root has logged in.
         let error = find(base.path(), own()).map(|found| found.path);
         let expected = format!(
             "{}, like the 9 that could stand in its place, belongs to user 34, not to user 0; set sse.socket to a path in a \
