@@ -91,7 +91,7 @@ impl Event {
         }
     }
 
-    /// References to the event, counted by kind of keeper.
+    /// Who keeps the event: the history, and how many queues.
     pub(crate) fn keepers(&self) -> &Keepers {
         &self.keepers
     }
