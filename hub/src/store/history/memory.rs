@@ -1,4 +1,4 @@
-//! What a history counts is what it takes.
+//! Tests that the memory a history takes matches what it counts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,23 +11,23 @@ use crate::sys::counting;
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 
-/// What an empty history may have: room that its lists and tables keep.
+/// Bytes that an empty history may hold: spare capacity of its lists and tables.
 const BASE: isize = 128 << 10;
 
-/// Publications of one kind.
+/// A run of similar publications.
 #[derive(Debug, Clone)]
 struct Kind {
     count: usize,
-    /// Different topics that they take turns on, how long their names are, and how many an event has.
+    /// Number of topics that the events rotate through, length of a topic's name, and topics per event.
     topics: usize,
     name: usize,
     each: usize,
     data: usize,
-    /// Lines of data are kept beside the frame.
+    /// Data has a line break, so that the event keeps it beside the frame.
     lines: bool,
-    /// Different ids of the publisher's; 0: the hub's.
+    /// Number of publisher-given ids to rotate through; 0 for the hub's ids.
     ids: usize,
-    /// Readers of messages need each event in another form.
+    /// Also builds the event's message form, as streams of messages do.
     message: bool,
 }
 
@@ -72,7 +72,7 @@ proptest! {
         let check = |history: &History, when: &str| {
             let (taken, counted) = (counting::in_use() - before, history.bytes().cast_signed());
             prop_assert!(taken <= 2 * counted + BASE, "{taken} bytes taken and {counted} counted {when}");
-            // Nor is it counted far too high, and history lost for nothing.
+            // An overestimate would evict events for nothing.
             prop_assert!(counted <= 3 * taken + BASE, "{taken} bytes taken and {counted} counted {when}");
             Ok(())
         };

@@ -1,11 +1,11 @@
-//! Events kept in memory for readers that were away.
+//! The history: recent events, kept in memory for clients that reconnect.
 //!
-//! Every event has a stamp, an id of the hub's clock, whatever id its publisher gave it: stamps order all of them. Each
-//! topic keeps its newest events; what is too old, or too much in all, goes from the oldest on. What a topic has forgotten
-//! is remembered as the newest stamp of it, so that a reader is told of a gap exactly when there is one.
+//! Each event has a stamp, an id of the hub's clock, whatever id its publisher gave it. Stamps order all events. Each topic
+//! keeps its newest events; the history evicts the oldest ones beyond its limits of age and bytes. Each topic remembers its
+//! newest evicted stamp, so that a client gets a gap exactly if it missed an evicted event.
 //!
-//! A history on disk is the same one, written down: its [`file`] follows what is kept and forgotten here, and is read
-//! when a hub starts.
+//! A history on disk is the same one: its [file](crate::store::sqlite::file) mirrors what is kept and evicted here. The hub
+//! reads it at startup.
 
 #[cfg(test)]
 pub(crate) mod memory;
@@ -31,35 +31,35 @@ use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 use sse_protocol::topic;
 
-/// What an event takes beside its own memory: its places in the log, of which as many may be free, and for each topic those in
-/// the topic's lists.
+/// Bytes of an event beside its own memory: its entry in the log and, per topic, its stamps in the topic's lists. Up to half of
+/// each list's capacity may be unused.
 const ENTRY: usize = 2 * size_of::<Entry>();
 const PLACE: usize = 3 * size_of::<Id>();
 
-/// What an id of a publisher's takes beside its text: its places in the table, of which as many may be free.
+/// Bytes of a publisher's id beside its text: its slot in the table, of which up to half may be unused.
 const NAMED: usize = 2 * (size_of::<(Box<str>, Named)>() + 1);
 
-/// Events that are forgotten for their age when one is added: more than one, so that there is an end to it.
+/// Aged events evicted per added event: more than one, so that a backlog of them shrinks.
 const A_TIME: usize = 2;
 
-/// Entries whose event is gone, before they are swept out from between the others.
+/// Log entries without an event that the history tolerates before it sweeps them out.
 const HOLES: usize = 1024;
 
-/// How much is kept.
+/// The limits of a history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Events of one topic; 0: none at all.
+    /// Events per topic; 0 switches the history off.
     pub(crate) events: usize,
-    /// How long.
+    /// Age at which an event is evicted.
     pub(crate) ttl: Duration,
     /// Bytes of all events together.
     pub(crate) bytes: usize,
-    /// Bytes of the events that a reader gets after a gap, of which there are no more than `events` either.
+    /// Bytes of the events sent after a gap; `events` limits their number.
     pub(crate) after_gap: usize,
 }
 
 impl Limits {
-    /// What the settings say.
+    /// The limits from the settings.
     pub(crate) fn of(config: &Config) -> Self {
         Self {
             events: config.history_events,
@@ -70,94 +70,94 @@ impl Limits {
     }
 }
 
-/// The kept events.
+/// The kept events, and what is known of evicted ones.
 #[derive(Debug)]
 pub(crate) struct History {
     limits: Limits,
-    /// In the order of their stamps.
+    /// Sorted by stamp.
     log: VecDeque<Entry>,
     holes: usize,
     topics: Topics,
-    /// Stored events whose publishers gave them ids.
+    /// Kept events by the ids that their publishers gave them.
     ids: HashMap<Box<str>, Named>,
     bytes: usize,
-    /// Of all topics that have no kept event any more.
+    /// Newest evicted stamp of all topics that keep no event now.
     forgotten: Id,
-    /// Of all topics.
+    /// Newest evicted stamp of all topics.
     newest_forgotten: Id,
-    /// Counts the times that all of it was replaced by another one.
+    /// Number of times that `replace` swapped the contents.
     epoch: u64,
-    /// Events that were forgotten for their age since this was asked for.
+    /// Events evicted for their age since the last `take_expired`.
     expired: usize,
-    /// The stamp of now when it began: what came before is not known.
+    /// Stamp at which the history began; earlier events are unknown.
     began: Id,
-    /// Nothing has ever come before it.
+    /// Whether no event ever came before `began`.
     whole: bool,
     newest: Id,
     gaps: u64,
     resumed: u64,
-    /// What was forgotten since it was asked for last; `None`: nobody asks.
+    /// Evictions since the last `take_evictions`; `None` if no file needs them.
     evictions: Option<Evictions>,
 }
 
-/// What a history has forgotten, for its file to do the same.
+/// What a history has evicted, to be deleted from its file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evictions {
-    /// Stamps of events.
+    /// Stamps of the evicted events.
     pub(crate) events: Vec<Id>,
-    /// The newest forgotten stamp of topics that keep others; `None`: the topic keeps none.
+    /// Newest evicted stamp of each topic concerned; `None` if the topic keeps no event now.
     pub(crate) topics: HashMap<Box<str>, Option<Id>>,
-    /// The newest forgotten stamp of all topics that keep none.
+    /// Newest evicted stamp of all topics that keep no event.
     pub(crate) forgotten: Id,
 }
 
-/// What a history has to know beside its events, written down.
+/// What a file stores of a history beside its events.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Watermarks {
-    /// What came before is not known.
+    /// Stamp at which the history began; earlier events are unknown.
     pub(crate) began: Id,
-    /// As [`Evictions::forgotten`].
+    /// See [`Evictions::forgotten`].
     pub(crate) forgotten: Id,
-    /// As [`Evictions::topics`].
+    /// See [`Evictions::topics`].
     pub(crate) topics: HashMap<Box<str>, Id>,
-    /// The newest stamp that was given.
+    /// The newest stamp given out.
     pub(crate) newest: Id,
 }
 
-/// A kept event.
+/// A slot of the log.
 #[derive(Debug)]
 struct Entry {
     stamp: Id,
     at: Instant,
-    /// `None`: no topic keeps it any more.
+    /// `None` once no topic keeps the event.
     event: Option<Remembered>,
-    /// Topics that keep it.
+    /// Number of topics that keep the event.
     users: usize,
 }
 
-/// Stored events with the same id of a publisher's: one, unless it gave that id again.
+/// Kept events with the same publisher-given id: one, unless the publisher reused the id.
 #[derive(Debug)]
 struct Named {
-    /// Of the newest.
+    /// Stamp of the newest one.
     stamp: Id,
     kept: usize,
-    /// A reader that has this id may have any of them.
+    /// The id is ambiguous: its client may have any of the events.
     repeated: bool,
 }
 
-/// What a reader has missed.
+/// What a client has missed.
 #[derive(Debug, Default)]
 pub(crate) struct Missed {
-    /// That more is missing than what follows, as an event of the stream.
+    /// Frame of the `gap` event, if the client missed more than `events`.
     pub(crate) gap: Option<Arc<[u8]>>,
-    /// In their order.
+    /// Sorted by stamp.
     pub(crate) events: Vec<Arc<Event>>,
-    /// The id of the newest event of all, for a reader that gets none of its own from which it could go on.
+    /// The newest stamp, as a resume position for a stream that gets no event now.
     pub(crate) cursor: Option<Id>,
 }
 
 impl Evictions {
-    /// What was forgotten later, as well.
+    /// Appends evictions that came later.
     pub(crate) fn add(&mut self, later: Self) {
         self.events.extend(later.events);
         self.topics.extend(later.topics);
@@ -166,12 +166,12 @@ impl Evictions {
 }
 
 impl History {
-    /// How much it keeps.
+    /// The limits of this history.
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Nothing yet; `now` is the stamp of now.
+    /// Creates an empty history that begins at the stamp `now`.
     pub(crate) fn new(limits: Limits, now: Id) -> Self {
         Self {
             limits,
@@ -193,7 +193,7 @@ impl History {
         }
     }
 
-    /// What a file has kept, within the limits of now; what they leave out is among its first [`Evictions`].
+    /// Rebuilds the history of a file within the current limits. The first [`Evictions`] include what these limits exclude.
     pub(crate) fn restore(
         limits: Limits,
         watermarks: Watermarks,
@@ -217,7 +217,7 @@ impl History {
         history
     }
 
-    /// What a bus has kept.
+    /// Builds a history from what a bus has kept.
     pub(crate) fn load<'a>(
         limits: Limits,
         began: Id,
@@ -238,13 +238,13 @@ impl History {
         history
     }
 
-    /// All of it is this now.
+    /// Swaps the contents for those of another history.
     pub(crate) fn replace(&mut self, other: Self) {
         let Self { epoch, gaps, resumed, .. } = *self;
         *self = Self { epoch: epoch + 1, gaps, resumed, ..other };
     }
 
-    /// Events may be missing after the newest one. Who has not got what comes from now on has missed them.
+    /// Records that events after the newest one may be lost: a client that resumes from an earlier position gets a gap.
     pub(crate) fn interrupt(&mut self) {
         self.newest = self.newest.after();
         self.forgotten = self.newest;
@@ -254,7 +254,7 @@ impl History {
         }
     }
 
-    /// Whether an event with this id may still come, as far as can be told from the id.
+    /// Whether an event with this id may still arrive, as far as the id shows.
     pub(crate) fn may_come(&self, id: &str) -> bool {
         match Id::parse(id) {
             Some(stamp) => stamp > self.newest && !self.ids.contains_key(id),
@@ -262,7 +262,7 @@ impl History {
         }
     }
 
-    /// What a file has kept that could not be read at first. Nothing was added since.
+    /// Restores a file that was unreadable at startup. Nothing was added since.
     pub(crate) fn restore_late(
         &mut self,
         mut watermarks: Watermarks,
@@ -270,33 +270,33 @@ impl History {
         now: Instant,
         now_ms: u64,
     ) {
-        // Ids that were given out meanwhile stay known.
+        // Ids that clients got meanwhile stay known.
         watermarks.newest = watermarks.newest.max(self.newest);
         self.replace(Self::restore(self.limits, watermarks, events, now, now_ms));
     }
 
-    /// The newest stamp; before the first event, one that is older than any to come.
+    /// The newest stamp; in an empty history, one older than any to come.
     pub(crate) fn newest(&self) -> Id {
         self.newest
     }
 
-    /// What was forgotten since the last call, if anything was and a file wants to know.
+    /// Returns the evictions since the last call; `None` if there are none or no file needs them.
     pub(crate) fn take_evictions(&mut self) -> Option<Evictions> {
         let evictions = self.evictions.as_mut()?;
         (!evictions.events.is_empty()).then(|| mem::take(evictions))
     }
 
-    /// Keeps an event. Stamps only grow.
+    /// Adds an event. Its stamp must be larger than all before.
     pub(crate) fn add(&mut self, event: &Arc<Event>, stamp: Id, now: Instant) {
         self.keep(event, stamp, now);
         self.expire(now, A_TIME);
     }
 
-    /// Keeps an event that came at some time.
+    /// Adds an event that was accepted at `at`.
     fn keep(&mut self, event: &Arc<Event>, stamp: Id, at: Instant) {
         self.newest = stamp;
         if self.whole && self.began == Id::default() {
-            // No id between nothing and the first event was ever given.
+            // The bus was empty until now: Redis never gave out an id before this one.
             self.began = stamp.before();
         }
         if self.limits.events == 0 {
@@ -313,7 +313,7 @@ impl History {
         let mut users = 0;
         let mut over = Vec::new();
         for name in event.topics() {
-            // It may have kept others once.
+            // A new topic may have had events that were evicted.
             if self.topics.add(name, self.forgotten) {
                 self.bytes += Topics::cost(name);
             }
@@ -329,7 +329,7 @@ impl History {
         while self.bytes > self.limits.bytes && self.forget_oldest() {}
     }
 
-    /// Forgets what is too old, so many events at most; true if there may be more.
+    /// Evicts at most `most` aged events; true if there may be more.
     pub(crate) fn expire(&mut self, now: Instant, most: usize) -> bool {
         for _ in 0..most {
             let Some(oldest) = self.log.front() else { return false };
@@ -342,12 +342,12 @@ impl History {
         true
     }
 
-    /// Events that were forgotten for their age since the last call.
+    /// Returns the number of events evicted for their age since the last call.
     pub(crate) fn take_expired(&mut self) -> usize {
         mem::take(&mut self.expired)
     }
 
-    /// One topic keeps this event no longer.
+    /// Removes one topic from an event's users, and evicts the event after the last one.
     fn release(&mut self, stamp: Id) {
         let Ok(place) = self.log.binary_search_by_key(&stamp, |entry| entry.stamp) else { return };
         let entry = &mut self.log[place];
@@ -361,7 +361,7 @@ impl History {
         }
     }
 
-    /// An event that was kept is no longer.
+    /// Updates counts, ids, topics and evictions for an evicted event.
     fn forget(&mut self, event: &Event, stamp: Id) {
         self.bytes -= cost(event, stamp);
         self.newest_forgotten = self.newest_forgotten.max(stamp);
@@ -395,13 +395,13 @@ impl History {
         }
     }
 
-    /// Forgets topics that keep nothing.
+    /// Removes topics that keep no event.
     fn remove_empty_topics(&mut self) {
         let Self { topics, bytes, forgotten, .. } = self;
         *forgotten = topics.remove_empty(|name| *bytes -= Topics::cost(name)).max(*forgotten);
     }
 
-    /// Takes out entries without an event, once they are many.
+    /// Removes log entries without an event: at the front always, elsewhere once they are many.
     fn sweep(&mut self) {
         while self.log.front().is_some_and(|entry| entry.event.is_none()) {
             self.log.pop_front();
@@ -414,7 +414,7 @@ impl History {
         topics::shrink(&mut self.log);
     }
 
-    /// False if there is nothing left to forget.
+    /// Evicts the oldest event; false if the log is empty.
     fn forget_oldest(&mut self) -> bool {
         let Some(entry) = self.log.pop_front() else { return false };
         let Some(event) = entry.event else {
@@ -423,10 +423,10 @@ impl History {
         };
         self.forget(&event, entry.stamp);
         if self.log.is_empty() {
-            // Memory of the busiest hour shouldn't stay for ever.
+            // Give back the memory of the busiest hour.
             self.log = VecDeque::new();
             self.ids = HashMap::new();
-            // While a file is read, those are there of which nothing was read yet.
+            // During `restore` this includes topics whose events are not read yet.
             self.remove_empty_topics();
         } else {
             topics::shrink(&mut self.log);
@@ -434,24 +434,23 @@ impl History {
         true
     }
 
-    /// What a new reader begins with.
+    /// The [`Missed`] of a new stream: no events, only the cursor.
     pub(crate) fn none_missed(&self) -> Missed {
         Missed { cursor: self.cursor(), ..Missed::default() }
     }
 
-    /// Without a history there is nothing to go on with.
+    /// The newest stamp; `None` without a history, which has nothing to resume from.
     fn cursor(&self) -> Option<Id> {
         (self.limits.events > 0).then_some(self.newest)
     }
 
-    /// The stamp of the event with this id, or one between it and the next; `None` if the id is not known, or not of one
-    /// event only.
+    /// Resolves an id to its event's stamp, or to a stamp between two events. `None` if the id is unknown or ambiguous.
     fn stamp(&self, id: &str) -> Option<Id> {
         if let Some(named) = self.ids.get(id) {
             return (!named.repeated).then_some(named.stamp);
         }
         match Id::parse(id)? {
-            // The cursor of a bus that was empty.
+            // The cursor that an empty bus gave out.
             id if id == Id::default() && self.whole => Some(self.began),
             id => (self.began..=self.newest).contains(&id).then_some(id),
         }
@@ -462,7 +461,7 @@ impl History {
         self.bytes
     }
 
-    /// For `sse_stats()`.
+    /// The history's part of `sse_stats()`.
     pub(crate) fn report(&self) -> serde_json::Value {
         json!({
             "events": self.log.len() - self.holes,
@@ -474,18 +473,18 @@ impl History {
     }
 }
 
-/// What an event takes, beside its topics: these count for themselves.
+/// Bytes of an event, without its topics: [`Topics::cost`] counts those.
 fn cost(event: &Event, stamp: Id) -> usize {
     let named = if is_named(event, stamp) { NAMED + allocated(event.id().len()) } else { 0 };
     event.memory() + ENTRY + named + PLACE * event.topics().len()
 }
 
-/// Whether it has an id of its publisher's.
+/// Whether the event has an id of its publisher's.
 fn is_named(event: &Event, stamp: Id) -> bool {
     event.id() != &*stamp.text()
 }
 
-/// The event that tells of a gap. It has no id: the client's place stays what it is.
+/// Builds the `gap` event. It has no id, so that the client's last event id stays.
 pub(crate) fn gap(requested: Option<&str>, oldest: Option<&str>) -> Arc<[u8]> {
     let data = json!({ "requested": requested.map(topic::printable), "oldest": oldest }).to_string();
     let event = NewEvent { name: Some("gap"), data: data.as_bytes(), ..NewEvent::default() };
@@ -519,7 +518,7 @@ mod tests {
         (missed.gap.is_some(), missed.events.iter().map(|event| event.id().into()).collect())
     }
 
-    /// An event over the limit is the only one that is read so far, and goes at once.
+    /// The file's first event exceeds the limit: it is evicted before the other topic's events are read.
     #[test]
     fn what_topics_had_forgotten_is_known_whatever_is_too_large_when_a_file_is_read() {
         let at = |ms| Id { ms, seq: 0 };
@@ -682,8 +681,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model that keeps everything: no event is missing without a gap, none comes twice or without being asked
-        /// for, and there is no gap where nothing is missing.
+        /// Compares with a model that keeps everything: no event is missing without a gap, none comes twice or unasked, and no
+        /// gap comes where nothing is missing.
         #[test]
         fn what_is_not_sent_is_told(
             limit in 1..6_usize,
@@ -703,7 +702,7 @@ mod tests {
             let expected: Vec<String> = all[since + 1..].iter().filter(|(_, t)| matches(t)).map(|(id, _)| id.clone()).collect();
             let (gap, got) = missed(&mut history, &patterns, &all[since].0, now);
             if gap {
-                // The place of an id that was forgotten is not known, and all that is kept is sent.
+                // The history does not know the position of an evicted id, and sends all that it keeps.
                 prop_assert!(got.len() <= all.len());
                 if history.stamp(&all[since].0).is_some() {
                     let mut rest = expected.iter();

@@ -1,11 +1,11 @@
-//! What a reader has missed, found in slices: a turn of the router does as much of it as its [`Slice`] allows.
+//! Searches for the events that a client has missed, in slices: one turn of the ordering thread does as much as its [`Slice`]
+//! allows.
 //!
-//! The cost follows the result. Plain topics are looked up; patterns are compared with the names of topics, and only with those
-//! that begin as the pattern does. The events of the topics that were found are merged from the newest back to where the
-//! reader was. Last comes what was published meanwhile.
+//! The cost follows the result. Plain topics are looked up; wildcard patterns are compared only with the topic names that share
+//! their literal prefix. The search merges the events of the found topics from the newest back to the client's position, and
+//! last adds what was published meanwhile.
 //!
-//! A reader that can't get all it has missed is told of a gap, and gets no more than the newest events: it has to load the
-//! state anew, whatever follows.
+//! A client that can't get all it has missed gets a `gap` event and only the newest events: it has to reload its state anyway.
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -18,34 +18,34 @@ use crate::store::history::{History, Missed, gap};
 use sse_protocol::id::Id;
 use sse_protocol::topic;
 
-/// PatternInterner that are taken from the history at once.
+/// Topic names copied from the history at once.
 const NAMES: usize = 256;
 
-/// Steps between two looks at the clock.
+/// Steps between two checks of the clock.
 const UNTIMED: usize = 32;
 
-/// How much one turn may do.
+/// The work budget of one turn.
 #[derive(Debug)]
 pub(crate) struct Slice {
     steps: usize,
     time: Duration,
-    /// When that is over; it begins with the first look at the clock.
+    /// The deadline; set at the first check of the clock.
     until: Option<Instant>,
     spent: usize,
 }
 
 impl Slice {
-    /// So many steps at most, and none once about so much time is over.
+    /// Creates a budget of `steps` steps and about `time`.
     pub(crate) fn new(steps: usize, time: Duration) -> Self {
         Self { steps, time, until: None, spent: 0 }
     }
 
-    /// So many, however long they take.
+    /// Creates a budget of `steps` steps without a time limit.
     pub(crate) fn steps(steps: usize) -> Self {
         Self::new(steps, Duration::MAX)
     }
 
-    /// Whether there is another step, which counts.
+    /// Spends one step; false if the budget is spent.
     pub(crate) fn spend(&mut self) -> bool {
         if self.spent >= self.steps {
             return false;
@@ -69,12 +69,12 @@ impl Slice {
         }
     }
 
-    /// A part of it: so many steps at most.
+    /// Splits off a budget of at most `steps` steps.
     pub(crate) fn part(&self, steps: usize) -> Self {
         Self { steps: steps.min(self.steps - self.spent), spent: 0, ..*self }
     }
 
-    /// What was done of a part, and the time that it took.
+    /// Charges this budget with the steps and time that a part used.
     pub(crate) fn take(&mut self, part: &Self) {
         self.spent += part.spent;
         self.until = part.until;
@@ -83,65 +83,65 @@ impl Slice {
         }
     }
 
-    /// Whether so large a part of it is spent: all of it, or one half.
+    /// Whether one `part`th of the steps is spent: all for 1, half for 2.
     pub(crate) fn is_over(&self, part: usize) -> bool {
         self.spent >= self.steps / part
     }
 
-    /// Steps that were done.
+    /// Steps spent.
     pub(crate) fn spent(&self) -> usize {
         self.spent
     }
 }
 
-/// A search for what one reader has missed.
+/// A search for what one client has missed.
 #[derive(Debug)]
 pub(crate) struct Search {
     since: Box<str>,
-    /// Checked patterns, in order and none twice.
+    /// Checked patterns, sorted and distinct.
     patterns: Box<[Box<str>]>,
-    /// What the history was when this began; it begins anew with another one.
+    /// The history's epoch at the start; the search restarts if it changes.
     epoch: u64,
     stage: Stage,
-    /// What the reader has: everything up to here.
+    /// The client's position: it has everything up to here.
     from: Id,
-    /// The newest event when this began.
+    /// The newest stamp at the start.
     until: Id,
-    /// More is missing than can be found.
+    /// The client missed events that the search can't find.
     gap: bool,
-    /// A pattern is among them for which there may have been topics that keep nothing any more.
+    /// A pattern may match topics that keep no event any more.
     unknown: bool,
     wild: Trie,
-    /// How the names of topics begin that patterns may match; no one begins with another.
+    /// Literal prefixes of the wildcard patterns; none is a prefix of another.
     prefixes: Vec<Box<str>>,
-    /// The newest event of each topic that was found, of those that were not merged, and which of the event's topics that is.
+    /// Newest unmerged stamp of each found topic, and the topic's index in that event's topics.
     heap: BinaryHeap<(Id, usize)>,
     merged: Option<Id>,
-    /// From the newest to the oldest.
+    /// Newest first.
     events: Vec<Arc<Event>>,
     bytes: usize,
 }
 
-/// How far a search is.
+/// The progress of a search.
 #[derive(Debug, Clone)]
 enum Stage {
-    /// So many patterns were looked up.
+    /// Patterns are being looked up; this many are done.
     Patterns(usize),
-    /// The names with so many prefixes were looked at, and of the next one those up to this.
+    /// Topic names are being compared: prefixes done, and the last name compared under the next prefix.
     PatternInterner(usize, Option<Arc<str>>),
     Merge,
-    /// What was published since then, up to here.
+    /// Events published since the start are being added: the last stamp seen, and those found.
     Rest(Id, Vec<Arc<Event>>),
     Done(Vec<Arc<Event>>),
 }
 
 impl Search {
-    /// For a reader of these patterns, checked, in order and none twice, which has the event with this id.
+    /// Creates a search for patterns (checked, sorted and distinct), from the client's last event id on.
     pub(crate) fn new(patterns: &[&str], since: &str) -> Self {
         Self {
             since: since.into(),
             patterns: patterns.iter().map(|&pattern| pattern.into()).collect(),
-            // None: it begins when it is first worked on.
+            // No history has this epoch: the search starts at its first step.
             epoch: u64::MAX,
             stage: Stage::Patterns(0),
             from: Id::default(),
@@ -157,21 +157,21 @@ impl Search {
         }
     }
 
-    /// Notes a topic: its events that the reader has not got, and whether some of these are forgotten.
+    /// Adds a topic to the merge, and records a gap if the client missed evicted events of it.
     fn note(&mut self, history: &History, name: &str) {
         let Some(topic) = history.topics.get(name) else { return };
         self.gap |= topic.forgotten > self.from;
         self.heap.extend(self.older(history, topic, name, self.until));
     }
 
-    /// The newest event of a topic that is no newer than this and that the reader has not got.
+    /// The topic's newest event that is not newer than `until` and that the client has not got.
     fn older(&self, history: &History, topic: &Topic, name: &str, until: Id) -> Option<(Id, usize)> {
         let stamp = topic.newest(until).filter(|stamp| *stamp > self.from)?;
         let nth = history.event(stamp)?.topics().iter().position(|topic| **topic == *name)?;
         Some((stamp, nth))
     }
 
-    /// Whether one more event fits into what follows a gap.
+    /// Whether one more event fits the limits after a gap.
     fn has_room(&self, history: &History, event: &Event) -> bool {
         let limits = history.limits;
         self.events.is_empty()
@@ -188,7 +188,7 @@ impl Search {
 }
 
 impl History {
-    /// Goes on with a search; true when it is complete. Then it is to be [concluded](Self::conclude) before anything is added.
+    /// Continues a search; true when it is complete. The caller then [concludes](Self::conclude) it before it adds any event.
     pub(crate) fn search(&self, search: &mut Search, slice: &mut Slice) -> bool {
         if search.epoch != self.epoch {
             self.begin(search);
@@ -253,7 +253,7 @@ impl History {
                 }
                 let mut matches = false;
                 search.wild.each(&name, |nth| &search.patterns[nth as usize], &mut |_| matches = true);
-                // A plain pattern was looked up before.
+                // Plain patterns were looked up before.
                 if matches && search.patterns.binary_search_by(|pattern| (**pattern).cmp(&name)).is_err() {
                     search.note(self, &name);
                 }
@@ -268,14 +268,14 @@ impl History {
         true
     }
 
-    /// Takes the topics' events, the newest first.
+    /// Merges the events of the found topics, newest first.
     fn merge(&self, search: &mut Search, slice: &mut Slice) -> bool {
         while let Some(&(stamp, nth)) = search.heap.peek() {
             if !slice.spend() {
                 return false;
             }
             let Some(event) = self.event(stamp) else {
-                // It was forgotten meanwhile, and older ones as well.
+                // The event was evicted meanwhile, and older ones with it.
                 search.gap = true;
                 search.heap.pop();
                 continue;
@@ -300,7 +300,7 @@ impl History {
         true
     }
 
-    /// Takes what was published since the search began, the oldest first.
+    /// Adds events published since the search began, oldest first.
     fn catch_up(&self, search: &mut Search, slice: &mut Slice) -> bool {
         let Stage::Rest(mut at, mut rest) = std::mem::replace(&mut search.stage, Stage::Merge) else { return true };
         let first = self.log.partition_point(|entry| entry.stamp <= at);
@@ -316,14 +316,14 @@ impl History {
         true
     }
 
-    /// What a complete search has found.
+    /// Turns a complete search into its result.
     pub(crate) fn conclude(&mut self, search: Search) -> Missed {
         let Search { since, from, until, gap: incomplete, unknown, mut events, stage, .. } = search;
         events.reverse();
         if let Stage::Done(rest) = stage {
             events.extend(rest);
         }
-        // What was published during the search and is forgotten already may have been the reader's.
+        // An event published during the search and evicted since may have matched.
         let incomplete = incomplete || unknown && self.forgotten > from || self.newest_forgotten > until;
         if incomplete {
             let mut bytes = 0;
@@ -341,7 +341,7 @@ impl History {
         Missed { gap, events, cursor }
     }
 
-    /// What a reader of these patterns has missed since the event with this id, found at once.
+    /// Searches in one go for what a client with these patterns has missed.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn missed(&mut self, patterns: &[&str], since: &str, now: Instant) -> Missed {
         self.expire(now, usize::MAX);
@@ -352,7 +352,7 @@ impl History {
         self.conclude(search)
     }
 
-    /// The event with this stamp, if it is kept.
+    /// The kept event with this stamp.
     fn event(&self, stamp: Id) -> Option<&Arc<Event>> {
         let place = self.log.binary_search_by_key(&stamp, |entry| entry.stamp).ok()?;
         self.log[place].event.as_deref()
@@ -378,7 +378,7 @@ mod tests {
         stamp.to_string()
     }
 
-    /// Searches by one step a turn, and does something before each turn but the first; returns the turns as well.
+    /// Searches one step a turn, and calls `meanwhile` before each turn but the first. Also returns the number of turns.
     fn slowly(
         history: &mut History,
         patterns: &[&str],
@@ -404,7 +404,7 @@ mod tests {
         let kept: Vec<String> = ["a", "b.c", "b.c"].map(|topic| add(&mut history, topic)).into();
         let (gap, got, turns) = slowly(&mut history, &["a", "b.*", "c"], &START.to_string(), |_, _| {});
         assert_eq!((gap, got), (false, kept));
-        // Three patterns, a name and three events.
+        // Three patterns, one name and three events.
         assert_eq!(turns, 7);
     }
 
@@ -425,7 +425,7 @@ mod tests {
         let mut busy = history(2, 1 << 20);
         (0..5).for_each(|nth| drop(add(&mut busy, &format!("a.{nth}"))));
         let (gap, got, _) = slowly(&mut busy, &["a.*"], &start, |history, turn| {
-            // Its name comes before those that were compared by then.
+            // This name sorts before those compared by then.
             if (4..8).contains(&turn) {
                 add(history, "a.!");
             }
@@ -442,7 +442,7 @@ mod tests {
             let ids: Vec<String> = (0..30).map(|nth| add(&mut history, &format!("a.{}", nth % 15))).collect();
             let (gap, got, turns) = slowly(&mut history, &["a.*", "b"], "unknown", |_, _| {});
             assert_eq!((gap, got), (true, ids[30 - most..].to_vec()));
-            // Two patterns, 15 names, and one event more than comes.
+            // Two patterns, 15 names, and one event more than the client gets.
             assert_eq!(turns, 2 + 15 + most + 1);
         }
     }

@@ -1,4 +1,4 @@
-//! The history, as it is passed from hub to hub.
+//! The history's part of an upgrade.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::upgrade::state::{HistoryState, Part};
 use sse_protocol::id::{Id, now_ms};
 
 impl History {
-    /// What is passed on beside the events.
+    /// The state to pass to the new hub, without the events.
     pub(crate) fn state(&self) -> HistoryState<'_> {
         let Self {
             limits: _,
@@ -29,7 +29,7 @@ impl History {
             newest,
             gaps,
             resumed,
-            // What was forgotten is in the file already, or nobody asks.
+            // The file has them already, or there is no file.
             evictions: _,
         } = self;
         HistoryState {
@@ -43,7 +43,7 @@ impl History {
         }
     }
 
-    /// Passes the events on.
+    /// Sends the events to the new hub.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         let kept: Vec<_> =
             self.log.iter().filter_map(|entry| Some((entry.stamp, Arc::clone(entry.event.as_ref()?)))).collect();
@@ -54,7 +54,7 @@ impl History {
         Ok(())
     }
 
-    /// The same history in another hub, within its own limits. `on_disk`: a file follows what is forgotten here.
+    /// Rebuilds the history in the new hub, within its own limits. `on_disk`: a file mirrors the evictions.
     pub(crate) fn inherit(
         limits: Limits,
         state: &HistoryState<'_>,

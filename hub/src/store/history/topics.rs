@@ -1,4 +1,4 @@
-//! What each topic keeps, and the topics in the order of their names.
+//! The topics of a history: the stamps that each one keeps, and an index by name.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
@@ -7,34 +7,34 @@ use std::sync::Arc;
 use crate::util::heap::allocated;
 use sse_protocol::id::Id;
 
-/// Places of a list or a table that is not shrunk, however few of them are in use.
+/// Capacity below which a list or table is never shrunk.
 const FEW: usize = 64;
 
-/// What a topic takes beside its name: its places in the table (of which as many may be free), in the order of the names, and
-/// its list's first room.
+/// Bytes of a topic beside its name: its slot in the table (of which up to half may be unused), its place in the sorted index,
+/// and its list's first capacity.
 const TOPIC: usize = 2 * (size_of::<(Arc<str>, Topic)>() + 1) + 2 * size_of::<Arc<str>>() + 80;
 
 /// All topics that keep an event.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     by_name: HashMap<Arc<str>, Topic>,
-    /// The same, so that a pattern's are found without a look at all others.
+    /// The same topics sorted by name, so that a pattern need not be compared with all of them.
     names: BTreeSet<Arc<str>>,
 }
 
-/// What a topic keeps, by stamps.
+/// The stamps that a topic keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Topic {
-    /// Its newest events, as many as it may have.
+    /// Its newest events, up to the limit per topic.
     own: VecDeque<Id>,
-    /// Older ones, which other topics of theirs keep.
+    /// Older events, which other topics of theirs keep.
     others: BTreeSet<Id>,
-    /// The newest of its events that is not kept any more.
+    /// The newest evicted stamp of this topic.
     pub(crate) forgotten: Id,
 }
 
 impl Topics {
-    /// Topics that keep nothing yet, with what each has forgotten.
+    /// Creates topics without events, each with its newest evicted stamp.
     pub(crate) fn new(topics: impl IntoIterator<Item = (Box<str>, Id)>) -> Self {
         let mut all = Self::default();
         for (name, forgotten) in topics {
@@ -55,7 +55,7 @@ impl Topics {
         self.by_name.get_mut(name)
     }
 
-    /// Adds a topic that is not there, with what it may have had once and has forgotten; false if it is there.
+    /// Adds a topic with its newest evicted stamp; false if the topic exists.
     pub(crate) fn add(&mut self, name: &str, forgotten: Id) -> bool {
         if self.by_name.contains_key(name) {
             return false;
@@ -72,7 +72,7 @@ impl Topics {
         shrink_table(&mut self.by_name);
     }
 
-    /// Each with its name, in no order.
+    /// All topics with their names, unordered.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Topic)> {
         self.by_name.iter()
     }
@@ -81,7 +81,7 @@ impl Topics {
         self.by_name.values_mut()
     }
 
-    /// Forgets those that keep nothing; returns the newest stamp that they have forgotten. `removed` is told of each.
+    /// Removes topics without events, calling `removed` for each; returns their newest evicted stamp.
     pub(crate) fn remove_empty(&mut self, mut removed: impl FnMut(&str)) -> Id {
         let mut forgotten = Id::default();
         let Self { by_name, names } = self;
@@ -96,14 +96,14 @@ impl Topics {
         forgotten
     }
 
-    /// The names that begin like this, in order, after one of them if that is given.
+    /// The names with this prefix, sorted; if `after` is given, only those after it.
     pub(crate) fn names<'a>(&'a self, prefix: &'a str, after: Option<&str>) -> impl Iterator<Item = &'a Arc<str>> {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let names = self.names.range::<str, _>((from, Bound::Unbounded));
         names.take_while(move |name| name.starts_with(prefix))
     }
 
-    /// What a topic takes beside what it keeps.
+    /// Bytes of a topic beside its stamps.
     pub(crate) fn cost(name: &str) -> usize {
         TOPIC + allocated(2 * size_of::<usize>() + name.len())
     }
@@ -114,8 +114,8 @@ impl Topic {
         self.own.is_empty() && self.others.is_empty()
     }
 
-    /// Keeps an event that is newer than all others; false if it has that already. As it keeps `limit` itself, it may let the
-    /// oldest of them go to the other topics of that one, which is returned.
+    /// Adds an event newer than all others; false if the topic has it. Beyond `limit`, the oldest of `own` moves to `others`:
+    /// the topic's claim to it ends, and its stamp is returned.
     pub(crate) fn push(&mut self, stamp: Id, limit: usize) -> (bool, Option<Id>) {
         if self.own.back() == Some(&stamp) {
             return (false, None);
@@ -126,7 +126,7 @@ impl Topic {
         (true, over)
     }
 
-    /// An event that it had is not kept any more.
+    /// Removes an evicted event.
     pub(crate) fn forget(&mut self, stamp: Id) {
         self.forgotten = self.forgotten.max(stamp);
         if !self.others.remove(&stamp) && self.own.front() == Some(&stamp) {
@@ -135,22 +135,22 @@ impl Topic {
         }
     }
 
-    /// The newest event that is no newer than this.
+    /// The newest event not newer than `until`.
     pub(crate) fn newest(&self, until: Id) -> Option<Id> {
         let own = self.own.partition_point(|stamp| *stamp <= until).checked_sub(1).map(|place| self.own[place]);
         own.or_else(|| self.others.range(..=until).next_back().copied())
     }
 }
 
-/// Gives back what a list has not used for long.
+/// Gives back capacity of a list that is less than a quarter full.
 pub(crate) fn shrink<T>(list: &mut VecDeque<T>) {
     if list.capacity() > FEW && list.len() < list.capacity() / 4 {
         list.shrink_to(2 * list.len());
     }
 }
 
-/// Gives back what a table does not use. A table has a power of two of places, so it is made smaller when about a third of
-/// them is in use, and then grows again when a quarter more are.
+/// Gives back unused capacity of a table. Tables have a power of two of slots: this one shrinks when about a third of them is
+/// in use, and grows again after a quarter more.
 pub(crate) fn shrink_table<K: Eq + std::hash::Hash, V>(table: &mut HashMap<K, V>) {
     if table.capacity() > FEW && table.len() < table.capacity() / 2 {
         table.shrink_to(table.len() + table.len() / 4);

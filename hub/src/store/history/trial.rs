@@ -1,5 +1,5 @@
-//! A history tried with anything: publications, times that pass, and readers that ask for any id, as bytes have it, each
-//! checked against a model that forgets nothing. Fuzzing and the tests run it; the hub does not.
+//! A randomized test of the history, for the fuzzer and the tests: input bytes choose publications, delays and resuming clients
+//! with arbitrary ids. A model that forgets nothing checks each result.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use sse_protocol::topic;
 const TOPICS: [&str; 4] = ["a", "b", "a.c", "a.d.e"];
 const PATTERNS: [&str; 8] = ["a", "b", "a.c", "*", "a.*", "a.**", "never.published", "**"];
 
-/// When the history begins.
+/// Stamp at which the history begins.
 const BEGAN: Id = Id { ms: 1_763_000_000_000, seq: 0 };
 
-/// An event as it was published.
+/// An event as published.
 struct Published {
     stamp: Id,
     event: Arc<Event>,
 }
 
-/// What bytes say.
+/// The input bytes, as a source of choices.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -38,7 +38,7 @@ impl<'a> Input<'a> {
         usize::from(self.byte().unwrap_or_default()) % below
     }
 
-    /// Those of a list that a byte's bits name.
+    /// The items of a list that the bits of one byte select.
     fn some_of(&mut self, list: &[&'static str]) -> Vec<&'static str> {
         let bits = self.byte().unwrap_or_default();
         list.iter().enumerate().filter(|(nth, _)| bits & (1 << nth) != 0).map(|(_, item)| *item).collect()
@@ -54,29 +54,29 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A history and the model of it.
+/// A history and its model.
 struct Trial {
     history: History,
     all: Vec<Published>,
     newest: Id,
     now: Instant,
-    /// A search that is done in slices, while other things happen.
+    /// A search that runs in slices between other steps.
     slow: Option<Slow>,
 }
 
-/// A search that is under way.
+/// An unfinished search.
 struct Slow {
     search: Search,
     patterns: Vec<&'static str>,
-    /// Where what its reader has not got may begin; each must give the same if the reader's id is that of an event.
+    /// Possible start indexes of what the client missed. If `known`, each must give the same result.
     from: Vec<usize>,
     known: bool,
 }
 
-/// Does what the bytes say.
+/// Runs the steps that the bytes encode.
 ///
 /// # Panics
-/// If the history is wrong.
+/// If the history contradicts the model.
 pub fn run(bytes: &[u8]) {
     let mut input = Input(bytes);
     let limits = Limits {
@@ -119,7 +119,7 @@ impl Trial {
         self.all.push(Published { stamp, event });
     }
 
-    /// Any id: none, one that was given before, one of the hub's shape, or any text.
+    /// An arbitrary id: none, an existing one, one of the hub's format, or any text.
     fn id(&self, input: &mut Input<'_>) -> Option<String> {
         match input.number(6) {
             0 | 1 => None,
@@ -151,13 +151,13 @@ impl Trial {
                 got == newest(0) || from.iter().any(|&from| got == newest(from)),
                 "after {asked:?} of {patterns:?} came {got:?}; {kept:?} are kept"
             );
-            // The place of an own id is forgotten with its event.
+            // The history forgets a publisher's id with its event.
             let own = self.all.iter().any(|published| published.event.id() == asked);
             if let ([from], false) = (&from[..], own) {
                 assert!((*from..self.all.len()).any(|place| !kept.contains(&place)), "a gap where nothing is missing");
             }
         } else {
-            // Which of several events with one id the reader has is not known, unless all but one are forgotten.
+            // If several events share the id, the client may have any of them, unless all but one are evicted.
             let of_asked = |place: &&usize| self.all[**place].event.id() == asked;
             let known: Vec<usize> = kept.iter().filter(of_asked).map(|place| place + 1).collect();
             let complete = match &known[..] {
@@ -168,14 +168,14 @@ impl Trial {
         }
     }
 
-    /// Begins a search, or goes on with it by a few steps. What it has found must be complete, or a gap is told.
+    /// Starts a search, or continues it by a few steps. Its result must be complete, or have a gap.
     fn resume_slowly(&mut self, input: &mut Input<'_>) {
         let Some(mut slow) = self.slow.take() else {
             let mut patterns = input.some_of(&PATTERNS);
             let asked = self.id(input).unwrap_or_default();
             patterns.sort_unstable();
             let mut search = Search::new(&patterns, &asked);
-            // It begins with its first step.
+            // The search starts with its first step.
             let done = self.history.search(&mut search, &mut Slice::steps(1));
             if !done {
                 let kept = self.kept();
@@ -208,13 +208,13 @@ impl Trial {
         }
     }
 
-    /// Those of all events that are kept.
+    /// Indexes in `all` of the events that the history keeps.
     fn kept(&self) -> BTreeSet<usize> {
         let kept = self.history.log.iter().filter(|entry| entry.event.is_some());
         kept.map(|entry| self.all.partition_point(|published| published.stamp < entry.stamp)).collect()
     }
 
-    /// What a reader gets after a gap of events that it would get otherwise.
+    /// Those of the events that fit the limits after a gap.
     fn after_gap(&self, mut places: Vec<usize>) -> Vec<usize> {
         let Limits { events, after_gap, .. } = self.history.limits;
         let bytes = |places: &[usize]| places.iter().map(|&place| self.all[place].event.frame().len()).sum::<usize>();
@@ -224,7 +224,7 @@ impl Trial {
         places
     }
 
-    /// Where what comes after an id may begin: after an event that has it, or after its time.
+    /// Possible start indexes after an id: after each event that has it, or after its stamp.
     fn places(&self, id: &str) -> Vec<usize> {
         let own = self.all.iter().enumerate().filter(|(_, published)| published.event.id() == id);
         let mut places: Vec<usize> = own.map(|(place, _)| place + 1).collect();
@@ -234,7 +234,7 @@ impl Trial {
         places
     }
 
-    /// The places of events, which are in order and none twice.
+    /// Indexes of the events; panics unless they ascend.
     fn places_of(&self, events: &[Arc<Event>]) -> Vec<usize> {
         let place = |event: &Arc<Event>| self.all.iter().position(|one| Arc::ptr_eq(&one.event, event));
         let places: Vec<usize> = events.iter().map(|event| place(event).expect("an event of ours")).collect();
@@ -242,7 +242,7 @@ impl Trial {
         places
     }
 
-    /// What the history says, with the places of its events, which are in order and none twice.
+    /// The history's answer as (gap, indexes of events). Also checks the `gap` event.
     fn missed(&mut self, patterns: &[&str], asked: &str) -> (bool, Vec<usize>) {
         let missed = self.history.missed(patterns, asked, self.now);
         let places = self.places_of(&missed.events);
