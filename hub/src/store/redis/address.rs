@@ -1,4 +1,4 @@
-//! Where the bus is: `sse.bus`, a Redis URL.
+//! The address of the bus: `sse.bus`, a Redis URL.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,29 +7,29 @@ use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use crate::config::ConfigError;
 
-/// The setting's name, for errors.
+/// Name of the setting, for errors.
 const SETTING: &str = "sse.bus";
 
-/// Name of the stream where the URL has none.
+/// Default name of the Redis stream.
 const STREAM: &str = "sse";
 
-/// Entries that the stream keeps at least, where the URL doesn't say.
+/// Default number of entries that the stream keeps at least.
 const MAX_LEN: u64 = 100_000;
 
-/// Longest name of a stream, in bytes.
+/// Longest stream name, in bytes.
 const MAX_NAME: usize = 255;
 
-/// How to reach Redis, and what to use there.
+/// How to reach Redis, and which stream to use.
 #[derive(Clone)]
 pub struct Address {
     pub(crate) endpoint: Endpoint,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
-    /// Number of the database.
+    /// Database number.
     pub(crate) database: i64,
     /// Key of the stream.
     pub(crate) stream: String,
-    /// Entries that the stream keeps at least.
+    /// Number of entries that the stream keeps at least.
     pub(crate) max_len: u64,
 }
 
@@ -41,17 +41,17 @@ pub(crate) enum Endpoint {
     Unix(PathBuf),
 }
 
-/// Files of a TLS connection, in PEM format.
+/// PEM files of a TLS connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Trust {
-    /// Certificates that sign the server's; `None`: those of the system.
+    /// Certificates that sign the server's; `None` for the system's.
     pub(crate) authorities: Option<PathBuf>,
-    /// This client's certificate and its key.
+    /// This client's certificate and key.
     pub(crate) own: Option<(PathBuf, PathBuf)>,
 }
 
 impl fmt::Debug for Address {
-    /// Without the password.
+    /// Omits the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { endpoint, user, database, stream, max_len, .. } = self;
         write!(f, "Address({endpoint:?}, user {user:?}, database {database}, stream {stream}, {max_len} entries)")
@@ -59,7 +59,7 @@ impl fmt::Debug for Address {
 }
 
 impl fmt::Display for Address {
-    /// For the log and `sse_stats()`: where, and nothing secret.
+    /// The endpoint without secrets, for the log and `sse_stats()`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.endpoint {
             Endpoint::Tcp { host, port } => write!(f, "redis://{}:{port}/{}", Host(host), self.database),
@@ -69,7 +69,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A host as it is in a URL.
+/// A host in URL notation: IPv6 addresses in brackets.
 struct Host<'a>(&'a str);
 
 impl fmt::Display for Host<'_> {
@@ -79,10 +79,10 @@ impl fmt::Display for Host<'_> {
 }
 
 impl Address {
-    /// Reads `sse.bus`; `None` if it is empty. `namespace` is part of the stream's name where the URL has none.
+    /// Parses `sse.bus`; `None` if it is empty. `namespace` is part of the default stream name.
     ///
     /// # Errors
-    /// What is wrong with it, without its password.
+    /// What is wrong with the URL; the text omits the password.
     pub fn parse(value: &str, namespace: &str) -> Result<Option<Self>, ConfigError> {
         if value.is_empty() {
             return Ok(None);
@@ -90,7 +90,7 @@ impl Address {
         read(value, namespace).map(Some).map_err(|problem| ConfigError::new(SETTING, &masked(value), problem))
     }
 
-    /// A text without the password, whoever has put it in.
+    /// Removes the password from a text, such as an error of the server.
     pub(crate) fn scrub(&self, text: &str) -> String {
         match self.password.as_deref() {
             Some(password) if !password.is_empty() => text.replace(password, "***"),
@@ -98,7 +98,7 @@ impl Address {
         }
     }
 
-    /// The channel of wakes.
+    /// Name of the channel for notifications.
     pub(crate) fn channel(&self) -> String {
         format!("{}:wakes", self.stream)
     }
@@ -180,11 +180,11 @@ fn pem(name: &str, path: &str) -> Result<PathBuf, String> {
     Ok(path.into())
 }
 
-/// A URL that can be shown: with stars for its password.
+/// A URL with its password masked, for display.
 #[must_use]
 pub fn masked(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, _)| url.split_at(scheme.len() + 3));
-    // The last '@': one in a password that was not escaped must not show the rest of it.
+    // Split at the last '@': an unescaped one in the password must not reveal the rest of it.
     let shown = match rest.rsplit_once('@') {
         Some((login, host)) => {
             let user = login.split_once(':').map_or("", |(user, _)| user);

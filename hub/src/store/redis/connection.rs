@@ -1,7 +1,7 @@
-//! A connection to Redis: commands and answers, with a time limit each, that ends when the hub does.
+//! A connection to Redis whose commands have time limits, and which ends with the hub.
 //!
-//! The socket is this crate's own, as a thread that waits for an answer must also be able to learn that the hub ends;
-//! commands, their answers and the URL are the redis crate's.
+//! This crate makes its own socket, so that a thread that waits for an answer also learns that the hub ends. The redis crate
+//! encodes commands, and parses answers and the URL.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -25,16 +25,16 @@ use crate::store::redis::address::{Address, Endpoint, Trust};
 /// How long Redis may take to answer before the connection counts as broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long connecting may take, login included.
+/// How long connecting and logging in may take.
 const CONNECTING: Duration = Duration::from_secs(2);
 
-/// Why there is no answer.
+/// Why a command has no answer.
 #[derive(Debug, Error)]
 pub(crate) enum BusError {
-    /// There is no connection, or none any more.
+    /// There is no connection, or it broke.
     #[error("{0}")]
     Broken(String),
-    /// Redis itself has answered with an error.
+    /// Redis answered with an error.
     #[error("Redis says: {0}")]
     Said(String),
     /// The hub ends.
@@ -43,13 +43,13 @@ pub(crate) enum BusError {
 }
 
 impl BusError {
-    /// An answer that is none of those that the command has.
+    /// The error for an answer of the wrong form.
     pub(crate) fn senseless(what: &str) -> Self {
         Self::Broken(format!("the answer to {what} makes no sense"))
     }
 }
 
-/// Ends what threads wait for.
+/// A flag that interrupts all waiting threads.
 #[derive(Debug)]
 pub(crate) struct Stop(OwnedFd);
 
@@ -58,7 +58,7 @@ impl Stop {
         Ok(Self(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// From now on nobody waits for anything.
+    /// Interrupts all present and future waits.
     pub(crate) fn stop(&self) {
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
@@ -67,7 +67,7 @@ impl Stop {
         self.wait(Duration::ZERO)
     }
 
-    /// Waits; true if the hub ends.
+    /// Waits for `time`; true if the hub ends.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         loop {
@@ -81,11 +81,11 @@ impl Stop {
     }
 }
 
-/// A connection that is logged in.
+/// A logged-in connection.
 pub(crate) struct RedisConnection {
     socket: Transport,
     parser: Parser,
-    /// Hides the password in errors.
+    /// For removing the password from errors.
     address: Arc<Address>,
 }
 
@@ -94,7 +94,7 @@ enum Transport {
     Tls(Box<StreamOwned<ClientConnection, Patient>>),
 }
 
-/// A socket whose reads and writes wait until a point in time, and longer as long as they get on.
+/// A socket whose reads and writes wait until a deadline, which any progress extends.
 struct Patient {
     socket: Stream,
     stop: Arc<Stop>,
@@ -143,7 +143,7 @@ impl RedisConnection {
         if *database != 0 {
             commands.cmd("SELECT").arg(*database);
         }
-        // Without a login Redis may let us connect, and refuse everything.
+        // Redis may accept a connection without a login, and then refuse every command.
         commands.cmd("PING");
         self.send(&commands.get_packed_pipeline(), until)?;
         for _ in 0..commands.len() {
@@ -152,19 +152,19 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// One command and its answer.
+    /// Sends a command and waits for its answer.
     pub(crate) fn call(&mut self, command: &Cmd) -> Result<Value, BusError> {
         let until = Instant::now() + PATIENCE;
         self.send(&command.get_packed_command(), until)?;
         self.answer(until)
     }
 
-    /// Sends commands.
+    /// Sends commands without waiting for answers.
     pub(crate) fn send_all(&mut self, commands: &Pipeline) -> Result<(), BusError> {
         self.send(&commands.get_packed_pipeline(), Instant::now() + PATIENCE)
     }
 
-    /// The next answer.
+    /// Waits for the next answer; none by `until` is an error.
     pub(crate) fn answer(&mut self, until: Instant) -> Result<Value, BusError> {
         match self.receive(until) {
             Ok(answer) => Ok(answer),
@@ -175,7 +175,7 @@ impl RedisConnection {
         }
     }
 
-    /// The next message; `None` if none comes until then.
+    /// Waits for the next message; `None` if none comes by `until`.
     pub(crate) fn message(&mut self, until: Instant) -> Result<Option<Value>, BusError> {
         match self.receive(until) {
             Ok(message) => Ok(Some(message)),
@@ -184,7 +184,7 @@ impl RedisConnection {
         }
     }
 
-    /// Whether the other end has closed the connection; asks the kernel only.
+    /// Whether the other end has closed the connection; asks only the kernel.
     pub(crate) fn is_closed(&self) -> bool {
         let Patient { socket, .. } = self.patient();
         let flags = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
@@ -217,7 +217,7 @@ impl RedisConnection {
         })
     }
 
-    /// An empty error stands for the time that is over.
+    /// Reads a value; an empty `Broken` error stands for a timeout.
     fn receive(&mut self, until: Instant) -> Result<Value, BusError> {
         let value = match &mut self.socket {
             Transport::Plain(socket) => {
@@ -250,7 +250,7 @@ impl Patient {
         Self { socket, stop: Arc::clone(stop), until }
     }
 
-    /// Tries until it works, the time is over, or the hub ends.
+    /// Retries `act` until it works, the time is over, or the hub ends.
     fn persist<T>(&mut self, flags: PollFlags, mut act: impl FnMut(&mut Stream) -> io::Result<T>) -> io::Result<T> {
         loop {
             match act(&mut self.socket) {
@@ -259,7 +259,7 @@ impl Patient {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(done) => {
-                    // A large answer over a slow line takes as long as it takes.
+                    // A large answer over a slow line may take longer.
                     self.until = self.until.max(Instant::now() + PATIENCE);
                     return Ok(done);
                 }
@@ -300,7 +300,7 @@ impl AsFd for Stream {
     }
 }
 
-/// Waits for a socket. `TimedOut` when the time is over, another error when the hub ends.
+/// Waits until a socket is ready. `TimedOut` when the time is over, another error when the hub ends.
 fn wait(socket: std::os::fd::BorrowedFd<'_>, flags: PollFlags, stop: &Stop, until: Instant) -> io::Result<()> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -309,7 +309,7 @@ fn wait(socket: std::os::fd::BorrowedFd<'_>, flags: PollFlags, stop: &Stop, unti
             Ok(0) => return Err(io::Error::new(ErrorKind::TimedOut, "it took too long")),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
-            // Not `Interrupted`, after which everybody tries again.
+            // Not `Interrupted`, on which callers retry.
             Ok(_) if !watched[1].revents().is_empty() => return Err(ErrorKind::ConnectionAborted.into()),
             Ok(_) => return Ok(()),
         }
@@ -319,7 +319,7 @@ fn wait(socket: std::os::fd::BorrowedFd<'_>, flags: PollFlags, stop: &Stop, unti
 fn tcp(host: &str, port: u16, stop: &Stop, until: Instant) -> io::Result<Stream> {
     let mut last = io::Error::new(ErrorKind::NotFound, format!("{host} has no address"));
     for address in (host, port).to_socket_addrs()? {
-        // A name may have addresses of a kind that this system is without, as where IPv6 is switched off.
+        // The system may lack the address's family, such as IPv6.
         let socket = match Socket::new(Domain::for_address(address), Type::STREAM, None) {
             Ok(socket) => socket,
             Err(error) => {
@@ -329,7 +329,7 @@ fn tcp(host: &str, port: u16, stop: &Stop, until: Instant) -> io::Result<Stream>
         };
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        // Beside the limits of answers: a connection that is closed while its last bytes are under way is not kept for long.
+        // The kernel must also drop a connection closed with its last bytes under way: answer timeouts don't cover it.
         let keepalive = TcpKeepalive::new().with_time(PATIENCE).with_interval(Duration::from_secs(1)).with_retries(3);
         socket.set_tcp_keepalive(&keepalive)?;
         socket.set_tcp_user_timeout(Some(PATIENCE * 2))?;
@@ -354,7 +354,7 @@ fn connected(socket: &Socket, address: &SockAddr, stop: &Stop, until: Instant) -
 
 fn unix(path: &Path) -> io::Result<Stream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Where too many wait to be accepted, connecting would wait for ever otherwise.
+    // A blocking connect would wait for ever while the server's backlog is full.
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)?;
     Ok(Stream::Unix(UnixStream::from(OwnedFd::from(socket))))
@@ -380,7 +380,7 @@ fn session(host: &str, trust: &Trust) -> Result<ClientConnection, String> {
             }
         }
     }
-    // The process may have no default, as its other libraries may bring other providers.
+    // The process may have no default provider, as its other libraries may bring other ones.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(|error| error.to_string())?.with_root_certificates(roots);

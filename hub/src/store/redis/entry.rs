@@ -1,4 +1,4 @@
-//! An event as an entry of a Redis stream: fields that any program can write and read.
+//! Events as entries of a Redis stream: fields that any program can write and read.
 //!
 //! ```text
 //! XADD sse * topic chat.general data hello                        redis-cli
@@ -14,7 +14,7 @@ use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 use sse_protocol::wire::{MAX_EVENT_SIZE, MAX_TOPICS};
 
-/// PatternInterner a hub for as long as it runs, and one of its publications.
+/// Identifies a publication: the hub process and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) hub: u64,
@@ -34,26 +34,26 @@ impl Origin {
     }
 }
 
-/// What a program may put into an entry at most.
+/// Limits for the entries of other programs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) event_size: usize,
     pub(crate) topics: usize,
 }
 
-/// An entry that was read.
+/// A parsed entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: Id,
-    /// Bytes of all its fields, about.
+    /// Approximate bytes of all fields.
     pub(crate) size: usize,
-    /// Which hub has written it, if one has.
+    /// The hub's publication; `None` if another program wrote the entry.
     pub(crate) origin: Option<Origin>,
-    /// The event, or why it is none.
+    /// The event, or why the entry is not a valid one.
     pub(crate) event: Result<Event, String>,
 }
 
-/// The fields of an event, with their names.
+/// The fields of an event, as names and values.
 pub(crate) fn fields(new: &NewEvent<'_>, origin: Origin) -> Vec<(&'static str, Vec<u8>)> {
     let mut fields: Vec<(&str, Vec<u8>)> = new.topics.iter().map(|topic| ("topic", topic.as_bytes().into())).collect();
     fields.push(("data", new.data.into()));
@@ -64,7 +64,7 @@ pub(crate) fn fields(new: &NewEvent<'_>, origin: Origin) -> Vec<(&'static str, V
     fields
 }
 
-/// Reads what XRANGE, and XREAD for one stream, give: entries of an id and fields. `None` if it is nothing of the kind.
+/// Parses an answer of XRANGE, or of XREAD for one stream. `None` if it is malformed.
 pub(crate) fn entries(value: &Value, limits: Limits) -> Option<Vec<Entry>> {
     let entries = match value {
         Value::Array(entries) => entries,
@@ -74,7 +74,7 @@ pub(crate) fn entries(value: &Value, limits: Limits) -> Option<Vec<Entry>> {
     entries.iter().map(|entry| read(entry, limits)).collect()
 }
 
-/// The entries in what XREAD gives for one stream.
+/// Extracts the entries from an answer of XREAD for one stream.
 pub(crate) fn of_stream(value: &Value) -> Option<&Value> {
     let Value::Array(streams) = value else { return (*value == Value::Nil).then_some(&Value::Nil) };
     match &streams[..] {
@@ -89,7 +89,7 @@ pub(crate) fn id(value: &Value) -> Option<Id> {
     parts.first().and_then(text).and_then(Id::parse)
 }
 
-/// Text that Redis has sent.
+/// The text of a Redis value.
 pub(crate) fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
@@ -101,7 +101,7 @@ pub(crate) fn text(value: &Value) -> Option<&str> {
 fn read<'a>(entry: &'a Value, limits: Limits) -> Option<Entry> {
     let id = id(entry)?;
     let Value::Array(parts) = entry else { return None };
-    // An entry that was deleted while it was read has no fields.
+    // An entry deleted during the read has no fields.
     let fields: &[Value] = if let Some(Value::Array(fields)) = parts.get(1) { fields } else { &[] };
     let bytes = |value: &'a Value| if let Value::BulkString(bytes) = value { Some(&bytes[..]) } else { None };
     let fields: Vec<&[u8]> = fields.iter().map(bytes).collect::<Option<_>>()?;
@@ -124,12 +124,12 @@ fn event(id: Id, fields: &[&[u8]], origin: &mut Option<Origin>, limits: Limits) 
             b"id" => new.id = Some(word()?),
             b"retry" => new.retry = Some(word()?.parse().map_err(|_| "retry is not a number of milliseconds")?),
             b"hub" => *origin = Origin::parse(value),
-            // Another program's own.
+            // Other programs may add fields of their own.
             _ => {}
         }
     }
     new.data = data.ok_or("it has no field 'data'")?;
-    // What a hub has accepted, others deliver as well, whatever their own limits are.
+    // All hubs deliver what one hub has accepted, whatever their own limits are.
     let Limits { event_size, topics } = match origin {
         Some(_) => Limits { event_size: MAX_EVENT_SIZE as usize, topics: MAX_TOPICS as usize },
         None => limits,
@@ -201,7 +201,7 @@ mod tests {
     }
 
     proptest! {
-        /// Attack: a server that answers with anything.
+        /// Attack: a server answers with arbitrary bytes, which must not crash the hub.
         #[test]
         fn no_answer_can_crash_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200), start in 0..4_usize) {
             let start: &[u8] = [&b""[..], b"*1\r\n*2\r\n$3\r\n5-1\r\n", b"*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n", b"*1\r\n*2\r\n"][start];

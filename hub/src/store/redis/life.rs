@@ -1,9 +1,8 @@
-//! What proves that nothing of the stream was lost between two looks at it.
+//! Decides whether entries were lost between two looks at the stream.
 //!
-//! Redis takes entries away at the stream's old end: by trimming, by eviction, with a failover to a replica that has not
-//! got everything, with a restart. What was read up to some id is followed without a gap by what is read next if the server
-//! is the same, and if the stream's first entry is not newer than that id, or if the entries that were ever added are as
-//! many as those that were read and those that are there.
+//! Redis loses entries by trimming, eviction, failover to a lagging replica, or restart. The next entries follow those read
+//! without a gap if the server is the same, and if the stream's first entry is not newer than the last one read, or the number
+//! of entries ever added is the number read plus the number present.
 
 use redis::Value;
 use serde::{Deserialize, Serialize};
@@ -12,55 +11,55 @@ use crate::store::redis::connection::BusError;
 use crate::store::redis::entry::{id, text};
 use sse_protocol::id::Id;
 
-/// Tells one life of a server's data from another; `None` where the server doesn't say.
+/// Identifies a server process and its role, and so one life of its data; `None` if the server doesn't tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Life(Option<(String, Role)>);
 
-/// What a server is to others.
+/// A server's replication role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Role {
     Master,
-    /// Of the master that this number stands for.
+    /// A replica of the master with this replication id.
     Replica(String),
 }
 
-/// A look at the stream.
+/// The stream's metadata at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// Whether there is a stream at all.
+    /// Whether the stream exists.
     pub(crate) exists: bool,
-    /// Entries that are in it.
+    /// Number of entries present.
     pub(crate) length: u64,
-    /// The oldest of them.
+    /// Id of the oldest entry.
     pub(crate) first: Option<Id>,
-    /// The newest id that was ever given.
+    /// The newest id ever given out.
     pub(crate) last: Id,
-    /// Entries that were ever added; Redis before 7 doesn't say.
+    /// Number of entries ever added; unknown before Redis 7.
     pub(crate) added: Option<u64>,
 }
 
-/// What a look says about what was read.
+/// Whether the stream continues what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Nothing is missing.
     Whole,
-    /// Something is, or may be; reading goes on after this id.
+    /// Entries are missing, or may be; reading continues after this id.
     Gap(Id),
 }
 
 impl Life {
-    /// From the answers to `INFO server` and `INFO replication`.
+    /// Parses the answers to `INFO server` and `INFO replication`.
     pub(crate) fn read(server: Option<&Value>, replication: Option<&Value>) -> Self {
         let run = server.and_then(|info| line(info, "run_id:"));
         Self(run.map(Into::into).zip(replication.and_then(Role::read)))
     }
 
-    /// Whether both are surely the same.
+    /// Whether both are known and equal.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.0.is_some() && self == other
     }
 
-    /// Whether the server is still what it was, by the answer to `INFO replication`.
+    /// Whether the server still has its role, by an answer to `INFO replication`.
     pub(crate) fn has_role(&self, replication: Option<&Value>) -> bool {
         self.0.as_ref().is_none_or(|(_, role)| replication.and_then(Role::read).as_ref() == Some(role))
     }
@@ -69,7 +68,7 @@ impl Life {
 impl Role {
     fn read(replication: &Value) -> Option<Self> {
         match line(replication, "role:")? {
-            // A master changes its number also when it has lost its last replica, and no data.
+            // A master's replication id also changes when it loses its last replica, without loss of data.
             "master" => Some(Self::Master),
             _ => Some(Self::Replica(line(replication, "master_replid:")?.into())),
         }
@@ -81,7 +80,7 @@ fn line<'a>(info: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 impl Look {
-    /// From the answer to `XINFO STREAM`.
+    /// Parses an answer to `XINFO STREAM`.
     pub(crate) fn read(answer: Result<Value, BusError>) -> Result<Self, BusError> {
         let answer = match answer {
             Err(BusError::Said(error)) if error.contains("no such key") => return Ok(Self::default()),
@@ -103,13 +102,13 @@ impl Look {
         Ok(look)
     }
 
-    /// Whether everything that was read up to `position`, the `ordinal`th entry ever added, is followed by what is there.
+    /// Judges whether the stream continues what was read up to `position`, the `ordinal`th entry ever added.
     pub(crate) fn judge(&self, same_life: bool, position: Id, ordinal: Option<u64>) -> Verdict {
         if !self.exists {
             return match (same_life, ordinal) {
                 (true, Some(0)) => Verdict::Whole,
-                // A new stream of the same server has larger ids, but for those of the same millisecond; and the old one
-                // may come back.
+                // A new stream of the same server has larger ids, except within the same millisecond. The old one may also come
+                // back.
                 (true, _) => Verdict::Gap(position),
                 (false, _) => Verdict::Gap(Id::default()),
             };
@@ -127,13 +126,13 @@ impl Look {
         } else if self.first.is_some_and(|first| first <= position) {
             true
         } else {
-            // All that is there came later.
+            // All present entries are newer than `position`.
             as_many(self.length) == Some(true)
         };
         if whole { Verdict::Whole } else { gap }
     }
 
-    /// The how-manieth entry ever added `position` is, if that can be told.
+    /// How many entries were ever added up to `position`, if known.
     pub(crate) fn ordinal(&self, position: Id) -> Option<u64> {
         if !self.exists {
             return Some(0);

@@ -1,12 +1,12 @@
-//! The bus: several hubs, on several machines, that deliver the same events in the same order. It is a Redis stream.
+//! The bus: a Redis stream through which several hubs, on several machines, deliver the same events in the same order.
 //!
 //! ```text
-//! router ──outbox──▶ publisher ──XADD, PUBLISH──▶ Redis ──XREAD──▶ tail ──────news──▶ router
-//!                                                   └──SUBSCRIBE──▶ wakes ────news──────┘
+//! ordering thread ──outbox──▶ publisher ──XADD, PUBLISH──▶ Redis ──XREAD──────▶ tail ───────────news──▶ ordering thread
+//!                                                            └─────SUBSCRIBE──▶ notifications ──news────────┘
 //! ```
 //!
-//! An event is delivered when the tail has read it, also by the hub that it was published to, and its publisher is
-//! answered then. So what is delivered anywhere is what Redis has, in its order and with its ids.
+//! Every hub, also the one that published an event, delivers it when its tail thread has read it; the publisher gets its answer
+//! then. So all hubs deliver exactly what Redis has, in its order and with its ids.
 
 pub(crate) mod address;
 pub(crate) mod connection;
@@ -41,25 +41,25 @@ use crate::util::throttle::LogThrottle;
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::{Id, now_ms};
 
-/// How long the hub's end waits for what is under way.
+/// How long a closing hub waits for pending events.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// How long it waits for the threads.
+/// How long a closing hub waits for the threads.
 const JOINING: Duration = Duration::from_secs(1);
 
-/// What publishers are told whose events were not in the stream.
+/// The error for publishers whose events are missing in the stream.
 const LOST: &str =
     "the connection to Redis broke, or Redis has lost its data; it is not known whether the event was taken";
 
-/// The router's end of the bus.
+/// The ordering thread's handle of the bus.
 #[derive(Debug)]
 pub(crate) struct Bus {
     context: Arc<Context>,
-    /// Disconnected when all threads have ended.
+    /// Disconnects when all threads have ended.
     threads: Receiver<()>,
 }
 
-/// What the threads have in common.
+/// State that the threads share.
 #[derive(Debug)]
 struct Context {
     address: Arc<Address>,
@@ -68,18 +68,18 @@ struct Context {
     state: State,
     news: Sender<StoreEvent>,
     router: Arc<Waker>,
-    /// For entries of other programs.
+    /// Limits for entries of other programs.
     limits: entry::Limits,
-    /// How much is loaded at first.
+    /// How much of the stream the first read loads.
     history: Limits,
-    /// How far the stream was read.
+    /// The position in the stream; `None` before the first read.
     place: Mutex<Option<Place>>,
     refused: Mutex<LogThrottle>,
     complaints: Mutex<LogThrottle>,
 }
 
 impl Bus {
-    /// Starts the threads; the stream is read on from `place`, if it was read before. The caller has blocked all signals, which they inherit.
+    /// Starts the threads; they inherit the caller's blocked signals. Reading continues at `place`, if given.
     pub(crate) fn start(
         settings: &Settings,
         config: &Config,
@@ -116,46 +116,46 @@ impl Bus {
         Ok(Self { context, threads })
     }
 
-    /// Takes a checked event, to be delivered when it comes back.
+    /// Queues a checked event. The hub delivers it when the tail has read it back.
     ///
     /// # Errors
-    /// Why it can't be taken, and what to do.
+    /// The cause and the remedy, if the event can't be queued.
     pub(crate) fn publish(&self, new: &NewEvent<'_>, ticket: Option<Ticket>) -> Result<(), String> {
         self.context.outbox.publish(new, ticket)
     }
 
-    /// A publisher has gone.
+    /// Withdraws the events of a closed connection that are not sent yet.
     pub(crate) fn abandon(&self, ticket: Ticket) {
         self.context.outbox.abandon(ticket);
     }
 
-    /// Tells the other hubs that a topic changed, or all did.
+    /// Sends the other hubs a notification of a topic, or of all topics.
     pub(crate) fn wake(&self, topic: &str) {
         self.context.outbox.wake(topic);
     }
 
-    /// Asks for the newest id: [`StoreEvent::Newest`] answers with this number or a larger one. `None`: nobody can tell now.
+    /// Asks for the newest id. [`StoreEvent::Newest`] answers with this number or a larger one. `None`: Redis is unreachable.
     pub(crate) fn ask(&self) -> Option<u64> {
         self.context.outbox.ask()
     }
 
-    /// So many bytes of [`StoreEvent::Read`] were delivered.
+    /// Records that `bytes` of [`StoreEvent::Read`] were delivered.
     pub(crate) fn digested(&self, bytes: usize) {
         self.context.outbox.digested(bytes);
     }
 
-    /// Whether Redis has all that was to be sent, and this hub has got it back.
+    /// Whether all events and notifications are sent, and all events read back.
     pub(crate) fn is_idle(&self) -> bool {
         self.context.outbox.is_idle()
     }
 
-    /// Waits a little for what is under way, and ends the threads. The news of it are in the channel when this returns.
+    /// Waits up to [`FAREWELL`] for pending events, then ends the threads. All reports are in the channel when this returns.
     pub(crate) fn close(self) -> Option<Place> {
         let Outcome { unsent, unknown } = self.context.outbox.close(FAREWELL);
         self.context.fail(unsent, "the hub ends, and Redis could not be reached before that; the event was not sent");
         self.context.fail(unknown, "the hub ends; it is not known whether Redis has taken the event");
         self.context.stop.stop();
-        // One that looks up a name can't be interrupted; the process does not wait for it.
+        // A thread that looks up a name can't be interrupted: the process ends without it.
         let deadline = Instant::now() + JOINING;
         if let Err(crossbeam_channel::RecvTimeoutError::Timeout) = self.threads.recv_deadline(deadline) {
             warn!("a thread of the bus is still busy while the hub ends");
@@ -165,15 +165,15 @@ impl Bus {
         Some(place)
     }
 
-    /// For `sse_stats()`.
+    /// The bus's part of `sse_stats()`.
     pub(crate) fn report(&self) -> serde_json::Value {
         let (waiting, last) = self.context.outbox.figures();
         self.context.state.report(&self.context.address, waiting, last)
     }
 }
 
-/// A number that no other hub has. The standard library's source of randomness may be a copy of that of another hub, which
-/// was forked from the same process.
+/// Returns a random number that identifies this hub. It is the kernel's: hubs forked from one process may share the state of
+/// the standard library's generator.
 fn identity() -> u64 {
     let mut bytes = [0; 8];
     match rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty()) {
@@ -187,13 +187,13 @@ impl Context {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the router. One that has gone needs no news.
+    /// Reports to the ordering thread; fails only if that has ended.
     fn tell(&self, news: StoreEvent) {
         let _ = self.news.send(news);
         let _ = self.router.wake();
     }
 
-    /// Tells publishers that their events will not be delivered, as far as is known.
+    /// Reports publications as failed, or as possibly failed.
     fn fail(&self, tickets: Vec<Option<Ticket>>, reason: &str) {
         if tickets.is_empty() {
             return;
@@ -201,14 +201,14 @@ impl Context {
         self.state.failed.add(tickets.len());
         let deaf = tickets.iter().filter(|ticket| ticket.is_none()).count();
         if deaf > 0 {
-            // They are gone, or have not asked.
+            // Nobody waits for these answers: the log is the only place to report them.
             self.complain(deaf, reason);
         }
         let tickets = tickets.into_iter().flatten().collect();
         self.tell(StoreEvent::Failed { tickets, reason: format!("sse.bus: {reason}") });
     }
 
-    /// Something was not sent, and nobody else hears of it.
+    /// Logs events or notifications that were not sent, or perhaps not.
     fn complain(&self, count: usize, reason: &str) {
         let mut lines = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept_back) = lines.due(Instant::now()) {
@@ -216,7 +216,7 @@ impl Context {
         }
     }
 
-    /// An entry is no event.
+    /// Counts and logs an entry that is no valid event.
     fn refuse(&self, id: Id, reason: &str) {
         self.state.refused.add(1);
         let mut lines = self.refused.lock().unwrap_or_else(PoisonError::into_inner);

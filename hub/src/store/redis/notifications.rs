@@ -1,7 +1,7 @@
-//! The thread that hears the wakes of other hubs, and of any program that writes to the channel:
+//! The thread that receives notifications from other hubs, and from any program that writes to the channel:
 //!
 //! ```text
-//! PUBLISH sse:wakes "chat.general orders.7"         redis-cli; `**` wakes everything
+//! PUBLISH sse:wakes "chat.general orders.7"         redis-cli; `**` stands for all topics
 //! ```
 
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::store::redis::pause::Pause;
 use crate::store::redis::state::Link;
 use sse_protocol::topic;
 
-/// How long the channel may be quiet before it is tried whether the connection is still there.
+/// How long the channel may be quiet before a PING checks the connection.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Works until the hub ends.
+/// Runs until the hub ends.
 pub(super) fn run(context: &Context) {
     let mut pause = Pause::default();
     loop {
@@ -41,7 +41,7 @@ fn listen(context: &Context, connection: &mut RedisConnection, pause: &mut Pause
     connection.call(cmd("SUBSCRIBE").arg(&channel))?;
     context.state.up(Link::Wakes, &context.address);
     pause.over();
-    // From here on no wake is missed; what came before is not known.
+    // From here on no notification is lost; earlier ones may be.
     context.tell(StoreEvent::Listening);
     let mut ping: Pipeline = pipe();
     ping.cmd("PING");
@@ -64,7 +64,7 @@ fn listen(context: &Context, connection: &mut RedisConnection, pause: &mut Pause
     }
 }
 
-/// What a message of the channel says; `None` for answers to PING.
+/// The text of a channel message; `None` for answers to PING.
 fn payload(message: &Value) -> Option<&str> {
     let Value::Array(parts) = message else { return None };
     match &parts[..] {

@@ -1,7 +1,7 @@
-//! What the router hands to Redis: events until their publishers are answered, and wakes.
+//! The outbox: the queue of events and notifications from the ordering thread to Redis.
 //!
-//! An event waits, is sent once and only once, and is answered when this hub's own tail has delivered it. What was sent
-//! when the connection broke is settled by the tail: once that has read all there is, the event was in it or isn't known.
+//! This hub's tail delivers each event, and its publisher gets the answer then. The outbox never resends an event that Redis
+//! may have. If the connection breaks after the send, the tail decides: once it has read all, the event was there or is lost.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
@@ -14,21 +14,21 @@ use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 use sse_protocol::topic;
 
-/// Events sent at once at most, and bytes.
+/// Limits of one batch: events and bytes.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Different topics of wakes that wait, before they become "all".
+/// Number of waiting topics beyond which a notification means "all topics".
 const WAKES: usize = 1024;
 
-/// Bytes read from the stream that the router has not delivered yet, before the tail waits; and when it goes on.
+/// Bytes read but not delivered at which the tail pauses, and at which it continues.
 const HIGH: usize = 32 << 20;
 const LOW: usize = 8 << 20;
 
-/// How long the tail waits at a time for a router that is behind.
+/// How long the paused tail sleeps at a time.
 const NAP: Duration = Duration::from_millis(100);
 
-/// An event that is to be sent.
+/// An event to be sent.
 #[derive(Debug)]
 pub(crate) struct Publication {
     pub(crate) number: u64,
@@ -38,66 +38,66 @@ pub(crate) struct Publication {
     since: Instant,
 }
 
-/// An event that was sent, and not delivered yet.
+/// An event sent and not delivered yet.
 #[derive(Debug)]
 struct Sent {
     ticket: Option<Ticket>,
-    /// When the tail has read up to here and it was not there, it is lost. `None`: that isn't known yet.
+    /// The event is lost if the tail reads up to this id without finding it. `None`: no such id is known yet.
     settled_at: Option<Id>,
-    /// What is known of it, and the [`mark`](Outbox::mark) at which that was learnt.
+    /// What is known of it, and at which [`mark`](Outbox::mark).
     fate: Fate,
 }
 
 /// What is known of an event that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// Nothing yet.
+    /// Redis has not answered yet.
     Open,
-    /// Redis has said that it has it.
+    /// Redis has accepted the event.
     Taken(u64),
-    /// The connection broke before Redis has said anything.
+    /// The connection broke before the answer.
     Orphaned(u64),
 }
 
-/// Publishers who are told that their events were not published; `None`: one who doesn't wait.
+/// Publishers to be told of a failure; `None` stands for one that doesn't wait.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// Their events were not sent, and will not be.
     pub(crate) unsent: Vec<Option<Ticket>>,
-    /// Of their events it isn't known.
+    /// The fate of their events is unknown.
     pub(crate) unknown: Vec<Option<Ticket>>,
 }
 
-/// Topics that changed; all, if there are too many.
+/// Notifications to send, without duplicates.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wakes {
     pub(crate) all: bool,
     pub(crate) topics: HashSet<Box<str>>,
 }
 
-/// What the publisher is to do next.
+/// The publisher thread's next batch.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     pub(crate) publications: Vec<Publication>,
     pub(crate) wakes: Wakes,
-    /// The newest id is asked for, under this number.
+    /// Number of the question for the newest id, if one was asked.
     pub(crate) question: Option<u64>,
 }
 
-/// The router's, the publisher's and the tail's common broker.
+/// The state shared by the ordering thread, the publisher thread and the tail.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     hub: u64,
-    /// Bytes that may wait.
+    /// Limit of the waiting events, in bytes.
     limit: usize,
-    /// How long events wait when Redis is away.
+    /// How long events wait while Redis is unreachable.
     patience: Duration,
     inner: Mutex<Inner>,
-    /// There is work, or the hub ends.
+    /// Signals new work, or the hub's end.
     work: Condvar,
-    /// The router has delivered much of what the tail has read.
+    /// Signals that the ordering thread has caught up with the tail.
     digested: Condvar,
-    /// Something is settled.
+    /// Signals that the fate of a sent event is decided.
     settled: Condvar,
 }
 
@@ -108,17 +108,17 @@ struct Inner {
     sent: HashMap<u64, Sent>,
     wakes: Wakes,
     numbers: u64,
-    /// Times that something was learnt of an event that was sent.
+    /// Number of times that the fate of a sent event became known.
     watermarks: u64,
-    /// Questions for the newest id: the last one asked, and the last one taken.
+    /// Questions for the newest id: the last one asked, and the last one taken by the publisher thread.
     asked: u64,
     taken: u64,
-    /// Why Redis can't be reached; `None`: it can, or has not been tried yet.
+    /// Why Redis is unreachable; `None` if it is reachable or not tried yet.
     away: Option<String>,
     stopped: bool,
-    /// How far the tail is.
+    /// The tail's position.
     position: Id,
-    /// Bytes that it has read and the router has not delivered.
+    /// Bytes that the tail has read and the ordering thread has not delivered.
     undelivered: usize,
 }
 
@@ -144,7 +144,7 @@ impl Work {
 }
 
 impl Outbox {
-    /// Nothing yet. `hub` tells this hub's events from others'.
+    /// Creates an empty outbox. `hub` marks this hub's events in the stream.
     pub(crate) fn new(hub: u64, limit: usize, patience: Duration) -> Self {
         Self {
             hub,
@@ -161,12 +161,12 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which hub this is.
+    /// The number that identifies this hub.
     pub(crate) fn hub(&self) -> u64 {
         self.hub
     }
 
-    /// Takes a checked event.
+    /// Queues a checked event; an error says why it can't wait.
     pub(crate) fn publish(&self, new: &NewEvent<'_>, ticket: Option<Ticket>) -> Result<(), String> {
         let mut inner = self.inner();
         let away = inner.away.as_ref().map(|why| format!("Redis can't be reached: {why}"));
@@ -190,7 +190,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// A publisher has gone: what it wanted is not sent if it can be helped.
+    /// Withdraws the waiting events of a closed connection. Nobody waits any more for those already sent.
     pub(crate) fn abandon(&self, ticket: Ticket) {
         let mut inner = self.inner();
         let Inner { waiting, bytes, sent, .. } = &mut *inner;
@@ -204,13 +204,13 @@ impl Outbox {
         }
     }
 
-    /// A topic changed, or all did.
+    /// Queues a notification of a topic, or of all topics.
     pub(crate) fn wake(&self, topic: &str) {
         self.inner().wakes.add(topic);
         self.work.notify_one();
     }
 
-    /// Puts wakes back that may not have been heard.
+    /// Queues notifications again that may not have arrived.
     pub(crate) fn wake_again(&self, wakes: &Wakes) {
         let mut inner = self.inner();
         if wakes.all {
@@ -219,7 +219,7 @@ impl Outbox {
         wakes.topics.iter().for_each(|topic| inner.wakes.add(topic));
     }
 
-    /// Asks for the newest id; the answer has this number or a larger one. `None`: Redis is away.
+    /// Asks for the newest id; the answer has this number or a larger one. `None`: Redis is unreachable.
     pub(crate) fn ask(&self) -> Option<u64> {
         let mut inner = self.inner();
         if inner.away.is_some() || inner.stopped {
@@ -230,7 +230,7 @@ impl Outbox {
         Some(inner.asked)
     }
 
-    /// What is to be done; empty if nothing comes for so long. `None`: the hub ends.
+    /// Waits up to `patience` for work; empty if none came. `None`: the hub ends.
     pub(crate) fn work(&self, patience: Duration) -> Option<Work> {
         let deadline = Instant::now() + patience;
         let mut inner = self.inner();
@@ -246,7 +246,7 @@ impl Outbox {
         }
     }
 
-    /// Redis has taken an event.
+    /// Records that Redis has accepted an event.
     pub(crate) fn taken(&self, number: u64, id: Option<Id>) {
         let mut inner = self.inner();
         inner.watermarks += 1;
@@ -257,12 +257,12 @@ impl Outbox {
         }
     }
 
-    /// Redis has refused an event; returns who is to be told.
+    /// Records that Redis has refused an event; returns whom to tell.
     pub(crate) fn refused(&self, number: u64) -> Option<Ticket> {
         self.settle(number)
     }
 
-    /// Events that Redis has certainly not taken wait again, before all others.
+    /// Queues events again that Redis has certainly not accepted, in front of all others.
     pub(crate) fn put_back(&self, publications: Vec<Publication>) {
         let mut inner = self.inner();
         for publication in publications.into_iter().rev() {
@@ -276,7 +276,7 @@ impl Outbox {
         }
     }
 
-    /// The connection has broken, or can't be made; returns who is told now.
+    /// Records that the connection broke or failed; returns whom to tell now.
     pub(crate) fn away(&self, why: &str) -> Outcome {
         let mut inner = self.inner();
         inner.away = Some(why.into());
@@ -292,7 +292,7 @@ impl Outbox {
         Outcome { unsent, unknown: inner.sent.extract_if(orphaned).map(|(_, sent)| sent.ticket).collect() }
     }
 
-    /// The connection is there, and the newest id is this: when the tail has read it, what is not there is lost.
+    /// Records that the connection is up. Orphaned events are lost if the tail reads up to `newest` without finding them.
     pub(crate) fn back(&self, newest: Id) {
         let mut inner = self.inner();
         inner.away = None;
@@ -300,7 +300,7 @@ impl Outbox {
         orphans.for_each(|sent| sent.settled_at = sent.settled_at.or(Some(newest)));
     }
 
-    /// The tail has read an event of this hub; returns who is to be told.
+    /// Records that the tail has read an event of this hub; returns whom to answer.
     pub(crate) fn delivered(&self, number: u64) -> Option<Ticket> {
         self.settle(number)
     }
@@ -311,7 +311,7 @@ impl Outbox {
         sent?.ticket
     }
 
-    /// The tail has read up to here; returns those whose events were not there.
+    /// Records that the tail has read up to `position`; returns the publishers whose events are lost.
     pub(crate) fn reached(&self, position: Id) -> Vec<Option<Ticket>> {
         let mut inner = self.inner();
         inner.position = position;
@@ -322,19 +322,18 @@ impl Outbox {
         tickets
     }
 
-    /// What is known now; to be asked for before the stream is looked at.
+    /// Number of fates known now; read it before a look at the stream.
     pub(crate) fn mark(&self) -> u64 {
         self.inner().watermarks
     }
 
-    /// The stream is another one, and its newest id was this after that mark: when the tail has read up to there, what was
-    /// sent before and is not there is lost.
+    /// Handles a gap: events whose fate was known at `mark` are lost if the tail reads up to `newest` without finding them.
     pub(crate) fn settle_at(&self, newest: Id, mark: u64) {
         let before = |sent: &&mut Sent| matches!(sent.fate, Fate::Taken(at) | Fate::Orphaned(at) if at <= mark);
         self.inner().sent.values_mut().filter(before).for_each(|sent| sent.settled_at = Some(newest));
     }
 
-    /// The tail has read so much; waits while the router is far behind. False if the hub ends.
+    /// Records bytes that the tail has read, and waits while the ordering thread is far behind. False if the hub ends.
     pub(crate) fn read(&self, bytes: usize) -> bool {
         let mut inner = self.inner();
         inner.undelivered += bytes;
@@ -346,7 +345,7 @@ impl Outbox {
         !inner.stopped
     }
 
-    /// The router has delivered so much of it.
+    /// Records bytes that the ordering thread has delivered.
     pub(crate) fn digested(&self, bytes: usize) {
         let mut inner = self.inner();
         let before = inner.undelivered;
@@ -356,20 +355,20 @@ impl Outbox {
         }
     }
 
-    /// Events that wait to be sent and their bytes, and how far the tail is.
+    /// Number and bytes of the waiting events, and the tail's position.
     pub(crate) fn figures(&self) -> ((usize, usize), Id) {
         let inner = self.inner();
         ((inner.waiting.len(), inner.bytes), inner.position)
     }
 
-    /// Whether all is sent and delivered.
+    /// Whether everything is sent, and all events are delivered.
     pub(crate) fn is_idle(&self) -> bool {
         let inner = self.inner();
         inner.waiting.is_empty() && inner.sent.is_empty() && inner.wakes.is_empty()
     }
 
-    /// Waits until all is sent and delivered, but not long, and not for a Redis that is away. From then on nothing is
-    /// sent.
+    /// Waits up to `patience` until everything is sent and delivered, but not for an unreachable Redis. Nothing is sent
+    /// afterwards.
     pub(crate) fn close(&self, patience: Duration) -> Outcome {
         let deadline = Instant::now() + patience;
         let mut inner = self.inner();
@@ -394,10 +393,10 @@ impl Inner {
         mem::take(&mut self.waiting).into_iter().map(|publication| publication.ticket).collect()
     }
 
-    /// Those who have waited for so long.
+    /// Removes the events that have waited for `patience`.
     fn take_tired(&mut self, patience: Duration) -> Vec<Option<Ticket>> {
         let mut tired = Vec::new();
-        // Who waits longest is the first.
+        // The queue is sorted by age.
         while self.waiting.front().is_some_and(|first| first.since.elapsed() >= patience)
             && let Some(publication) = self.waiting.pop_front()
         {
@@ -449,7 +448,7 @@ mod tests {
         outbox.publish(&NewEvent { topics: vec!["t"], data: b"x", ..NewEvent::default() }, ticket(connection))
     }
 
-    /// Publishes for these connections, and takes them out to be sent; gives their numbers.
+    /// Publishes for these connections, and takes the events out to be sent; returns their numbers.
     fn sent(outbox: &Outbox, connections: impl IntoIterator<Item = usize>) -> Vec<u64> {
         connections.into_iter().for_each(|connection| publish(outbox, connection).expect("there is room"));
         let work = outbox.work(NO_TIME).expect("the hub goes on");

@@ -1,30 +1,30 @@
-//! The waits between attempts to reach Redis.
+//! The delays between attempts to reach Redis.
 
 use std::time::Duration;
 
 use crate::util::random;
 
-/// The first one, about.
+/// The first delay, before jitter.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The longest one, about: publishers wait for it.
+/// The longest delay, before jitter; publishers wait for it.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Waits that grow from one attempt to the next.
+/// A delay that grows with each attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
     attempts: u32,
 }
 
 impl Pause {
-    /// The next wait: between half and three halves of what it would be, as many hubs may have lost the same Redis.
+    /// Returns the next delay, with a jitter of half to three halves: many hubs may have lost the same Redis.
     pub(crate) fn next(&mut self) -> Duration {
         let whole = (FIRST * (1 << self.attempts.min(10))).min(LONGEST);
         self.attempts += 1;
         whole / 2 + whole * random::up_to(1023) / 1024
     }
 
-    /// It has worked.
+    /// Starts over after a success.
     pub(crate) fn over(&mut self) {
         self.attempts = 0;
     }

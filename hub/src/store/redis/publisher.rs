@@ -1,4 +1,4 @@
-//! The thread that writes to Redis: events, wakes, and questions for the newest id.
+//! The publisher thread: sends events, notifications and questions for the newest id to Redis.
 
 use std::time::{Duration, Instant};
 
@@ -14,24 +14,24 @@ use crate::store::redis::{Context, LOST};
 use sse_protocol::id::Id;
 use sse_protocol::topic;
 
-/// How long the connection may be quiet before it is tried whether it is still there.
+/// How long the connection may be quiet before a PING checks it.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Topics in one message of wakes.
+/// Topics per notification message.
 const TOPICS_A_MESSAGE: usize = 64;
 
-/// What Redis says when it can't do now what it could do before or elsewhere, and has not done.
+/// Error codes with which Redis refuses for now, without having done anything.
 const LATER: [&str; 8] =
     ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "UNBLOCKED"];
 
-/// What Redis says to a publication.
+/// The answer of Redis to a publication.
 enum Reply {
     Taken(Option<Id>),
     Refused(String),
     Later(String),
 }
 
-/// Works until the hub ends.
+/// Runs until the hub ends.
 pub(super) fn run(context: &Context) {
     let mut pause = Pause::default();
     loop {
@@ -53,11 +53,11 @@ pub(super) fn run(context: &Context) {
     }
 }
 
-/// Does the work that comes, until the hub ends.
+/// Does the queued work until the hub ends.
 fn serve(context: &Context, connection: &mut RedisConnection, pause: &mut Pause) -> Result<(), BusError> {
     while let Some(mut work) = context.outbox.work(QUIET) {
         if connection.is_closed() {
-            // Nothing of it was sent.
+            // Nothing of the batch was sent.
             context.outbox.put_back(work.publications);
             context.outbox.wake_again(&work.wakes);
             return Err(BusError::Broken("Redis has closed the connection".into()));
@@ -70,7 +70,7 @@ fn serve(context: &Context, connection: &mut RedisConnection, pause: &mut Pause)
         let wakes = std::mem::take(&mut work.wakes);
         let done = send(context, connection, work, &wakes);
         if done.is_err() {
-            // Hearing them twice does no harm.
+            // A repeated notification does no harm.
             context.outbox.wake_again(&wakes);
         }
         done?;
@@ -124,7 +124,7 @@ fn send(context: &Context, connection: &mut RedisConnection, work: Work, wakes: 
         let newest = newest(context, connection)?;
         context.tell(StoreEvent::Newest { question: number, id: newest });
     }
-    // Perhaps another server has taken over.
+    // Reconnect: another server may be the master now.
     why.map_or(Ok(()), |why| Err(BusError::Said(why)))
 }
 
@@ -149,7 +149,7 @@ fn is_for_later(reason: &str) -> bool {
     LATER.iter().any(|code| reason.starts_with(code))
 }
 
-/// The id of the newest entry.
+/// Reads the id of the newest entry.
 fn newest(context: &Context, connection: &mut RedisConnection) -> Result<Id, BusError> {
     let answer =
         connection.call(cmd("XREVRANGE").arg(&context.address.stream).arg("+").arg("-").arg("COUNT").arg(1))?;
@@ -157,7 +157,7 @@ fn newest(context: &Context, connection: &mut RedisConnection) -> Result<Id, Bus
     Ok(entries.first().and_then(entry::id).unwrap_or_default())
 }
 
-/// Wakes as they go over the channel: topics between spaces, after the hub that they are from.
+/// Encodes notifications for the channel: the sending hub, then topics, separated by spaces.
 fn messages(hub: u64, wakes: &Wakes) -> Vec<String> {
     let from = |topics: &str| format!("from={hub:016x} {topics}");
     if wakes.all {

@@ -1,4 +1,4 @@
-//! How the bus is, for `sse_stats()` and the log.
+//! The state and counters of the bus, for `sse_stats()` and the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::store::redis::address::Address;
 use sse_protocol::id::{Id, now_ms};
 
-/// What is counted by several threads.
+/// A counter that several threads share.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -24,7 +24,7 @@ impl Count {
     }
 }
 
-/// What was counted, to go on with in another hub.
+/// Values of the counters, which an upgrade passes on.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     read: u64,
@@ -37,33 +37,33 @@ pub(crate) struct Counts {
     outages: u64,
 }
 
-/// What the threads tell of themselves.
+/// What the bus's threads report about themselves.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// The links by what they do: whether they are up.
+    /// Which connections to Redis are up.
     links: Mutex<Links>,
     /// Entries read from the stream.
     pub(crate) read: Count,
-    /// Entries that were no events.
+    /// Entries that were no valid events.
     pub(crate) refused: Count,
-    /// Own events that Redis has taken.
+    /// Own events that Redis has accepted.
     pub(crate) published: Count,
-    /// Own events that it has not, or of which that isn't known.
+    /// Own events that Redis has not accepted, or perhaps not.
     pub(crate) failed: Count,
-    /// Times that events were lost, as far as is known.
+    /// Gaps detected in the stream.
     pub(crate) gaps: Count,
     pub(crate) wakes_sent: Count,
     pub(crate) wakes_received: Count,
 }
 
-/// The connections to Redis.
+/// The connections to Redis, by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Link {
     /// Reads the stream.
     Tail,
-    /// Writes to it.
+    /// Writes events and notifications.
     Publisher,
-    /// Hears wakes.
+    /// Receives notifications.
     Wakes,
 }
 
@@ -72,9 +72,9 @@ const LINKS: usize = 3;
 #[derive(Debug)]
 struct Links {
     up: [bool; LINKS],
-    /// Why a link is down; `None`: it is up, or has not been tried yet.
+    /// Why a link is down; `None` if it is up or not tried yet.
     problems: [Option<String>; LINKS],
-    /// Since when it has been as it is.
+    /// Time of the last change, in milliseconds since 1970.
     since: u64,
     was_up: bool,
     outages: u64,
@@ -87,7 +87,7 @@ impl Default for Links {
 }
 
 impl State {
-    /// It goes on with these.
+    /// Starts with the counters of the old hub.
     pub(crate) fn new(counts: Counts) -> Self {
         let Counts { read, refused, published, failed, gaps, wakes_sent, wakes_received, outages } = counts;
         let count = |count: u64| Count(AtomicU64::new(count));
@@ -103,7 +103,7 @@ impl State {
         }
     }
 
-    /// What was counted.
+    /// The current values of the counters.
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             read: self.read.get(),
@@ -121,7 +121,7 @@ impl State {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A link is there.
+    /// Records that a link is up.
     pub(crate) fn up(&self, link: Link, address: &Address) {
         let mut links = self.links();
         links.up[link as usize] = true;
@@ -133,7 +133,7 @@ impl State {
         }
     }
 
-    /// A link is not, or no longer.
+    /// Records that a link is down, and why.
     pub(crate) fn down(&self, link: Link, address: &Address, why: &str) {
         let mut links = self.links();
         links.up[link as usize] = false;
@@ -147,7 +147,7 @@ impl State {
         }
     }
 
-    /// For `sse_stats()`.
+    /// The bus's part of `sse_stats()`.
     pub(crate) fn report(&self, address: &Address, waiting: (usize, usize), last: Id) -> Value {
         let links = self.links();
         let problem = links.problems.iter().flatten().next();

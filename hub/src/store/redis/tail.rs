@@ -1,4 +1,4 @@
-//! The thread that reads the stream: what comes through it is delivered, on every machine in the same order.
+//! The tail thread: reads the stream, so that all hubs deliver its events in the same order.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,44 +20,44 @@ use sse_protocol::id::{Id, now_ms};
 /// How long Redis waits for entries before it answers that there are none.
 const BLOCK: Duration = Duration::from_secs(1);
 
-/// How often it is made sure that the stream is still the same, beyond what is done with each answer.
+/// Interval of the full check that the stream is the same; each answer has a cheaper check.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// Entries asked for at once: from how many on, and at most.
+/// Smallest and largest number of entries requested at once.
 const FEW: usize = 10;
 const MANY: usize = 1000;
 
-/// Bytes that such an answer should have, about.
+/// Approximate bytes wanted in one answer.
 const PORTION: usize = 2 << 20;
 
-/// How far the stream was read, and of which server.
+/// A position in the stream of a certain server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
-    /// The last entry.
+    /// Id of the last entry read.
     pub(crate) position: Id,
-    /// The how-manieth ever added it is, if that is known.
+    /// How many entries were ever added up to there, if known.
     pub(crate) ordinal: Option<u64>,
     life: Life,
-    /// What was counted until then.
+    /// Counters at that time.
     pub(crate) counts: Counts,
 }
 
 struct Tail<'a> {
     context: &'a Context,
-    /// The last entry that was read.
+    /// Id of the last entry read.
     position: Id,
-    /// The how-manieth ever added it is, if that is known.
+    /// How many entries were ever added up to there, if known.
     ordinal: Option<u64>,
-    /// Of the server that it was read from; `None`: the stream was never read.
+    /// The server's life during the last read; `None` before the first one.
     life: Option<Life>,
-    /// Entries to ask for.
+    /// Number of entries to request.
     count: usize,
     checked: Instant,
-    /// What was known of own events before the stream was looked at last.
+    /// The outbox's mark before the last look at the stream.
     mark: u64,
 }
 
-/// Works until the hub ends.
+/// Runs until the hub ends.
 pub(super) fn run(context: &Context) {
     let mut pause = Pause::default();
     let mut tail = Tail {
@@ -87,7 +87,7 @@ pub(super) fn run(context: &Context) {
 }
 
 impl Tail<'_> {
-    /// Reads until the hub ends.
+    /// Follows the stream until the connection breaks or the hub ends.
     fn follow(&mut self, connection: &mut RedisConnection, pause: &mut Pause) -> Result<(), BusError> {
         self.mark = self.context.outbox.mark();
         let life = life(connection)?;
@@ -109,7 +109,7 @@ impl Tail<'_> {
         }
     }
 
-    /// Reads what comes next, if anything does, and makes sure that it is next.
+    /// Reads the next entries, and checks that none is missing before them.
     fn read(&mut self, connection: &mut RedisConnection) -> Result<(), BusError> {
         self.mark = self.context.outbox.mark();
         let stream = &self.context.address.stream;
@@ -145,7 +145,7 @@ impl Tail<'_> {
         let verdict = look.judge(same, self.position, self.ordinal);
         let before = self.position;
         self.process_commands(verdict, &look);
-        // Where reading goes on elsewhere, these come once more.
+        // If reading continues elsewhere, it reads these entries again.
         if self.position == before {
             self.deliver(entries);
         }
@@ -161,7 +161,7 @@ impl Tail<'_> {
         Ok(())
     }
 
-    /// Passes entries on.
+    /// Reports entries to the ordering thread.
     fn deliver(&mut self, entries: Vec<Entry>) {
         if entries.is_empty() {
             self.reached();
@@ -185,7 +185,7 @@ impl Tail<'_> {
         context.outbox.read(bytes);
     }
 
-    /// An event, and the publisher of this hub who waits for it.
+    /// Pairs an event with the request of this hub that waits for it.
     fn kept(&self, id: Id, origin: Option<Origin>, event: Event) -> Stored {
         let outbox = &self.context.outbox;
         let own = origin.filter(|origin| origin.hub == outbox.hub());
@@ -193,7 +193,7 @@ impl Tail<'_> {
         Stored { stamp: id, event: Arc::new(event), ticket }
     }
 
-    /// Tells of a gap, if there is one, and goes on where the verdict says.
+    /// Reports a gap, if the verdict is one, and continues where it says.
     fn process_commands(&mut self, verdict: Verdict, look: &Look) {
         let Verdict::Gap(position) = verdict else { return };
         let context = self.context;
@@ -220,7 +220,7 @@ impl Tail<'_> {
         self.context.fail(tickets, LOST);
     }
 
-    /// Reads the newest part of the stream for the first time, backwards, as much as the history takes.
+    /// Loads the newest part of the stream at the first read, backwards, up to the history's limits.
     fn load(&mut self, connection: &mut RedisConnection, look: Look) -> Result<(), BusError> {
         let context = self.context;
         let limits = context.history;
@@ -250,7 +250,7 @@ impl Tail<'_> {
             }
         }
         events.reverse();
-        // Nothing was ever taken out of it, and all of it is read.
+        // Nothing was ever removed from the stream, and all of it was read.
         let whole = !look.exists || look.added == Some(look.length) && look.length == found as u64;
         let began = if whole && events.is_empty() { Id::default() } else { began };
         info!(
@@ -272,7 +272,7 @@ fn look(context: &Context, connection: &mut RedisConnection) -> Result<Look, Bus
     Look::read(connection.call(cmd("XINFO").arg("STREAM").arg(&context.address.stream)))
 }
 
-/// A server that doesn't let its users ask for this is another one after each interruption.
+/// Reads the server's life. A server that refuses INFO counts as another one after each interruption.
 fn life(connection: &mut RedisConnection) -> Result<Life, BusError> {
     let mut info = |section: &str| match connection.call(cmd("INFO").arg(section)) {
         Err(BusError::Said(reason)) => {
