@@ -1,4 +1,4 @@
-//! Where an accepted event is kept before it is delivered, and who waits for that.
+//! The stores: where the hub keeps an accepted event before it delivers it, and the requests that wait for that.
 
 pub(crate) mod history;
 pub(crate) mod redis;
@@ -18,79 +18,79 @@ use crate::store::redis::{Bus, Place};
 use crate::store::sqlite::{Disk, Restored, Written};
 use sse_protocol::id::{Id, IdClock, now_ms};
 
-/// A publisher that waits for its answer.
+/// A request of a connection whose answer is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    /// Its place among the connections.
+    /// Index of the connection in the connection table.
     pub(crate) connection: usize,
-    /// Tells it from others that have had that place.
+    /// Distinguishes the connections that had this index.
     pub(crate) serial: u64,
-    /// Tells its requests apart, and in which order they came.
+    /// Number of the request on its connection; it only grows.
     pub(crate) number: u64,
 }
 
 impl Ticket {
-    /// Whether both are one publisher's.
+    /// Whether both tickets belong to the same connection.
     pub(crate) fn is_of(self, other: Self) -> bool {
         (self.connection, self.serial) == (other.connection, other.serial)
     }
 }
 
-/// An event that is kept, and now to be delivered.
+/// An event that the store has kept, ready for delivery.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    /// Larger than those of all events before it.
+    /// The hub's id for the event, larger than all before it.
     pub(crate) stamp: Id,
     /// The event.
     pub(crate) event: Arc<Event>,
-    /// Who is to be told; `None`: nobody waits.
+    /// The publish request to answer; `None` if nobody waits.
     pub(crate) ticket: Option<Ticket>,
 }
 
-/// What a store's thread tells the router, in order.
+/// What a store's thread reports to the ordering thread, in order.
 #[derive(Debug)]
 pub(crate) enum StoreEvent {
-    /// These are kept.
+    /// The store has kept these events.
     Stored(Vec<Stored>),
-    /// The events of these publishers are not, and will not be delivered.
+    /// The store could not keep the events of these requests; the hub does not deliver them.
     Failed {
-        /// Who is to be told.
+        /// The requests to answer.
         tickets: Vec<Ticket>,
-        /// Why, and what to do.
+        /// Cause and remedy, for the answers.
         reason: String,
     },
-    /// What the bus had when it was read for the first time.
+    /// The bus's contents at its first read.
     Loaded(Loaded),
-    /// What has come over the bus.
+    /// Events that arrived over the bus.
     Read {
-        /// In their order; the stamps are Redis's ids.
+        /// In stream order; the stamps are Redis's entry ids.
         events: Vec<Stored>,
-        /// For [`Bus::digested`].
+        /// Size of the entries, to pass to [`Bus::digested`].
         bytes: usize,
-        /// All up to here was read.
+        /// Id of the last entry read.
         position: Id,
     },
-    /// Events of the bus are missing here, or may be.
+    /// The bus lost events on the way to this hub, or may have.
     Gap {
-        /// Reading goes on after this one.
+        /// Reading continues after this entry id.
         position: Id,
     },
     /// The answer to [`Bus::ask`].
     Newest {
-        /// Which question, or all up to it.
+        /// Number of the question; this also answers all earlier ones.
         question: u64,
         /// The newest id on the bus.
         id: Id,
     },
-    /// These topics changed, another hub says.
+    /// Notifications of another hub: these topics changed.
     Wakes(Vec<Box<str>>),
-    /// From here on such wakes are heard; what came before may not have been.
+    /// Notifications arrive from here on; earlier ones may be lost.
     Listening,
-    /// What is in a file that could not be read when the hub began. Nothing could be published until now.
+    /// Contents of a file that was unreadable at startup. Until now the hub could not publish anything.
     Restored(Restored),
-    /// There is an event that is newer than the clock.
+    /// The file has an event that is newer than the clock.
     Found {
-        /// Its stamp.
+        /// Stamp of that event.
         newest: Id,
     },
 }
@@ -98,29 +98,29 @@ pub(crate) enum StoreEvent {
 /// The newest part of what a bus keeps.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// What came before is not known.
+    /// Stamp before the oldest loaded event; earlier events are unknown.
     pub(crate) began: Id,
-    /// Nothing has ever come before.
+    /// Whether no event ever came before `began`.
     pub(crate) whole: bool,
-    /// The newest id that was given.
+    /// The newest id that Redis gave out.
     pub(crate) newest: Id,
-    /// In their order.
+    /// In stream order.
     pub(crate) events: Vec<Stored>,
 }
 
 /// Where events are kept.
 #[derive(Debug)]
 pub(crate) enum Store {
-    /// In memory, or not at all: they are delivered at once.
+    /// In memory or nowhere: the hub delivers each event at once.
     Memory,
-    /// In a file.
+    /// In an SQLite file.
     Disk(Disk),
-    /// In Redis, and in the memory of each hub.
+    /// In a Redis stream, and in the memory of each hub.
     Bus(Bus),
 }
 
 impl Store {
-    /// What the settings ask for, and what it has kept already.
+    /// Opens the store that the settings ask for, and loads the history that it has kept.
     pub(crate) fn start(
         config: &Config,
         clock: &mut IdClock,
@@ -145,8 +145,8 @@ impl Store {
         Ok((Self::Disk(disk), History::restore(limits, watermarks, events, Instant::now(), now_ms())))
     }
 
-    /// The same as before, of which nothing is to be read again: `newest` is the stamp of the last event of a file, and `place`
-    /// how far a bus was read.
+    /// Reopens the store after an upgrade without reading it again. `newest` is the last stamp in the file, `place` the
+    /// position in the bus's stream.
     pub(crate) fn resume(
         config: &Config,
         newest: Id,
@@ -162,7 +162,7 @@ impl Store {
         Ok(Self::Disk(Disk::resume(path, config.history_fsync, newest, before, news, router)?))
     }
 
-    /// Whether so much waits to be kept that publishers should wait.
+    /// Whether the write backlog is so large that publishers must wait.
     pub(crate) fn is_behind(&self) -> bool {
         match self {
             Self::Memory | Self::Bus(_) => false,

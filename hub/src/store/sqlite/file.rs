@@ -1,7 +1,7 @@
-//! The history's SQLite file: its tables, and what is read from and written to them.
+//! The history's SQLite file: its tables, reads and writes.
 //!
-//! It is in WAL mode, so that it can be read with any SQLite tool while a hub writes. One hub at a time owns it, by a lock
-//! on a file beside it.
+//! The file is in WAL mode, so that any SQLite tool can read it while a hub writes. One hub at a time owns it, by a lock on a
+//! file beside it.
 
 use std::collections::HashMap;
 use std::fs::{File as LockFile, OpenOptions};
@@ -20,7 +20,7 @@ use crate::store::history::{Evictions, Watermarks};
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 
-/// "sseh": says in the file's header whose it is.
+/// "sseh": the application id in the file's header.
 const APPLICATION: i32 = 0x7373_6568;
 
 /// Version of the tables.
@@ -29,10 +29,10 @@ const SCHEMA: i32 = 1;
 /// How long a statement waits for another program's lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Free pages in the file, before some are given back to the file system.
+/// Free pages in the file before some go back to the file system.
 const FREE_PAGES: i64 = 256;
 
-/// `event` and `topic` are what [`crate::store::history::History`] has; `mark` has `began` and `forgotten`.
+/// `event` and `topic` mirror [`crate::store::history::History`]; `mark` has the rows `began` and `forgotten`.
 const TABLES: &str = "
     CREATE TABLE event (
         ms INTEGER NOT NULL,
@@ -56,27 +56,27 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
 ";
 
-/// Why the file can't be used, or not now.
+/// Why the file is unusable, or unusable for now.
 #[derive(Debug, Error)]
 pub(crate) enum FileError {
-    /// Its folder, or its permissions.
+    /// The folder or the permissions are wrong.
     #[error("sse.history: opening {path} failed: {error}; the folder must exist, and the hub's user may write to it")]
     Open { path: String, error: io::Error },
-    /// Another hub has it.
+    /// Another hub owns the file.
     #[error("sse.history: {0} is in use by another hub; give each sse.namespace a file of its own")]
     InUse(String),
-    /// Tables of another program, or of a version that is not known.
+    /// The tables are another program's, or of an unknown version.
     #[error("sse.history: {path} {problem}")]
     Foreign { path: String, problem: String },
-    /// An event that is older than what the file has.
+    /// The event is older than the newest one in the file.
     #[error("sse.history: {0} has events that are newer than this machine's clock; publish again")]
     Behind(String),
-    /// What SQLite said.
+    /// An error of SQLite.
     #[error("sse.history: {path}: {error}{}", advice(error))]
     Sqlite { path: String, error: rusqlite::Error },
 }
 
-/// What to do about it.
+/// The remedy for an SQLite error, as a suffix of its text.
 fn advice(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "; make room on the disk",
@@ -92,27 +92,27 @@ fn advice(error: &rusqlite::Error) -> &'static str {
 }
 
 impl FileError {
-    /// Whether what is open is of no more use.
+    /// Whether the open file is useless from now on.
     pub(crate) fn is_final(&self) -> bool {
         let Self::Sqlite { error, .. } = self else { return false };
         matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 }
 
-/// An open file.
+/// An open file and its lock.
 #[derive(Debug)]
 pub(crate) struct File {
     path: String,
     connection: Connection,
-    /// Device and number of the file that was opened.
+    /// Device and inode of the opened file.
     identity: (u64, u64),
     /// Held as long as the file is open.
     _lock: LockFile,
 }
 
 impl File {
-    /// Opens the file, makes it if there is none, and reads what it knows beside its events; `now` is the stamp that a new
-    /// one begins with. With `sync`, a commit is on the disk when it returns; without, it is with the operating system.
+    /// Opens or creates the file, and reads its watermarks; a new one begins at the stamp `now`. With `sync`, a commit is on
+    /// the disk when it returns; without, it is in the operating system's cache.
     pub(crate) fn open(path: &Path, sync: bool, now: Id) -> Result<(Self, Watermarks), FileError> {
         let name = path.display().to_string();
         let failed = |error| FileError::Open { path: name.clone(), error };
@@ -124,19 +124,19 @@ impl File {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(FileError::InUse(name)),
             Err(error) => return Err(failed(error.into())),
         }
-        // SQLite would make it with the permissions of any new file.
+        // SQLite would create the file with default permissions.
         drop(private(path).map_err(failed)?);
         let (connection, watermarks) = connect(path, &name, sync, now)?;
         let identity = identity(path).map_err(failed)?;
         Ok((Self { path: name, connection, identity, _lock: lock }, watermarks))
     }
 
-    /// Whether it is still the file at its path: what is written to one that was moved away is not found again.
+    /// Whether the path still leads to this file: events written to a file that was moved away are lost.
     pub(crate) fn is_still_there(&self) -> bool {
         identity(Path::new(&self.path)).is_ok_and(|identity| identity == self.identity)
     }
 
-    /// Reads all events in the order of their stamps.
+    /// Reads all events, sorted by stamp.
     pub(crate) fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
         let read = || {
             let mut statement =
@@ -155,7 +155,7 @@ impl File {
             )?;
             for (stamp, event) in events {
                 let topics = serde_json::json!(event.topics()).to_string();
-                // Checked when it was published.
+                // Publishing checked that it is UTF-8.
                 let data = std::str::from_utf8(event.data()).unwrap_or_default();
                 let (ms, seq) = (number(stamp.ms), number(stamp.seq));
                 statement.execute(params![ms, seq, event.id(), topics, event.name(), event.retry(), data])?;
@@ -165,7 +165,7 @@ impl File {
         written.map_err(|error| self.failed(error))
     }
 
-    /// Forgets what the history has forgotten, and gives back what the file has too much of.
+    /// Applies evictions, and returns free pages to the file system.
     pub(crate) fn forget(&mut self, evictions: &Evictions) -> Result<(), FileError> {
         let forgotten = self.transaction(|transaction| {
             let mut delete = transaction.prepare_cached("DELETE FROM event WHERE ms = ? AND seq = ?")?;
@@ -194,7 +194,7 @@ impl File {
         Ok(())
     }
 
-    /// Closes it in good order: what is in the WAL goes into the file.
+    /// Closes the file; SQLite merges the WAL into it.
     pub(crate) fn close(self) -> Result<(), FileError> {
         let Self { path, connection, .. } = self;
         connection.close().map_err(|(_, error)| FileError::Sqlite { path, error })
@@ -228,7 +228,7 @@ fn connect(path: &Path, name: &str, sync: bool, now: Id) -> Result<(Connection, 
     Ok((connection, watermarks))
 }
 
-/// Sets the connection up, and the tables in a new file. Returns what is wrong with tables that are there.
+/// Sets up the connection, and the tables of a new file. Returns what is wrong with existing tables.
 fn prepare(connection: &mut Connection, sync: bool, now: Id) -> rusqlite::Result<Option<String>> {
     let value = |pragma| connection.pragma_query_value::<i32, _>(None, pragma, |row| row.get(0));
     let (application, schema) = (value("application_id")?, value("user_version")?);
@@ -244,7 +244,7 @@ fn prepare(connection: &mut Connection, sync: bool, now: Id) -> rusqlite::Result
         _ => return Ok(Some("is a database of another program; choose another path".into())),
     }
     if tables == 0 {
-        // Before the first table. In a file that has some it changes nothing, and yet waits for another program's lock.
+        // This must come before the first table. In a file with tables it has no effect, yet waits for another program's lock.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -304,7 +304,7 @@ fn stamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Id> {
     Ok(Id { ms: unsigned(column)?, seq: unsigned(column + 1)? })
 }
 
-/// SQLite has no unsigned numbers; these reach into the sign after 292 million years.
+/// Casts to SQLite's signed integers; a time in milliseconds reaches the sign bit after 292 million years.
 fn number(value: u64) -> i64 {
     value.cast_signed()
 }

@@ -1,7 +1,7 @@
 //! The thread that writes the history's [`File`].
 //!
-//! The router hands it accepted events, and gets them back to be delivered once they are written: all that wait at that
-//! moment in one commit. What can't be written is not delivered, and its publishers are told why.
+//! The ordering thread queues accepted events. This thread writes all queued ones in one commit, and reports them back for
+//! delivery. Events that it can't write are not delivered; their publishers get the error.
 
 pub(crate) mod file;
 
@@ -25,15 +25,15 @@ use crate::store::sqlite::file::{File, FileError};
 use crate::store::{StoreEvent, Stored, Ticket};
 use sse_protocol::id::Id;
 
-/// Events of one commit at most, and bytes.
+/// Limits of one commit: events and bytes.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 8 << 20;
 
-/// Events that are forgotten in one transaction, and how long fewer of them wait for more.
+/// Evictions that are applied at once, and how long fewer of them wait for more.
 const FORGET: usize = 1000;
 const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The router's end of it.
+/// The ordering thread's handle of the store.
 #[derive(Debug)]
 pub(crate) struct Disk {
     jobs: Sender<Job>,
@@ -43,41 +43,41 @@ pub(crate) struct Disk {
     thread: JoinHandle<bool>,
 }
 
-/// What the file had when it was opened.
+/// Contents of the file when it was opened.
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) watermarks: Watermarks,
     pub(crate) events: Vec<(Id, Arc<Event>)>,
 }
 
-/// What was counted of it.
+/// Counters of the store, which an upgrade passes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Written {
     written: u64,
     commits: u64,
     failures: u64,
-    /// The file was read.
+    /// Whether the file's events were read.
     read: bool,
 }
 
-/// Something to write.
+/// A job for the thread.
 #[derive(Debug)]
 enum Job {
     Keep(Stored),
     Forget(Evictions),
 }
 
-/// What the thread tells of itself.
+/// What the thread shows to `sse_stats()`.
 #[derive(Debug, Default)]
 struct Shared {
     written: Counter,
     commits: Counter,
     failures: Counter,
-    /// Why the file can't be used now.
+    /// Why the file is unusable now.
     problem: Mutex<Option<String>>,
 }
 
-/// The thread's own state.
+/// The thread's state.
 struct Writer {
     path: PathBuf,
     sync: bool,
@@ -87,18 +87,18 @@ struct Writer {
     shared: Arc<Shared>,
     news: Sender<StoreEvent>,
     router: Arc<Waker>,
-    /// What is not forgotten in the file yet.
+    /// Evictions not applied to the file yet.
     due: Evictions,
-    /// When it was forgotten last, or that was tried.
+    /// Time of the last attempt to apply evictions.
     forgot: Instant,
-    /// The newest stamp that is in the file, or was found in it.
+    /// The newest stamp written to the file or found in it.
     newest: Id,
-    /// Whether the history has what was in the file when this began.
+    /// Whether the history has the events that the file had at startup.
     read: bool,
 }
 
 impl Disk {
-    /// Opens the file and starts the thread. Where the file can't be used, publishers are told why until it can.
+    /// Opens the file and starts the thread. While the file is unusable, publishers get an error.
     pub(crate) fn start(
         path: &Path,
         sync: bool,
@@ -111,8 +111,8 @@ impl Disk {
         Ok((Self::run(writer, jobs)?, restored))
     }
 
-    /// Starts the thread for a file whose events are known up to `newest`; it is opened when it is first needed. Counting goes
-    /// on from `before`.
+    /// Starts the thread after an upgrade, for a file whose events are known up to `newest`. The thread opens the file at first
+    /// use. The counters continue from `before`.
     pub(crate) fn resume(
         path: &Path,
         sync: bool,
@@ -138,7 +138,7 @@ impl Disk {
         Ok(Self { jobs, backlog, accepted: Counter::default(), shared, thread })
     }
 
-    /// Takes an event, to be delivered when it is written; false if nobody writes any more.
+    /// Queues an event to be written and then delivered; false if the thread has ended.
     pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) -> bool {
         let kept = Stored { stamp, event, ticket };
         let weight = weight(&kept);
@@ -147,17 +147,17 @@ impl Disk {
         self.jobs.send(Job::Keep(kept)).is_ok()
     }
 
-    /// Forgets what the history has forgotten.
+    /// Queues evictions to be applied to the file.
     pub(crate) fn forget(&self, evictions: Evictions) {
         let _ = self.jobs.send(Job::Forget(evictions));
     }
 
-    /// Whether so much waits to be written that publishers should wait.
+    /// Whether the backlog is so large that publishers must wait.
     pub(crate) fn is_behind(&self) -> bool {
         self.backlog.is_high()
     }
 
-    /// Writes what waits, and closes the file. The news of it are in the channel when this returns.
+    /// Writes what is queued, and closes the file. All reports are in the channel when this returns.
     pub(crate) fn close(self) -> Written {
         drop(self.jobs);
         let read = self.thread.join().unwrap_or_else(|_| {
@@ -168,7 +168,7 @@ impl Disk {
         Written { written: written.get(), commits: commits.get(), failures: failures.get(), read }
     }
 
-    /// For `sse_stats()`.
+    /// The store's part of `sse_stats()`.
     pub(crate) fn report(&self) -> serde_json::Value {
         let Shared { written, commits, failures, problem } = &*self.shared;
         json!({
@@ -182,7 +182,7 @@ impl Disk {
 }
 
 impl Writer {
-    /// A writer without an open file, and where it takes its jobs from.
+    /// Creates a writer without an open file, and the sender of its jobs.
     fn new(path: &Path, sync: bool, newest: Id, news: Sender<StoreEvent>, router: Arc<Waker>) -> (Self, Sender<Job>) {
         let (jobs, queue) = crossbeam_channel::unbounded();
         let writer = Self {
@@ -202,7 +202,7 @@ impl Writer {
         (writer, jobs)
     }
 
-    /// Works until the router has gone, or needs it no more; whether the file was read by then.
+    /// Runs until the ordering thread drops the sender. Returns whether the file's events were read.
     fn run(mut self) -> bool {
         loop {
             let first = match self.jobs.recv_timeout(FORGET_INTERVAL) {
@@ -267,14 +267,14 @@ impl Writer {
                 StoreEvent::Failed { tickets, reason: error.to_string() }
             }
         };
-        // A router that has gone needs no news.
+        // The send fails only if the ordering thread has ended.
         let _ = self.news.send(news);
         let _ = self.router.wake();
     }
 
     fn write(&mut self, events: &[Stored]) -> Result<(), FileError> {
         self.ready()?;
-        // Stamps of a clock that is behind what was found in the file.
+        // The clock may be behind the stamps found in the file.
         let first = events.first().map_or(self.newest, |kept| kept.stamp);
         let last = events.last().map_or(self.newest, |kept| kept.stamp);
         let Some(file) = self.file.as_mut().filter(|_| first > self.newest) else {
@@ -285,7 +285,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Opens the file if it is not open, or no longer the one at its path.
+    /// Opens the file if it is not open, or not the one at its path any more.
     fn ready(&mut self) -> Result<(), FileError> {
         if self.file.as_ref().is_some_and(|file| !file.is_still_there()) {
             warn!(path = %self.path.display(), "the history's file was moved or removed; a new one is made");
@@ -308,7 +308,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Opens the file for the first time, and reads what it has.
+    /// Opens the file for the first time, and reads its events.
     fn read(&mut self) -> Result<Restored, FileError> {
         let watermarks = self.open()?;
         let events = self.events().inspect_err(|_| self.file = None)?;
