@@ -1,73 +1,73 @@
-//! Events that came faster than they are written: each stream gets its own of them by one write.
+//! A batch of events that arrive faster than the shard writes them: each stream gets its share of the batch in one write.
 //!
-//! Nothing is copied or allocated for a stream: its share is a chain of links in one list for all of them.
+//! A share allocates and copies nothing: it is a chain of links in one list that all streams of the batch use.
 
 use crate::stream::{PIECES, Payload};
 
-/// Bytes of events in a batch. More would be more than a socket takes at once, and the first readers' events would wait.
+/// Maximum bytes of events in a batch. A socket rarely takes more at once, and the first readers' events would wait longer.
 const BYTES: usize = 64 << 10;
 
-/// Links in a batch, 8 bytes each.
+/// Maximum number of links in a batch, 8 bytes each.
 const LINKS: usize = 256 << 10;
 
-/// Links whose memory is kept from batch to batch.
+/// Number of links whose memory a batch keeps for the next one.
 const KEPT_LINKS: usize = 16 << 10;
 
-/// Events, and who gets which of them.
+/// Events of one batch, and which streams get which of them.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     payloads: Vec<Payload>,
     links: Vec<Link>,
-    /// Places of the streams that get some, in the order of their first.
+    /// Slab keys of the streams with a share, in the order of their first payload.
     readers: Vec<u32>,
     bytes: usize,
 }
 
-/// A payload that a stream gets, and the next one.
+/// One payload of a stream's share, and the link to the next one.
 #[derive(Debug, Clone, Copy)]
 struct Link {
     payload: u32,
     next: Option<At>,
 }
 
-/// A place in the list of links, counted from 1.
+/// Index in the list of links, counted from 1.
 type At = std::num::NonZeroU32;
 
-/// What a stream gets of a batch: its first and its last link.
+/// A stream's share of a batch: its first and its last link.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Share(Option<(At, At)>);
 
 impl Share {
-    /// Takes it out of the stream that it was kept by; `None` if it is nothing.
+    /// Moves the share out of its stream; `None` if the share is empty.
     pub(crate) fn take(&mut self) -> Option<Self> {
         self.0.take().map(|links| Self(Some(links)))
     }
 }
 
 impl Batch {
-    /// Whether nobody gets anything.
+    /// Returns whether no stream has a share.
     pub(crate) fn is_empty(&self) -> bool {
         self.readers.is_empty()
     }
 
-    /// Whether it is time to write.
+    /// Returns whether the batch has reached a limit and must be written.
     pub(crate) fn is_full(&self) -> bool {
         self.payloads.len() >= PIECES || self.bytes >= BYTES || self.links.len() >= LINKS
     }
 
-    /// Adds a payload that nobody gets yet.
+    /// Adds a payload, in no share yet, and returns its index.
     pub(crate) fn add(&mut self, payload: Payload) -> u32 {
         self.bytes += payload.len();
         self.payloads.push(payload);
         self.payloads.len() as u32 - 1
     }
 
-    /// One that was added.
+    /// Returns the payload at an index from [`add`](Self::add).
     pub(crate) fn payload(&self, nth: u32) -> &Payload {
         &self.payloads[nth as usize]
     }
 
-    /// Gives a payload to the stream at `key`, whose share of this batch is `share`.
+    /// Appends a payload to `share`, the share of the stream at `key`.
     pub(crate) fn give(&mut self, payload: u32, key: u32, share: &mut Share) {
         self.links.push(Link { payload, next: None });
         let Some(link) = At::new(self.links.len() as u32) else { return };
@@ -84,7 +84,7 @@ impl Batch {
         share.0 = Some((first, link));
     }
 
-    /// The payloads of a share.
+    /// Iterates over the payloads of a share.
     pub(crate) fn share(&self, share: Share) -> impl Iterator<Item = &Payload> + Clone {
         let mut next = share.0.map(|(first, _)| first);
         std::iter::from_fn(move || {
@@ -94,12 +94,12 @@ impl Batch {
         })
     }
 
-    /// Places of streams that have a share, or had one.
+    /// Slab keys of the streams that have or had a share.
     pub(crate) fn readers(&self) -> &[u32] {
         &self.readers
     }
 
-    /// Begins another one.
+    /// Empties the batch for the next events.
     pub(crate) fn clear(&mut self) {
         self.payloads.clear();
         self.readers.clear();

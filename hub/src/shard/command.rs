@@ -1,4 +1,4 @@
-//! What the router tells a shard, and how much of that a shard still has to do.
+//! Commands from the ordering thread to a shard, and the backlog that limits how many wait.
 
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
@@ -13,130 +13,130 @@ use crate::store::history::Missed;
 use crate::stream::{Frames, Trigger};
 use sse_protocol::wire::{Framing, TopicsAs};
 
-/// Bytes of commands that may wait in one shard before the router takes no more requests.
+/// Bytes of commands in one shard's backlog above which the ordering thread takes no more requests.
 pub(crate) const HIGH: usize = 32 << 20;
 
-/// Bytes that may still wait when it takes them again.
+/// Bytes of backlog at or below which it takes requests again.
 const LOW: usize = 8 << 20;
 
 /// A new stream.
 #[derive(Debug)]
 pub(crate) struct Attach {
-    /// Its name.
+    /// Id of the stream.
     pub(crate) id: u64,
-    /// A number for its client's address; 0: not known.
+    /// Number that stands for the client's address; 0: unknown.
     pub(crate) client: u64,
-    /// The client's connection.
+    /// Connection to the client.
     pub(crate) socket: OwnedFd,
-    /// What it watches: checked, and no pattern twice.
+    /// Valid patterns that the stream watches, without duplicates.
     pub(crate) patterns: Vec<Box<str>>,
-    /// Seconds; 0: none.
+    /// Heartbeat interval in seconds; 0: no heartbeats.
     pub(crate) heartbeat: u32,
-    /// Milliseconds; 0: not told.
+    /// Reconnection time sent to the client, in milliseconds; 0: none is sent.
     pub(crate) retry: u32,
-    /// Seconds after which it ends; `None`: never.
+    /// Lifetime of the stream in seconds; `None`: unlimited.
     pub(crate) lifetime: Option<NonZeroU32>,
-    /// What its reader has missed.
+    /// Events that the client missed.
     pub(crate) missed: Missed,
-    /// The worker sends the first lines.
+    /// The worker sends the opening lines of the response.
     pub(crate) opened: bool,
-    /// The router has more to say about it while it is open.
+    /// The ordering thread sends more commands for this stream after the commit.
     pub(crate) followed: bool,
 }
 
 impl Attach {
-    /// Whether there will be nothing to write when it begins, unless something comes until then.
+    /// Returns whether the commit has nothing to write, unless something arrives before it.
     pub(crate) fn is_quiet(&self) -> bool {
         self.opened && self.missed.gap.is_none() && self.missed.events.is_empty() && self.missed.cursor.is_none()
     }
 }
 
-/// Which streams to end, and until when. See [`crate::broker::relief`].
+/// Which streams to close, and when to stop. See [`crate::broker::relief`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Relieve {
-    /// Counts these commands.
+    /// Number of this round.
     pub(crate) round: u64,
-    /// Which: the longest waiting of them first.
+    /// Streams to close, the longest-waiting first.
     pub(crate) which: Which,
-    /// Bytes that queues of this process alone may keep: none is ended once there are no more.
+    /// Bytes that only this process's queues may keep: at or below this, the shard closes no more streams.
     pub(crate) target: u64,
 }
 
-/// Which streams are to go.
+/// Which streams a shard closes to free memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Which {
-    /// Those of a client for all of whose streams here more than so many bytes are kept, down to that.
+    /// Streams of each client whose queues in this shard keep more than this many bytes, until they keep no more than that.
     OfClientsOver(u64),
-    /// Those that have taken nothing for so many seconds.
+    /// Streams whose client has read nothing for this many seconds.
     Stalled(u32),
 }
 
-/// Something for a shard to do. Shards get the commands in the router's order.
+/// A command to a shard. Each shard gets its commands in the order in which the ordering thread sends them.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Hold a stream.
+    /// Add a held stream: one whose worker still writes to the connection.
     Attach(Attach),
-    /// Begin a held stream.
+    /// Open a held stream.
     Commit {
-        /// Which.
+        /// Id of the stream.
         stream: u64,
-        /// How bytes are wrapped.
+        /// How bytes are framed on the connection.
         framing: Framing,
     },
     /// Drop a held stream.
     Abort {
-        /// Which.
+        /// Id of the stream.
         stream: u64,
     },
-    /// Let a held stream tell the topics of its events.
+    /// Make a held stream send the topics of its events.
     TellTopics {
-        /// Which.
+        /// Id of the stream.
         stream: u64,
-        /// How.
+        /// Format of the topics.
         topics_as: TopicsAs,
-        /// The id of the newest event.
+        /// Id of the newest event.
         cursor: Box<str>,
     },
     /// Send complete events to one stream, held or followed.
     Frames {
-        /// Which.
+        /// Id of the stream.
         stream: u64,
-        /// The events as they are in a stream.
+        /// Encoded events.
         frames: Arc<Frames>,
     },
-    /// Set what a followed stream watches.
+    /// Replace the subscription of a followed stream.
     Watch {
-        /// Which.
+        /// Id of the stream.
         stream: u64,
-        /// Checked, and no pattern twice.
+        /// Valid patterns without duplicates.
         patterns: Vec<Box<str>>,
     },
-    /// End a followed stream after what is queued for it.
+    /// Close a followed stream once its queue is written.
     End {
-        /// Which.
+        /// Id of the stream.
         stream: u64,
-        /// Why.
+        /// Reason, for the log and the counters.
         why: Ended,
     },
     /// Deliver an event.
     Event(Arc<Event>),
-    /// Tell that a topic changed.
+    /// Deliver a notification.
     Trigger(Arc<Trigger>),
-    /// Stand still, whatever happens to the sockets, until told to go on.
+    /// Return from the shard's thread and ignore the sockets until started again.
     Pause,
-    /// Tell all streams that events are missing, by this event.
+    /// Send this event, which reports missing events, to all streams.
     Gap(Arc<[u8]>),
-    /// End streams of clients that don't read, as more is kept for them than may be.
+    /// Close streams of slow clients because their queues keep too much memory.
     Relieve(Relieve),
-    /// End all streams, and yourself.
+    /// Close all streams, then end the shard.
     Stop {
-        /// Milliseconds over which their clients' return is spread.
+        /// Milliseconds over which the clients' reconnections are spread.
         spread: u32,
     },
 }
 
 impl Command {
-    /// About how much memory it keeps in use until it is done.
+    /// Approximate bytes of memory that the command keeps until it is done.
     pub(crate) fn weight(&self) -> usize {
         let own = size_of::<Self>();
         match self {
@@ -152,21 +152,21 @@ impl Command {
     }
 }
 
-/// How much one shard has to do, so that publishers faster than all sockets don't fill the memory.
+/// The backlog of one shard in bytes. It keeps publishers that outrun all sockets from filling the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     weight: AtomicUsize,
-    /// The router wants to be woken.
+    /// The ordering thread waits for the shard to wake it.
     waited_for: AtomicBool,
 }
 
 impl Backlog {
-    /// The router has sent a command.
+    /// Counts a command that the ordering thread has sent.
     pub(crate) fn add(&self, weight: usize) {
         self.weight.fetch_add(weight, Ordering::SeqCst);
     }
 
-    /// The shard has done a command; true if the router is to be woken.
+    /// Counts a command that the shard has done; returns true if the shard must wake the ordering thread.
     pub(crate) fn done(&self, weight: usize) -> bool {
         let before = self.weight.fetch_sub(weight, Ordering::SeqCst);
         before - weight <= LOW
@@ -174,13 +174,13 @@ impl Backlog {
             && self.waited_for.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether the router should wait; if so, it will be woken.
+    /// Returns whether the ordering thread must wait; if so, the shard will wake it.
     pub(crate) fn is_high(&self) -> bool {
         if self.weight.load(Ordering::SeqCst) <= HIGH {
             return false;
         }
         self.waited_for.store(true, Ordering::SeqCst);
-        // The shard may have done it all before it could see that somebody waits.
+        // The shard may have emptied the backlog before it could see the flag.
         self.weight.load(Ordering::SeqCst) > LOW || !self.waited_for.swap(false, Ordering::SeqCst)
     }
 }

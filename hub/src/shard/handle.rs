@@ -1,4 +1,4 @@
-//! The router's end of a shard, wherever that is.
+//! The ordering thread's handle of a shard, in this process or another one.
 
 use std::io;
 use std::time::Instant;
@@ -12,17 +12,17 @@ use crate::stream::Stream;
 use crate::upgrade::outgoing::Outgoing;
 use sse_protocol::wire::Framing;
 
-/// A shard.
+/// A shard as the ordering thread sees it.
 #[derive(Debug)]
 pub(crate) enum ShardHandle {
-    /// In a thread of this process.
+    /// A shard in a thread of this process.
     Here(ShardThread),
-    /// In a process of its own.
+    /// A shard in its own process.
     Elsewhere(Box<Remote>),
 }
 
 impl ShardHandle {
-    /// Lets it run.
+    /// Starts the shard.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         match self {
             Self::Here(shard) => shard.start()?,
@@ -31,7 +31,7 @@ impl ShardHandle {
         Ok(())
     }
 
-    /// Waits until it has done all that it was told, and lets it stand still.
+    /// Pauses the shard after it has done all earlier commands, and waits for that.
     pub(crate) fn pause(&mut self) -> Result<(), HubError> {
         match self {
             Self::Here(shard) => shard.pause(),
@@ -39,7 +39,7 @@ impl ShardHandle {
         }
     }
 
-    /// Waits until it has all the streams that it was to adopt.
+    /// Waits until the shard has received all streams of the old hub.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
         match self {
             Self::Here(_) => Ok(()),
@@ -47,7 +47,7 @@ impl ShardHandle {
         }
     }
 
-    /// Passes the streams of a shard that stands still on. They stay what they are here.
+    /// Sends the streams of a paused shard to the new hub of an upgrade. The shard keeps its copies, unchanged.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         match self {
             Self::Here(shard) => shard.pass_on(outgoing),
@@ -55,7 +55,7 @@ impl ShardHandle {
         }
     }
 
-    /// Gives a stream that another hub has passed on to a shard that stands still.
+    /// Adds a stream of the old hub to a paused shard.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         self.stats().told.add(usize::from(stream.is_held() && stream.opened));
         match self {
@@ -64,7 +64,7 @@ impl ShardHandle {
         }
     }
 
-    /// Sends a command; the shard looks at it after the next [`wake`](Self::wake), or before.
+    /// Sends a command. The shard sees it after the next [`wake`](Self::wake) at the latest.
     pub(crate) fn send(&mut self, command: Command) {
         match self {
             Self::Here(shard) => shard.send(command),
@@ -72,7 +72,7 @@ impl ShardHandle {
         }
     }
 
-    /// The same for a command that there is nothing to do for before another one follows.
+    /// Sends a command that leaves nothing to do until another one follows.
     pub(crate) fn send_ahead(&mut self, command: Command) {
         match self {
             Self::Here(shard) => shard.send_ahead(command),
@@ -80,7 +80,7 @@ impl ShardHandle {
         }
     }
 
-    /// Begins a held stream, maybe a moment later if there is nothing to write.
+    /// Opens a held stream, maybe a moment later if it has nothing to write.
     pub(crate) fn commit(&mut self, stream: u64, framing: Framing) {
         match self {
             Self::Here(shard) => shard.commit(stream, framing),
@@ -88,16 +88,16 @@ impl ShardHandle {
         }
     }
 
-    /// Whether one of its streams may watch this topic.
+    /// Returns whether a stream of the shard may watch this topic.
     pub(crate) fn may_watch(&self, topic: &str) -> bool {
         match self {
             Self::Here(shard) => shard.may_watch(topic),
-            // Only its process knows.
+            // The filter is in the shard's process.
             Self::Elsewhere(_) => true,
         }
     }
 
-    /// Wakes the shard if anything was sent.
+    /// Wakes the shard if there are unseen commands.
     pub(crate) fn wake(&mut self) {
         match self {
             Self::Here(shard) => shard.wake(),
@@ -105,7 +105,7 @@ impl ShardHandle {
         }
     }
 
-    /// Whether it has more to do than it should; if so, it will wake the router.
+    /// Returns whether the backlog is too large; if so, the shard will wake the ordering thread.
     pub(crate) fn is_behind(&self) -> bool {
         match self {
             Self::Here(shard) => shard.is_behind(),
@@ -113,7 +113,7 @@ impl ShardHandle {
         }
     }
 
-    /// Whether it has ended, and can't be replaced.
+    /// Returns whether the shard has ended and can't be replaced.
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::Here(shard) => shard.is_gone(),
@@ -121,7 +121,7 @@ impl ShardHandle {
         }
     }
 
-    /// When the router must come back to it.
+    /// Time at which the ordering thread must call the shard again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Here(shard) => shard.deadline(),
@@ -129,7 +129,7 @@ impl ShardHandle {
         }
     }
 
-    /// What it counts.
+    /// Counters of the shard.
     pub(crate) fn stats(&self) -> &'static ShardStats {
         match self {
             Self::Here(shard) => shard.stats(),
@@ -137,7 +137,7 @@ impl ShardHandle {
         }
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the shard.
     pub(crate) fn join(self) -> Result<(), HubError> {
         match self {
             Self::Here(shard) => shard.join(),
@@ -145,7 +145,7 @@ impl ShardHandle {
         }
     }
 
-    /// The process that it is in, if it has one of its own.
+    /// Returns the shard's process, if it has its own.
     pub(crate) fn process(&self) -> Option<&Remote> {
         match self {
             Self::Here(_) => None,
@@ -153,7 +153,7 @@ impl ShardHandle {
         }
     }
 
-    /// The same, to change it.
+    /// Returns the shard's process mutably, if it has its own.
     pub(crate) fn process_mut(&mut self) -> Option<&mut Remote> {
         match self {
             Self::Here(_) => None,

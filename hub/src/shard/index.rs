@@ -1,4 +1,4 @@
-//! Which of a shard's streams watch a topic.
+//! The index of a shard's subscriptions: finds the streams that watch a topic.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::shard::interner::PatternInterner;
 use crate::shard::trie::Trie;
 use sse_protocol::topic;
 
-/// Streams by what they watch: plain topics by name, patterns with wildcards in a trie.
+/// Streams by the patterns they watch: plain topics in a hash map, patterns with wildcards in a trie.
 #[derive(Debug)]
 pub(crate) struct Index {
     entries: Slab<Entry>,
@@ -18,7 +18,7 @@ pub(crate) struct Index {
     names: Arc<PatternInterner>,
 }
 
-/// A pattern and who watches it.
+/// A pattern and the streams that watch it.
 #[derive(Debug)]
 struct Entry {
     pattern: Arc<str>,
@@ -28,13 +28,13 @@ struct Entry {
 /// A stream in the list of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Watcher {
-    /// The stream's place in its shard.
+    /// Slab key of the stream in its shard.
     pub(crate) stream: u32,
-    /// Which of the stream's places in the index this is.
+    /// Index of this pattern's [`Place`] in the stream's `places`.
     pub(crate) nth: u32,
 }
 
-/// A stream's place in the index, kept by the stream so that it can be taken out without a search.
+/// Position of a stream in the index. The stream keeps it, so that removal needs no search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     entry: u32,
@@ -42,24 +42,24 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Whether both are of one pattern.
+    /// Returns whether both places belong to one pattern.
     pub(crate) fn is_beside(self, other: Place) -> bool {
         self.entry == other.entry
     }
 
-    /// The same pattern, another position in its list.
+    /// Sets the position within the same pattern's list.
     pub(crate) fn moved_to(&mut self, other: Place) {
         self.position = other.position;
     }
 }
 
 impl Index {
-    /// An index of nothing, which shares its patterns' text through `names`.
+    /// Creates an empty index that takes the text of its patterns from `names`.
     pub(crate) fn new(names: Arc<PatternInterner>) -> Self {
         Self { entries: Slab::new(), by_pattern: HashMap::new(), wild: Trie::new(), names }
     }
 
-    /// Adds a watcher to a checked pattern.
+    /// Adds a watcher to a valid pattern.
     pub(crate) fn insert(&mut self, pattern: &str, watcher: Watcher) -> Place {
         let entry = self.by_pattern.get(pattern).copied().unwrap_or_else(|| self.add(pattern));
         let watchers = &mut self.entries[entry].watchers;
@@ -78,8 +78,8 @@ impl Index {
         entry
     }
 
-    /// Takes a watcher out. Where that moved another one to its position, that one is returned: its stream's place must
-    /// be told (see [`Place::moved_to`]).
+    /// Removes a watcher. Returns the watcher that moved to its position, if any: the caller must update that stream's place
+    /// with [`Place::moved_to`].
     pub(crate) fn remove(&mut self, place: Place) -> Option<Watcher> {
         let entry = self.entries.get_mut(place.entry as usize)?;
         entry.watchers.swap_remove(place.position as usize);
@@ -92,38 +92,38 @@ impl Index {
             self.names.give_back(&pattern);
             return None;
         }
-        // A list that was long once shouldn't keep its memory.
+        // Shrink a list that has become short, or it keeps its largest size.
         if entry.watchers.capacity() > 16 && entry.watchers.len() < entry.watchers.capacity() / 4 {
             entry.watchers.shrink_to(entry.watchers.len() * 2);
         }
         entry.watchers.get(place.position as usize).copied()
     }
 
-    /// The pattern of a place.
+    /// Returns the pattern of a place.
     pub(crate) fn pattern(&self, place: Place) -> &str {
         &self.entries[place.entry as usize].pattern
     }
 
-    /// Whether the stream with these places watches the topic.
+    /// Returns whether the stream with these places watches the topic.
     pub(crate) fn is_watched(&self, places: &[Place], topic: &str) -> bool {
         places.iter().any(|place| topic::matches(&self.entries[place.entry as usize].pattern, topic))
     }
 
-    /// Calls `found` for every watcher of the topic; a stream that watches it by several patterns is found several times.
+    /// Calls `found` for each watcher of the topic, several times for a stream that watches it by several patterns.
     pub(crate) fn each(&self, topic: &str, mut found: impl FnMut(u32)) {
         self.each_entry(topic, |entry| self.watchers(entry).for_each(&mut found));
     }
 
-    /// Calls `found` for every pattern that the topic matches, and that is watched.
+    /// Calls `found` for each pattern in the index that matches the topic.
     pub(crate) fn each_entry(&self, topic: &str, mut found: impl FnMut(usize)) {
-        // A plain topic is never equal to a pattern with a wildcard, so these are the plain ones.
+        // A topic contains no wildcard, so it equals plain patterns only.
         if let Some(&entry) = self.by_pattern.get(topic) {
             found(entry);
         }
         self.wild.each(topic, |entry| &self.entries[entry as usize].pattern, &mut |entry| found(entry as usize));
     }
 
-    /// Who watches a pattern.
+    /// Iterates over the streams that watch a pattern.
     pub(crate) fn watchers(&self, entry: usize) -> impl Iterator<Item = u32> {
         self.entries[entry].watchers.iter().map(|watcher| watcher.stream)
     }

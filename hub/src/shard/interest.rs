@@ -1,23 +1,23 @@
-//! What may be watched in a shard, as the router can tell without asking: a shard where nobody watches an event's topics is
-//! neither told of it nor woken.
+//! A filter by which the ordering thread skips shards: a shard where no stream watches an event's topics gets no command and is
+//! not woken.
 //!
-//! The router counts a pattern in before it sends it to the shard, and the shard counts it out when its stream no longer watches
-//! it, so that the router never takes a topic for unwatched that is watched.
+//! The ordering thread counts a pattern before it sends the pattern to the shard. The shard uncounts it after its stream stops
+//! watching it. So the filter has false positives, but no false negatives.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sse_protocol::topic;
 
-/// Patterns that share a slot only cost a wake now and then. These take 64 KiB.
+/// Number of counters, 64 KiB in total. Patterns that share one only cost an unnecessary wake now and then.
 const SLOTS: usize = 1 << 14;
 
-/// How many patterns of streams there are, by their beginnings.
+/// Counts of the streams' patterns, by the patterns' first segments.
 #[derive(Debug)]
 pub(crate) struct InterestFilter {
-    /// Patterns that any topic may match.
+    /// Number of patterns that start with a wildcard: any topic may match.
     any: AtomicU32,
-    /// Plain topics, and patterns with a wildcard after their first segment, by hash.
+    /// Counters of all other patterns by hash: of the whole text if plain, else of the first segment with its dot.
     slots: Box<[AtomicU32]>,
 }
 
@@ -28,23 +28,23 @@ impl Default for InterestFilter {
 }
 
 impl InterestFilter {
-    /// A stream of the shard is going to watch this checked pattern.
+    /// Counts a valid pattern that a stream of the shard is about to watch.
     pub(crate) fn add(&self, pattern: &str) {
         self.count(pattern).fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The opposite: once for each [`add`](Self::add), after it.
+    /// Reverts one earlier [`add`](Self::add).
     pub(crate) fn remove(&self, pattern: &str) {
         self.count(pattern).fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether a stream may watch this checked topic.
+    /// Returns whether a stream may watch this valid topic.
     pub(crate) fn may_watch(&self, topic: &str) -> bool {
         let some = |count: &AtomicU32| count.load(Ordering::Relaxed) > 0;
         some(&self.any) || some(self.slot(topic)) || topic.find('.').is_some_and(|dot| some(self.slot(&topic[..=dot])))
     }
 
-    /// Where a pattern is counted. A plain topic never ends in a dot, as the beginning of a pattern does here.
+    /// Returns the counter of a pattern. A plain topic never ends in a dot, so it can't be mistaken for a first segment.
     fn count(&self, pattern: &str) -> &AtomicU32 {
         if !topic::is_wild(pattern) {
             return self.slot(pattern);

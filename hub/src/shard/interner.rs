@@ -1,27 +1,27 @@
-//! The text of the patterns that streams of any shard watch, each kept once.
+//! The interner of patterns: shards that watch the same pattern share its text.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::stats::Counter;
 
-/// Patterns in use. A shard takes one when its first stream watches it and gives it back when its last one has gone, so
-/// that the lock is never on the way of an event.
+/// Patterns in use. A shard takes a pattern for its first stream that watches it and returns it after its last one, so that
+/// delivery of an event never takes the lock.
 #[derive(Debug, Default)]
 pub(crate) struct PatternInterner {
-    /// Each with the number of shards that use it.
+    /// Number of shards that use each pattern.
     used: Mutex<HashMap<Arc<str>, usize>>,
-    /// Where other processes read how many there are.
+    /// Shared counter from which other processes read the number of patterns.
     counter: Option<&'static Counter>,
 }
 
 impl PatternInterner {
-    /// None in use; another process reads how many there are.
+    /// Creates an empty interner that keeps its size in `counter`.
     pub(crate) fn counted_by(counter: &'static Counter) -> Self {
         Self { used: Mutex::default(), counter: Some(counter) }
     }
 
-    /// The shared text of a pattern.
+    /// Returns the shared text of a pattern and counts one more shard for it.
     pub(crate) fn take(&self, pattern: &str) -> Arc<str> {
         let mut used = self.lock();
         if let Some((shared, _)) = used.get_key_value(pattern) {
@@ -35,7 +35,7 @@ impl PatternInterner {
         shared
     }
 
-    /// The opposite of [`take`](Self::take).
+    /// Reverts one [`take`](Self::take).
     pub(crate) fn give_back(&self, pattern: &str) {
         let mut used = self.lock();
         if let Some(shards) = used.get_mut(pattern) {
@@ -47,7 +47,7 @@ impl PatternInterner {
         }
     }
 
-    /// How many different patterns are watched.
+    /// Number of different patterns in use.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
@@ -59,7 +59,7 @@ impl PatternInterner {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
-        // Every change is one call of the map, so a panic elsewhere can't leave it half done.
+        // Each change is a single call of the map, so a poisoned lock still guards consistent data.
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Streams of clients that don't read what waits for them.
+//! Slow clients: closes streams whose queue makes no progress or keeps too much memory.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -9,13 +9,13 @@ use crate::shard::command::{Relieve, Which};
 use crate::stats::Ended;
 use crate::stream::{Stream, pinned};
 
-/// Clients that take nothing are looked for so often while they may.
+/// Number of stall checks within one stall timeout.
 const CHECKS: u32 = 8;
 
-/// How much more is told to the router, at least, each time: its limit divided by this.
+/// The shard informs the ordering thread each time pinned bytes grow by the limit divided by this.
 const STEPS: usize = 16;
 
-/// A stream with something to wait for.
+/// A stream with a queue.
 struct Waiting {
     key: u32,
     client: u64,
@@ -24,12 +24,12 @@ struct Waiting {
 }
 
 impl Shard {
-    /// The second at which to look for clients that take nothing; `None`: nobody has anything to take.
+    /// Second of the next stall check; `None`: no stream has a queue.
     pub(crate) fn stall_check(&self) -> Option<u32> {
         (self.stats.queued_bytes.get() > 0).then_some(self.next_stall_check)
     }
 
-    /// Ends the streams of clients that have taken nothing of what waits for them for too long.
+    /// Closes the streams whose queue made no progress for the stall timeout.
     pub(crate) fn end_stalled(&mut self) {
         if self.stall_check().is_none_or(|second| second > self.now) {
             return;
@@ -42,7 +42,7 @@ impl Shard {
         };
         let stalled = self.streams.iter().filter(|(_, stream)| is_stalled(stream));
         for key in stalled.map(|(key, _)| key as u32).collect::<Vec<_>>() {
-            // The system tells of room only once there is much of it: a client that reads slowly has made a little.
+            // Epoll reports room only once there is much of it: a slow client may have made a little, so try to write first.
             self.flush(key);
             if let Some(stream) = self.streams.get(key as usize).filter(|stream| is_stalled(stream)) {
                 self.end(key, stream.closing.unwrap_or(Ended::Slow));
@@ -50,11 +50,11 @@ impl Shard {
         }
     }
 
-    /// Ends streams until queues keep little enough. See [`crate::broker::relief`].
+    /// Closes streams until this process's queues are within the target. See [`crate::broker::relief`].
     pub(crate) fn relieve(&mut self, Relieve { round, which, target }: Relieve) {
         let is_over = || pinned::bytes() as u64 > target;
         if is_over() {
-            // Workers have those that are held, and these end last.
+            // Held streams still belong to their workers, so the shard closes them only in the last round.
             let all = which == Which::Stalled(0);
             let waiting = self.streams.iter().filter(|(_, stream)| stream.queued() > 0 && (all || !stream.is_held()));
             let mut waiting: Vec<Waiting> = waiting
@@ -72,7 +72,7 @@ impl Shard {
                     for Waiting { client, pinned, .. } in waiting.iter().filter(|waiting| waiting.client != 0) {
                         *kept.entry(*client).or_default() += *pinned as u64;
                     }
-                    // The greediest first; of one client's, those that wait longest.
+                    // Close the streams of the client with the most bytes first, and among those the longest-waiting.
                     waiting.sort_by_key(|waiting| Reverse(kept.get(&waiting.client).copied()));
                     for Waiting { key, client, pinned, .. } in waiting {
                         let Some(kept) = kept.get_mut(&client).filter(|kept| **kept > share && is_over()) else {
@@ -95,11 +95,11 @@ impl Shard {
             }
         }
         relief::report(self.stats, round, !is_over());
-        // It waits for that.
+        // The ordering thread waits for this report.
         let _ = self.shared.router.wake();
     }
 
-    /// Tells the router how much only queues keep, before that is too much.
+    /// Informs the ordering thread of the bytes that only queues keep, before they exceed the limit.
     pub(crate) fn tell_pinned(&mut self) {
         let pinned = pinned::bytes();
         self.stats.pinned.set(pinned);

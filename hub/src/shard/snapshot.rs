@@ -1,4 +1,4 @@
-//! A shard that stands still, and its streams on their way to another hub.
+//! Upgrades: moves the streams of a paused shard from the old hub to the new one.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,10 +15,10 @@ use crate::upgrade::outgoing::{ITEMS, Outgoing};
 use crate::upgrade::state::Part;
 
 impl Shard {
-    /// Passes all its streams on. They stay what they are here.
+    /// Sends all streams to the new hub. The shard keeps its copies, unchanged, as the upgrade may still fail.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         let now = self.second();
-        // Only the timer knows.
+        // Only the timer wheel has the ends of lifetimes.
         let ends: HashMap<u64, u32> =
             self.wheel.entries().filter_map(|due| Some((due.id, due.ends?.get().saturating_sub(now)))).collect();
         let streams: Vec<&Stream> = self.streams.iter().map(|(_, stream)| stream).collect();
@@ -34,7 +34,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Takes a stream that another hub has passed on. Nothing is read or written before this shard's thread runs.
+    /// Adds a stream of the old hub. The shard reads and writes nothing before its thread starts.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         let Stream { id, heartbeat, active, followed, .. } = stream;
         let (held, queued, closing) = (stream.is_held(), stream.queued(), stream.closing.is_some());
@@ -46,7 +46,7 @@ impl Shard {
         }
         if let Some(left) = ends {
             let second = self.now.saturating_add(left);
-            // One that has begun to end gets the whole time for that once more.
+            // A stream that was already closing gets the full closing time again.
             let due = if closing { self.now.saturating_add(PARTING) } else { second };
             self.wheel.insert(due, Due { key, ends: NonZeroU32::new(second.max(1)), id });
         }

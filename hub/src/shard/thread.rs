@@ -1,4 +1,4 @@
-//! The other end of a shard in this process.
+//! A shard in a thread of this process, seen from the ordering thread.
 
 use std::io;
 use std::sync::Arc;
@@ -21,43 +21,43 @@ use crate::sys::BlockedSignals;
 use crate::upgrade::outgoing::Outgoing;
 use sse_protocol::wire::Framing;
 
-/// What bounds the queues of streams.
+/// Limits of the streams' queues.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Bytes queued for one stream at most.
+    /// Maximum bytes in the queue of one stream.
     pub(crate) stream_buffer: usize,
-    /// Bytes that only queues of one process keep, past which the router is told.
+    /// Bytes that only the queues of one process keep, above which the shard informs the ordering thread.
     pub(crate) pinned: usize,
-    /// Seconds that a client may take nothing of what waits for it, unless twice its heartbeat is longer.
+    /// Stall timeout: seconds for which a client may read nothing of its queue, unless twice its heartbeat interval is longer.
     pub(crate) stall: u32,
 }
 
 impl Limits {
-    /// Seconds that the client of a stream with this heartbeat may give no sign of life.
+    /// Stall timeout in seconds of a stream with this heartbeat interval.
     pub(crate) fn patience(&self, heartbeat: u32) -> u32 {
         self.stall.max(heartbeat.saturating_mul(2))
     }
 }
 
-/// What the threads of shards share with the router.
+/// State that the shard threads share with the ordering thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    /// What bounds the queues.
+    /// Limits of the queues.
     pub(crate) limits: Limits,
-    /// All patterns' text.
+    /// Interner of all patterns.
     pub(crate) names: Arc<PatternInterner>,
-    /// Wakes the router.
+    /// Wakes the ordering thread.
     pub(crate) router: Arc<Waker>,
-    /// Tells the router which of the streams that it wants to hear of have ended.
+    /// Reports closed streams to the ordering thread.
     pub(crate) ended: Sender<u64>,
-    /// When the hub started: all shards count its seconds.
+    /// Start of the hub, from which all shards count their seconds.
     pub(crate) started: Instant,
 }
 
-/// How long a shard may learn late of streams that have begun with nothing to write.
+/// Maximum delay before a shard learns of opened streams that have nothing to write.
 const LATENESS: Duration = Duration::from_millis(5);
 
-/// A shard, in a thread of its own or standing still.
+/// A shard, running in its own thread or paused.
 #[derive(Debug)]
 pub(crate) struct ShardThread {
     name: String,
@@ -69,26 +69,26 @@ pub(crate) struct ShardThread {
     gone: Arc<AtomicBool>,
     router: Arc<Waker>,
     state: State,
-    /// Commands were sent since it was woken last.
+    /// Commands were sent since the last wake.
     sent: bool,
-    /// The first of the streams attached since then that begin without anything to write.
+    /// Id of the first stream attached since the last wake that opens with nothing to write.
     quiet: Option<u64>,
-    /// When it is to be woken for those of them that have begun.
+    /// Time at which to wake the shard for opened streams of that kind.
     late: Option<Instant>,
 }
 
-/// Where the shard is.
+/// Where the shard's state is.
 #[derive(Debug)]
 enum State {
-    /// In its thread, which gives it back when it is to pause.
+    /// In its thread, which returns it on a pause.
     Running(JoinHandle<io::Result<Option<Box<Shard>>>>),
-    /// Here.
+    /// In this struct, paused.
     Still(Box<Shard>),
-    /// It has ended.
+    /// Nowhere: the shard has ended.
     Gone,
 }
 
-/// Tells the router when the thread ends in whatever way.
+/// Wakes the ordering thread when the shard's thread ends, even by a panic.
 struct ExitNotice {
     gone: Arc<AtomicBool>,
     router: Arc<Waker>,
@@ -102,7 +102,7 @@ impl Drop for ExitNotice {
 }
 
 impl ShardThread {
-    /// A shard without streams, which stands still.
+    /// Creates a paused shard without streams.
     pub(crate) fn new(number: usize, stats: &'static ShardStats, shared: Shared) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
@@ -127,7 +127,7 @@ impl ShardThread {
         })
     }
 
-    /// Lets it run in a thread of its own, all signals blocked.
+    /// Starts the shard in its own thread, with all signals blocked.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         match std::mem::replace(&mut self.state, State::Gone) {
             State::Still(shard) => {
@@ -145,12 +145,12 @@ impl ShardThread {
         Ok(())
     }
 
-    /// Whether it stands still.
+    /// Returns whether the shard is paused.
     pub(crate) fn is_still(&self) -> bool {
         matches!(self.state, State::Still(_))
     }
 
-    /// Waits until it has done all that it was told, and lets it stand still.
+    /// Pauses the shard after it has done all earlier commands, and waits for that.
     pub(crate) fn pause(&mut self) -> Result<(), HubError> {
         self.send(Command::Pause);
         self.wake();
@@ -160,7 +160,7 @@ impl ShardThread {
         Ok(())
     }
 
-    /// Passes the streams of a shard that stands still on. They stay what they are here.
+    /// Sends the streams of a paused shard to the new hub of an upgrade. The shard keeps its copies, unchanged.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         match &self.state {
             State::Still(shard) => shard.pass_on(outgoing),
@@ -168,7 +168,7 @@ impl ShardThread {
         }
     }
 
-    /// Gives a stream that another hub has passed on to a shard that stands still.
+    /// Adds a stream of the old hub to a paused shard.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         match &mut self.state {
             State::Still(shard) => {
@@ -179,13 +179,13 @@ impl ShardThread {
         }
     }
 
-    /// Sends a command; the shard looks at it after the next [`wake`](Self::wake), or before.
+    /// Sends a command. The shard sees it after the next [`wake`](Self::wake) at the latest.
     pub(crate) fn send(&mut self, command: Command) {
         self.put(command);
         self.sent = true;
     }
 
-    /// Sends a command that there is nothing to do for before another one follows: the shard is not woken for it.
+    /// Sends a command without waking the shard, because another command must follow before there is anything to do.
     pub(crate) fn send_ahead(&mut self, command: Command) {
         self.quiet = match &command {
             Command::Attach(attach) if attach.is_quiet() => self.quiet.or(Some(attach.id)),
@@ -194,8 +194,8 @@ impl ShardThread {
         self.put_unhurried(command);
     }
 
-    /// Begins a held stream. If there is nothing to write, the shard only has to notice in time that the client leaves: it is
-    /// woken for many such streams at once.
+    /// Opens a held stream. If it has nothing to write, the shard only has to watch for the client's disconnect: one later wake
+    /// serves many such streams.
     pub(crate) fn commit(&mut self, stream: u64, framing: Framing) {
         let command = Command::Commit { stream, framing };
         if self.quiet.is_some_and(|first| stream >= first) {
@@ -208,7 +208,7 @@ impl ShardThread {
 
     fn put_unhurried(&mut self, command: Command) {
         self.put(command);
-        // The router waits for a shard that has much to do, which then has to do it.
+        // The ordering thread waits for a shard that is behind, so that shard must be woken.
         self.sent |= self.is_behind();
     }
 
@@ -217,16 +217,16 @@ impl ShardThread {
             patterns.iter().for_each(|pattern| self.watched.add(pattern));
         }
         self.backlog.add(command.weight());
-        // A shard that is gone is noticed by `is_gone`, and the hub ends.
+        // The receiver is missing only if the shard has ended: `is_gone` reports that, and the hub ends.
         let _ = self.commands.send(command);
     }
 
-    /// Whether one of its streams may watch this topic.
+    /// Returns whether a stream of the shard may watch this topic.
     pub(crate) fn may_watch(&self, topic: &str) -> bool {
         self.watched.may_watch(topic)
     }
 
-    /// Wakes the shard if anything was sent, but for what can wait.
+    /// Wakes the shard if there are unseen commands, except for those that can still wait.
     pub(crate) fn wake(&mut self) {
         self.sent |= self.late.is_some_and(|late| Instant::now() >= late);
         if !std::mem::take(&mut self.sent) {
@@ -238,37 +238,37 @@ impl ShardThread {
         }
     }
 
-    /// When it is to be woken at the latest, if something waits for that.
+    /// Latest time for the next wake, if any command waits for it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.late
     }
 
-    /// Whether it has more to do than it should; if so, it will wake the router.
+    /// Returns whether the backlog is too large; if so, the shard will wake the ordering thread.
     pub(crate) fn is_behind(&self) -> bool {
         self.backlog.is_high()
     }
 
-    /// Whether its thread has ended.
+    /// Returns whether the shard's thread has ended.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::SeqCst)
     }
 
-    /// What it counts.
+    /// Counters of the shard.
     pub(crate) fn stats(&self) -> &'static ShardStats {
         self.stats
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the shard's thread.
     pub(crate) fn join(mut self) -> Result<(), HubError> {
         self.end()
     }
 
-    /// The same; it has none after that.
+    /// Waits for the end of the shard's thread and leaves the handle without a shard.
     pub(crate) fn end(&mut self) -> Result<(), HubError> {
         self.ended().map(drop)
     }
 
-    /// Waits for the end of its thread.
+    /// Waits for the end of the shard's thread and takes its state, if it was paused.
     fn ended(&mut self) -> Result<Option<Box<Shard>>, HubError> {
         match std::mem::replace(&mut self.state, State::Gone) {
             State::Running(thread) => {

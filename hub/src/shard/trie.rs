@@ -1,8 +1,8 @@
-//! Patterns with wildcards, by their segments.
+//! A trie of patterns with wildcards, by segment.
 //!
-//! A pattern that is alone below some place in the trie is a leaf there, however many segments follow: nodes are only made
-//! where patterns have a beginning in common. Patterns have few segments ([`topic::MAX_WILD_SEGMENTS`]), so that clients
-//! can't have many nodes made by a few patterns.
+//! Nodes exist only for beginnings that patterns have in common: a pattern without company below a node is a leaf there,
+//! whatever its number of segments. Patterns have few segments ([`topic::MAX_WILD_SEGMENTS`]), so a client can't create many
+//! nodes with few patterns.
 
 use std::collections::HashMap;
 
@@ -10,37 +10,37 @@ use slab::Slab;
 
 use sse_protocol::topic;
 
-/// Finds the patterns that match a topic, at the cost of the matching paths only. The text of a pattern is its owner's, who
-/// passes a way to find it by its entry.
+/// Finds the patterns that match a topic and visits matching paths only. The trie stores entry numbers; callers pass a function
+/// that returns an entry's pattern.
 #[derive(Debug)]
 pub(crate) struct Trie {
     nodes: Slab<Node>,
     root: u32,
 }
 
-/// A place in the trie: some first segments of several patterns have been read.
+/// A common beginning of several patterns.
 #[derive(Debug, Default)]
 struct Node {
-    /// Where a segment leads.
+    /// Branches by the next segment's name.
     named: HashMap<Box<str>, Branch>,
-    /// Where `*` leads.
+    /// Branch of the segment `*`.
     star: Option<Branch>,
-    /// The pattern that ends here.
+    /// Entry of the pattern that ends here.
     here: Option<u32>,
-    /// The pattern that ends here with `**`.
+    /// Entry of the pattern that ends here with `**`.
     deep: Option<u32>,
 }
 
 /// What follows a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Branch {
-    /// One pattern, compared as a whole.
+    /// Entry of a single pattern, to be compared as a whole.
     Leaf(u32),
-    /// Several.
+    /// Node of several patterns.
     Node(u32),
 }
 
-/// The next segment of a pattern below a node.
+/// Next segment of a pattern below a node.
 #[derive(Debug, Clone, Copy)]
 enum Step<'a> {
     Named(&'a str),
@@ -65,7 +65,7 @@ impl Node {
         self.named.is_empty() && self.star.is_none() && self.here.is_none() && self.deep.is_none()
     }
 
-    /// Where a segment leads.
+    /// Returns the branch of a segment.
     fn branch(&self, step: Step<'_>) -> Option<Branch> {
         match step {
             Step::Named(name) => self.named.get(name).copied(),
@@ -83,7 +83,7 @@ impl Node {
             (Step::Star, branch) => self.star = Some(branch),
             (Step::Here, Branch::Leaf(entry)) => self.here = Some(entry),
             (Step::Deep, Branch::Leaf(entry)) => self.deep = Some(entry),
-            // Nothing follows the end of a pattern.
+            // The end of a pattern has nothing below it.
             (Step::Here | Step::Deep, Branch::Node(_)) => {}
         }
     }
@@ -99,7 +99,7 @@ impl Node {
         }
     }
 
-    /// The one pattern that is left below it, if there is but one.
+    /// Returns the entry of the only pattern at or below this node; `None` if there are several or none.
     fn only(&self) -> Option<u32> {
         let ends = [self.here, self.deep].map(|end| end.map(Branch::Leaf));
         let mut branches = self.named.values().copied().chain(self.star).chain(ends.into_iter().flatten());
@@ -111,14 +111,14 @@ impl Node {
 }
 
 impl Trie {
-    /// A trie without patterns.
+    /// Creates an empty trie.
     pub(crate) fn new() -> Self {
         let mut nodes = Slab::new();
         let root = nodes.insert(Node::default()) as u32;
         Self { nodes, root }
     }
 
-    /// Keeps `entry` for a checked pattern, which is not in the trie yet.
+    /// Adds `entry` for a valid pattern that is not in the trie yet.
     pub(crate) fn insert<'a>(&mut self, pattern: &'a str, entry: u32, text: impl Fn(u32) -> &'a str) {
         let mut at = self.root;
         let mut segments = pattern.split('.');
@@ -131,7 +131,7 @@ impl Trie {
                     return;
                 }
                 Some(Branch::Node(next)) => next,
-                // That one goes one segment down.
+                // Two patterns meet here: move the existing leaf one segment down.
                 Some(Branch::Leaf(other)) => {
                     let mut below = Node::default();
                     below.set(Step::of(text(other).split('.').nth(depth)), Branch::Leaf(other));
@@ -143,7 +143,7 @@ impl Trie {
         }
     }
 
-    /// Forgets a pattern, and every place that nothing else needs.
+    /// Removes a pattern and the nodes that only it needed.
     pub(crate) fn remove(&mut self, pattern: &str) {
         let mut path = Vec::new();
         let mut at = self.root;
@@ -174,9 +174,9 @@ impl Trie {
         }
     }
 
-    /// Calls `found` with the entry of every pattern that matches the topic.
+    /// Calls `found` with the entry of each pattern that matches the topic.
     pub(crate) fn each<'a>(&self, topic: &str, text: impl Fn(u32) -> &'a str + Copy, found: &mut impl FnMut(u32)) {
-        // Most hubs know no wildcards at all.
+        // Skips the walk: most hubs have no wildcard patterns.
         if !self.nodes[self.root as usize].is_empty() {
             let mut matching = |entry| {
                 if topic::matches(text(entry), topic) {
@@ -187,7 +187,7 @@ impl Trie {
         }
     }
 
-    /// At `node`, with what is left of the topic: as deep as patterns have segments at most.
+    /// Visits `node` with the rest of the topic. The recursion is at most as deep as a pattern has segments.
     fn walk(&self, node: u32, rest: Option<&str>, maybe: &mut impl FnMut(u32)) {
         let node = &self.nodes[node as usize];
         let Some(rest) = rest else {
@@ -239,7 +239,7 @@ mod tests {
     fn nodes_are_for_beginnings_that_patterns_have_in_common() {
         let patterns = ["u.7.a.b.c.d.e.*", "v.*", "u.7.a.b.*"];
         assert_eq!(trie(&patterns[..2]).nodes.len(), 1);
-        // After u, u.7, u.7.a and u.7.a.b.
+        // Nodes: the root and those of u, u.7, u.7.a and u.7.a.b.
         let mut trie = trie(&patterns);
         assert_eq!(trie.nodes.len(), 5);
         trie.remove(patterns[2]);
