@@ -1,7 +1,7 @@
-//! A shard: one thread that owns a part of the streams and writes to them.
+//! A shard: one thread that owns a part of the streams and writes events to them.
 //!
-//! It gets [`Command`]s from the router in order and never waits for anything but its own poll. No lock and no
-//! allocation is on the way of an event to the sockets that can take it.
+//! It executes [`Command`]s of the ordering thread in order and blocks only in its own poll. Delivery of an event to sockets
+//! with room takes no lock and allocates nothing.
 
 pub(crate) mod batch;
 pub(crate) mod command;
@@ -42,61 +42,61 @@ use crate::util::timer::Wheel;
 use sse_protocol::topic;
 use sse_protocol::wire::{Framing, TopicsAs};
 
-/// The token of the waker; streams have their place in the slab.
+/// Token of the waker. A stream's token is its slab key.
 const WAKER: Token = Token(usize::MAX);
 
-/// Commands handled before the sockets are looked at again.
+/// Maximum number of commands per turn, before the shard polls the sockets again.
 const COMMANDS_A_TURN: usize = 1024;
 
-/// Reads of one client's input before the others get their turn.
+/// Maximum number of reads from one client per turn, so that other clients get their turn.
 const READS_A_TURN: usize = 4;
 
-/// Seconds that the rest and the end of a response may take when its time is over.
+/// Seconds that a stream has for its queue and its end after its lifetime.
 const PARTING: u32 = 10;
 
-/// How long the ends of responses may take when the hub ends.
+/// Time that all streams together have for their ends when the hub stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The state of a shard's thread.
+/// State of a shard's thread.
 #[derive(Debug)]
 struct Shard {
     poll: Poll,
     commands: Receiver<Command>,
     backlog: Arc<Backlog>,
-    /// What the router takes for watched here.
+    /// Filter by which the ordering thread skips this shard.
     watched: Arc<InterestFilter>,
     shared: Shared,
     stats: &'static ShardStats,
     streams: Slab<Stream>,
     index: Index,
-    /// Places of the streams that the router still speaks of, by their ids: those that are held or followed.
+    /// Slab keys by id of the streams that the ordering thread still addresses: held and followed ones.
     known: HashMap<u64, u32>,
     wheel: Wheel<Due>,
     started: Instant,
-    /// Seconds since the start, as of this turn.
+    /// Seconds since the hub's start, updated once per turn.
     now: u32,
-    /// Counts fan-outs, to tell which streams one has reached.
+    /// Number of the current fan-out, to deliver it only once per stream.
     fan_out: u64,
-    /// Events that are not written yet.
+    /// Events to be written.
     batch: Batch,
-    /// Streams with more input than one turn reads.
+    /// Streams (key and id) with more input than one turn reads.
     unread: Vec<(u32, u64)>,
-    /// Streams found broken while the index was in use.
+    /// Streams to close as soon as the index is no longer borrowed.
     doomed: Vec<(u32, Ended)>,
-    /// The second at which to look for clients that take nothing.
+    /// Second of the next stall check.
     next_stall_check: u32,
-    /// Bytes that only queues keep, of which the router was told.
+    /// Bytes kept only by queues, as of the last time the ordering thread was informed.
     pinned_told: usize,
     scratch: Box<[u8]>,
-    /// When to give up on the ends of responses; set once the hub ends.
+    /// Deadline for the ends of all streams; set once the hub stops.
     farewell: Option<Instant>,
 }
 
-/// A stream that may need a heartbeat, or whose time is over.
+/// A timer of one stream: for its heartbeat or for the end of its lifetime.
 #[derive(Debug, Clone, Copy)]
 struct Due {
     key: u32,
-    /// The second at which it ends; `None`: this is about its heartbeat.
+    /// Second at which the lifetime ends; `None`: this timer is for the heartbeat.
     ends: Option<NonZeroU32>,
     id: u64,
 }
@@ -142,7 +142,7 @@ impl Shard {
         u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Works until the router says stop, or is gone; gives the shard back if it is only to pause.
+    /// Runs until [`Command::Stop`] is done; returns the shard on [`Command::Pause`].
     fn run(mut self: Box<Self>) -> io::Result<Option<Box<Self>>> {
         let mut events = Events::with_capacity(1024);
         loop {
@@ -151,7 +151,7 @@ impl Shard {
                 _ => {}
             }
             self.now = self.second();
-            // Sockets before commands: a place that a new stream takes in this turn must not get an old one's readiness.
+            // Sockets before commands: a new stream of this turn must not get the readiness of an old one with its key.
             for (key, id) in std::mem::take(&mut self.unread) {
                 if self.streams.get(key as usize).is_some_and(|stream| stream.id == id) {
                     self.read(key);
@@ -214,7 +214,7 @@ impl Shard {
         self.end_if_finished(key);
     }
 
-    /// A stream that was told to end and has nothing left to write has written its end.
+    /// Closes a stream that is to end and whose queue is written.
     fn end_if_finished(&mut self, key: u32) {
         let Some(stream) = self.streams.get(key as usize).filter(|stream| stream.queued() == 0) else { return };
         if let Some(why) = stream.closing {
@@ -222,7 +222,7 @@ impl Shard {
         }
     }
 
-    /// Writes to one stream, counts it, and ends the stream if that failed.
+    /// Writes to one stream, updates the counters, and closes the stream if the write failed.
     fn write(&mut self, key: u32, action: impl FnOnce(&mut Stream, &mut Written) -> Push) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
         let output = Output { registry: self.poll.registry(), stats: self.stats, now: self.now };
@@ -231,14 +231,14 @@ impl Shard {
         }
     }
 
-    /// Does what the router has asked for; true if it is to pause.
+    /// Executes commands; returns true on [`Command::Pause`].
     fn process_commands(&mut self) -> bool {
         for _ in 0..COMMANDS_A_TURN {
             let Ok(command) = self.commands.try_recv() else { break };
             let weight = command.weight();
             let pause = matches!(command, Command::Pause);
             if !matches!(command, Command::Event(_)) {
-                // Whatever it does to streams comes after the events before it.
+                // Events before this command must be written before it changes any stream.
                 self.deliver();
             }
             match command {
@@ -258,7 +258,7 @@ impl Shard {
                     }
                 }
                 Command::Watch { stream, patterns } => {
-                    // One that ends watches nothing any more.
+                    // A stream that is closing has no subscription any more.
                     let goes_on = |key: &&u32| self.streams.get(**key as usize).is_some_and(|s| s.closing.is_none());
                     if let Some(&key) = self.known.get(&stream).filter(goes_on) {
                         self.unwatch(key);
@@ -280,7 +280,7 @@ impl Shard {
                 Command::Stop { spread } => self.stop(spread),
             }
             if self.backlog.done(weight) {
-                // The router will notice by itself if that fails: it looks again from time to time.
+                // A failure is harmless: the ordering thread also checks from time to time.
                 let _ = self.shared.router.wake();
             }
             if pause {
@@ -309,7 +309,7 @@ impl Shard {
         let Self { known, streams, index, poll, stats, now, .. } = self;
         let Some(&key) = known.get(&id) else { return };
         let Some(stream) = streams.get_mut(key as usize) else { return };
-        // Nothing is written to a held stream, so it can't fail.
+        // Held streams are not written to, so this can't fail.
         Output { registry: poll.registry(), stats, now: *now }.write(key, stream, |stream, _| {
             let places = std::mem::take(&mut stream.places);
             let push = stream.tell_topics(topics_as, cursor, |topic| index.is_watched(&places, topic));
@@ -342,7 +342,7 @@ impl Shard {
     }
 
     fn commit(&mut self, id: u64, framing: Framing) {
-        // A stream that overflowed while it was held is gone already.
+        // A held stream that overflowed is gone already.
         let Some(&key) = self.known.get(&id) else { return };
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
         if !stream.followed {
@@ -355,10 +355,10 @@ impl Shard {
         self.stats.queued_bytes.add(stream.queued());
         self.stats.opened.add(1);
         self.stats.untold.add(usize::from(!stream.opened));
-        // What can't be watched has the heartbeats.
+        // Where the kernel can't watch the client, heartbeats still detect that it has gone.
         let _ = vanished::watch(stream.socket(), self.shared.limits.patience(stream.heartbeat));
         if matches!(framing, Framing::FastCgi { .. }) {
-            // The end of the request's body, which FPM does not read: unread, it would be told of at once.
+            // Reads the end of the request's body, which FPM leaves unread: epoll would report it at once.
             let _ = stream.drain(&mut self.scratch, 1);
         }
         let fd = stream.socket().as_raw_fd();
@@ -378,8 +378,8 @@ impl Shard {
         }
     }
 
-    /// Writes an event to all that watch one of its topics. When others wait already, this is put off until it is known
-    /// which of them each stream gets as well: one write then takes all of them.
+    /// Writes an event to all streams that watch one of its topics. If more commands wait, the event goes to the batch instead,
+    /// so that each stream gets several events in one write.
     fn publish(&mut self, event: &Arc<Event>) {
         self.fan_out += 1;
         let alone = self.batch.is_empty() && self.commands.is_empty();
@@ -387,7 +387,7 @@ impl Shard {
         let output = Output { registry: poll.registry(), stats, now: *now };
         let limit = shared.limits.stream_buffer;
         let plain = batch.add(Payload::Event(Arc::clone(event)));
-        // An event of one topic is the same for all that tell it.
+        // An event with one topic looks the same to all streams that get topics in one format.
         let mut of_one_topic = [None; 2];
         for topic in event.topics() {
             index.each(topic, |key| {
@@ -428,7 +428,7 @@ impl Shard {
         }
     }
 
-    /// Writes the events that were put off.
+    /// Writes the events of the batch.
     fn deliver(&mut self) {
         if self.batch.is_empty() {
             return;
@@ -437,7 +437,7 @@ impl Shard {
         let output = Output { registry: poll.registry(), stats, now: *now };
         for &key in batch.readers() {
             let Some(stream) = streams.get_mut(key as usize) else { continue };
-            // Another one may have its place by now, or it has got its share already.
+            // The share is missing if a new stream has this key, or if the old one got its share earlier.
             let Some(share) = stream.share.take() else { continue };
             let payloads = batch.share(share);
             let push = |stream: &mut Stream, written: &mut Written| {
@@ -474,13 +474,13 @@ impl Shard {
         self.end_doomed();
     }
 
-    /// Events are missing on all streams that get events.
+    /// Sends the event that reports missing events to all streams with a subscription.
     fn tell_gap(&mut self, frame: &Arc<[u8]>) {
         let Self { streams, poll, stats, doomed, now, shared, .. } = self;
         let output = Output { registry: poll.registry(), stats, now: *now };
         let gap = Payload::Gap(Arc::clone(frame));
         for (key, stream) in streams.iter_mut() {
-            // Those that end, or get what a callback returns, watch nothing.
+            // Streams that are closing, or that get a callback's results, watch nothing.
             if !stream.places.is_empty() {
                 let push = |stream: &mut Stream, written: &mut Written| {
                     stream.push(iter::once(&gap), shared.limits.stream_buffer, written)
@@ -497,7 +497,7 @@ impl Shard {
         }
     }
 
-    /// Sends the heartbeats that are due, and ends the streams whose time is over.
+    /// Sends due heartbeats, and closes streams at the end of their lifetime.
     fn send_heartbeats(&mut self) {
         let mut due = Vec::new();
         self.wheel.advance(self.now, &mut due);
@@ -507,7 +507,7 @@ impl Shard {
                 if ends.get() > self.now {
                     self.wheel.insert(ends.get(), due);
                 } else if stream.is_held() {
-                    // Its worker is busy with it: it ends as soon as it can in good order.
+                    // The worker still writes to this connection: try again each second.
                     self.wheel.insert(self.now.saturating_add(1), due);
                 } else if let Some(why) = stream.closing {
                     self.end(key, why);
@@ -534,7 +534,7 @@ impl Shard {
         }
     }
 
-    /// Takes a stream out. One that has begun is the hub's alone, and its connection ends; one that is held stays its worker's.
+    /// Removes a stream. The connection of an open stream is shut down; that of a held one stays open for its worker.
     fn end(&mut self, key: u32, why: Ended) {
         self.unwatch(key);
         let Some(stream) = self.streams.try_remove(key as usize) else { return };
@@ -545,7 +545,7 @@ impl Shard {
             self.stats.ended_held.add(1);
             self.stats.told_held.add(usize::from(stream.opened));
         } else {
-            // The worker may hold another descriptor of the same connection, and then closing ours would not do it.
+            // Deregister, as closing the descriptor is not enough while the worker has a duplicate of it.
             let _ = self.poll.registry().deregister(&mut SourceFd(&stream.socket().as_raw_fd()));
         }
         self.stats.queued_bytes.sub(stream.queued());
@@ -561,19 +561,19 @@ impl Shard {
             info!(stream = stream.id, why = why.name(), "ended");
         }
         if !stream.is_held() {
-            // A program that the script started may have inherited the connection: closing ours alone would not end it.
+            // A child process of the script may have inherited the connection, so closing the descriptor would not end it.
             let _ = rustix::net::shutdown(stream.socket(), Shutdown::Both);
         }
         if self.streams.is_empty() {
-            // Memory of the busiest hour shouldn't stay for ever.
+            // Frees the memory of the largest number of streams.
             self.streams = Slab::new();
         }
-        // What it watches is charged until then, and the hub may be idle now. A router that is gone needs no word.
+        // The quota is charged until this report, and the ordering thread may be idle. If it has ended, it needs no report.
         let _ = self.shared.ended.send(stream.id);
         let _ = self.shared.router.wake();
     }
 
-    /// Begins to end all responses in good order. Their clients come back within `spread` milliseconds.
+    /// Starts the ends of all streams. Their clients' reconnections are spread over `spread` milliseconds.
     fn stop(&mut self, spread: u32) {
         self.farewell = Some(Instant::now() + FAREWELL);
         let all: Vec<u32> = self.streams.iter().map(|(key, _)| key as u32).collect();
@@ -587,12 +587,12 @@ impl Shard {
         }
     }
 
-    /// Ends one response in good order, after what is queued for it.
+    /// Closes one stream after its queue, with a proper end of the response.
     fn close(&mut self, key: u32, why: Ended) {
         let Some(stream) = self.streams.get_mut(key as usize) else { return };
         if stream.is_held() {
             if why == Ended::Replaced {
-                // Its client may have the first lines already: it is told once the worker has let go.
+                // The client may have the opening lines already, so the commit sends it the event that it was replaced.
                 stream.closing = Some(why);
                 self.unwatch(key);
             } else {
@@ -600,10 +600,10 @@ impl Shard {
             }
             return;
         }
-        // Nothing may follow the end, and none twice.
+        // Write the end only once.
         if stream.closing.replace(why).is_none() {
             self.unwatch(key);
-            // Closing a TCP connection with unread input would reset it, and the client might lose the end.
+            // Unread input would make the kernel reset the TCP connection on close, and the client might lose the end.
             self.read(key);
             if why == Ended::Replaced {
                 self.write(key, |stream, _| stream.tell_replaced());
@@ -611,7 +611,7 @@ impl Shard {
             self.write(key, Stream::push_end);
         }
         self.end_if_finished(key);
-        // Its user has another one already: this one does not stay until its client has read all.
+        // The user's new stream replaces this one, so it must not wait for its client to read all.
         if why == Ended::Replaced {
             self.end(key, why);
         }
@@ -625,17 +625,17 @@ impl Shard {
     }
 }
 
-/// What writing to a stream needs of the shard.
+/// The parts of the shard that a write to a stream needs.
 #[derive(Clone, Copy)]
 struct Output<'a> {
     registry: &'a Registry,
     stats: &'a ShardStats,
-    /// The shard's second.
+    /// Current second of the shard.
     now: u32,
 }
 
 impl Output<'_> {
-    /// Does something that writes to a stream and counts what was written; returns why the stream has to end, if it has.
+    /// Runs `action`, which writes to the stream, and updates the counters. Returns the reason if the stream must be closed.
     fn write(
         self,
         key: u32,
@@ -665,8 +665,8 @@ impl Output<'_> {
         }
     }
 
-    /// Has epoll tell of room in the socket only where something waits for it: a Unix socket tells of it whenever its
-    /// reader takes something, which would wake the shard once more for every delivery.
+    /// Has epoll report room in the socket only while the stream has a queue: a Unix socket reports room after each read of its
+    /// client, which would wake the shard once more per delivery.
     fn watch_room(self, key: u32, stream: &mut Stream) -> Option<Ended> {
         let waits = !stream.is_held() && stream.queued() > 0;
         if waits == stream.watches_room {

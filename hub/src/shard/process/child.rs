@@ -1,4 +1,4 @@
-//! A holder: one shard in a process of its own, and the thread that passes the router's orders to it.
+//! A shard process: one shard, and the main thread that passes the ordering thread's orders to it.
 
 use std::collections::HashMap;
 use std::io;
@@ -37,13 +37,13 @@ use crate::util::memory::Memory;
 const LINE: Token = Token(0);
 const WAKER: Token = Token(1);
 
-/// How often memory is given back.
+/// Interval at which unused memory is freed.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What an idle stream takes, in bytes, about.
+/// Approximate bytes of memory of an idle stream.
 const STREAM: usize = 256;
 
-/// Runs a holder; true if it ends because it was told to.
+/// Runs a shard process; returns true if it ended by command.
 pub(crate) fn run(number: usize, line: OwnedFd, common: Common, counters: &'static ShardStats) -> bool {
     sys::set_title(&format!("sse-hub: streams {}", number + 1));
     let mut holder = match ShardProcess::new(number, line, common, counters) {
@@ -54,11 +54,11 @@ pub(crate) fn run(number: usize, line: OwnedFd, common: Common, counters: &'stat
         }
     };
     let done = holder.run();
-    // It ends with this process. The router takes the end of the line for that of the shard's thread.
+    // Keep the socket open until the process exits: the ordering thread takes its end for the end of the shard's thread.
     mem::forget(holder);
     match done {
         Ok(()) => true,
-        // The router was killed, or has passed all streams on.
+        // The hub was killed, or an upgrade moved all streams to the new hub.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
         Err(error) => {
             error!(process = number + 1, %error, "a process that holds streams can't go on");
@@ -71,15 +71,15 @@ struct ShardProcess {
     poll: Poll,
     intake: CommandReceiver,
     shard: ShardThread,
-    /// Streams that have ended, of those that the router wants to hear of.
+    /// Closed streams to be reported to the ordering thread.
     ended: Receiver<u64>,
     counters: &'static ShardStats,
     started: Instant,
-    /// What [`Order::Frames`] sends.
+    /// The events that [`Order::Frames`] sends.
     blob: Arc<Frames>,
-    /// The history is elsewhere: what of these waits in queues is kept for them alone.
+    /// Events by number that new streams may have missed. Only queues count them as kept: the history is in the main process.
     lent: HashMap<u64, Arc<Event>>,
-    /// What streams of another hub refer to.
+    /// Events and bytes that streams of the old hub refer to.
     referred: Tables,
     memory: Memory,
 }
@@ -110,20 +110,20 @@ impl ShardProcess {
         })
     }
 
-    /// Works until the shard has ended.
+    /// Runs until the shard has ended.
     ///
     /// # Errors
-    /// `UnexpectedEof` once the router has gone.
+    /// `UnexpectedEof` once the ordering thread has gone.
     fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(4);
         let mut next_settling = Instant::now() + SETTLE_INTERVAL;
         let mut closed = false;
         loop {
-            // In pieces, so that the shard can work meanwhile. One that has too much to do wakes this thread when it hasn't.
+            // One bounded read per turn lets the shard work meanwhile. A shard that is behind wakes this thread later.
             let mut more = false;
             if !self.shard.is_behind() {
                 let came = self.intake.receive()?;
-                // Of the router's end the system tells once, maybe together with its last orders.
+                // Epoll reports the close of the pair only once, maybe with the last orders: read on after it.
                 more = came.more || closed;
                 self.obey_all()?;
                 self.shard.wake();
@@ -146,14 +146,14 @@ impl ShardProcess {
                 _ => {}
             }
             closed |= events.iter().any(|event| event.token() == LINE && event.is_read_closed());
-            // One that stands still has said so by its last word: what follows is what it is asked for.
+            // A paused shard has sent its last report: from then on the ordering thread expects only what it asks for.
             if !self.shard.is_still() && events.iter().any(|event| event.token() == WAKER) {
                 self.report()?;
             }
         }
     }
 
-    /// Tells the router which streams have ended, or that something else has happened.
+    /// Reports the closed streams, or that something else happened.
     fn report(&self) -> io::Result<()> {
         let mut words: Vec<Word> = self.ended.try_iter().map(Word::Ended).collect();
         if words.is_empty() {
@@ -162,7 +162,7 @@ impl ShardProcess {
         self.tell(&words)
     }
 
-    /// Waits until the router has room for all, as it always has before long: it reads whatever else it does.
+    /// Sends reports and waits for room if necessary. The ordering thread reads them in all states, so the wait is short.
     fn tell(&self, words: &[Word]) -> io::Result<()> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_bytes()).collect();
         let mut bytes = bytes.as_slice();
@@ -181,7 +181,7 @@ impl ShardProcess {
         Ok(())
     }
 
-    /// Does what has come.
+    /// Executes the orders that are complete.
     fn obey_all(&mut self) -> io::Result<()> {
         let mut bytes = mem::take(&mut self.intake.bytes);
         let mut done = 0;
@@ -297,7 +297,7 @@ impl ShardProcess {
         self.tell(&[Word::Paused])
     }
 
-    /// Passes the streams on. They stay what they are here: whoever asked for them may not take them.
+    /// Sends the streams to the ordering thread for an upgrade. The shard keeps its copies, as the upgrade may fail.
     fn pass_on(&self) -> io::Result<()> {
         let channel = Channel::new(self.intake.socket().try_clone_to_owned()?, 2 * SENDERS_PATIENCE);
         let mut outgoing = Outgoing::new(&channel);

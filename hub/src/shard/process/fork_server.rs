@@ -1,5 +1,5 @@
-//! The process that starts holders: forked before the router has any thread, and without threads itself, so that it can fork
-//! at any time.
+//! The fork server: starts shard processes. It is forked before the hub has any thread and has none itself, so it can fork at
+//! any time.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -17,13 +17,13 @@ use crate::upgrade::channel::Channel;
 use crate::util::log;
 use sse_protocol::wire;
 
-/// How long it may take to fork.
+/// Maximum time for a fork.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long it waits for the router to ask for something.
+/// Maximum time that the fork server waits for a request.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The router's end of it.
+/// The ordering thread's handle of the fork server.
 #[derive(Debug)]
 pub(crate) struct ForkServer {
     pid: Pid,
@@ -31,19 +31,19 @@ pub(crate) struct ForkServer {
 }
 
 impl ForkServer {
-    /// Forks it. The calling process has no thread that could hold a lock: see [`may_fork`](crate::config::Config::may_fork).
+    /// Forks the fork server. No thread of the caller may hold a lock: see [`may_fork`](crate::config::Config::may_fork).
     pub(crate) fn new(common: Common, counters: &'static [ShardStats]) -> io::Result<Self> {
         let (near, far) = UnixStream::pair()?;
         let keep: Vec<_> = [far.as_raw_fd()].into_iter().chain(log::descriptor()).collect();
-        // SAFETY: see above; the work has its own end of the pair, and the log.
+        // SAFETY: no other thread holds a lock (see above); the child uses only its end of the pair and the log.
         let pid = unsafe { sys::fork(&keep, AssertUnwindSafe(move || work(far.into(), common, counters))) }?;
         Ok(Self { pid, channel: Some(Channel::new(near.into(), PATIENCE)) })
     }
 
-    /// Has it start the holder with this number, at the other end of this socket; returns its process.
+    /// Starts shard process `number`, which gets `socket`; returns its process id.
     ///
     /// # Errors
-    /// `BrokenPipe` or `UnexpectedEof`: there is no starter any more.
+    /// `BrokenPipe` or `UnexpectedEof`: the fork server has gone.
     pub(crate) fn start(&self, number: usize, socket: OwnedFd) -> io::Result<u32> {
         let channel = self.channel.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         channel.send(&(number as u32), &[socket.as_fd()])?;
@@ -57,13 +57,13 @@ impl ForkServer {
 
 impl Drop for ForkServer {
     fn drop(&mut self) {
-        // It ends with that, and nobody else would take it in.
+        // The close ends the fork server, and only this process can reap it.
         self.channel = None;
         while let Err(rustix::io::Errno::INTR) = rustix::process::waitpid(Some(self.pid), WaitOptions::empty()) {}
     }
 }
 
-/// What it does until the router has gone.
+/// Serves requests until the ordering thread has gone.
 fn work(socket: OwnedFd, common: Common, counters: &'static [ShardStats]) -> bool {
     sys::set_title("sse-hub: starter");
     sys::ignore_children();
@@ -81,7 +81,7 @@ fn work(socket: OwnedFd, common: Common, counters: &'static [ShardStats]) -> boo
             Some(counters) => child::run(number, line, common, counters),
             None => false,
         });
-        // SAFETY: this process has one thread; the work has the holder's end of a socket, and the log.
+        // SAFETY: this process has one thread; the child uses only its end of the socket pair and the log.
         let answer = match unsafe { sys::fork(&keep, hold) } {
             Ok(pid) => (pid.as_raw_nonzero().get().unsigned_abs(), 0),
             Err(error) => {

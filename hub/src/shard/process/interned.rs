@@ -1,25 +1,25 @@
-//! Events that a holder keeps for the router, so that many streams that have missed the same ones get them by number.
+//! The interner of missed events: a shard process keeps each event once, and streams that missed it refer to its number.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use crate::event::Event;
 
-/// Events known to a holder before those that are no more are looked for.
+/// Minimum number of known events before a search for dropped ones.
 const MANY: usize = 1024;
 
-/// What one holder has. The router keeps none of these events by that: what its history forgets is forgotten there, too.
+/// Events that one shard process keeps. The references are weak: what the history drops, the shard process drops, too.
 #[derive(Debug, Default)]
 pub(crate) struct InternedEvents {
-    /// By address, which nothing else gets for as long as there is a weak reference to it.
+    /// Number by address. No other event gets the address while a weak reference to it exists.
     known: HashMap<usize, (u64, Weak<Event>)>,
     next: u64,
-    /// How many there may be before the next search.
+    /// Number of events that starts the next search for dropped ones.
     enough: usize,
 }
 
 impl InternedEvents {
-    /// The number of an event, and whether the holder doesn't have it yet.
+    /// Returns the number of an event, and whether it is new to the shard process.
     pub(crate) fn number(&mut self, event: &Arc<Event>) -> (u64, bool) {
         let next = self.next;
         let (number, _) = self.known.entry(Arc::as_ptr(event).addr()).or_insert_with(|| (next, Arc::downgrade(event)));
@@ -28,12 +28,12 @@ impl InternedEvents {
         (*number, fresh)
     }
 
-    /// Whether it is time to look for what is no more.
+    /// Returns whether it is time to call [`forget`](Self::forget).
     pub(crate) fn are_many(&self) -> bool {
         self.known.len() >= self.enough.max(MANY)
     }
 
-    /// The numbers of the events that are no more.
+    /// Removes the events that no longer exist; returns their numbers.
     pub(crate) fn forget(&mut self) -> Vec<u64> {
         let mut gone = Vec::new();
         self.known.retain(|_, (number, event)| {
@@ -64,7 +64,7 @@ mod tests {
         assert!(!lent.are_many());
         assert_eq!(lent.forget(), [0; 0]);
         drop(one);
-        // Whatever address it gets.
+        // The new event may get the address of the dropped one.
         assert_eq!(lent.number(&event()), (2, true));
         let mut gone = lent.forget();
         gone.sort_unstable();

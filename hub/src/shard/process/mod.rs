@@ -1,21 +1,20 @@
-//! Processes that hold streams for the hub, where one process may not have as many descriptors as there are to be streams.
+//! Shard processes: they hold streams where one process may not have enough file descriptors for all of them.
 //!
 //! ```text
-//!  router ──────────── forks ────────────▶ starter ── forks ──▶ holder 1 ── a shard ──▶ its streams
-//!    │  orders, with the clients' sockets                          ▲  │
-//!    └─────────────────────────────────────────────────────────────┘  │
-//!    ◀──────────────────────────────────────────────────────────── words
+//!  ordering thread ──── forks ────────▶ fork server ── forks ──▶ shard process 1 ── shard ──▶ its streams
+//!     │  orders, with clients' sockets                             ▲  │
+//!     └────────────────────────────────────────────────────────────┘  │
+//!     ◀────────────────────────────────────────────────────────── reports
 //! ```
 //!
-//! The router keeps all that there is one of: the socket, ids, order, history, callbacks. A holder ([`process`]) has one
-//! ordinary shard; what a shard in the router's own process gets as commands comes to it as [`order::Order`]s over a pair of
-//! sockets, and its counters are in memory of both. An event comes to each holder once. All of them are one binary, forked
-//! from one process, so that what they say to each other has no version.
+//! The ordering thread owns all that exists once: the listening socket, ids, order, history, callbacks. A shard process
+//! ([`child`]) has one ordinary shard. It gets the shard's commands as [`order::Order`]s over a socket pair, each event once,
+//! and keeps its counters in shared memory. All processes are forks of one binary, so that their protocol has no version.
 //!
-//! A process with threads can't fork another one safely, and a holder that was killed is to be replaced: so the router forks
-//! the [`starter`] before it has any thread, and that one forks the holders.
+//! A process with threads can't fork safely, and killed shard processes must be replaced. So the ordering thread forks the
+//! [`fork_server`] before any thread starts, and the fork server forks the shard processes.
 //!
-//! A holder ends when its pair is closed: the router's end, in whatever way it comes, is the end of all of them.
+//! A shard process ends when its socket pair is closed, so all of them end with the ordering thread, however it ends.
 
 pub(crate) mod child;
 pub(crate) mod fork_server;
@@ -30,41 +29,41 @@ use std::time::Instant;
 use crate::config::{Config, ConfigError, MAX_PROCESSES};
 use crate::shard::thread::Limits;
 
-/// Descriptors that streams leave for everything else in the router's process: PHP processes, shards, files.
+/// Descriptors that the hub's main process reserves for all else: PHP processes, shards, files.
 const KEPT_BY_ROUTER: usize = 128;
 
-/// The same in a holder, which has little else.
+/// Descriptors that a shard process reserves for all else.
 const KEPT_BY_HOLDER: usize = 32;
 
-/// What the holders know of the hub. They get it by being forked.
+/// Settings that shard processes inherit by the fork.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Common {
-    /// What bounds the queues.
+    /// Limits of the queues.
     pub(crate) limits: Limits,
-    /// When the hub started.
+    /// Start of the hub.
     pub(crate) started: Instant,
 }
 
-/// Streams that the router's own process may hold if it may have so many descriptors.
+/// Maximum number of streams in the hub's main process, given its limit of descriptors.
 pub(crate) fn room_here(descriptors: usize) -> usize {
     descriptors.saturating_sub(KEPT_BY_ROUTER)
 }
 
-/// Streams that one holder may hold.
+/// Maximum number of streams in one shard process, given its limit of descriptors.
 pub(crate) fn room_elsewhere(descriptors: usize) -> usize {
     descriptors.saturating_sub(KEPT_BY_HOLDER)
 }
 
-/// How many processes are to hold streams, where one may have so many descriptors; 1: the router's own.
+/// Number of processes that hold streams, given the limit of descriptors of each; 1: the hub's main process only.
 ///
 /// # Errors
-/// `sse.processes` asks for several where there can't be.
+/// `sse.processes` needs several processes, but this one can't fork.
 pub(crate) fn count(config: &Config, descriptors: usize) -> Result<usize, ConfigError> {
     let needed = config.max_streams.div_ceil(room_elsewhere(descriptors).max(1));
     let count = match config.processes {
         Some(count) => count,
         None if config.max_streams <= room_here(descriptors) => 1,
-        // Those that are there anyway should not leave cores idle.
+        // Several processes are needed anyway, so use all cores.
         None => needed.max(cores()).min(MAX_PROCESSES as usize),
     };
     if count > 1 && !config.may_fork {
@@ -81,7 +80,7 @@ pub(crate) fn count(config: &Config, descriptors: usize) -> Result<usize, Config
     Ok(count)
 }
 
-/// Processors that this process may use.
+/// Number of cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,4 +1,4 @@
-//! What the router says to a holder, and what a holder says to the router.
+//! The protocol between the ordering thread (orders) and a shard process (reports).
 
 use std::num::NonZeroU32;
 
@@ -10,11 +10,11 @@ use crate::upgrade::state::{EventState, StreamState};
 use sse_protocol::id::Id;
 use sse_protocol::wire::{Framing, TopicsAs};
 
-/// From the router, in its order: most are a [`Command`](crate::shard::command::Command). Those with a descriptor get the
-/// next one that has come.
+/// From the ordering thread, in its order: mostly a [`Command`](crate::shard::command::Command). Orders with a descriptor take
+/// the next one received.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order<'a> {
-    /// Hold a stream. With its connection.
+    /// Add a held stream. Comes with its connection.
     Attach(#[serde(borrow)] Attach<'a>),
     Commit {
         stream: u64,
@@ -28,9 +28,9 @@ pub(crate) enum Order<'a> {
         topics_as: TopicsAs,
         cursor: &'a str,
     },
-    /// Complete events that follow for one stream or many.
+    /// Events for one or more [`Frames`](Self::Frames) orders.
     Blob(&'a Bytes),
-    /// Send the last blob.
+    /// Send the last blob to a stream.
     Frames {
         stream: u64,
     },
@@ -49,25 +49,25 @@ pub(crate) enum Order<'a> {
     Stop {
         spread: u32,
     },
-    /// An event that streams which are about to come have missed, to be kept under this number.
+    /// Keep an event under this number, as new streams may have missed it.
     Lend(u64, EventState<'a>),
-    /// No stream that comes later gets these.
+    /// Drop these events: no later stream refers to them.
     Forget(Vec<u64>),
-    /// Let the shard do what it was told, stand still, and say so.
+    /// Execute all earlier orders, pause the shard and report that.
     Pause,
-    /// To a shard that stands still: pass all streams on, as from hub to hub.
+    /// Paused shard: send all streams in the format of an upgrade.
     PassOn,
-    /// To one that stands still: an event that streams of another hub refer to, numbered from 0.
+    /// Paused shard: an event that streams of the old hub refer to, numbered from 0.
     Referred(EventState<'a>),
-    /// The same of bytes.
+    /// Paused shard: bytes that streams of the old hub refer to, numbered from 0.
     ReferredBlob(&'a Bytes),
-    /// To one that stands still: take a stream of another hub. With its connection.
+    /// Paused shard: add a stream of the old hub. Comes with its connection.
     Adopt(StreamState<'a>),
-    /// Stand still no longer.
+    /// Start the paused shard.
     GoOn,
 }
 
-/// A new stream, as [`crate::shard::command::Attach`].
+/// A new stream, see [`crate::shard::command::Attach`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Attach<'a> {
     pub(crate) id: u64,
@@ -78,30 +78,30 @@ pub(crate) struct Attach<'a> {
     pub(crate) retry: u32,
     pub(crate) lifetime: Option<NonZeroU32>,
     pub(crate) gap: Option<&'a Bytes>,
-    /// Events that were lent.
+    /// Numbers of [`Order::Lend`].
     pub(crate) missed: Vec<u64>,
     pub(crate) cursor: Option<Id>,
     pub(crate) opened: bool,
     pub(crate) followed: bool,
 }
 
-/// From a holder: eight bytes each.
+/// A report from a shard process: eight bytes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// A stream has ended, of those that the router wants to hear of.
+    /// A stream has closed.
     Ended(u64),
-    /// So many descriptors have come and are on their way no longer.
+    /// The shard process has received this many descriptors.
     Taken(u32),
-    /// The shard stands still.
+    /// The shard is paused.
     Paused,
-    /// Something has happened that the hub may wait for: its last stream may have ended.
+    /// The ordering thread should check what it waits for: the last stream may have closed.
     Nudge,
 }
 
-/// Bytes of a [`Word`].
+/// Bytes of an encoded [`Word`].
 pub(crate) const WORD: usize = 8;
 
-/// Where a word's kind is. Streams are counted from 1, so they never get there.
+/// Lowest bit of the kind. Stream ids count from 1, so they never reach it.
 const KIND: u32 = 60;
 
 impl Word {

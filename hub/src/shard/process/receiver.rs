@@ -1,4 +1,4 @@
-//! A holder's end of the pair: orders as they come, and their descriptors.
+//! A shard process's end of the socket pair: receives orders and their descriptors.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -12,25 +12,25 @@ use crate::shard::process::order::Order;
 use crate::upgrade::channel::DESCRIPTORS;
 use sse_protocol::wire::{self, PREFIX};
 
-/// Bytes read at once.
+/// Maximum bytes of one read.
 const ROOM: usize = 64 << 10;
 
-/// What has come and was not done yet.
+/// Orders and descriptors received, but not executed yet.
 #[derive(Debug)]
 pub(crate) struct CommandReceiver {
     socket: OwnedFd,
-    /// Orders, the last one perhaps in part.
+    /// Encoded orders; the last one may be incomplete.
     pub(crate) bytes: Vec<u8>,
-    /// In their orders' order: each came with the first byte of its order or before that.
+    /// Descriptors in the sequence of their orders. Each arrives no later than the first byte of its order.
     descriptors: VecDeque<OwnedFd>,
 }
 
-/// What a look at the socket has found.
+/// Result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received {
-    /// Descriptors that are here now.
+    /// Number of new descriptors.
     pub(crate) descriptors: usize,
-    /// There may be more.
+    /// Another read may find more.
     pub(crate) more: bool,
 }
 
@@ -39,15 +39,15 @@ impl CommandReceiver {
         Self { socket, bytes: Vec::new(), descriptors: VecDeque::new() }
     }
 
-    /// For epoll, and to answer.
+    /// The socket, for epoll and for reports.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Reads once, without waiting.
+    /// Reads once, without blocking.
     ///
     /// # Errors
-    /// The router has gone.
+    /// `UnexpectedEof` if the ordering thread has gone.
     pub(crate) fn receive(&mut self) -> io::Result<Received> {
         let before = self.bytes.len();
         self.bytes.resize(before + ROOM, 0);
@@ -60,7 +60,7 @@ impl CommandReceiver {
         self.bytes.truncate(before + count);
         let received = match received {
             Ok(received) if received.bytes == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            // It had not read the last words.
+            // The ordering thread had not read the last reports.
             Err(Errno::CONNRESET) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(received) => received,
             Err(Errno::AGAIN) => return Ok(Received { descriptors: 0, more: false }),
@@ -74,26 +74,26 @@ impl CommandReceiver {
             }
         }
         if received.flags.contains(ReturnFlags::CTRUNC) {
-            // The router sends no more than there is room for. From here on orders would get the wrong ones.
+            // The sender respects the limit, so this process has no free descriptor. Later orders would get wrong ones.
             return Err(io::Error::other("no descriptor was left for a stream"));
         }
         let descriptors = self.descriptors.len() - known;
-        // A read ends early where descriptors come along, too.
+        // A read with descriptors also ends early.
         Ok(Received { descriptors, more: count == ROOM || descriptors > 0 })
     }
 
-    /// The next order's descriptor.
+    /// Takes the descriptor of the next order.
     pub(crate) fn descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptors.pop_front()
     }
 
-    /// Gives memory back that a large order has taken.
+    /// Frees the memory of large orders.
     pub(crate) fn settle(&mut self) {
         self.bytes.shrink_to(ROOM);
     }
 }
 
-/// The first of these orders, if all of it is there, and its length.
+/// Decodes the first order and returns its length, too; `None` if it is incomplete.
 pub(crate) fn first(bytes: &[u8]) -> io::Result<Option<(Order<'_>, usize)>> {
     let Some(size) = wire::announced(bytes, u32::MAX as usize).map_err(io::Error::other)? else { return Ok(None) };
     let Some(content) = bytes.get(PREFIX..PREFIX + size) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! The router's end of a shard in another process: it does what [`ShardThread`](crate::shard::thread::ShardThread) does.
+//! The ordering thread's side of a shard process, as [`ShardThread`](crate::shard::thread::ShardThread) is for a thread.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -28,27 +28,27 @@ use crate::upgrade::state::Part;
 use crate::upgrade::{GOT, SENDERS_PATIENCE};
 use sse_protocol::wire;
 
-/// When to try again what the system had no room for, or could not do.
+/// Delay before the next attempt where the system had no room.
 pub(crate) const AGAIN: Duration = Duration::from_millis(5);
 
-/// When to start a holder again that could not be started.
+/// Delay before the next attempt to start a shard process.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// How long the end of a holder may take: that of its streams takes no longer than two seconds, on a machine with time for it.
+/// Maximum time for the end of a shard process. Its streams need two seconds at most, unless the machine is overloaded.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// What the router's ends of all holders share.
+/// State that the handles of all shard processes share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) starter: Arc<ForkServer>,
-    /// How many holders there are.
+    /// Number of shard processes.
     pub(crate) count: usize,
-    /// Tells the router which of the streams that it wants to hear of have ended.
+    /// Reports closed streams to the ordering thread.
     pub(crate) ended: Sender<u64>,
     pub(crate) started: Instant,
 }
 
-/// The router's end of one.
+/// The ordering thread's handle of one shard process.
 #[derive(Debug)]
 pub(crate) struct Remote {
     number: usize,
@@ -56,29 +56,29 @@ pub(crate) struct Remote {
     registry: Registry,
     token: Token,
     counters: &'static ShardStats,
-    /// The holder, while there is one.
+    /// Connection to the shard process, while there is one.
     line: Option<CommandSender>,
     pid: u32,
-    /// Streams that it was given, and how many of them had begun elsewhere.
+    /// Number of streams it was given, and how many of them another hub had opened.
     given: u64,
     begun: u64,
     lent: InternedEvents,
-    /// The last blob that it was sent.
+    /// The last blob sent.
     blob: Option<Arc<Frames>>,
-    /// What streams of another hub refer to.
+    /// Numbers of the events and bytes that streams of the old hub refer to.
     numbers: Numbers,
-    /// The shard works.
+    /// The shard is not paused.
     runs: bool,
-    /// It has gone, and the router doesn't know what that means yet.
+    /// The process has gone, and [`take_lost`](Self::take_lost) has not reported that yet.
     lost: bool,
-    /// When to try to start another one.
+    /// Time of the next attempt to start a process.
     retry: Option<Instant>,
-    /// None can be started any more.
+    /// No process can be started any more.
     hopeless: bool,
 }
 
 impl Remote {
-    /// Starts a holder, whose shard stands still.
+    /// Starts a shard process with a paused shard.
     pub(crate) fn new(
         number: usize,
         shared: Shared,
@@ -118,22 +118,22 @@ impl Remote {
         Ok(())
     }
 
-    /// Its process, while there is one.
+    /// Process id, while there is a process.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.line.as_ref().map(|_| self.pid)
     }
 
-    /// Streams that it has now.
+    /// Number of streams it holds now.
     pub(crate) fn streams(&self) -> u64 {
         self.given.saturating_sub(self.counters.ended_all())
     }
 
-    /// What it counts.
+    /// Counters of the shard.
     pub(crate) fn stats(&self) -> &'static ShardStats {
         self.counters
     }
 
-    /// Lets its shard work.
+    /// Starts the shard.
     pub(crate) fn start(&mut self) {
         if !std::mem::replace(&mut self.runs, true) {
             self.numbers = Numbers::default();
@@ -142,7 +142,7 @@ impl Remote {
         }
     }
 
-    /// Waits until it has done all that it was told, and lets it stand still.
+    /// Pauses the shard after it has executed all earlier orders, and waits for that.
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         self.runs = false;
         self.order(&Order::Pause);
@@ -158,22 +158,22 @@ impl Remote {
         Ok(())
     }
 
-    /// Passes the streams of a holder that stands still on. They stay what they are there.
+    /// Sends the streams of a paused shard to the new hub of an upgrade. The shard process keeps its copies, unchanged.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         let Some(line) = &self.line else { return Ok(()) };
         let channel = Channel::new(line.socket().try_clone_to_owned()?, SENDERS_PATIENCE);
         let passed = self.relay(&channel, outgoing);
         if passed.is_err() {
-            // Nobody knows how far it is with that. It ends, and its clients come back.
+            // The state of the exchange is unknown: end the process; its clients reconnect.
             let _ = rustix::net::shutdown(line.socket(), Shutdown::Both);
         }
         passed?
     }
 
-    /// Takes all that the holder passes on.
+    /// Relays all streams from the shard process to the new hub.
     ///
     /// # Errors
-    /// It does not. Within: it does, but the new hub takes it no more.
+    /// Outer: the shard process failed. Inner: only the new hub failed, and the rest was read and dropped.
     fn relay(&self, channel: &Channel, outgoing: &mut Outgoing<'_>) -> io::Result<io::Result<()>> {
         channel.send(&Order::PassOn, &[])?;
         let (mut tables, mut bytes, mut taken) = (Tables::default(), Vec::new(), Ok(()));
@@ -202,14 +202,14 @@ impl Remote {
         }
     }
 
-    /// Gives a stream that another hub has passed on to a holder that stands still.
+    /// Adds a stream of the old hub to a paused shard.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         let now = u32::try_from(self.shared.started.elapsed().as_secs()).unwrap_or(u32::MAX);
         let Self { line: Some(line), numbers, shared, .. } = self else { return Err(io::ErrorKind::BrokenPipe.into()) };
         self.given += 1;
         self.begun += u64::from(!stream.is_held());
         let mut state = Vec::new();
-        // What it refers to comes first.
+        // The events and bytes it refers to must be sent before it.
         let patterns = patterns.iter().map(AsRef::as_ref).collect();
         wire::append(&mut state, &Order::Adopt(stream.state(patterns, now, ends, numbers)));
         for event in numbers.fresh_events() {
@@ -231,7 +231,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Sends a command; the shard looks at it after the next [`wake`](Self::wake), or before.
+    /// Sends a command. The shard sees it after the next [`wake`](Self::wake) at the latest.
     pub(crate) fn send(&mut self, command: Command) {
         match command {
             Command::Attach(attach) => self.attach(attach),
@@ -241,7 +241,7 @@ impl Remote {
                 self.order(&Order::TellTopics { stream, topics_as, cursor: &cursor });
             }
             Command::Frames { stream, frames } => {
-                // Those of a `share` go to many streams, one after the other.
+                // The frames of a `share` go to many streams in turn: send them once.
                 if !self.blob.as_ref().is_some_and(|blob| Arc::ptr_eq(blob, &frames)) {
                     self.order(&Order::Blob(Bytes::new(frames.bytes())));
                     self.blob = Some(frames);
@@ -292,14 +292,14 @@ impl Remote {
         line.add(&Order::Attach(order), Some(socket));
     }
 
-    /// To a holder that has gone nothing is said: its streams have gone with it.
+    /// Queues an order. A missing process gets none: its streams have gone with it.
     fn order(&mut self, order: &Order<'_>) {
         if let Some(line) = &mut self.line {
             line.add(order, None);
         }
     }
 
-    /// Sends what was not sent yet.
+    /// Sends the queued orders.
     pub(crate) fn wake(&mut self) {
         if self.line.as_ref().is_some_and(|line| !line.is_empty()) {
             self.flush();
@@ -312,7 +312,7 @@ impl Remote {
         }
     }
 
-    /// Something has happened on its line.
+    /// Handles readiness of the socket.
     pub(crate) fn ready(&mut self) {
         let Self { line: Some(line), shared, .. } = self else { return };
         let heard = line.hear(|word| {
@@ -324,7 +324,7 @@ impl Remote {
         }
     }
 
-    /// Forgets events that are no more.
+    /// Drops events that no longer exist.
     pub(crate) fn tidy(&mut self) {
         self.blob = None;
         let gone = self.lent.forget();
@@ -333,18 +333,18 @@ impl Remote {
         }
     }
 
-    /// Whether it has more to do than it should; the router hears when it hasn't.
+    /// Returns whether too many orders are queued; later readiness of the socket wakes the ordering thread.
     pub(crate) fn is_behind(&self) -> bool {
         self.line.as_ref().is_some_and(CommandSender::is_behind)
     }
 
-    /// When to try again what could not be done.
+    /// Time of the next attempt where one failed.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let stuck = self.line.as_ref().is_some_and(CommandSender::is_stuck);
         stuck.then(|| Instant::now() + AGAIN).or(self.retry)
     }
 
-    /// Whether it has gone, and there will be no other one.
+    /// Returns whether the process has gone and can't be replaced.
     pub(crate) fn is_gone(&self) -> bool {
         self.hopeless
     }
@@ -358,7 +358,7 @@ impl Remote {
         (self.lost, self.retry) = (true, Some(Instant::now()));
     }
 
-    /// If it has gone since this was asked last: how many streams have gone with it. They count as ended.
+    /// Returns how many streams a lost process took with it, once per loss, and counts them as ended.
     pub(crate) fn take_lost(&mut self) -> Option<u64> {
         if !std::mem::take(&mut self.lost) {
             return None;
@@ -376,7 +376,7 @@ impl Remote {
         Some(streams)
     }
 
-    /// Starts another one where one has gone, unless that has failed just now.
+    /// Starts a new process in place of a lost one, unless an attempt failed just now.
     pub(crate) fn replace(&mut self) {
         if self.line.is_some() || self.retry.is_none_or(|retry| retry > Instant::now()) {
             return;
@@ -401,7 +401,7 @@ impl Remote {
         }
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub(crate) fn join(mut self) -> Result<(), HubError> {
         let deadline = Instant::now() + FAREWELL;
         let Self { line: Some(line), shared, .. } = &mut self else { return Ok(()) };
@@ -422,10 +422,10 @@ impl Remote {
     }
 }
 
-/// Takes a word; true if the shard stands still.
+/// Handles a report; returns true if it says that the shard is paused.
 fn heard(word: Word, ended: &Sender<u64>) -> bool {
     if let Word::Ended(stream) = word {
-        // A router that is gone needs no word.
+        // If the ordering thread has ended, it needs no report.
         let _ = ended.send(stream);
     }
     word == Word::Paused

@@ -1,5 +1,5 @@
-//! The router's end of the pair to one holder: orders that wait to be sent, and the words that come. It never waits, unless
-//! told to.
+//! The ordering thread's end of the socket pair to one shard process: queues orders and receives reports. Only
+//! [`CommandSender::wait`] blocks.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -16,45 +16,45 @@ use crate::shard::process::order::{Order, WORD, Word};
 use crate::upgrade::channel::DESCRIPTORS;
 use sse_protocol::wire;
 
-/// Bytes after which another chunk begins.
+/// Bytes after which the next order starts a new chunk.
 const CHUNK: usize = 64 << 10;
 
-/// Descriptors that may wait before the router takes no more requests.
+/// Queued descriptors above which the ordering thread takes no more requests.
 const WAITING: usize = 512;
 
-/// Descriptors on their way to all holders together, at most. The system counts those of all processes of a user, and
-/// refuses more (ETOOMANYREFS) to one that has reached its own limit of open files: PHP's is often 1024.
+/// Maximum number of descriptors in flight to all shard processes. The kernel counts those of all processes of a user, and
+/// refuses more (ETOOMANYREFS) above the sender's own limit of open files: PHP's is often 1024.
 const ON_THEIR_WAY: usize = 512;
 
-/// One end of the pair.
+/// Queue and socket to one shard process.
 #[derive(Debug)]
 pub(crate) struct CommandSender {
     socket: OwnedFd,
     chunks: VecDeque<Chunk>,
-    /// Bytes and descriptors of all chunks that are not sent.
+    /// Bytes and descriptors in the queue.
     bytes: usize,
     descriptors: usize,
-    /// Descriptors that one chunk may have.
+    /// Maximum number of descriptors per chunk.
     most: usize,
-    /// Those that were sent, and that the holder has not taken.
+    /// Descriptors in flight: sent, but not yet reported as received.
     on_their_way: usize,
-    /// The system has no room for what is to be sent, and won't tell when it has.
+    /// The kernel had no room, and epoll won't report when it has.
     stuck: bool,
-    /// Bytes of half a word.
+    /// Bytes of an incomplete report.
     rest: Vec<u8>,
 }
 
-/// What is sent by one call where possible.
+/// Orders that one call sends, if the socket has room.
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
     sent: usize,
-    /// They go with its first byte.
+    /// Descriptors, sent with the chunk's first byte.
     descriptors: Vec<OwnedFd>,
 }
 
 impl CommandSender {
-    /// A line to one of so many holders.
+    /// Creates the sender for one of `holders` shard processes.
     pub(crate) fn new(socket: OwnedFd, holders: usize) -> Self {
         Self {
             socket,
@@ -68,17 +68,17 @@ impl CommandSender {
         }
     }
 
-    /// For epoll.
+    /// The socket, for epoll.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Adds an order to what is to be sent.
+    /// Queues an order.
     pub(crate) fn add(&mut self, order: &Order<'_>, descriptor: Option<OwnedFd>) {
         self.append(descriptor, |bytes| wire::append(bytes, order));
     }
 
-    /// Adds one that is encoded already.
+    /// Queues an encoded order.
     pub(crate) fn add_encoded(&mut self, order: &[u8], descriptor: Option<OwnedFd>) {
         self.append(descriptor, |bytes| bytes.extend_from_slice(order));
     }
@@ -87,7 +87,7 @@ impl CommandSender {
         let most = self.most;
         let fits = |chunk: &&mut Chunk| {
             let room = chunk.bytes.len() < CHUNK;
-            // Those of a chunk that is sent in part have gone.
+            // A partly sent chunk has sent its descriptors.
             room && (descriptor.is_none() || chunk.sent == 0 && chunk.descriptors.len() < most)
         };
         if self.chunks.back_mut().filter(fits).is_none() {
@@ -101,15 +101,15 @@ impl CommandSender {
         chunk.descriptors.extend(descriptor);
     }
 
-    /// Sends as much as goes without waiting.
+    /// Sends as much as possible without blocking.
     ///
     /// # Errors
-    /// The holder has gone.
+    /// The shard process has gone.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.stuck = false;
         while let Some(chunk) = self.chunks.front_mut() {
             let count = chunk.descriptors.len();
-            // What the holder says about those before lets these go.
+            // Wait until the earlier descriptors are reported as received.
             if count > 0 && self.on_their_way > 0 {
                 return Ok(());
             }
@@ -126,7 +126,7 @@ impl CommandSender {
                     self.bytes -= sent;
                     self.descriptors -= count;
                     self.on_their_way += count;
-                    // Ours are closed: the holder's are all there is.
+                    // Close ours: the shard process has its own.
                     chunk.descriptors = Vec::new();
                     chunk.sent += sent;
                     if chunk.sent == chunk.bytes.len() {
@@ -145,10 +145,10 @@ impl CommandSender {
         Ok(())
     }
 
-    /// Takes the words that have come.
+    /// Receives reports and calls `each` for every one.
     ///
     /// # Errors
-    /// The holder has gone.
+    /// The shard process has gone.
     pub(crate) fn hear(&mut self, mut each: impl FnMut(Word)) -> io::Result<()> {
         let mut scratch = [0; 512 * WORD];
         loop {
@@ -172,7 +172,7 @@ impl CommandSender {
         }
     }
 
-    /// Waits until something has come or can go.
+    /// Waits until the socket has a report, or room for queued orders.
     ///
     /// # Errors
     /// `TimedOut` at the deadline.
@@ -194,17 +194,17 @@ impl CommandSender {
         }
     }
 
-    /// Whether all was sent.
+    /// Returns whether the queue is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// Whether more waits than should.
+    /// Returns whether the queue is above a limit.
     pub(crate) fn is_behind(&self) -> bool {
         self.bytes > HIGH || self.descriptors > WAITING
     }
 
-    /// Whether what is left must be tried again some time later.
+    /// Returns whether the queue must be flushed again later without readiness of the socket.
     pub(crate) fn is_stuck(&self) -> bool {
         self.stuck
     }
