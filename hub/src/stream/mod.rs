@@ -1,4 +1,4 @@
-//! One client's open response: its socket, and what still has to be written to it.
+//! A stream: one client's open response, with its socket and its queue.
 
 pub(crate) mod payload;
 pub(crate) mod pieces;
@@ -33,92 +33,92 @@ use sse_protocol::event::{cursor, opening, opening_at, replaced};
 use sse_protocol::topic;
 use sse_protocol::wire::{self, Delivery, Framing, TopicsAs};
 
-/// Different topics kept for a reader that is behind, before they become "all".
+/// Maximum number of pending notifications per stream; one more replaces them by a notification for all topics.
 const PENDING_TRIGGERS: usize = 64;
 
-/// When a client whose stream was replaced comes back at the earliest, in milliseconds.
+/// Minimum reconnection time of a client whose stream was replaced, in milliseconds.
 const RETURN_OF_REPLACED: u32 = 30_000;
 
-/// What became of an attempt to write.
+/// Result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Push {
-    /// Nothing is left to write.
+    /// Everything is written.
     Written,
-    /// Some is left until the socket is writable again.
+    /// The rest is queued until the socket is writable.
     Queued,
-    /// More than the stream's buffer allows would be left.
+    /// The queue would exceed the stream's limit.
     Overflow,
     /// The connection is broken.
     Broken,
 }
 
-/// What was found when looking for input.
+/// Result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// All that had come was read, and the client is still there.
+    /// All input was read, and the client is still connected.
     Empty,
-    /// There may be more.
+    /// There may be more input.
     More,
-    /// The client has left.
+    /// The client has disconnected.
     Left,
 }
 
-/// What writing did, for the counters.
+/// Amounts written, for the counters.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
     /// Bytes that the socket took.
     pub(crate) bytes: usize,
-    /// Events that are written completely now.
+    /// Events whose last byte was written.
     pub(crate) events: usize,
 }
 
-/// A stream of a shard. An idle one has no memory of its own beyond this, its places in the index and its socket.
+/// A stream in a shard. An idle one owns no memory besides this struct, its places in the index and its socket.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// PatternInterner the stream to the worker and in the log; never given twice.
+    /// Id of the stream, for the worker and the log; never reused.
     pub(crate) id: u64,
-    /// The last fan-out that reached it, so that no event comes twice.
+    /// Number of the last fan-out that reached the stream, so that it gets no event twice.
     pub(crate) seen: u64,
-    /// What it gets of the events that are about to be written.
+    /// Its share of the current batch.
     pub(crate) share: Share,
-    /// Its places in the index.
+    /// Its subscription: places in the index.
     pub(crate) places: Box<[Place]>,
-    /// Seconds of silence before a heartbeat; 0: never.
+    /// Seconds without a write before a heartbeat; 0: no heartbeats.
     pub(crate) heartbeat: u32,
-    /// The shard's second at which something was written last.
+    /// The shard's second of the last write.
     pub(crate) active: u32,
-    /// The shard's second since which what waits has not become less.
+    /// The shard's second of the queue's last progress.
     pub(crate) waits_since: u32,
-    /// A number for its client's address; 0: not known.
+    /// Number that stands for the client's address; 0: unknown.
     pub(crate) client: u64,
-    /// Epoll tells when its socket has room.
+    /// Epoll reports room in the socket.
     pub(crate) watches_room: bool,
-    /// The router has more to say about it.
+    /// The ordering thread sends more commands for this stream after the commit.
     pub(crate) followed: bool,
-    /// Its worker sends the first lines.
+    /// The worker sends the opening lines of the response.
     pub(crate) opened: bool,
-    /// Why it ends once all is written; `None`: it goes on.
+    /// Reason to close once the queue is written; `None`: the stream stays open.
     pub(crate) closing: Option<Ended>,
-    /// How it tells the topics of its events; `None`: not at all.
+    /// Format in which it sends the topics of events; `None`: it sends none.
     pub(crate) topics_as: Option<TopicsAs>,
-    /// Reconnection time to tell, in milliseconds; 0: none.
+    /// Reconnection time to be sent, in milliseconds; 0: none.
     retry: u32,
-    /// `None` while held: the worker still writes to the connection.
+    /// `None` while the stream is held: the worker still writes to the connection.
     framing: Option<Framing>,
     socket: OwnedFd,
-    /// Framed bytes of `queue` that are left; unframed ones while held.
+    /// Bytes of `queue` that are not written; framed, except while the stream is held.
     queued: usize,
-    /// As many of them, at the front, are what its reader had missed: no sign of a slow one.
+    /// Number of these bytes, at the front, that the client missed: they are no sign of a slow client.
     preloaded: usize,
-    /// Framed bytes of the queue's first payload that are written.
+    /// Framed bytes already written of the queue's first payload.
     offset: usize,
     queue: VecDeque<Queued>,
-    /// Triggers that came while the queue was not empty.
+    /// Pending notifications: they arrived while the queue was not empty.
     pending: Vec<Arc<Trigger>>,
 }
 
 impl Stream {
-    /// A held stream: nothing touches its socket before [`open`](Self::open).
+    /// Creates a held stream. Nothing uses its socket before [`open`](Self::open).
     pub(crate) fn new(id: u64, socket: OwnedFd, heartbeat: u32, retry: u32) -> Self {
         Self {
             id,
@@ -145,33 +145,33 @@ impl Stream {
         }
     }
 
-    /// Its socket, for epoll.
+    /// The socket, for epoll.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Whether the worker still has the connection.
+    /// Returns whether the worker still has the connection.
     pub(crate) fn is_held(&self) -> bool {
         self.framing.is_none()
     }
 
-    /// Bytes that only queues keep, and this one of them.
+    /// Bytes that only queues keep, this one among them.
     pub(crate) fn pinned(&self) -> usize {
         self.queue.iter().map(Queued::pinned).sum()
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes in the queue that are not written.
     pub(crate) fn queued(&self) -> usize {
         self.queued
     }
 
-    /// The worker has let go: the stream's first bytes are queued before what has come meanwhile. To be followed by
-    /// [`flush`](Self::flush).
+    /// Opens the stream, as its worker has finished with the connection. Queues the opening lines before all that is queued.
+    /// Call [`flush`](Self::flush) next.
     pub(crate) fn open(&mut self, framing: Framing) {
         let later = self.queued - self.preloaded;
         self.framing = Some(framing);
         if matches!(framing, Framing::Message | Framing::Wake) {
-            // Of an event stream only.
+            // Lines belong to event streams only.
             self.queue.retain(|payload| !matches!(**payload, Payload::Lines(_)));
         }
         if framing == Framing::Message {
@@ -200,7 +200,7 @@ impl Stream {
         }
     }
 
-    /// What comes before everything else, of any size: it is kept anyway, for all readers that have missed it.
+    /// Queues the missed events without a limit: the history keeps them anyway, for all clients that missed them.
     pub(crate) fn preload(&mut self, missed: Missed) -> Push {
         if let Some(gap) = missed.gap {
             self.enqueue_any(Payload::Gap(gap));
@@ -215,14 +215,14 @@ impl Stream {
         Push::Queued
     }
 
-    /// From now on it tells the topics of its events, those that are queued included. Before these the client is told
-    /// `cursor`, the id of the newest event of all, and after them that it has reached it: from there it can go on even if
-    /// no event of its own topics ever comes.
+    /// Makes the stream send the topics of its events, including queued ones. Sends `cursor`, the id of the newest event,
+    /// before the queue, and after it that the client has reached this id. So the client can resume there even if none of its
+    /// topics ever gets an event.
     pub(crate) fn tell_topics(&mut self, topics_as: TopicsAs, cursor: &str, watches: impl Fn(&str) -> bool) -> Push {
         self.topics_as = Some(topics_as);
         let queue = mem::take(&mut self.queue);
         self.queued = 0;
-        // Neither of the two counts as an event.
+        // A `Gap` does not count as an event.
         self.enqueue_any(Payload::Gap(topics::cursor(topics_as, cursor)));
         for payload in queue {
             self.enqueue_any(match &*payload {
@@ -235,7 +235,7 @@ impl Stream {
         Push::Queued
     }
 
-    /// Writes payloads in their order, or queues them where the socket is full or the stream held.
+    /// Writes payloads in order; queues them if the socket is full or the stream is held.
     pub(crate) fn push<'a>(
         &mut self,
         payloads: impl Iterator<Item = &'a Payload> + Clone,
@@ -251,7 +251,7 @@ impl Stream {
         limit: usize,
         written: &mut Written,
     ) -> Push {
-        // The socket was found full just now.
+        // The last write filled the socket.
         let mut full = false;
         loop {
             if self.queue.is_empty()
@@ -271,14 +271,14 @@ impl Stream {
             } else if mem::replace(&mut full, true) {
                 return Push::Overflow;
             } else if self.flush(written) == Push::Broken {
-                // Up to then its reader may have made room: it is not slow because events came many at a time.
+                // The client may have made room: it is not slow just because many events arrive at once.
                 return Push::Broken;
             }
         }
     }
 
-    /// Writes payloads of a stream with an empty queue up to where the socket is full, and takes them off those that are
-    /// left; returns how much of the first of these is written.
+    /// Writes payloads until the socket is full; the queue must be empty. Advances the iterator past the written ones, and
+    /// returns the written bytes of the next payload.
     fn write_all<'a>(
         &self,
         payloads: &mut (impl Iterator<Item = &'a Payload> + Clone),
@@ -309,15 +309,15 @@ impl Stream {
         }
     }
 
-    /// Tells a reader of messages that a topic changed. A reader that is behind gets it once it has caught up, and a
-    /// topic that changed several times meanwhile once only.
+    /// Sends a notification to a `Message` stream. With a queue, the notification stays pending until the queue is written,
+    /// once per topic.
     pub(crate) fn push_trigger(&mut self, trigger: &Arc<Trigger>, written: &mut Written) -> Push {
         match self.framing {
             Some(Framing::Wake) => self.push_wake(written),
             Some(Framing::Message) if self.queue.is_empty() => {
                 self.offer(iter::once(&Payload::Trigger(Arc::clone(trigger))), usize::MAX, written)
             }
-            // Of a held stream it is not known yet what it will be.
+            // The framing of a held stream is not known yet, so keep the notification.
             Some(Framing::Message) | None => {
                 let pending = &mut self.pending;
                 let known = |kept: &Arc<Trigger>| kept.topic() == trigger.topic() || kept.topic() == topic::ALL;
@@ -336,7 +336,7 @@ impl Stream {
         }
     }
 
-    /// Wakes a reader of wakes, unless it is about to be woken already.
+    /// Sends the byte of a `Wake` stream, unless one is queued already.
     fn push_wake(&mut self, written: &mut Written) -> Push {
         if !self.queue.is_empty() {
             return Push::Queued;
@@ -344,21 +344,21 @@ impl Stream {
         self.offer(iter::once(&Payload::Wake), usize::MAX, written)
     }
 
-    /// Sends a heartbeat; with something in the queue, that is sign enough, once the client reads it.
+    /// Sends a heartbeat. A queue needs none: the client gets the queued bytes instead.
     pub(crate) fn push_heartbeat(&mut self, written: &mut Written) -> Push {
         if self.is_held() || !self.queue.is_empty() {
             return Push::Queued;
         }
         if self.framing == Some(Framing::Wake) {
-            // There, every byte means that something happened.
+            // On a `Wake` stream each byte is a notification.
             return Push::Written;
         }
         self.offer(iter::once(&Payload::Heartbeat), usize::MAX, written)
     }
 
-    /// Tells a client that is about to be sent away when to come back: some time within `spread` milliseconds after its
-    /// reconnection time, so that those that are sent away together don't come back together. One that was told no
-    /// reconnection time is told none now. To be followed by [`push_end`](Self::push_end).
+    /// Queues a new reconnection time for a client that must reconnect: its own plus up to `spread` random milliseconds, so
+    /// that clients don't reconnect all at once. Skips clients that got no reconnection time before. Call
+    /// [`push_end`](Self::push_end) next.
     pub(crate) fn spread_return(&mut self, spread: u32) {
         if self.is_event_stream() && self.retry > 0 {
             let retry = self.retry.saturating_add(random::up_to(spread));
@@ -366,8 +366,8 @@ impl Stream {
         }
     }
 
-    /// Tells a client that its user has begun another stream in place of this one. Two that replace each other don't do so
-    /// more often than they are told here, and a page may stop at the event. To be followed by [`push_end`](Self::push_end).
+    /// Queues the event that another stream of the same user replaces this one. Its long reconnection time limits how often two
+    /// clients replace each other; a page may stop at the event. Call [`push_end`](Self::push_end) next.
     pub(crate) fn tell_replaced(&mut self) -> Push {
         let retry = self.retry.max(RETURN_OF_REPLACED);
         if self.is_event_stream() {
@@ -383,16 +383,16 @@ impl Stream {
         !matches!(self.framing, None | Some(Framing::Message | Framing::Wake))
     }
 
-    /// Writes the end of the response after all that is queued.
+    /// Queues the end of the response and writes as much as possible.
     pub(crate) fn push_end(&mut self, written: &mut Written) -> Push {
         self.pending = Vec::new();
         self.enqueue_any(Payload::End);
         self.flush(written)
     }
 
-    /// Whether a payload would be more than the stream's buffer allows. What is being written doesn't count: a client that
-    /// is busy reading one event of the largest size is not slow because another one follows. Nor does what it had missed:
-    /// whoever comes back to more than the buffer would never catch up, as the first new event would send it away again.
+    /// Returns whether a payload would exceed the queue's limit. The payload being written doesn't count, or a client that
+    /// reads the largest event would be slow as soon as another one follows. Missed events don't count either, or the first new
+    /// event would close the stream of a client that resumes with more than the limit, time after time.
     fn is_too_much(&self, payload: &Payload, limit: usize) -> bool {
         let Some(first) = self.queue.front() else { return false };
         let framing = self.framing.unwrap_or(Framing::Raw);
@@ -419,7 +419,7 @@ impl Stream {
                 self.release_triggers();
             }
             if self.queue.is_empty() {
-                // Gives the memory back.
+                // Frees the queue's memory.
                 self.queue = VecDeque::new();
                 return Push::Written;
             }
@@ -441,7 +441,7 @@ impl Stream {
         }
     }
 
-    /// Takes written bytes off the queue; returns the number of events that are complete now.
+    /// Removes written bytes from the queue; returns the number of events completed.
     fn advance(&mut self, framing: Framing, count: usize) -> usize {
         self.queued -= count;
         self.preloaded = self.preloaded.saturating_sub(count);
@@ -456,15 +456,15 @@ impl Stream {
             events += usize::from(first.is_event());
             self.queue.pop_front();
         }
-        // A queue that was long once shouldn't keep its memory.
+        // Shrink a queue that has become short, or it keeps its largest size.
         if self.queue.capacity() > 64 && self.queue.len() < self.queue.capacity() / 4 {
             self.queue.shrink_to(self.queue.len() * 2);
         }
         events
     }
 
-    /// One write, without waiting and whatever the file description's own flags are: they are the worker's as well.
-    /// 0 bytes: the socket is full.
+    /// Writes once without blocking. The per-call flag is needed as the worker shares the file description and its flags.
+    /// Returns 0 if the socket is full.
     fn write(&self, pieces: &Pieces<'_>) -> Result<usize, Errno> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let mut slices = ArrayVec::<_, PIECES>::new_const();
@@ -485,7 +485,7 @@ impl Stream {
         }
     }
 
-    /// Reads and forgets what has come from the client, a bounded amount at a time: a web server's leftovers, or nonsense.
+    /// Reads and discards a bounded amount of the client's input: leftovers of a web server, or garbage.
     pub(crate) fn drain(&self, scratch: &mut [u8], reads: usize) -> Input {
         for _ in 0..reads {
             match rustix::net::recv(&self.socket, &mut *scratch, RecvFlags::DONTWAIT) {
@@ -530,7 +530,7 @@ mod tests {
         bytes
     }
 
-    /// A stream with the smallest socket buffer there is.
+    /// Creates a stream with the smallest socket buffer.
     fn pair() -> (Stream, UnixStream) {
         let (near, far) = UnixStream::pair().expect("a pair");
         socket2::SockRef::from(&near).set_send_buffer_size(1).expect("small");
@@ -575,7 +575,7 @@ mod tests {
         assert_eq!(stream.push_event(&event(5000), room_for_two, &mut written), Push::Overflow);
     }
 
-    /// Where more was missed than the buffer takes, each new event would send the reader away before it gets on.
+    /// Otherwise each new event would close a stream that resumes with more than the limit, before it makes progress.
     #[test]
     fn a_reader_that_comes_back_to_much_is_not_slow_when_an_event_follows() {
         for topics_as in [None, Some(TopicsAs::Field)] {
@@ -600,7 +600,7 @@ mod tests {
         }
     }
 
-    /// What is half written doesn't count either, whatever is left of it.
+    /// The rest of a partly written payload doesn't count either, whatever its size.
     #[test]
     fn a_client_that_reads_a_large_event_is_not_slow_when_another_follows() {
         let (mut stream, _far) = pair();
@@ -615,7 +615,7 @@ mod tests {
         assert_eq!(stream.push_event(&event(1), large.frame().len(), &mut written), Push::Overflow);
     }
 
-    /// One that would have taken them one at a time.
+    /// The client would have kept up with the same events one at a time.
     #[test]
     fn a_client_that_has_made_room_is_not_slow_because_many_events_come_at_once() {
         let (near, mut far) = UnixStream::pair().expect("a pair");

@@ -1,4 +1,4 @@
-//! What is written to streams.
+//! Payloads: all that the hub writes to streams.
 
 use std::sync::Arc;
 
@@ -8,22 +8,22 @@ use sse_protocol::event::HEARTBEAT;
 use sse_protocol::framing::{self, Piece, USUAL_REQUEST};
 use sse_protocol::wire::{self, Delivery, Framing};
 
-/// [`Delivery::Trigger`] of all topics as a message.
+/// [`Delivery::Trigger`] for all topics, encoded as a message.
 const ALL_MESSAGE: &[u8] = &[4, 0, 0, 0, 1, 2, b'*', b'*'];
 
-/// [`Delivery::Heartbeat`] as a message.
+/// [`Delivery::Heartbeat`], encoded as a message.
 const HEARTBEAT_MESSAGE: &[u8] = &[1, 0, 0, 0, 2];
 
-/// [`HEARTBEAT`] as a chunk.
+/// [`HEARTBEAT`] as an HTTP chunk.
 const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
-/// [`HEARTBEAT`] as a record of the usual FastCGI request.
+/// [`HEARTBEAT`] as a FastCGI record with the usual request id.
 const HEARTBEAT_RECORD: &[u8] = b"\x01\x06\x00\x01\x00\x03\x00\x00:\n\n";
 
-/// What a [`Framing::Wake`] stream carries, for events and changed topics alike.
+/// Content of a [`Framing::Wake`] stream, the same for events and notifications.
 pub(crate) const WAKE: &[u8] = b"W";
 
-/// "This topic changed", ready to be sent.
+/// A notification, with its encoded message.
 #[derive(Debug)]
 pub(crate) struct Trigger {
     topic: Box<str>,
@@ -31,24 +31,24 @@ pub(crate) struct Trigger {
 }
 
 impl Trigger {
-    /// Of a checked topic, or [`ALL`](sse_protocol::topic::ALL).
+    /// Creates a notification for a valid topic, or for [`ALL`](sse_protocol::topic::ALL).
     pub(crate) fn new(topic: &str) -> Self {
         let message = wire::encode(&Delivery::Trigger { topic });
         Self { topic: topic.into(), message: message.into_boxed_slice() }
     }
 
-    /// About how much memory it takes, in bytes.
+    /// Approximate memory in bytes.
     pub(crate) fn len(&self) -> usize {
         self.topic.len() + self.message.len()
     }
 
-    /// The topic; [`ALL`](sse_protocol::topic::ALL) for all.
+    /// The topic; [`ALL`](sse_protocol::topic::ALL) for all topics.
     pub(crate) fn topic(&self) -> &str {
         &self.topic
     }
 }
 
-/// Complete events, rendered or made for some streams.
+/// Encoded events for some streams only, from a render job or with topics added.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     bytes: Arc<[u8]>,
@@ -60,12 +60,12 @@ impl Frames {
         &self.keepers
     }
 
-    /// About how much memory it takes, in bytes.
+    /// Approximate memory in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.bytes.len() + size_of::<Self>() + 64
     }
 
-    /// As others share it that are no streams.
+    /// The bytes, for users other than streams.
     pub(crate) fn bytes(&self) -> &Arc<[u8]> {
         &self.bytes
     }
@@ -77,29 +77,29 @@ impl From<Arc<[u8]>> for Frames {
     }
 }
 
-/// Something to write.
+/// Something to write to a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Payload {
     /// A published event.
     Event(Arc<Event>),
-    /// Complete events.
+    /// Encoded events.
     Frames(Arc<Frames>),
-    /// That events are missing. To a reader of messages it is a trigger of everything.
+    /// An event that reports missing events. A `Message` stream gets a notification for all topics instead.
     Gap(Arc<[u8]>),
-    /// A changed topic, for a reader of messages.
+    /// A notification for a `Message` stream.
     Trigger(Arc<Trigger>),
-    /// Fields that are no event: the reconnection time first or last of all, the id of a reader that gets no event.
+    /// Fields without an event: the reconnection time in the opening or at the end, or the id for a client that gets no event.
     Lines(Box<str>),
-    /// "Something happened", for a reader that asks for no more.
+    /// The byte of a `Wake` stream.
     Wake,
-    /// A sign of life.
+    /// A heartbeat.
     Heartbeat,
     /// The end of the response.
     End,
 }
 
 impl Payload {
-    /// Its bytes before they are framed.
+    /// The bytes before framing.
     pub(crate) fn bytes(&self, framing: Framing) -> &[u8] {
         match (self, framing) {
             (Self::Event(event), Framing::Message) => event.message(),
@@ -116,17 +116,17 @@ impl Payload {
         }
     }
 
-    /// About how many bytes it has.
+    /// Approximate number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes(Framing::Raw).len()
     }
 
-    /// Whether it counts as an event when it is written.
+    /// Returns whether the payload counts as an event when written.
     pub(crate) fn is_event(&self) -> bool {
         matches!(self, Self::Event(_) | Self::Frames(_))
     }
 
-    /// All its bytes on the connection, if they are kept like that.
+    /// Returns the framed bytes, if they exist in one piece.
     fn whole(&self, framing: Framing) -> Option<&[u8]> {
         match (self, framing) {
             (_, Framing::Raw | Framing::Message | Framing::Wake) => Some(self.bytes(framing)),
@@ -137,7 +137,7 @@ impl Payload {
         }
     }
 
-    /// The number of its bytes on the connection.
+    /// Number of framed bytes.
     pub(crate) fn framed_len(&self, framing: Framing) -> usize {
         match self {
             Self::End => framing::end(framing).bytes().len(),
@@ -145,7 +145,7 @@ impl Payload {
         }
     }
 
-    /// Its bytes on the connection from `offset` on, as far as they are contiguous.
+    /// Returns the framed bytes from `offset` as far as they are contiguous; `None` at the end.
     pub(crate) fn piece(&self, framing: Framing, offset: usize) -> Option<Piece<'_>> {
         match self {
             Self::End => {

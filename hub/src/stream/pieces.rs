@@ -1,4 +1,4 @@
-//! What one write offers to a socket.
+//! Slices that one write offers to a socket.
 
 use arrayvec::ArrayVec;
 
@@ -6,23 +6,23 @@ use crate::stream::Payload;
 use sse_protocol::framing::Piece;
 use sse_protocol::wire::Framing;
 
-/// Pieces of one write at most.
+/// Maximum number of pieces in one write.
 pub(crate) const PIECES: usize = 128;
 
-/// The next bytes of some payloads, without copying them.
+/// The next bytes of several payloads, borrowed.
 pub(crate) struct Pieces<'a> {
     pieces: ArrayVec<Piece<'a>, PIECES>,
     len: usize,
 }
 
 impl<'a> Pieces<'a> {
-    /// None. It is filled in place, as moving it would cost more than a short write.
+    /// Creates an empty list. Fill it in place, as moving it costs more than a short write.
     #[inline]
     pub(crate) fn new() -> Self {
         Self { pieces: ArrayVec::new_const(), len: 0 }
     }
 
-    /// Adds the pieces of payloads of which the first is written up to `offset`, as many as there is room for.
+    /// Adds pieces of the payloads while there is room. The first payload starts at `offset`.
     pub(crate) fn fill(&mut self, payloads: impl Iterator<Item = &'a Payload>, framing: Framing, mut offset: usize) {
         for payload in payloads {
             while let Some(piece) = payload.piece(framing, offset) {
@@ -42,7 +42,7 @@ impl<'a> Pieces<'a> {
         &self.pieces
     }
 
-    /// Bytes in all of them.
+    /// Total bytes of the pieces.
     pub(crate) fn len(&self) -> usize {
         self.len
     }

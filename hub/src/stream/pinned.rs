@@ -1,8 +1,7 @@
-//! What waits in queues of streams and is kept by nothing else any more: `sse.queue_bytes` bounds it.
+//! Accounting of pinned bytes: memory that only the queues of streams keep. `sse.queue_bytes` limits it.
 //!
-//! Something that many queues share counts once: from when the history has forgotten it, or from the beginning if that never
-//! kept it, until the last queue lets it go. Each place in a queue counts as well. It is a number of the process, as its
-//! memory is.
+//! A shared payload counts once, from when the history drops it (or from its creation, if it was never in the history) until
+//! the last queue drops it. Each place in a queue counts as well. The count is per process, as memory is.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,43 +10,42 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::event::Event;
 use crate::stream::Payload;
 
-/// Bytes that only queues keep. For a moment it may be less than nothing: one thread has taken off what another one is about
-/// to add.
+/// Pinned bytes. It may wrap below zero for a moment: one thread subtracts what another one is about to add.
 static PINNED: AtomicUsize = AtomicUsize::new(0);
 
-/// A place in a queue: that has up to twice the places it needs.
+/// Bytes of a place in a queue. A queue's capacity is up to twice its length.
 const PLACE: usize = 2 * size_of::<Payload>();
 
-/// Bytes that only queues of this process keep now.
+/// Pinned bytes of this process.
 pub(crate) fn bytes() -> usize {
     usize::try_from(PINNED.load(Ordering::Relaxed).cast_signed()).unwrap_or(0)
 }
 
-/// Who keeps something that streams share: the history, and so many queues.
+/// Keepers of a shared payload: the history and a number of queues.
 #[derive(Debug, Default)]
 pub(crate) struct Keepers(AtomicU32);
 
-/// The history is one of them; the other bits are the number of queues.
+/// Bit of the history; the other bits count the queues.
 const HISTORY: u32 = 1 << 31;
 
 impl Keepers {
-    /// One more queue keeps it; true if nothing else does.
+    /// Adds a queue; returns true if it is the only keeper.
     fn join(&self) -> bool {
         self.0.fetch_add(1, Ordering::AcqRel) == 0
     }
 
-    /// The opposite; true if nothing else did.
+    /// Removes a queue; returns true if it was the only keeper.
     fn leave(&self) -> bool {
         self.0.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// The history keeps it; true if only queues did.
+    /// Adds the history; returns true if only queues kept the payload before.
     fn remember(&self) -> bool {
         let before = self.0.fetch_or(HISTORY, Ordering::AcqRel);
         before != 0 && before & HISTORY == 0
     }
 
-    /// The opposite; true if only queues do.
+    /// Removes the history; returns true if only queues keep the payload now.
     fn forget(&self) -> bool {
         let before = self.0.fetch_and(!HISTORY, Ordering::AcqRel);
         before > HISTORY
@@ -58,7 +56,7 @@ impl Keepers {
     }
 }
 
-/// An event that the history keeps until this is dropped.
+/// An event in the history, until dropped.
 #[derive(Debug)]
 pub(crate) struct Remembered(Arc<Event>);
 
@@ -99,7 +97,7 @@ impl Queued {
         queued
     }
 
-    /// What others may keep as well, and its bytes.
+    /// The keepers and bytes of a shared payload; `None` if no one else can keep it.
     fn shared(&self) -> Option<(&Keepers, usize)> {
         match &self.0 {
             Payload::Event(event) => Some((event.keepers(), event.memory())),
@@ -108,7 +106,7 @@ impl Queued {
         }
     }
 
-    /// What is this place's alone.
+    /// Bytes that belong to this place alone.
     fn own(&self) -> usize {
         PLACE
             + match &self.0 {
@@ -117,7 +115,7 @@ impl Queued {
             }
     }
 
-    /// Bytes that this place keeps, those that only other queues keep as well included.
+    /// Bytes that this place keeps, including those shared only with other queues.
     pub(crate) fn pinned(&self) -> usize {
         let shared = self.shared().filter(|(keepers, _)| keepers.are_queues());
         self.own() + shared.map_or(0, |(_, bytes)| bytes)
@@ -145,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// In whatever order the history and queues come and go.
+        /// Keepers may come and go in any order.
         #[test]
         fn what_is_shared_counts_while_only_queues_keep_it(steps in proptest::collection::vec(0..3_u8, 0..40)) {
             let keepers = Keepers::default();

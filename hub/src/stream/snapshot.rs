@@ -1,4 +1,4 @@
-//! Streams, as they are passed from hub to hub.
+//! Upgrades: the state of a stream on its way from the old hub to the new one.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use crate::upgrade::state::{PayloadState, StreamState};
 use sse_protocol::wire::Framing;
 
 impl Stream {
-    /// As it is passed on; `now` is the shard's second, and `ends` in how many its time is over.
+    /// Returns the state for the new hub; `now` is the shard's second, `ends` the seconds left of the lifetime.
     pub(crate) fn state<'a>(
         &'a self,
         patterns: Vec<&'a str>,
@@ -63,14 +63,14 @@ impl Stream {
         }
     }
 
-    /// The same stream in another hub. It watches nothing yet.
+    /// Creates the stream in the new hub, without a subscription.
     pub(crate) fn restore(state: &StreamState<'_>, socket: OwnedFd, now: u32, tables: &Tables) -> io::Result<Self> {
         let closing = state.closing.map(|name| Ended::named(name).ok_or_else(|| wrong("a reason to end")));
         let queue = state.queue.iter().map(|payload| Payload::restore(payload, tables).map(Queued::new));
         let mut stream = Self::new(state.id, socket, state.heartbeat, state.retry);
         (stream.followed, stream.opened) = (state.followed, state.opened);
         stream.active = now.saturating_sub(state.silent);
-        // It has all the time once more.
+        // The stall timeout starts again.
         stream.waits_since = now;
         stream.client = state.client;
         stream.closing = closing.transpose()?;
@@ -86,7 +86,7 @@ impl Stream {
             return Err(wrong("the offset of a stream"));
         }
         stream.queued = framed - stream.offset;
-        // It may all be what its reader had missed.
+        // All of the queue may be missed events, so none of it counts as slow.
         stream.preloaded = stream.queued;
         Ok(stream)
     }

@@ -1,6 +1,6 @@
-//! The topics of events, told to clients that watch many by one stream.
+//! Topics of events, sent to clients that watch several topics by one stream.
 //!
-//! Of an event's topics a client is told those that its stream watches, and no other.
+//! A client learns only those of an event's topics that its stream watches.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::stream::Frames;
 use sse_protocol::wire::TopicsAs;
 
-/// An event with those of its topics for which `watches` is true.
+/// Encodes an event with those of its topics for which `watches` returns true.
 pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) -> bool) -> Arc<Frames> {
     let mut topics = event.topics().iter().map(AsRef::as_ref).filter(|topic| watches(topic));
     let frame: Arc<[u8]> = match topics_as {
@@ -33,7 +33,7 @@ pub(crate) fn told(event: &Event, topics_as: TopicsAs, watches: impl Fn(&str) ->
     Arc::new(frame.into())
 }
 
-/// What a stream begins with: the id of the newest event of all.
+/// Encodes the start of a stream: the id of the newest event.
 pub(crate) fn cursor(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
     match topics_as {
         TopicsAs::Field => format!("cursor: {id}\n\n"),
@@ -43,7 +43,7 @@ pub(crate) fn cursor(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
     .into()
 }
 
-/// What follows on all that came before that event: "id" alone sets the last event ID, and dispatches nothing.
+/// Encodes what follows the missed events. A field `id` without data sets the last event ID and dispatches nothing.
 pub(crate) fn reached(topics_as: TopicsAs, id: &str) -> Arc<[u8]> {
     match topics_as {
         TopicsAs::Field => format!("id: {id}\nreached: {id}\n\n"),
@@ -73,7 +73,7 @@ mod tests {
         );
     }
 
-    /// A line end of any kind within an envelope would end its line, and a publisher could write lines of its own.
+    /// Attack: a line end of any kind in the data ends the envelope's line, and the publisher forges lines of the stream.
     #[test]
     fn an_envelope_is_one_line_whatever_the_data() {
         let data = "\r\n\rid: 1\n\n\u{2028}\0\"\\";

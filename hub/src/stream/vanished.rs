@@ -1,8 +1,8 @@
-//! Clients that vanish without a word: a radio that is lost, an address translation that was forgotten.
+//! Detection of clients that vanish without closing: lost radio, forgotten address translation.
 //!
-//! Over TCP the kernel notices that nothing is acknowledged: of what was sent, heartbeats included, and, where nothing is, of
-//! probes. The connection fails then, and its stream ends. Behind a web server that speaks FastCGI over a Unix socket, that
-//! is the web server's part.
+//! Over TCP, the kernel breaks the connection when its client acknowledges neither data (heartbeats included) nor, on an idle
+//! connection, keepalive probes; then the shard closes the stream. Behind a FastCGI web server on a Unix socket, the web server
+//! detects this.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -10,15 +10,14 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-/// Probes that must go unanswered.
+/// Number of unanswered probes that break the connection.
 const PROBES: u32 = 4;
 
-/// Has the kernel watch the client of a connection that has begun, for about so many seconds. Other sockets than TCP's have
-/// none of that, and need none.
+/// Has the kernel watch the client for about `seconds`. Fails on sockets other than TCP, which need no watch.
 pub(crate) fn watch(socket: BorrowedFd<'_>, seconds: u32) -> Result<(), Errno> {
-    // There is nothing to be delayed for: each write is all there is.
+    // Each write is complete, so there is nothing to wait for.
     sockopt::set_tcp_nodelay(socket, true)?;
-    // The first one after half of the time, the others in the rest.
+    // The first probe comes after half of the time, the others within the rest.
     let (idle, between) = ((seconds / 2).max(1), (seconds / 2 / PROBES).max(1));
     sockopt::set_tcp_keepidle(socket, Duration::from_secs(idle.min(MOST).into()))?;
     sockopt::set_tcp_keepintvl(socket, Duration::from_secs(between.min(MOST).into()))?;
@@ -27,7 +26,7 @@ pub(crate) fn watch(socket: BorrowedFd<'_>, seconds: u32) -> Result<(), Errno> {
     sockopt::set_socket_keepalive(socket, true)
 }
 
-/// Longest time that TCP takes for each, in seconds.
+/// Maximum of each keepalive time in seconds.
 const MOST: u32 = 32_767;
 
 #[cfg(test)]
