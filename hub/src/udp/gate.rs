@@ -1,4 +1,4 @@
-//! Which datagrams are wakes.
+//! Parses and authenticates notification datagrams, and rejects replays.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,67 +7,67 @@ use sha2::Sha256;
 
 use sse_protocol::topic;
 
-/// Longest datagram, in bytes.
+/// Maximum length of a datagram, in bytes.
 pub const MAX_LEN: usize = 1024;
 
-/// How far a datagram's time may be from this machine's, in milliseconds.
+/// Maximum difference between a datagram's time and this machine's clock, in milliseconds.
 pub const WINDOW_MS: u64 = 30_000;
 
-/// MACs remembered at most. More than that many in a window, and the oldest could be replayed: a wake too many.
+/// Maximum number of MACs remembered. Beyond it the oldest can be replayed, which costs a superfluous notification.
 const MAX_SEEN: usize = 16_384;
 
 type Code = [u8; 32];
 
-/// What a datagram is.
+/// Result of checking a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict<'a> {
-    /// These topics changed; none: all.
+    /// A notification of these topics; an empty list means all topics.
     Wake(Vec<&'a str>),
-    /// No wake at all.
+    /// Not a notification.
     Garbage,
-    /// A wake without a code, or with a wrong one.
+    /// A notification with a missing or wrong MAC.
     Unauthenticated,
-    /// A genuine wake that came before, or whose time is too far away.
+    /// An authentic notification whose MAC was used before, or whose time differs by more than [`WINDOW_MS`].
     Replayed,
 }
 
-/// Reads datagrams, and lets each authenticated one pass once.
+/// Checks datagrams, and accepts each authenticated one once.
 #[derive(Debug, Default)]
 pub struct Gate {
-    /// Without a key every wake passes.
+    /// `None`: every notification passes, signed or not.
     key: Option<Hmac<Sha256>>,
     seen: HashSet<Code>,
-    /// The same in the order they came, each with the time until which it has to be remembered.
+    /// The MACs in `seen` in order of arrival, each with the time until which it must be remembered.
     order: VecDeque<(u64, Code)>,
 }
 
-/// A datagram's parts, as its sender wrote them.
+/// A parsed datagram.
 struct Wake<'a> {
     topics: Vec<&'a str>,
     proof: Option<Proof<'a>>,
 }
 
 struct Proof<'a> {
-    /// What the code is of.
+    /// The bytes that the MAC covers.
     signed: &'a [u8],
     time: u64,
     code: Code,
 }
 
 impl Gate {
-    /// A gate for datagrams with this key; an empty one is none.
+    /// Creates a gate for datagrams with this key; an empty key counts as none.
     #[must_use]
     pub fn new(key: Option<&[u8]>) -> Self {
         let key = key.filter(|key| !key.is_empty()).and_then(|key| Hmac::new_from_slice(key).ok());
         Self { key, ..Self::default() }
     }
 
-    /// Judges a datagram that came at `now`, in milliseconds since 1970.
+    /// Checks a datagram that arrived at `now`, in milliseconds since 1970.
     pub fn judge<'a>(&mut self, datagram: &'a [u8], now: u64) -> Verdict<'a> {
         let Some(Wake { topics, proof }) = parse(datagram) else { return Verdict::Garbage };
         let Some(key) = &self.key else { return Verdict::Wake(topics) };
         let Some(Proof { signed, time, code }) = proof else { return Verdict::Unauthenticated };
-        // Compares in constant time.
+        // `verify_slice` compares in constant time.
         if key.clone().chain_update(signed).verify_slice(&code).is_err() {
             return Verdict::Unauthenticated;
         }
@@ -77,12 +77,12 @@ impl Gate {
         Verdict::Wake(topics)
     }
 
-    /// The codes that were used, each with the time until which it has to be remembered.
+    /// The remembered MACs, each with the time until which it must be remembered.
     pub(crate) fn used(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.order.iter().map(|(until, code)| (*until, &code[..]))
     }
 
-    /// Remembers a code that was used elsewhere; `None` if it is none.
+    /// Remembers a MAC that another hub accepted; `None` if it has the wrong length.
     pub(crate) fn use_up(&mut self, until: u64, code: &[u8]) -> Option<()> {
         let code = Code::try_from(code).ok()?;
         self.seen.insert(code);
@@ -90,7 +90,7 @@ impl Gate {
         Some(())
     }
 
-    /// False if it is remembered already.
+    /// Remembers a MAC; false if it was remembered already.
     fn remember(&mut self, code: Code, time: u64, now: u64) -> bool {
         if self.seen.contains(&code) {
             return false;
@@ -105,7 +105,7 @@ impl Gate {
     }
 }
 
-/// `WAKEUP[ topic…][ t=<milliseconds> h=<hex>]`, with or without a line end.
+/// Parses `WAKEUP[ topic…][ t=<milliseconds> h=<hex>]`, with or without a line end.
 fn parse(datagram: &[u8]) -> Option<Wake<'_>> {
     if datagram.len() > MAX_LEN {
         return None;
@@ -125,7 +125,7 @@ fn parse(datagram: &[u8]) -> Option<Wake<'_>> {
     topics.iter().all(|topic| topic::check_topic(topic).is_ok()).then_some(Wake { topics, proof })
 }
 
-/// The words before ` t=` and the proof, if there is one.
+/// Splits a text into the words before ` t=` and the proof; `None` without a proof.
 fn proof(text: &str) -> Option<(&str, Proof<'_>)> {
     let (signed, hex) = text.rsplit_once(" h=")?;
     let (words, time) = signed.rsplit_once(" t=")?;
@@ -210,7 +210,7 @@ mod tests {
         assert!(!matches!(gate.judge(&upper, 1), Verdict::Wake(_)));
     }
 
-    /// As `openssl dgst -sha256 -hmac secret` makes it.
+    /// The MAC comes from `openssl dgst -sha256 -hmac secret`.
     #[test]
     fn the_code_is_hmac_sha256_of_all_before_it() {
         let datagram = b"WAKEUP chat.general t=1700000000000 h=HEX";
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(gate.judge(text.as_bytes(), 1_700_000_000_000), Verdict::Wake(vec!["chat.general"]));
     }
 
-    /// Attack: a datagram that was overheard is changed, or sent again now or later.
+    /// Attack: an eavesdropper changes a datagram, or sends it again now or later, to cause notifications at will.
     #[test]
     fn an_overheard_datagram_is_worth_nothing() {
         let mut gate = Gate::new(Some(b"secret"));

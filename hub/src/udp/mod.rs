@@ -1,5 +1,5 @@
-//! Wakes by datagram: anything that can send UDP, a shell, a database's trigger, a daemon in any language, can tell the hub
-//! that something changed.
+//! Notifications by UDP: any program that can send a datagram (a shell, a database trigger, a daemon in any language) can tell
+//! the hub that topics changed.
 //!
 //! ```text
 //! WAKEUP                              everything changed
@@ -7,22 +7,22 @@
 //! WAKEUP chat.general orders.42       these topics changed
 //! ```
 //!
-//! A datagram has at most 1,024 bytes; one line end after it is tolerated. From a shell:
+//! A datagram has at most 1,024 bytes; the hub accepts one trailing line end. From a shell:
 //!
 //! ```sh
 //! echo -n "WAKEUP chat.general" > /dev/udp/127.0.0.1/8099
 //! ```
 //!
-//! With a key (`sse.udp_key`) a datagram only counts if it ends with its time and its code: ` t=` and milliseconds since
-//! 1970, then ` h=` and the lower-case hex HMAC-SHA256 of everything before ` h=`. The time may be 30 seconds off, and a
-//! datagram counts once. From a shell, with the key in `$KEY`:
+//! With a key (`sse.udp_key`) a datagram must end with its time and its MAC: ` t=` and milliseconds since 1970, then ` h=` and
+//! the lower-case hex HMAC-SHA256 of everything before ` h=`. The time may be 30 seconds off, and the hub accepts a datagram
+//! once. From a shell, with the key in `$KEY`:
 //!
 //! ```sh
 //! m="WAKEUP chat.general t=$(date +%s%3N)"; printf %s "$m h=$(printf %s "$m" | openssl dgst -sha256 -hmac "$KEY" -r | cut -d' ' -f1)" > /dev/udp/127.0.0.1/8099
 //! ```
 //!
-//! A wake carries no data, so wakes may be merged but never get lost: where the kernel had to drop datagrams, everything is
-//! woken once. Without a key they are merged as well where they come too often (`pace.rs`).
+//! A notification carries no data, so notifications may be merged but never get lost: after the kernel dropped datagrams, the
+//! hub notifies all topics once. Without a key it also limits the rate and merges the excess (`pace.rs`).
 
 pub(crate) mod gate;
 pub mod notify;
@@ -47,42 +47,42 @@ use crate::config::Config;
 use crate::sys;
 use crate::udp::pace::Pace;
 
-/// Datagrams read before others get their turn.
+/// Maximum number of datagrams read in one turn.
 const DATAGRAMS_A_TURN: usize = 64;
 
-/// Dropped datagrams wake everything at most so often, or a flood of garbage would be a flood of wakes.
+/// Minimum time between notifications for dropped datagrams: a flood of garbage must not become a flood of notifications.
 const DROP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What was received.
+/// Counters of the UDP socket.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct UdpStats {
     /// Datagrams of any kind.
     pub(crate) received: u64,
-    /// Wakes that were taken.
+    /// Notifications accepted.
     pub(crate) wakes: u64,
-    /// Datagrams that are no wakes.
+    /// Datagrams that are no notification.
     pub(crate) garbage: u64,
-    /// Without a code, or with a wrong one.
+    /// Notifications with a missing or wrong MAC.
     pub(crate) unauthenticated: u64,
-    /// With a code that was used before, or a time too far away.
+    /// Notifications with a MAC used before, or with a time too far off.
     pub(crate) replayed: u64,
-    /// Dropped by the kernel because they came faster than they were read.
+    /// Datagrams dropped by the kernel because they came faster than the hub read them.
     pub(crate) dropped: u64,
-    /// Wakes that were told later, or with others, as they came too often without a key.
+    /// Notifications delayed or merged by the rate limit, which applies without a key.
     pub(crate) delayed: u64,
 }
 
-/// Who may wake, and how often.
+/// The key and the rate limit of the UDP socket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Access<'a> {
-    /// The key that datagrams have to be signed with.
+    /// The key that datagrams must be signed with.
     pub(crate) key: Option<&'a [u8]>,
-    /// Without one, wakes a second at most.
+    /// Maximum number of notifications a second, without a key.
     pub(crate) rate: usize,
 }
 
 impl<'a> Access<'a> {
-    /// As the settings say.
+    /// Reads both from the settings; an empty key counts as none.
     pub(crate) fn of(config: &'a Config) -> Self {
         Self { key: config.udp_key.as_deref().filter(|key| !key.is_empty()), rate: config.udp_rate }
     }
@@ -92,33 +92,33 @@ impl<'a> Access<'a> {
     }
 }
 
-/// The socket that wakes come to.
+/// The UDP socket, with its checks and counters.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     socket: Socket,
     address: SocketAddr,
     gate: Gate,
-    /// How often it wakes; `None`: there is a key, so that it is up to those who have it.
+    /// The rate limit; `None` with a key: its holders may notify as often as they like.
     pace: Option<Pace>,
-    /// The log was told that datagrams are held back.
+    /// Whether the log already says that notifications are delayed.
     told: bool,
-    /// The kernel's count of drops when it was looked at last.
+    /// The kernel's drop count at the last check.
     drops_seen: u32,
-    /// When to wake everything for datagrams that were dropped.
+    /// When to notify all topics because of dropped datagrams.
     drop_wake: Option<Instant>,
     drop_woken: Option<Instant>,
-    /// There may be more datagrams to read.
+    /// Whether the socket may have more datagrams to read.
     pub(crate) ready: bool,
     /// The counters.
     pub(crate) stats: UdpStats,
 }
 
 impl Receiver {
-    /// Listens at an address.
+    /// Binds a socket to an address.
     pub(crate) fn bind(address: SocketAddr, access: Access<'_>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
-            // An IPv4 address has a setting of its own.
+            // IPv4 addresses have a setting of their own.
             socket.set_only_v6(true)?;
         }
         socket.bind(&address.into())?;
@@ -137,22 +137,22 @@ impl Receiver {
         })
     }
 
-    /// Where it listens.
+    /// The bound address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Watches its socket.
+    /// Registers the socket for reading.
     pub(crate) fn register(&self, token: Token, registry: &Registry) -> io::Result<()> {
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, Interest::READABLE)
     }
 
-    /// When there is something to do even if no datagram comes.
+    /// When `receive` has work even if no datagram comes.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.drop_wake.into_iter().chain(self.pace.as_ref().and_then(Pace::deadline)).min()
     }
 
-    /// Reads a bounded number of datagrams, and calls `wake` with the topics of each that counts; none means all.
+    /// Reads a bounded number of datagrams, and calls `wake` with the topics of each accepted one; none means all.
     pub(crate) fn receive(&mut self, now_ms: u64, mut wake: impl FnMut(&[&str])) {
         let now = Instant::now();
         if !self.ready && self.deadline().is_none_or(|at| at > now) {
@@ -161,7 +161,7 @@ impl Receiver {
         if let Some(pace) = &mut self.pace {
             pace.release(now, &mut wake);
         }
-        // A byte more than allowed, to tell what is too long.
+        // One byte more than the maximum, to detect datagrams that are too long.
         let mut buffer = [0; MAX_LEN + 1];
         let mut left = if self.ready { DATAGRAMS_A_TURN } else { 0 };
         while left > 0 {
@@ -173,7 +173,7 @@ impl Receiver {
                     self.ready = false;
                     break;
                 }
-                // An error that an earlier datagram caused; there may be datagrams behind it.
+                // An earlier datagram caused this error; more datagrams may be queued.
                 Err(_) => continue,
             };
             self.stats.received += 1;
@@ -203,7 +203,7 @@ impl Receiver {
         self.tell_delayed();
     }
 
-    /// Tells the operator once that wakes come later than they could.
+    /// Logs once that the rate limit delays notifications.
     fn tell_delayed(&mut self) {
         if self.stats.delayed > 0 && !std::mem::replace(&mut self.told, true) {
             warn!(
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(receiver.stats, UdpStats { received: 3, wakes: 2, garbage: 1, ..UdpStats::default() });
     }
 
-    /// A nudge may be merged, never lost: also when nothing follows the datagrams that were dropped.
+    /// Notifications may be merged, never lost: not even if no datagram follows the dropped ones.
     #[test]
     fn drops_wake_everything_once() {
         let mut receiver =

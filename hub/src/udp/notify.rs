@@ -1,12 +1,12 @@
-//! Wakes by datagram from processes of the hub's own user: a Unix socket beside the hub's, with the same words as by UDP and
-//! without its bounds. Who sends is checked by the system's word. From a shell:
+//! Notifications by datagram from processes of the hub's own user, over a Unix socket beside the hub's. The words are those of
+//! UDP; key and rate limit don't apply, since the kernel reports the sender's user. From a shell:
 //!
 //! ```sh
 //! php -r 'fwrite(stream_socket_client("udg:///run/php-sse/hub.sock.notify"), "WAKEUP chat.general");'
 //! printf 'WAKEUP chat.general' | socat -u - UNIX-SENDTO:/run/php-sse/hub.sock.notify
 //! ```
 //!
-//! Nothing is dropped there: while the hub is behind, senders wait.
+//! No datagram is dropped: senders block while the hub is behind.
 
 use std::fs;
 use std::io;
@@ -25,42 +25,43 @@ use crate::server::rights::Role;
 use crate::sys::datagram;
 use crate::udp::{Gate, MAX_LEN, Verdict};
 
-/// Datagrams read before others get their turn.
+/// Maximum number of datagrams read in one turn.
 const DATAGRAMS_A_TURN: usize = 256;
 
-/// What was received.
+/// Counters of the notification socket.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NotifyStats {
     /// Datagrams of any kind.
     pub(crate) received: u64,
-    /// Wakes that were taken.
+    /// Notifications accepted.
     pub(crate) wakes: u64,
-    /// Datagrams that are no wakes.
+    /// Datagrams that are no notification.
     pub(crate) garbage: u64,
-    /// Of other users.
+    /// Datagrams from other users.
     pub(crate) refused: u64,
 }
 
-/// The socket.
+/// The notification socket.
 #[derive(Debug)]
 pub(crate) struct Notify {
     socket: OwnedFd,
     path: PathBuf,
-    /// The file, to know it again.
+    /// Device and inode of the socket's file, to recognise it later.
     file: Option<(u64, u64)>,
-    /// There may be more datagrams to read.
+    /// Whether the socket may have more datagrams to read.
     pub(crate) ready: bool,
     pub(crate) stats: NotifyStats,
 }
 
-/// Where it is, for a hub at this socket.
+/// Path of the notification socket for a hub at the socket `hub`.
 #[must_use]
 pub fn path(hub: &Path) -> PathBuf {
     hub.with_added_extension("notify")
 }
 
 impl Notify {
-    /// Listens beside the hub's socket, whose hub this process is: what stands there is of one that has ended.
+    /// Binds the socket beside the hub's. This process owns the hub's socket, so an existing file is left from a hub that
+    /// ended.
     pub(crate) fn bind(hub: &Path) -> io::Result<Self> {
         let path = path(hub);
         match fs::remove_file(&path) {
@@ -76,7 +77,7 @@ impl Notify {
         Ok(Self::at(path, socket, NotifyStats::default()))
     }
 
-    /// Goes on with the socket of another hub, and with the datagrams that wait in it.
+    /// Continues with the socket of the old hub, and with the datagrams queued in it.
     pub(crate) fn inherit(hub: &Path, socket: OwnedFd, stats: NotifyStats) -> Self {
         Self { ready: true, ..Self::at(path(hub), socket, stats) }
     }
@@ -86,29 +87,29 @@ impl Notify {
         Self { socket, path, file, ready: false, stats }
     }
 
-    /// Watches its socket.
+    /// Registers the socket for reading.
     pub(crate) fn register(&self, token: Token, registry: &Registry) -> io::Result<()> {
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, Interest::READABLE)
     }
 
-    /// Its socket.
+    /// The socket itself.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Its file.
+    /// Path of the socket's file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads a bounded number of datagrams, and calls `wake` with the topics of each that counts; none means all.
+    /// Reads a bounded number of datagrams, and calls `wake` with the topics of each accepted one; none means all.
     pub(crate) fn receive(&mut self, mut wake: impl FnMut(&[&str])) {
         if !self.ready {
             return;
         }
         let own = rustix::process::geteuid().as_raw();
         let mut gate = Gate::default();
-        // A byte more than allowed, to tell what is too long.
+        // One byte more than the maximum, to detect datagrams that are too long.
         let mut buffer = [0; MAX_LEN + 1];
         for _ in 0..DATAGRAMS_A_TURN {
             let (len, sender) = match datagram::receive(self.socket.as_fd(), &mut buffer) {
@@ -135,7 +136,7 @@ impl Notify {
         }
     }
 
-    /// Removes its file, unless another hub's has taken its place.
+    /// Removes the socket's file, unless another hub's has replaced it.
     pub(crate) fn remove(&mut self) {
         if self.file.is_some() && self.file == found(&self.path) {
             let _ = fs::remove_file(&self.path);

@@ -1,44 +1,42 @@
-//! How often datagrams without a key may wake what they name: anybody on the machine can send them, and each may cost a request
-//! for every stream that watches.
+//! Rate limit for notifications by UDP without a key: anybody on the machine can send them, and each may cost a request for
+//! every stream that is subscribed.
 //!
-//! What comes too fast is told later, and once for all that came meanwhile. It is never lost: where there is no room to remember
-//! topics, everything is woken.
+//! Excess notifications are delayed and merged, never lost: without room to remember topics, the hub notifies all topics.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// From one wake of everything to the next.
+/// Minimum time between two notifications of all topics.
 const BETWEEN_ALL: Duration = Duration::from_secs(1);
 
-/// From one wake of a topic to the next.
+/// Minimum time between two notifications of one topic.
 const BETWEEN_SAME: Duration = Duration::from_millis(100);
 
-/// Within this time there are no more than the setting says.
+/// Time within which at most `rate` notifications pass.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Most topics that are remembered until they may be told. No more either than are told in a second: one that is behind so
-/// many others is told sooner with everything.
+/// Maximum number of topics held back. `rate` is a limit as well: a topic behind that many others is notified sooner with all.
 const MAX_HELD: usize = 1024;
 
-/// Decides what is told now, and keeps what is told later.
+/// The rate limiter: passes notifications now, or holds them back.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Wakes within a [`WINDOW`].
+    /// Maximum number of notifications within a [`WINDOW`].
     rate: usize,
-    /// When the last ones were, and of which topic; `None`: of all. No more than `rate`.
+    /// The notifications within the last [`WINDOW`], at most `rate`: time and topic; `None` means all topics.
     told: VecDeque<(Instant, Option<Arc<str>>)>,
-    /// The last one of each topic, of those.
+    /// Time of the last notification of each topic in `told`.
     last: HashMap<Arc<str>, Instant>,
     last_all: Option<Instant>,
-    /// What is to be told later, each topic once.
+    /// Topics held back, each once.
     held: VecDeque<Arc<str>>,
     known: HashSet<Arc<str>>,
     all_held: bool,
 }
 
 impl Pace {
-    /// At most so many wakes a second.
+    /// Creates a limiter of `rate` notifications a second, at least one.
     pub(crate) fn new(rate: usize) -> Self {
         Self {
             rate: rate.max(1),
@@ -51,7 +49,7 @@ impl Pace {
         }
     }
 
-    /// Takes a wake of these topics, or of all; tells what may be told now. True if that is all of it.
+    /// Takes a notification of these topics, or of all, and calls `tell` for what may pass now. True if that is all of it.
     pub(crate) fn offer(&mut self, topics: &[&str], now: Instant, mut tell: impl FnMut(&[&str])) -> bool {
         self.forget(now);
         if topics.is_empty() {
@@ -75,7 +73,7 @@ impl Pace {
         all
     }
 
-    /// Tells what was held back and may be told by now.
+    /// Calls `tell` for notifications held back that may pass by now.
     pub(crate) fn release(&mut self, now: Instant, mut tell: impl FnMut(&[&str])) {
         self.forget(now);
         if self.all_held && self.has_room() && self.all_from().is_none_or(|at| at <= now) {
@@ -93,7 +91,7 @@ impl Pace {
         }
     }
 
-    /// When something may be told that was held back.
+    /// When a notification held back may pass; `None` if there is none.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if !self.has_held() {
             return None;
@@ -104,11 +102,11 @@ impl Pace {
         } else {
             self.held.iter().map(|topic| self.last.get(topic).map(|at| *at + BETWEEN_SAME)).min().flatten()
         };
-        // Of a time that is over, or of none: it may be told at once.
+        // No limit applies: it may pass at once.
         Some(room.max(own).unwrap_or_else(Instant::now))
     }
 
-    /// Whether anything is held back.
+    /// Whether any notification is held back.
     pub(crate) fn has_held(&self) -> bool {
         self.all_held || !self.held.is_empty()
     }
@@ -130,14 +128,14 @@ impl Pace {
     fn tell_all(&mut self, now: Instant, mut tell: impl FnMut(&[&str])) {
         tell(&[]);
         (self.last_all, self.all_held) = (Some(now), false);
-        // It was told to them, too.
+        // A notification of all topics includes those held back.
         self.held.clear();
         self.known.clear();
         self.told.push_back((now, None));
     }
 
     fn hold(&mut self, topic: &str) {
-        // A wake of everything is to come, and will be one of this topic.
+        // A pending notification includes this topic.
         if self.all_held || self.known.contains(topic) {
             return;
         }
@@ -156,7 +154,7 @@ impl Pace {
         self.known.clear();
     }
 
-    /// Forgets what was told too long ago to count.
+    /// Forgets notifications older than the window.
     fn forget(&mut self, now: Instant) {
         while self.told.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
             let Some((at, topic)) = self.told.pop_front() else { break };
@@ -219,7 +217,7 @@ mod tests {
         assert!(offer(&mut pace, &[], start, &mut told));
         assert!(!pace.has_held());
         assert!(!offer(&mut pace, &[], after(start, 500), &mut told));
-        // A topic need not wait for that.
+        // The limit on all topics doesn't delay a single topic.
         assert!(offer(&mut pace, &["b"], after(start, 500), &mut told));
         assert_eq!(told.taken(), ["a", "", "b"]);
         assert_eq!(pace.deadline(), Some(after(start, 1000)));
@@ -241,7 +239,7 @@ mod tests {
     }
 
     proptest! {
-        /// Attack: any datagrams at any time.
+        /// Attack: any datagrams at any time, to exceed the rate or to make the hub lose a notification.
         #[test]
         fn never_more_than_the_setting_and_nothing_is_lost(
             rate in 1_usize..20,
@@ -262,7 +260,7 @@ mod tests {
                 wanted.extend(topics.into_iter().map(|topic| (now, topic)));
                 prop_assert!(pace.held.len() <= rate && pace.told.len() <= rate && pace.last.len() <= rate);
             }
-            // As the hub does: when the deadline says.
+            // Releases at each deadline, as the hub does.
             while let Some(at) = pace.deadline() {
                 prop_assert!(at > now, "the hub must not turn without pause");
                 now = at;

@@ -1,4 +1,4 @@
-//! The UDP socket, as it is passed from hub to hub: with the datagrams that wait in it.
+//! The UDP socket's state for an upgrade; queued datagrams stay in the socket.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,10 +13,10 @@ use crate::upgrade::incoming::wrong;
 use crate::upgrade::state::UdpState;
 
 impl Receiver {
-    /// As it is passed on; its socket goes beside it.
+    /// State to pass to the new hub; the socket is passed beside it.
     pub(crate) fn state(&self) -> UdpState<'_> {
         let Self { socket: _, address, gate, pace, told, drops_seen, drop_wake, drop_woken: _, ready: _, stats } = self;
-        // What is held back is told with everything.
+        // One notification of all topics replaces what is held back.
         let held = pace.as_ref().is_some_and(Pace::has_held);
         let UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped, delayed } = *stats;
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
@@ -36,12 +36,12 @@ impl Receiver {
         }
     }
 
-    /// Its socket.
+    /// The socket itself.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// The same in another hub, with its own key and rate.
+    /// Restores the receiver in the new hub, with that hub's own key and rate.
     pub(crate) fn inherit(state: &UdpState<'_>, socket: OwnedFd, access: Access<'_>) -> io::Result<Self> {
         let mut gate = Gate::new(access.key);
         for (until, code) in &state.seen {

@@ -1,7 +1,7 @@
-//! Where the hub's log lines go.
+//! The hub's log: where its lines go.
 //!
-//! A line is one event, with UTC time. What is about one stream has its number as `stream`. A line never contains event data,
-//! cookies, headers or keys.
+//! Each line has a UTC time. Lines about one stream carry its number as `stream`. A line never contains event data, cookies,
+//! headers or keys.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,21 +15,21 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::Config;
 
-/// How long a line may go to a file that was moved away.
+/// How often to check whether the log file was moved away.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Bytes of a text from outside that a line shows.
+/// Maximum bytes of an external text in a log line.
 const SHOWN: usize = 64;
 
-/// This process's log file, if it has one.
+/// The log file of this process, if it has one.
 static FILE: OnceLock<Arc<LogFile>> = OnceLock::new();
 
-/// Makes this process's log go where the settings say. A process that has a subscriber already keeps it.
+/// Installs the log that the settings ask for. A process that has a subscriber already keeps it.
 pub(crate) fn install(config: &Config) -> io::Result<()> {
     if config.log_level == LevelFilter::OFF {
         return Ok(());
     }
-    // The builder's own clock is UTC, and it writes each line with one call.
+    // The builder's default clock is UTC, and it writes each line with one call.
     let lines = tracing_subscriber::fmt().with_max_level(config.log_level).with_ansi(false).with_target(false);
     let _already_set = match &config.log {
         Some(path) => {
@@ -45,7 +45,7 @@ pub(crate) fn install(config: &Config) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks that the log can be written, where its hub could not say so any more.
+/// Checks that the log file can be opened, while the caller can still report an error.
 pub(crate) fn check(config: &Config) -> io::Result<()> {
     match &config.log {
         Some(path) if config.log_level != LevelFilter::OFF => open(path).map(drop),
@@ -53,12 +53,12 @@ pub(crate) fn check(config: &Config) -> io::Result<()> {
     }
 }
 
-/// The descriptor of the log file, which processes that are forked from this one must not close.
+/// Descriptor of the log file, which processes forked from this one must not close.
 pub(crate) fn descriptor() -> Option<RawFd> {
     FILE.get().map(|log| log.current().file.as_raw_fd())
 }
 
-/// The beginning of a text that a client or a script has chosen.
+/// Beginning of a text chosen by a client or a script, short enough for a log line.
 pub(crate) fn shown(text: &str) -> &str {
     &text[..text.floor_char_boundary(SHOWN)]
 }
@@ -67,7 +67,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-/// A log file that is opened anew when it was moved away, as logrotate does.
+/// A log file that is reopened after it was moved away, as logrotate does.
 struct LogFile {
     path: PathBuf,
     current: Mutex<Current>,
@@ -88,7 +88,7 @@ impl LogFile {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.looked.elapsed() >= LOOK_AGAIN {
             current.looked = Instant::now();
-            // Where a new one can't be made, the old one is better than none.
+            // If a new file can't be made, the old one is better than none.
             if !current.is_at(&self.path)
                 && let Ok(file) = open(&self.path)
             {

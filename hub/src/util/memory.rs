@@ -1,27 +1,26 @@
-//! Giving memory back that the hub once needed.
+//! Returns unused heap memory to the system.
 //!
-//! The allocator keeps what was freed between what is still in use. That is right for a hub that is busy, but after a busy
-//! hour it would stay for ever.
+//! The allocator keeps freed memory for reuse. A busy hub needs that, but after a busy hour the memory would stay for ever.
 
 use crate::sys;
 
-/// Not worth the search for less, in bytes.
+/// Minimum decrease, in bytes, that is worth a trim.
 const WORTH_IT: usize = 1 << 20;
 
-/// What the hub keeps for itself, as it comes and goes.
+/// How much memory the hub uses, and has used.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// The most, in bytes, since some was given back last.
+    /// Maximum, in bytes, since the last trim.
     most: usize,
 }
 
 impl Memory {
-    /// So many bytes are kept now.
+    /// Records that `kept` bytes are in use.
     pub(crate) fn note(&mut self, kept: usize) {
         self.most = self.most.max(kept);
     }
 
-    /// Gives back what is free if so many bytes are less than half of what was kept once.
+    /// Trims the heap if `kept` bytes are less than half of the maximum.
     pub(crate) fn settle(&mut self, kept: usize) {
         if self.is_much_less(kept) {
             sys::trim_memory();

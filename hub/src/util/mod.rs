@@ -1,4 +1,4 @@
-//! Small parts that know nothing of streams.
+//! Helpers that know nothing of streams.
 
 pub(crate) mod heap;
 pub(crate) mod log;

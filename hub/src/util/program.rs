@@ -1,4 +1,4 @@
-//! Running a [`Program`]: the command line by which a process has a hub started where it must not fork one.
+//! Runs a [`Program`]: the command line that starts a hub for a process that must not fork one.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -11,25 +11,25 @@ use rustix::io::Errno;
 use crate::config::Program;
 use sse_protocol::topic;
 
-/// Bytes of its complaints that are kept.
+/// Maximum bytes kept of the program's stderr.
 const COMPLAINT: usize = 2048;
 
-/// How a program ended.
+/// Result of running a program.
 #[derive(Debug)]
 pub struct Ran {
-    /// With exit code 0.
+    /// Whether the exit code was 0.
     pub succeeded: bool,
-    /// What it printed.
+    /// What the program wrote to stdout.
     pub output: String,
-    /// What it complained about, in one line.
+    /// What the program wrote to stderr, shortened to one line.
     pub complaint: String,
 }
 
 impl Program {
-    /// Runs it to its end, or kills it at this time.
+    /// Runs the program to its end, or kills it at `until`.
     ///
     /// # Errors
-    /// It can't be run, or `TimedOut`; `ECHILD`: somebody else who waits for all children of this process has taken it in.
+    /// The program can't be run, or `TimedOut`; `ECHILD`: another waiter in this process has reaped it.
     pub fn run(&self, until: Option<Instant>) -> io::Result<Ran> {
         let mut child = Command::new(&self.path)
             .args(&self.arguments)
@@ -39,7 +39,7 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()?;
         if let Some(mut input) = child.stdin.take() {
-            // One that does not read it will say why.
+            // A program that doesn't read its input reports why.
             let _ = input.write_all(&self.input);
         }
         let heard = hear(&mut child, until);
@@ -56,7 +56,7 @@ impl Program {
     }
 }
 
-/// All that it prints, and the beginning of its complaints.
+/// Reads all of stdout and the beginning of stderr.
 fn hear(child: &mut Child, until: Option<Instant>) -> io::Result<[Vec<u8>; 2]> {
     let (mut output, mut errors) = (child.stdout.take(), child.stderr.take());
     let (mut printed, mut complaint) = (Vec::new(), Vec::new());
@@ -71,7 +71,7 @@ fn hear(child: &mut Child, until: Option<Instant>) -> io::Result<[Vec<u8>; 2]> {
             Err(Errno::INTR) => continue,
             polled => polled?,
         };
-        // In the order of `sources`, of which there may be one.
+        // In the order of `sources`, of which one may be missing.
         let ready: Vec<bool> = polled.iter().map(|source| !source.revents().is_empty()).collect();
         let (of_output, of_errors) = (output.is_some() && ready[0], errors.is_some() && ready[ready.len() - 1]);
         if of_output && !read(&mut output, &mut printed)? {
@@ -85,7 +85,7 @@ fn hear(child: &mut Child, until: Option<Instant>) -> io::Result<[Vec<u8>; 2]> {
     Ok([printed, complaint])
 }
 
-/// Reads what has come; false at its end.
+/// Reads the bytes available; false at the end of the file.
 fn read(source: &mut Option<impl Read>, into: &mut Vec<u8>) -> io::Result<bool> {
     let Some(source) = source else { return Ok(false) };
     let mut chunk = [0; 4096];

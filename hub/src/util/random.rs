@@ -1,17 +1,17 @@
-//! Random numbers that spread what would happen at once. Not for secrets.
+//! Random numbers that spread simultaneous work over time. Not for secrets.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Any number.
+/// A random number.
 #[must_use]
 pub fn number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// A number from 0 to `most`.
+/// A random number from 0 to `most`, inclusive.
 #[must_use]
 pub fn up_to(most: u32) -> u32 {
-    // The remainder of a `u32`'s successor is a `u32` again.
+    // The remainder is at most `most`, a `u32`.
     (number() % (u64::from(most) + 1)) as u32
 }
 

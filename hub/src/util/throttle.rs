@@ -1,11 +1,11 @@
-//! Log lines that could come many times a second.
+//! The log throttle: limits log lines that could come many times a second.
 
 use std::time::{Duration, Instant};
 
-/// Lines that say the same come at most so often.
+/// Minimum time between two lines of one kind.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Decides whether to write a line now.
+/// Throttle for one kind of log line.
 #[derive(Debug, Default)]
 pub(crate) struct LogThrottle {
     last: Option<Instant>,
@@ -13,7 +13,7 @@ pub(crate) struct LogThrottle {
 }
 
 impl LogThrottle {
-    /// The number of lines kept back since the last one, if a line is due; `None` if this one is to be kept back.
+    /// Number of lines suppressed since the last one, if a line is due; `None` if this one is suppressed.
     pub(crate) fn due(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
             self.kept_back += 1;

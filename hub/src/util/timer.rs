@@ -1,35 +1,35 @@
-//! One coarse timer wheel: seconds, a ring of lists, nothing to cancel.
+//! A coarse timer wheel: a ring of lists, one for each second. Entries can't be cancelled.
 //!
-//! An entry is a stream that may need a heartbeat at some second. Whoever takes it looks whether that stream is still the
-//! same and whether it is really due, and puts it back for later if not: sending data to a stream costs nothing here.
+//! An entry is a stream that may need a heartbeat. The caller checks whether the stream still exists and is due, and inserts it
+//! again if not. So sending data to a stream costs nothing here.
 
-/// Seconds in the ring; what is due later goes round once or more.
+/// Seconds in the ring; entries due later are taken earlier, and inserted again.
 const SLOTS: usize = 64;
 
-/// Streams by the second at which to look at them.
+/// Entries by the second at which to check them.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
     slots: [Vec<T>; SLOTS],
-    /// All entries.
+    /// Number of entries.
     len: usize,
-    /// The next second to be looked at.
+    /// The next second to take.
     next: u32,
 }
 
 impl<T> Wheel<T> {
-    /// A wheel without entries, before second 0.
+    /// Creates an empty wheel, before second 0.
     pub(crate) fn new() -> Self {
         Self { slots: std::array::from_fn(|_| Vec::new()), len: 0, next: 0 }
     }
 
-    /// Puts an entry where it is found at second `due`, or before that if it lies further ahead than the ring reaches.
+    /// Inserts an entry for second `due`, or for an earlier one if `due` is beyond the ring.
     pub(crate) fn insert(&mut self, due: u32, entry: T) {
         let ahead = due.saturating_sub(self.next).min(SLOTS as u32 - 1);
         self.slots[(self.next.wrapping_add(ahead)) as usize % SLOTS].push(entry);
         self.len += 1;
     }
 
-    /// Takes all entries up to and including second `now` into `found`.
+    /// Moves all entries up to and including second `now` to `found`.
     pub(crate) fn advance(&mut self, now: u32, found: &mut Vec<T>) {
         let before = found.len();
         while self.next <= now {
@@ -37,7 +37,7 @@ impl<T> Wheel<T> {
                 self.next = now + 1;
                 break;
             }
-            // Taken whole, so that a second with many entries doesn't keep their memory.
+            // The list is taken whole, so that a second with many entries doesn't keep their memory.
             found.extend(std::mem::take(&mut self.slots[self.next as usize % SLOTS]));
             self.next += 1;
         }
@@ -49,7 +49,7 @@ impl<T> Wheel<T> {
         self.slots.iter().flatten()
     }
 
-    /// The second at which there is something to look at; `None` when there is nothing at all.
+    /// The first second with an entry; `None` if the wheel is empty.
     pub(crate) fn next_due(&self) -> Option<u32> {
         if self.len == 0 {
             return None;

@@ -1,8 +1,8 @@
-//! Which topics wake which script: `sse.adopt_topics`.
+//! Maps script paths to topics: `sse.adopt_topics`.
 //!
-//! Entries are separated by commas, each a pattern of script paths, `=`, and topics separated by spaces:
-//! `chat/*.php=chat.** users.*, report.php=reports`. In a path pattern `*` stands for any characters, and the pattern is
-//! compared with the end of a path, from any of its slashes on. The first entry that fits counts.
+//! Entries are separated by commas. Each is a pattern of script paths, `=`, and topics separated by spaces:
+//! `chat/*.php=chat.** users.*, report.php=reports`. In a path pattern `*` matches any characters, and the
+//! pattern must match the end of a path, from any of its slashes on. The first match counts.
 
 use crate::config::ConfigError;
 use sse_protocol::topic;
@@ -16,16 +16,16 @@ pub struct TopicMap<'a> {
 }
 
 impl<'a> TopicMap<'a> {
-    /// Reads the setting.
+    /// Parses the setting.
     ///
     /// # Errors
-    /// An entry that is not `PATTERN=TOPIC …`, or a topic that can't be one; both are named.
+    /// An entry is not `PATTERN=TOPIC …`, or has an invalid topic; the error names it.
     pub fn parse(value: &'a str) -> Result<Self, ConfigError> {
         let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(entry);
         Ok(Self { entries: entries.collect::<Result<_, _>>()? })
     }
 
-    /// The topics that wake the script of this path: those of the first entry that fits, or all.
+    /// Topics of the script at this path: those of the first entry that matches, or all.
     #[must_use]
     pub fn topics(&self, path: &str) -> Vec<&'a str> {
         let found = self.entries.iter().find(|(pattern, _)| ends_like(pattern, path));
@@ -52,14 +52,14 @@ fn entry(text: &str) -> Result<(&str, Vec<&str>), ConfigError> {
     Ok((pattern, topics))
 }
 
-/// Whether a path, or what follows one of its slashes, is like the pattern.
+/// Whether the pattern matches a path, or its end from one of its slashes on.
 fn ends_like(pattern: &str, path: &str) -> bool {
     let bytes = path.as_bytes();
     let begins = |at: &usize| *at == 0 || bytes[*at] == b'/' || bytes[*at - 1] == b'/';
     (0..bytes.len()).filter(begins).any(|at| is_like(pattern.as_bytes(), &bytes[at..]))
 }
 
-/// Goes back to the last `*` where the rest does not fit: linear in practice, and never worse than the product.
+/// Backtracks to the last `*`: linear in practice, and never worse than the product of both lengths.
 fn is_like(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;
