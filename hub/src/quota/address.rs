@@ -1,12 +1,12 @@
-//! Which addresses are one client, for every limit that counts by address.
+//! Client addresses: which ones count as one client, for every limit by address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Bits of an IPv6 address that are one client: providers give at least so much to each.
+/// Bits of an IPv6 address that identify a client: providers give at least a /64 to each.
 pub(crate) const IPV6_PREFIX: u32 = 64;
 
-/// The client of a `REMOTE_ADDR`. What a server calls an address and is none, such as `unix:`, is `None`: all clients of such a
-/// server would be one.
+/// The client of a `REMOTE_ADDR`. `None` for a value that is no address, such as `unix:`: all clients of such a server would
+/// count as one.
 pub(crate) fn client(address: &str) -> Option<IpAddr> {
     let address: IpAddr = address.parse().ok()?;
     Some(match address.to_canonical() {
@@ -17,17 +17,17 @@ pub(crate) fn client(address: &str) -> Option<IpAddr> {
     })
 }
 
-/// A client for people: with the length of the prefix where that is what counts.
+/// A client for messages; IPv6 with the length of its prefix.
 pub(crate) fn shown(client: IpAddr) -> String {
     if client.is_ipv6() { format!("{client}/{IPV6_PREFIX}") } else { client.to_string() }
 }
 
-/// A number for a client, for those that only compare it; never 0 but for `None` and the unspecified address.
+/// A number for a client, only to compare; 0 for `None` and the unspecified address.
 pub(crate) fn number(client: Option<IpAddr>) -> u64 {
     match client {
         None => 0,
         Some(IpAddr::V4(address)) => address.to_bits().into(),
-        // The rest of a client's is 0.
+        // The other bits of a client's address are 0.
         Some(IpAddr::V6(address)) => (address.to_bits() >> (128 - IPV6_PREFIX)) as u64,
     }
 }

@@ -1,11 +1,11 @@
-//! A limit of bytes that clients can make the hub keep, shared fairly: one client gets no more than an eighth of it.
+//! A limit on the bytes that clients make the hub keep, shared fairly: one client gets at most an eighth.
 //!
 //! ```text
 //! Budget ──account(address)──▶ Account ──reserve(bytes)──▶ Reservation: counts until it is dropped
 //! ```
 //!
-//! A client is its address, or its /64. Streams whose server tells no address (`unix:`) count in the whole only: as one
-//! client, all quota of such a server would share an eighth.
+//! A client is its address, or its /64. Streams without an address (`unix:`) count only against the whole limit: as one client,
+//! all streams of such a server would share an eighth.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,14 +16,14 @@ use thiserror::Error;
 
 use crate::quota::address;
 
-/// One client may take the whole divided by this.
+/// One client may take the whole limit divided by this.
 const SHARES: usize = 8;
 
-/// A limit, and what of it is taken.
+/// A limit, and the bytes in use.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget(Arc<Whole>);
 
-/// What one client takes of a budget; kept by everything that it takes.
+/// The bytes that one client uses; every reservation keeps its account.
 #[derive(Debug, Clone)]
 pub(crate) struct Account(Arc<Taker>);
 
@@ -35,13 +35,13 @@ pub(crate) struct Reservation {
     shared: usize,
 }
 
-/// There is no room.
+/// Why a reservation is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Exhausted {
-    /// For anybody.
+    /// All clients together reached the limit.
     #[error("{setting} ({limit}) is used up by all clients together; raise it")]
     Whole { setting: &'static str, limit: usize },
-    /// For this client.
+    /// This client reached its share.
     #[error(
         "{} takes the eighth of {setting} ({limit} of its bytes) that one address may; raise it, or, if that is a proxy, let the \
          web server tell PHP the clients' own addresses",
@@ -55,11 +55,11 @@ struct Whole {
     setting: &'static str,
     limit: usize,
     used: AtomicUsize,
-    /// Those that take something now.
+    /// Clients that use bytes now.
     takers: Mutex<HashMap<IpAddr, Weak<Taker>>>,
 }
 
-/// A client, or everybody.
+/// A client; `None`: everything without one.
 #[derive(Debug)]
 struct Taker {
     whole: Arc<Whole>,
@@ -68,12 +68,12 @@ struct Taker {
 }
 
 impl Budget {
-    /// So many bytes, of which nothing is taken yet. `setting` is where the limit comes from, for errors.
+    /// Creates a budget of `limit` bytes. `setting` names the setting, for errors.
     pub(crate) fn new(setting: &'static str, limit: usize) -> Self {
         Self(Arc::new(Whole { setting, limit, used: AtomicUsize::new(0), takers: Mutex::default() }))
     }
 
-    /// The bytes that are taken.
+    /// Bytes in use.
     pub(crate) fn used(&self) -> usize {
         self.0.used.load(Relaxed)
     }
@@ -83,7 +83,7 @@ impl Budget {
         self.of_client(address.and_then(address::client))
     }
 
-    /// The same, for one that [`Account::client`] has told.
+    /// The account of a client from [`Account::client`].
     pub(crate) fn of_client(&self, client: Option<IpAddr>) -> Account {
         let Some(client) = client else { return self.of_all() };
         let mut takers = self.0.takers();
@@ -95,38 +95,38 @@ impl Budget {
         Account(taker)
     }
 
-    /// An account for what is no single client's.
+    /// An account that counts only against the whole limit.
     pub(crate) fn of_all(&self) -> Account {
         Account(Arc::new(Taker { whole: Arc::clone(&self.0), client: None, used: AtomicUsize::new(0) }))
     }
 }
 
 impl Account {
-    /// Whose it is; `None`: nobody's in particular.
+    /// The client; `None`: none in particular.
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.0.client
     }
 
-    /// Takes bytes if there is room for them.
+    /// Reserves bytes if the limits allow it.
     ///
     /// # Errors
-    /// If there is none; nothing is taken then.
+    /// The limit that is reached; nothing is reserved then.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         let reservation = self.take(bytes);
         self.check().map(|()| reservation)
     }
 
-    /// Takes bytes that are there already; [`check`](Self::check) then says whether they may stay.
+    /// Reserves bytes that are in use already; [`check`](Self::check) then says whether they may stay.
     pub(crate) fn take(&self, bytes: usize) -> Reservation {
         let mut reservation = Reservation { taker: Arc::clone(&self.0), own: 0, shared: 0 };
         reservation.set(bytes);
         reservation
     }
 
-    /// Whether what is taken is within the limits of the client and of the whole.
+    /// Checks the limits of the client and of the whole.
     ///
     /// # Errors
-    /// The limit that it is over.
+    /// The limit that is exceeded.
     pub(crate) fn check(&self) -> Result<(), Exhausted> {
         self.0.check()
     }
@@ -146,39 +146,39 @@ impl Taker {
 }
 
 impl Reservation {
-    /// Where it counts.
+    /// The account that the bytes count for.
     pub(crate) fn account(&self) -> Account {
         Account(Arc::clone(&self.taker))
     }
 
-    /// The bytes.
+    /// The client's bytes, without those it shares.
     pub(crate) fn bytes(&self) -> usize {
         self.own
     }
 
-    /// Whose they are, as far as that is known.
+    /// The client, if it is known.
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.taker.client
     }
 
-    /// Whether they are within the limits of the client and of the whole.
+    /// Checks the limits of the client and of the whole.
     ///
     /// # Errors
-    /// The limit that is passed.
+    /// The limit that is exceeded.
     pub(crate) fn check(&self) -> Result<(), Exhausted> {
         self.taker.check()
     }
 
-    /// It is so many bytes now.
+    /// Changes the reservation to `bytes`.
     pub(crate) fn set(&mut self, bytes: usize) {
         self.set_with_shared(bytes, 0);
     }
 
-    /// It is so many bytes now, and keeps others alive that count once in the whole, by another reservation, and for each
-    /// client that keeps them.
+    /// Changes the reservation to `own` bytes. The `shared` bytes count for each client that keeps them, and once in the whole,
+    /// by another reservation.
     pub(crate) fn set_with_shared(&mut self, own: usize, shared: usize) {
         let Taker { whole, used, .. } = &*self.taker;
-        // Added first, so that no other thread sees less than there is.
+        // Added first, so that no other thread sees less than is in use.
         whole.used.fetch_add(own, Relaxed);
         whole.used.fetch_sub(self.own, Relaxed);
         used.fetch_add(own + shared, Relaxed);
@@ -203,12 +203,12 @@ impl Drop for Taker {
     fn drop(&mut self) {
         let Some(client) = self.client else { return };
         let mut takers = self.whole.takers();
-        // The client may have come back meanwhile, with another account.
+        // The client may have a newer account meanwhile.
         if takers.get(&client).is_some_and(|taker| taker.strong_count() == 0) {
             takers.remove(&client);
         }
         if takers.is_empty() {
-            // Memory of the busiest hour shouldn't stay for ever.
+            // Frees the memory of the busiest hour.
             *takers = HashMap::new();
         }
     }
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(budget.0.takers().len(), 1);
         drop(kept);
         assert_eq!(budget.0.takers().len(), 0);
-        // One that comes back while its last reservation goes has a new account, which stays.
+        // A client that returns while its last reservation is dropped has a new account, which stays.
         let (old, new) = (budget.account(Some("192.0.2.1")), budget.account(Some("192.0.2.1")));
         drop(old);
         assert!(new.reserve(100).is_ok_and(|_kept| budget.account(Some("192.0.2.1")).reserve(1).is_err()));

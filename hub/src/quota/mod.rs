@@ -1,4 +1,4 @@
-//! How many streams each client address and each user has, for the limits of both.
+//! Stream quotas: counts the streams of each client address and each user, and enforces their limits.
 
 pub(crate) mod address;
 pub(crate) mod budget;
@@ -11,29 +11,29 @@ use std::net::IpAddr;
 use crate::upgrade::state::QuotaKeyState;
 use sse_protocol::wire::{MAX_KEY, User};
 
-/// Somebody whose streams are counted.
+/// Whose streams are counted: an address or a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum QuotaKey {
     Address(IpAddr),
     User(Box<str>),
 }
 
-/// The streams that are counted, and whose they are. Nothing is kept of streams that nobody wants to be counted.
+/// The streams that are counted, by stream and by key. Streams without a key aren't kept.
 #[derive(Debug)]
 pub(crate) struct Quota {
-    /// Streams of one address at most; 0: any number.
+    /// Maximum number of streams of one address; 0: no limit.
     per_address: usize,
-    /// Streams by visitor; nobody has none.
+    /// Streams by key; no entry is empty.
     counts: HashMap<QuotaKey, Streams>,
     streams: HashMap<u64, Vec<QuotaKey>>,
 }
 
-/// The streams of a visitor.
+/// The streams of one key.
 #[derive(Debug)]
 enum Streams {
-    /// How many an address has.
+    /// Number of streams of an address.
     Count(usize),
-    /// Those of a user, in the order in which they came.
+    /// Ids of a user's streams, oldest first.
     Each(BTreeSet<u64>),
 }
 
@@ -70,7 +70,7 @@ impl Streams {
         }
     }
 
-    /// So many of them, from the oldest on.
+    /// Ids of the `count` oldest streams; none for an address.
     fn oldest(&self, count: usize) -> Vec<u64> {
         match self {
             Self::Count(_) => Vec::new(),
@@ -79,25 +79,25 @@ impl Streams {
     }
 }
 
-/// Why a stream is one too many.
+/// Why a quota refuses a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OverQuota {
-    /// Of this address.
+    /// The address has too many.
     Address(String),
-    /// Of its user.
+    /// The user has too many.
     User(String),
 }
 
-/// Those that a new stream is counted for.
+/// The keys that a new stream counts for.
 #[derive(Debug, Default)]
 pub(crate) struct QuotaKeys {
     quota: Vec<QuotaKey>,
-    /// Streams that are to end for it.
+    /// Streams to close, which the new one replaces.
     pub(crate) replaces: Vec<u64>,
 }
 
 impl QuotaKey {
-    /// As it is passed to another hub.
+    /// State to pass to the new hub.
     pub(crate) fn state(&self) -> QuotaKeyState<'_> {
         match self {
             Self::Address(address) => QuotaKeyState::Address(*address),
@@ -114,27 +114,27 @@ impl QuotaKey {
 }
 
 impl QuotaKeys {
-    /// As they were passed on by another hub.
+    /// Restores the keys that the old hub passed on.
     pub(crate) fn restore(party: &[QuotaKeyState<'_>]) -> Self {
         Self { quota: party.iter().map(QuotaKey::restore).collect(), replaces: Vec::new() }
     }
 
-    /// Whether its user may replace it, or is to be counted at least.
+    /// Whether a user's key is among them.
     pub(crate) fn has_user(&self) -> bool {
         self.quota.iter().any(|visitor| matches!(visitor, QuotaKey::User(_)))
     }
 }
 
 impl Quota {
-    /// None yet.
+    /// Creates a quota without streams.
     pub(crate) fn new(per_address: usize) -> Self {
         Self { per_address, counts: HashMap::new(), streams: HashMap::new() }
     }
 
-    /// Whom a new stream would be counted for.
+    /// The keys that a new stream would count for.
     ///
     /// # Errors
-    /// Who has as many as allowed already.
+    /// The key whose limit is reached.
     pub(crate) fn admit(&self, address: Option<&str>, user: Option<User<'_>>) -> Result<QuotaKeys, OverQuota> {
         let mut quota = Vec::new();
         let mut replaces = Vec::new();
@@ -158,7 +158,7 @@ impl Quota {
                 replaces = streams.oldest(count - limit + 1);
             }
             if is_full && !replace {
-                // Whom the key stands for is nobody's business in a log.
+                // The user's key is private and must not get into a log.
                 return Err(OverQuota::User(format!(
                     "a user has as many streams open as max_per_user or sse.max_streams_per_user allows ({limit})"
                 )));
@@ -168,7 +168,7 @@ impl Quota {
         Ok(QuotaKeys { quota, replaces })
     }
 
-    /// A stream has come.
+    /// Counts a new stream.
     pub(crate) fn enter(&mut self, stream: u64, party: QuotaKeys) {
         let QuotaKeys { quota, replaces: _ } = party;
         if quota.is_empty() {
@@ -180,7 +180,7 @@ impl Quota {
         self.streams.insert(stream, quota);
     }
 
-    /// A stream has ended, or is sure to.
+    /// Stops counting a stream that has ended, or is sure to.
     pub(crate) fn leave(&mut self, stream: u64) {
         for visitor in self.streams.remove(&stream).unwrap_or_default() {
             if let Entry::Occupied(mut entry) = self.counts.entry(visitor) {
@@ -191,17 +191,17 @@ impl Quota {
             }
         }
         if self.streams.is_empty() {
-            // Memory of the busiest hour shouldn't stay for ever.
+            // Frees the memory of the busiest hour.
             (self.streams, self.counts) = (HashMap::new(), HashMap::new());
         }
     }
 
-    /// The streams that are counted, and for whom.
+    /// The streams that are counted, with their keys.
     pub(crate) fn state(&self) -> impl Iterator<Item = (u64, &[QuotaKey])> {
         self.streams.iter().map(|(stream, party)| (*stream, &party[..]))
     }
 
-    /// How many addresses and users have streams that are counted.
+    /// Number of addresses and users with streams that are counted.
     pub(crate) fn len(&self) -> usize {
         self.counts.len()
     }
@@ -211,7 +211,7 @@ impl Quota {
     }
 }
 
-/// Checks a user's key.
+/// Checks the length of a user's key.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -247,7 +247,7 @@ mod tests {
         );
         assert!(quota.admit(Some("192.0.2.8"), None).is_ok());
         quota.leave(1);
-        // Told twice of one end, it counts once.
+        // A second report of the same end doesn't count.
         quota.leave(1);
         let party = quota.admit(Some("192.0.2.7"), None).expect("room again");
         quota.enter(3, party);

@@ -1,36 +1,36 @@
-//! What streams watch is charged to `sse.topic_bytes`, and to the client that each stream is of.
+//! Charges for subscriptions, against `sse.topic_bytes` and the share of each stream's client.
 
 use std::collections::HashMap;
 
 use crate::quota::budget::{Account, Budget, Exhausted, Reservation};
 use sse_protocol::topic;
 
-/// The setting.
+/// Name of the setting, for errors.
 const SETTING: &str = "sse.topic_bytes";
 
-/// What watching a topic takes beside its name: its places in the tables of a shard, and the stream's in its list.
+/// Bytes of a subscription to a topic beside its name: entries in a shard's tables and in the stream's list.
 const TOPIC: usize = 224;
 
-/// What each segment of a pattern with a wildcard may take besides: its part of a node of the trie.
+/// Maximum bytes beside that for each segment of a pattern with a wildcard: its part of a trie node.
 const SEGMENT: usize = 64;
 
 /// The charges of all streams.
 #[derive(Debug)]
 pub(crate) struct Topics {
     budget: Budget,
-    /// That of streams without an address.
+    /// Account of streams without an address.
     nobody: Account,
     charges: HashMap<u64, Reservation>,
 }
 
-/// Bytes charged for a pattern, whether or not other streams watch it as well. What the hub takes is no more than twice that.
+/// Bytes charged for a pattern, whether or not other streams subscribe to it. The hub uses at most twice as much.
 pub(crate) fn cost(pattern: &str) -> usize {
     let segments = if topic::is_wild(pattern) { pattern.split('.').count() } else { 0 };
     TOPIC + pattern.len() + SEGMENT * segments
 }
 
 impl Topics {
-    /// Nothing is watched yet.
+    /// Creates a table without charges.
     pub(crate) fn new(limit: usize) -> Self {
         let budget = Budget::new(SETTING, limit);
         Self { nobody: budget.of_all(), budget, charges: HashMap::new() }
@@ -41,24 +41,24 @@ impl Topics {
         self.budget.used()
     }
 
-    /// What watching these patterns takes, if there is room for it.
+    /// Reserves the bytes of a subscription to these patterns.
     ///
     /// # Errors
-    /// If there is none.
+    /// The limit that is reached.
     pub(crate) fn reserve(&self, address: Option<&str>, patterns: &[&str]) -> Result<Reservation, Exhausted> {
         let bytes = patterns.iter().map(|pattern| cost(pattern)).sum();
         self.account(address).reserve(bytes)
     }
 
-    /// It is charged until this stream ends.
+    /// Charges a stream with a reservation until it ends.
     pub(crate) fn charge(&mut self, stream: u64, reservation: Reservation) {
         self.charges.insert(stream, reservation);
     }
 
-    /// A stream watches something else: so many bytes.
+    /// Changes the charge of a stream to `bytes`, after its subscription changed.
     ///
     /// # Errors
-    /// If there is no room for that. It is charged all the same, as it is there already.
+    /// The limit that is exceeded. The bytes are charged all the same, as they are in use already.
     pub(crate) fn change(&mut self, stream: u64, bytes: usize) -> Result<(), Exhausted> {
         let Some(reservation) = self.charges.get_mut(&stream) else { return Ok(()) };
         let before = reservation.bytes();
@@ -66,11 +66,11 @@ impl Topics {
         if bytes > before { reservation.check() } else { Ok(()) }
     }
 
-    /// A stream has ended.
+    /// Ends the charge of a stream.
     pub(crate) fn release(&mut self, stream: u64) {
         self.charges.remove(&stream);
         if self.charges.is_empty() {
-            // Memory of the busiest hour shouldn't stay for ever.
+            // Frees the memory of the busiest hour.
             self.charges = HashMap::new();
         }
     }
@@ -80,12 +80,12 @@ impl Topics {
         self.charges.keys().copied()
     }
 
-    /// What is charged, for another hub.
+    /// State to pass to the new hub: stream, client, bytes.
     pub(crate) fn state(&self) -> impl Iterator<Item = (u64, Option<std::net::IpAddr>, u64)> {
         self.charges.iter().map(|(stream, charge)| (*stream, charge.client(), charge.bytes() as u64))
     }
 
-    /// What another hub has charged. It is there, whatever the limit of this one.
+    /// Restores a charge of the old hub, whatever the limit: the bytes are in use already.
     pub(crate) fn restore(&mut self, stream: u64, client: Option<std::net::IpAddr>, bytes: u64) {
         let address = client.map(|client| client.to_string());
         let reservation = self.account(address.as_deref()).take(usize::try_from(bytes).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What the hub counts.
+//! Statistics: the hub's counters and their export.
 
 pub(crate) mod openmetrics;
 pub(crate) mod report;
@@ -7,27 +7,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::upgrade::state::ShardCounts;
 
-/// A number that one thread at a time changes and any thread of any process that has it may read.
+/// A counter that one thread at a time changes, and any thread of any process that shares it reads.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts more. A load and a store are enough (and much cheaper than an atomic addition), as only one thread writes.
+    /// Adds to the counter. As only one thread writes, a load and a store are enough, and cheaper than an atomic addition.
     pub(crate) fn add(&self, count: usize) {
         self.0.store(self.get().wrapping_add(count as u64), Ordering::Relaxed);
     }
 
-    /// Counts less, for a number that tells how many there are now.
+    /// Subtracts from a counter that says how many there are now.
     pub(crate) fn sub(&self, count: usize) {
         self.0.store(self.get().saturating_sub(count as u64), Ordering::Relaxed);
     }
 
-    /// The number is this now.
+    /// Sets the counter.
     pub(crate) fn set(&self, count: usize) {
         self.0.store(count as u64, Ordering::Relaxed);
     }
 
-    /// The number now; exact once the writing thread is idle.
+    /// The value; exact once the writing thread is idle.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -36,30 +36,30 @@ impl Counter {
 /// Why a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// The client has left.
+    /// The client disconnected.
     Client,
     /// The client did not read what was queued for it.
     Slow,
     /// The connection failed in another way.
     Error,
-    /// The hub ends.
+    /// The hub shut down.
     Shutdown,
-    /// The worker took it back, or went away, before it began.
+    /// The worker cancelled the stream, or ended, before the stream began.
     Aborted,
-    /// Its script no longer allows it.
+    /// The script no longer allows the stream.
     Denied,
-    /// Its script has not confirmed it for too long.
+    /// The script has not confirmed the stream for too long.
     Unconfirmed,
-    /// Its script has given it another `share`.
+    /// The script gave the stream another `share`.
     Moved,
-    /// Its time is over.
+    /// The stream reached its maximum lifetime.
     Lifetime,
-    /// Its user has begun another one in its place.
+    /// The user opened another stream in its place.
     Replaced,
 }
 
 impl Ended {
-    /// For the log and `sse_stats()`.
+    /// Name in the log and in `sse_stats()`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -75,12 +75,12 @@ impl Ended {
         }
     }
 
-    /// The one with this name.
+    /// The reason with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|why| why.name() == name)
     }
 
-    /// All of them.
+    /// All reasons.
     pub(crate) const ALL: [Self; 10] = [
         Self::Client,
         Self::Slow,
@@ -95,8 +95,8 @@ impl Ended {
     ];
 }
 
-/// What one shard counts, in memory of all processes of the hub. Only its thread writes, and the router once that has gone.
-/// Two shards share no cache line.
+/// Counters of one shard, in memory shared by all processes of the hub. Only the shard's thread writes them, and the ordering
+/// thread once that has ended. Two shards share no cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct ShardStats {
@@ -104,29 +104,29 @@ pub(crate) struct ShardStats {
     pub(crate) opened: Counter,
     /// Streams that ended before they began.
     pub(crate) ended_held: Counter,
-    /// Streams whose workers were told the first lines to send: whoever gets these has a stream, so it counts as begun. Only the
-    /// router writes this.
+    /// Streams whose workers got the first lines to send: a client that reads these has a stream, so it counts as begun. Only
+    /// the ordering thread writes this.
     pub(crate) told: Counter,
-    /// Those of them that ended before they began.
+    /// Streams in `told` that ended before they began.
     pub(crate) told_held: Counter,
-    /// Streams that began without having been counted there.
+    /// Streams that began without being counted in `told`.
     pub(crate) untold: Counter,
     ended: [Counter; Ended::ALL.len()],
     /// Events written completely.
     pub(crate) delivered: Counter,
-    /// Bytes written, all kinds and wrapping included.
+    /// Bytes written, of all kinds and with framing.
     pub(crate) delivered_bytes: Counter,
     /// Heartbeats sent.
     pub(crate) heartbeats: Counter,
-    /// Bytes waiting for slow clients now.
+    /// Bytes queued for slow clients now.
     pub(crate) queued_bytes: Counter,
-    /// Bytes that only queues of its process keep.
+    /// Bytes that only queues of the shard's process keep.
     pub(crate) pinned: Counter,
-    /// The last [`Relieve`](crate::shard::command::Relieve) that was done.
+    /// Round of the last [`Relieve`](crate::shard::command::Relieve) that was done.
     pub(crate) relieved: Counter,
-    /// The last of them that did not end enough.
+    /// Round of the last one that did not end enough streams.
     pub(crate) unrelieved: Counter,
-    /// Different patterns that are watched, where the shard is in a process of its own.
+    /// Different patterns with subscriptions, if the shard has a process of its own.
     pub(crate) topics: Counter,
 }
 
@@ -136,12 +136,12 @@ impl ShardStats {
         self.ended[why as usize].add(1);
     }
 
-    /// Counts the end of several.
+    /// Counts the end of several streams.
     pub(crate) fn end_many(&self, why: Ended, count: usize) {
         self.ended[why as usize].add(count);
     }
 
-    /// Goes on from what other shards have counted.
+    /// Adds what the shards of the old hub counted.
     pub(crate) fn restore(&self, counts: &ShardCounts<'_>) {
         let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
         add(&self.opened, counts.opened);
@@ -151,17 +151,17 @@ impl ShardStats {
         add(&self.delivered_bytes, counts.delivered_bytes);
         add(&self.heartbeats, counts.heartbeats);
         for &(name, count) in &counts.ended {
-            // One that this version does not know is still one.
+            // A reason that this version doesn't know counts as an error.
             add(&self.ended[Ended::named(name).unwrap_or(Ended::Error) as usize], count);
         }
     }
 
-    /// Streams that have begun for whoever asks.
+    /// Streams that count as begun.
     pub(crate) fn begun(&self) -> u64 {
         (self.told.get() + self.untold.get()).saturating_sub(self.told_held.get())
     }
 
-    /// Its process has gone, and the streams with it that had not begun yet.
+    /// Counts the streams that ended with their process before they began.
     pub(crate) fn lose_told(&self) {
         let begun = self.opened.get().saturating_sub(self.untold.get());
         let held = self.told.get().saturating_sub(self.told_held.get() + begun);
@@ -173,7 +173,7 @@ impl ShardStats {
         self.ended[why as usize].get()
     }
 
-    /// Streams that ended.
+    /// Streams that ended for any reason.
     pub(crate) fn ended_all(&self) -> u64 {
         self.ended.iter().map(Counter::get).sum()
     }

@@ -1,7 +1,7 @@
-//! The counters as `sse_metrics()` gives them: OpenMetrics text, which Prometheus reads.
+//! Exports the counters as OpenMetrics text, which Prometheus reads: `sse_metrics()`.
 //!
-//! It is made from what `sse_stats()` gives ([`report`](crate::stats::report)), by one table. A number that the table does not
-//! know stops a debug build, so that every test of the figures tells what to add here.
+//! One table maps the figures of `sse_stats()` ([`report`](crate::stats::report)) to metrics. A figure that the table lacks
+//! stops a debug build, so that every test that reads the figures reports it.
 
 use std::fmt;
 
@@ -14,22 +14,22 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use serde_json::Value;
 
-/// How a part of the report becomes a metric.
+/// How a figure of the report becomes a metric.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     /// A number that goes up and down.
     Gauge,
     /// A number that only grows.
     Counter,
-    /// An object of such numbers; its keys are the values of this label.
+    /// An object of counters; its keys are the values of this label.
     Counters(&'static str),
-    /// 1 where there is something, 0 where there is null.
+    /// 1 for a value, 0 for null.
     Flag,
     /// A text, as the value of this label.
     Label(&'static str),
-    /// How long something took: `sum`, and `buckets` by their bounds.
+    /// Durations: `sum`, and `buckets` by their upper bounds.
     Histogram,
-    /// None: another one says the same.
+    /// No metric: another one says the same.
     Nothing,
 }
 
@@ -47,8 +47,8 @@ impl Kind {
     }
 }
 
-/// Where it is in the report (a JSON pointer), its kind, its name without `sse_`, its unit (which the name gets as well), and
-/// what it means. What is not in a report is left out. `tools/docs` makes docs/reference/statistics.md of this table.
+/// Path in the report (a JSON pointer), kind, name without `sse_`, unit (appended to the name), and description. A figure that
+/// a report lacks is left out. `tools/docs` generates docs/reference/statistics.md from this table.
 type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
@@ -141,7 +141,7 @@ static METRICS: [Metric; 86] = [
     ("/notify/refused", Counter, "notify_refused", None, "Datagrams of other users"),
 ];
 
-/// The text for a report.
+/// The OpenMetrics text of a report.
 pub(crate) fn text(report: Value) -> String {
     debug_assert_eq!(unknown(&report, ""), Vec::<String>::new(), "these have no line in router/metrics.rs");
     let mut registry = Registry::with_prefix("sse");
@@ -152,7 +152,7 @@ pub(crate) fn text(report: Value) -> String {
     text
 }
 
-/// Parts of a report that the table does not know.
+/// Paths in a report that the table lacks.
 fn unknown(part: &Value, path: &str) -> Vec<String> {
     if METRICS.iter().any(|metric| metric.0 == path) {
         return Vec::new();
@@ -205,7 +205,7 @@ fn number(part: &Value) -> u64 {
     part.as_u64().unwrap_or_default()
 }
 
-/// The buckets in order, with what each has for itself.
+/// The buckets in order, each with its own count.
 fn buckets(part: &Value) -> Vec<(f64, u64)> {
     let bound = |name: &str| if name == "inf" { f64::INFINITY } else { name.parse().unwrap_or_default() };
     let parts = part.as_object().into_iter().flatten();

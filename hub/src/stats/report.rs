@@ -1,4 +1,4 @@
-//! The counters as `sse_stats()` gives them.
+//! Reports the counters as JSON: `sse_stats()`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,8 +8,8 @@ use crate::store::Store;
 use crate::udp::UdpStats;
 use sse_protocol::wire::VERSION;
 
-/// A JSON object. Its keys are a public interface: they may become more, but stay what they are. Each needs a line in
-/// [`metrics`](crate::stats::openmetrics), of which docs/reference/statistics.md is made, and a word in stubs/sse.stub.php.
+/// The report, a JSON object. Its keys are a public interface: add keys, but never change one. Each needs a line in
+/// [`metrics`](crate::stats::openmetrics), the source of docs/reference/statistics.md, and a word in stubs/sse.stub.php.
 pub(crate) fn report(broker: &Broker) -> Value {
     let counts = &broker.counts;
     let opened = broker.sum(ShardStats::begun);
@@ -88,7 +88,7 @@ pub(crate) fn report(broker: &Broker) -> Value {
     report
 }
 
-/// Bytes of memory that a process has.
+/// Resident memory of a process, in bytes.
 pub(crate) fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
