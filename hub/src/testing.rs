@@ -1,4 +1,4 @@
-//! What the unit tests of several modules need.
+//! Helpers for the unit tests of several modules.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::Config;
 
-/// The defaults, without UDP and without an end.
+/// The default settings, without UDP and without an idle exit.
 pub(crate) fn config(socket: PathBuf) -> Config {
     Config {
         socket,

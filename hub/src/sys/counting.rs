@@ -1,4 +1,4 @@
-//! An allocator that counts, for tests of what is kept.
+//! A counting allocator, for tests of memory use.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -14,34 +14,34 @@ thread_local! {
 
 struct Counting;
 
-/// Bytes that this thread has allocated and not given back, with what the allocator adds to each piece.
+/// Bytes that this thread has allocated and not freed, with the allocator's overhead.
 pub(crate) fn in_use() -> isize {
     IN_USE.get()
 }
 
 fn count(size: usize, sign: isize) {
-    // At a thread's end there may be no counter any more.
+    // The counter may be gone at the thread's end.
     let _ = IN_USE.try_with(|in_use| in_use.set(in_use.get() + sign * allocated(size).cast_signed()));
 }
 
-// SAFETY: everything is done by the system's allocator, with the arguments as they came.
+// SAFETY: the system's allocator does everything, with unchanged arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 1);
-        // SAFETY: as the caller has promised.
+        // SAFETY: the caller keeps the same promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count(layout.size(), -1);
-        // SAFETY: as the caller has promised.
+        // SAFETY: the caller keeps the same promises.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(layout.size(), -1);
         count(size, 1);
-        // SAFETY: as the caller has promised.
+        // SAFETY: the caller keeps the same promises.
         unsafe { System.realloc(memory, layout, size) }
     }
 }

@@ -1,11 +1,11 @@
-//! Datagrams of a Unix socket, and who has sent them.
+//! Unix datagrams with their senders' credentials.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::sys::{Credentials, check, socklen};
 
-/// Has the system tell who sends what this socket receives (SO_PASSCRED).
+/// Makes the kernel report who sends what this socket receives (SO_PASSCRED).
 pub(crate) fn tell_senders(socket: BorrowedFd<'_>) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the option is an int, which is valid for the call.
@@ -20,13 +20,13 @@ pub(crate) fn tell_senders(socket: BorrowedFd<'_>) -> io::Result<()> {
     })
 }
 
-/// Receives a datagram, without waiting, as far as it fits; and its sender. rustix can't express the process id 0.
+/// Receives a datagram without blocking, cut to the buffer, and its sender. rustix can't express the process id 0.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Option<Credentials>)> {
-    // As the system's macros align it. Descriptors that are sent along find no room, and are closed by the system.
+    // Aligned as the CMSG macros need it. There is no room for descriptors, so the kernel closes those that are sent along.
     let mut control = [0_u64; 8];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: all zeros are a valid header; what it points to lives for the calls, and is as long as it says. The system writes
-    // whole control messages, which are read within their length, and a ucred may be any bytes.
+    // SAFETY: all zeros are a valid header; what it points to lives for the calls, and is as long as it says. The kernel writes
+    // whole control messages, which are read within their length, and any bytes are a valid ucred.
     unsafe {
         let mut header: libc::msghdr = std::mem::zeroed();
         (header.msg_iov, header.msg_iovlen) = (&raw mut part, 1);

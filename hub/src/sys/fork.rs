@@ -1,4 +1,4 @@
-//! Forking, and what a forked process does first.
+//! Forks processes, and closes what a child must not inherit.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -6,54 +6,53 @@ use std::panic::{self, UnwindSafe};
 
 use rustix::process::Pid;
 
-/// How many threads this process has, of whichever extension or library; `None`: there is no `/proc` to tell.
+/// Number of threads of this process, including those of extensions and libraries; `None` without `/proc`.
 #[must_use]
 pub fn threads() -> Option<usize> {
     std::fs::read_dir("/proc/self/task").map(Iterator::count).ok()
 }
 
-/// Forks a process that does this work, and nothing of its parent's after it: 0 is its exit code where the work returns
-/// true. It keeps these descriptors and the standard output and error, and no other.
+/// Forks a child that runs `work` and exits, with code 0 if `work` returns true and 1 otherwise. The child keeps the
+/// descriptors `keep`, the standard output and error, and no others.
 ///
 /// # Safety
-/// The calling process has one thread only, or others that hold no lock: none of them is in the child. The work uses no
-/// descriptor but those that are kept, and lets go of no other one's owner.
+/// The calling process has one thread only, or others that hold no lock: none of them is in the child. `work` uses no
+/// descriptor but those kept, and drops no owner of another one.
 pub(crate) unsafe fn fork(keep: &[RawFd], work: impl FnOnce() -> bool + UnwindSafe) -> io::Result<Pid> {
-    // SAFETY: as the only thread, the child may go on as if nothing had happened, see above.
+    // SAFETY: the caller promises that no other thread holds a lock, so the child may continue.
     match unsafe { libc::fork() } {
         0 => {
             let done = panic::catch_unwind(|| {
-                // SAFETY: what the parent's frames own is never used here, see above. The standard input may be anything of it.
+                // SAFETY: the child never uses what the parent's frames own, see above. The standard input may be any of that.
                 let blank = unsafe {
                     close_all_but(&[&[libc::STDOUT_FILENO, libc::STDERR_FILENO], keep].concat());
                     crate::sys::blank(&[libc::STDIN_FILENO])
                 };
                 blank.is_ok() && work()
             });
-            // SAFETY: ends the process without the exit handlers, which belong to its parent.
+            // SAFETY: ends the process without the exit handlers, which belong to the parent.
             unsafe { libc::_exit(i32::from(!matches!(done, Ok(true)))) }
         }
         pid => Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error),
     }
 }
 
-/// Has the system take in this process's children as soon as they end: nobody waits for them.
+/// Makes the kernel reap the children of this process as soon as they end: nobody waits for them.
 pub(crate) fn ignore_children() {
     // SAFETY: no handler is given.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
-/// Closes all descriptors of this process but these.
+/// Closes all descriptors of this process except `keep`.
 ///
 /// # Safety
-/// Nothing uses the others any more, or lets go of their owners: this is for a forked process that never returns to where
-/// its parent was.
+/// Nothing uses the others any more, or drops their owners: this is for a forked child that never returns to its parent's code.
 pub unsafe fn close_all_but(keep: &[RawFd]) {
     let mut keep: Vec<u32> = keep.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).collect();
     keep.sort_unstable();
     let mut first = 0;
     for descriptor in keep.iter().copied() {
-        // SAFETY: as the caller promises; so below.
+        // SAFETY: the caller promises that nothing uses these any more.
         if descriptor > first && !unsafe { close_range(first, descriptor - 1) } {
             // SAFETY: as above.
             return unsafe { close_listed(&keep) };
@@ -69,13 +68,13 @@ pub unsafe fn close_all_but(keep: &[RawFd]) {
 }
 
 /// # Safety
-/// The caller has nothing open there that it still needs.
+/// The caller needs no descriptor in this range any more.
 unsafe fn close_range(first: u32, last: u32) -> bool {
-    // SAFETY: see above.
+    // SAFETY: as the caller promises; no pointers are involved.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
 }
 
-/// Before Linux 5.9, or where a filter of system calls doesn't know `close_range`.
+/// Closes descriptors one by one: before Linux 5.9, or where a seccomp filter doesn't know `close_range`.
 ///
 /// # Safety
 /// As for [`close_range`].
@@ -83,7 +82,7 @@ unsafe fn close_listed(keep: &[u32]) {
     let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
     let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     for number in numbers.filter(|number| !keep.contains(number)).collect::<Vec<_>>() {
-        // SAFETY: as above; the folder's own descriptor is closed already, which this then reports and nothing more.
+        // SAFETY: as above; the folder's own descriptor is closed already, so `close` reports an error and does nothing.
         unsafe { libc::close(number as RawFd) };
     }
 }

@@ -1,4 +1,4 @@
-//! System calls that rustix does not have: the only unsafe code of this crate.
+//! System calls that rustix lacks: the only unsafe code of this crate.
 #![allow(unsafe_code)]
 
 #[cfg(test)]
@@ -19,7 +19,7 @@ pub(crate) use crate::sys::shared::counters;
 pub use crate::sys::stdio::blank;
 pub use crate::sys::title::set_title;
 
-/// The number of a group by its name, as this system's user database has it.
+/// Number of a group by its name, from the system's user database.
 #[must_use]
 pub fn group_id(name: &str) -> Option<u32> {
     let name = CString::new(name).ok()?;
@@ -27,24 +27,24 @@ pub fn group_id(name: &str) -> Option<u32> {
     // SAFETY: an all-zero group is a valid value of that C structure; it is only read after the call has filled it.
     let mut group: libc::group = unsafe { std::mem::zeroed() };
     let mut found = std::ptr::null_mut();
-    // SAFETY: all pointers are valid for the call, and the buffer's length is its own.
+    // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
     let status =
         unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut group, buffer.as_mut_ptr(), buffer.len(), &raw mut found) };
     (status == 0 && !found.is_null()).then_some(group.gr_gid)
 }
 
-/// Who is at the other end of a Unix socket.
+/// Credentials of the process at the other end of a Unix socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Credentials {
-    /// Its process; 0 if that lives in a process namespace that is not visible from here.
+    /// Process id; 0 if the process is in a PID namespace that is not visible from here.
     pub(crate) pid: i32,
-    /// Its effective user.
+    /// Effective user id.
     pub(crate) uid: u32,
-    /// Its effective group.
+    /// Effective group id.
     pub(crate) gid: u32,
 }
 
-/// SO_PEERCRED. rustix has it too, but can't express the process id 0.
+/// Credentials of the other end (SO_PEERCRED). rustix has it too, but can't express the process id 0.
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
     let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = socklen::<libc::ucred>(1);
@@ -62,7 +62,7 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials
     Ok(Credentials { pid: found.pid, uid: found.uid, gid: found.gid })
 }
 
-/// SO_PEERGROUPS: the supplementary groups of the process at the other end of a Unix socket.
+/// Supplementary groups of the process at the other end of a Unix socket (SO_PEERGROUPS).
 pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     let mut groups = vec![0_u32; 64];
     loop {
@@ -83,17 +83,17 @@ pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
                 groups.truncate(count);
                 return Ok(groups);
             }
-            // The kernel has said how many there are.
+            // The kernel has set `size` to what is needed.
             Err(error) if error.raw_os_error() == Some(libc::ERANGE) && count > groups.len() => groups.resize(count, 0),
             Err(error) => return Err(error),
         }
     }
 }
 
-/// How many datagrams the kernel has dropped on a socket so far, modulo 2³² (SO_MEMINFO, Linux 4.12).
+/// Number of datagrams that the kernel has dropped on a socket so far, modulo 2³² (SO_MEMINFO, Linux 4.12).
 ///
-/// SO_RXQ_OVFL tells the same beside a datagram, as of when that was queued: drops after the last datagram that still
-/// fitted would stay unknown until another one comes.
+/// SO_RXQ_OVFL reports it with each datagram, as of when that was queued: drops after the last datagram that fitted would stay
+/// unknown until another one comes.
 pub(crate) fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut info = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
     let mut size = socklen::<u32>(info.len());
@@ -110,21 +110,21 @@ pub(crate) fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(info[libc::SK_MEMINFO_DROPS as usize])
 }
 
-/// Closes this process's memory to all other processes of its user: there are the events and requests of everybody. What it
-/// does not close to root, nor to itself; another program that it becomes begins afresh.
+/// Closes this process's memory to all other processes of its user, since it holds everybody's events and requests. Root and
+/// the process itself still have access; an exec undoes it.
 pub fn hide_memory() {
-    // SAFETY: no pointers are involved. It can't fail for these arguments.
+    // SAFETY: no pointers are involved. The call can't fail for these arguments.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
-/// Blocks all signals of the calling thread, and thereby of those it starts, until dropped.
+/// Blocks all signals of the calling thread, and of those it starts, until dropped.
 #[derive(Debug)]
 pub(crate) struct BlockedSignals {
     before: libc::sigset_t,
 }
 
 impl BlockedSignals {
-    /// Blocks them.
+    /// Blocks all signals.
     pub(crate) fn new() -> Self {
         // SAFETY: an all-zero set is valid to be filled by sigfillset; the pointers are valid for the calls, which can
         // only fail for a wrong first argument.
@@ -140,12 +140,12 @@ impl BlockedSignals {
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        // SAFETY: `before` is the set that pthread_sigmask gave; the old set is not asked for.
+        // SAFETY: `before` is the set that pthread_sigmask returned; the old set is not requested.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
     }
 }
 
-/// Lets the calling thread receive these signals, whatever the thread that started it had blocked.
+/// Unblocks these signals for the calling thread, whatever the thread that started it had blocked.
 pub(crate) fn unblock_signals(signals: &[libc::c_int]) {
     // SAFETY: an all-zero set is valid to be emptied by sigemptyset; the pointers are valid for the calls.
     unsafe {
@@ -166,9 +166,9 @@ fn check(status: libc::c_int) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives the memory that the allocator keeps free back to the system.
+/// Returns the allocator's free memory to the system.
 pub(crate) fn trim_memory() {
-    // Other C libraries give it back by themselves, or not at all.
+    // Other C libraries return it by themselves, or not at all.
     // SAFETY: no pointers are involved; memory in use stays as it is.
     #[cfg(target_env = "gnu")]
     unsafe {

@@ -1,4 +1,4 @@
-//! Memory of several processes.
+//! Memory shared by several processes.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::stats::ShardStats;
 
-/// Counters that this process shares with those that it forks from now on. They stay for as long as one of these lives.
+/// Creates counters that this process shares with the children it forks from now on. They live as long as one of these does.
 pub(crate) fn counters(count: usize) -> io::Result<&'static [ShardStats]> {
     let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
-    // SAFETY: a new mapping overlaps nothing; it is aligned to a page, and never unmapped by this process. What is in it are
-    // atomic numbers without pointers, which mean the same to each process that has it.
+    // SAFETY: a new mapping overlaps nothing; it is page-aligned, and never unmapped by this process. It holds atomic numbers
+    // without pointers, which mean the same to each process that shares it.
     unsafe {
         let size = count.max(1) * size_of::<ShardStats>();
         let start: *mut ShardStats = rustix::mm::mmap_anonymous(std::ptr::null_mut(), size, protection, flags)?.cast();

@@ -1,19 +1,19 @@
-//! The standard streams of a process that has none.
+//! Replaces standard streams that a process must not use.
 
 use std::io;
 use std::os::fd::RawFd;
 
-/// Makes these descriptors lead nowhere: the numbers of standard streams, which must not become those of a socket or file that
-/// is opened later, as a panic is written there. Without `/dev/null`, as in a changed root, they become the root folder, which
-/// can be neither read nor written.
+/// Points these descriptors to `/dev/null`. They are the numbers of standard streams: a socket or file opened later must not
+/// get one, as panics are written there. Without `/dev/null`, as in a chroot, they become the root folder, which can be neither
+/// read nor written.
 ///
 /// # Safety
-/// Nothing may use what is at these numbers any more.
+/// Nothing uses these descriptors any more.
 ///
 /// # Errors
-/// If there is no descriptor left for that.
+/// No descriptor is left.
 pub unsafe fn blank(descriptors: &[RawFd]) -> io::Result<()> {
-    // SAFETY: the paths are NUL-terminated; the rest is the caller's promise.
+    // SAFETY: the paths are NUL-terminated; the caller promises the rest.
     unsafe {
         let mut nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
         if nothing < 0 {

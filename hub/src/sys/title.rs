@@ -1,6 +1,6 @@
-//! The name that `ps` shows.
+//! The process title, which `ps` shows.
 
-/// Sets the process's name, and overwrites its command line as far as there is room.
+/// Sets the name of the process, and overwrites its command line as far as there is room.
 pub fn set_title(name: &str) {
     if let Ok(short) = std::ffi::CString::new(name) {
         let _ = rustix::thread::set_name(&short);
@@ -12,12 +12,12 @@ pub fn set_title(name: &str) {
     line[..text.len()].copy_from_slice(text);
     let from = libc::iovec { iov_base: line.as_mut_ptr().cast(), iov_len: room };
     let to = libc::iovec { iov_base: std::ptr::with_exposed_provenance_mut(start), iov_len: room };
-    // SAFETY: the kernel copies to where it says itself that the arguments stand, and refuses what can't be written to;
-    // then `ps` goes on to show the parent's. (/proc/self/mem is closed to processes that have changed their user.)
+    // SAFETY: the kernel copies to the range that it reports itself for the arguments, and refuses what can't be written to;
+    // `ps` then still shows the parent's title. (/proc/self/mem is closed to processes that have changed their user.)
     unsafe { libc::process_vm_writev(libc::getpid(), &raw const from, 1, &raw const to, 1, 0) };
 }
 
-/// Where the arguments stand: fields 48 and 49 of `/proc/self/stat` (proc(5)).
+/// Address range of the arguments: fields 48 and 49 of `/proc/self/stat` (proc(5)).
 fn command_line() -> Option<(usize, usize)> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let after_name = stat.rsplit_once(") ")?.1;
