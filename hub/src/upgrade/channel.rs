@@ -1,4 +1,4 @@
-//! The connection between the two hubs: messages with descriptors, one at a time, and single bytes.
+//! The connection between the old and the new hub: sends and receives messages with descriptors, and single bytes.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -15,32 +15,32 @@ use serde::Serialize;
 
 use sse_protocol::wire::{self, PREFIX};
 
-/// Descriptors of one message at most (SCM_MAX_FD).
+/// Maximum number of descriptors in a message (SCM_MAX_FD).
 pub(crate) const DESCRIPTORS: usize = 253;
 
-/// Longest message: parts are much smaller, but for one that has a single large event.
+/// Maximum length of a message, in bytes: parts are much smaller, except one with a single large event.
 const LONGEST: usize = 1 << 30;
 
 /// One end of the connection.
 #[derive(Debug)]
 pub(crate) struct Channel {
     socket: OwnedFd,
-    /// How long one step of the other end may take.
+    /// How long to wait for each step of the other end.
     patience: Duration,
 }
 
 impl Channel {
-    /// A channel over a connected stream socket.
+    /// Creates a channel over a connected stream socket.
     pub(crate) fn new(socket: OwnedFd, patience: Duration) -> Self {
         Self { socket, patience }
     }
 
-    /// The connection.
+    /// The socket itself.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Whether there is something to receive, if only the end.
+    /// Whether there is something to receive, or the connection has ended.
     pub(crate) fn is_readable(&self) -> bool {
         let now = Timespec::default();
         matches!(rustix::event::poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&now)), Ok(1..))
@@ -73,7 +73,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Receives the next message into `bytes`, to be decoded there, and its descriptors.
+    /// Receives the next message into `bytes`, still encoded, and returns its descriptors.
     pub(crate) fn receive(&self, bytes: &mut Vec<u8>) -> io::Result<Vec<OwnedFd>> {
         let mut descriptors = Vec::new();
         let mut prefix = Vec::with_capacity(PREFIX);
@@ -84,7 +84,7 @@ impl Channel {
         Ok(descriptors)
     }
 
-    /// Reads until there are so many bytes, and nothing beyond them.
+    /// Reads until `bytes` has `size` bytes, and nothing beyond them.
     fn fill(&self, bytes: &mut Vec<u8>, size: usize, descriptors: &mut Vec<OwnedFd>) -> io::Result<()> {
         let mut scratch = vec![0; size.min(256 << 10)];
         while bytes.len() < size {
@@ -118,7 +118,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Tells the other end how far this one is.
+    /// Sends a byte that reports this end's progress.
     pub(crate) fn say(&self, byte: u8) -> io::Result<()> {
         loop {
             match rustix::net::send(&self.socket, &[byte], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
@@ -130,7 +130,7 @@ impl Channel {
         }
     }
 
-    /// Waits until the other end says this.
+    /// Waits for this byte from the other end.
     pub(crate) fn expect(&self, byte: u8) -> io::Result<()> {
         match self.hear(self.socket.as_fd())? {
             Some(heard) if heard == byte => Ok(()),
@@ -139,7 +139,7 @@ impl Channel {
         }
     }
 
-    /// The next byte of another descriptor; `None` at its end.
+    /// Reads the next byte of another descriptor; `None` at its end.
     pub(crate) fn hear_from(&self, other: &OwnedFd) -> io::Result<Option<u8>> {
         self.hear(other.as_fd())
     }

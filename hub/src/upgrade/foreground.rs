@@ -1,7 +1,7 @@
-//! The process of a hub in the foreground, after another hub has taken over from it: to systemd or a container it is still
-//! the hub. It stays as long as there is one, and passes signals on.
+//! The foreground process after an upgrade: systemd or a container still takes it for the hub. So it stays while there is a
+//! hub, and forwards signals to it.
 //!
-//! Each hub that takes over says so on a link to it, with a descriptor of its process, and the last one says when it ends.
+//! Each new hub announces itself over a link, with a descriptor of its process, and the last hub reports its end.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,16 +22,16 @@ use sse_protocol::wire;
 const LINK: Token = Token(0);
 const SIGNALS: Token = Token(1);
 
-/// How long a link may be busy.
+/// How long to wait for a busy link.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often the first process of a container takes in the orphans that have ended.
+/// How often the first process of a container reaps orphans.
 const REAP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What comes over the link.
+/// A message over the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Word {
-    /// This is the hub now. A pidfd comes along.
+    /// The sender is the hub now. A pidfd comes along.
     Here,
     /// The hub has ended in good order.
     Ended,
@@ -42,17 +42,17 @@ enum Word {
 pub(crate) struct Link(Channel);
 
 impl Link {
-    /// A link that came from the hub before.
+    /// Creates a link from the socket that the old hub passed on.
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(Channel::new(socket, PATIENCE))
     }
 
-    /// To pass it on.
+    /// The socket, to pass it on.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.0.socket()
     }
 
-    /// Says that this process is the hub now.
+    /// Announces that this process is the hub now.
     pub(crate) fn announce(&self) {
         let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
         let told = own.map_err(io::Error::from).and_then(|own| self.0.send(&Word::Here, &[own.as_fd()]));
@@ -61,7 +61,7 @@ impl Link {
         }
     }
 
-    /// Says that this hub ends, and no other one takes over.
+    /// Reports that this hub ends without a successor.
     pub(crate) fn part(&self) {
         if let Err(error) = self.0.send(&Word::Ended, &[]) {
             debug!(%error, "the process in the foreground has gone");
@@ -69,7 +69,7 @@ impl Link {
     }
 }
 
-/// The process in the foreground.
+/// The foreground process: its end of the link, and a pidfd of the hub.
 #[derive(Debug)]
 pub(crate) struct ForegroundProxy {
     link: Channel,
@@ -77,13 +77,13 @@ pub(crate) struct ForegroundProxy {
 }
 
 impl ForegroundProxy {
-    /// A process for which a hub is about to stand in, and that hub's end of the link.
+    /// Creates the foreground process's end and the hub's end of a link.
     pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
         let (near, far) = UnixStream::pair()?;
         Ok((Self { link: Channel::new(near.into(), PATIENCE), hub: None }, far.into()))
     }
 
-    /// Stays until the hub ends, and tells it what signals ask for.
+    /// Runs until the hub ends, and forwards signals to it.
     pub(crate) fn run(mut self, mut signals: Signals) -> Result<(), HubError> {
         let failed = HubError::system("watching the hub");
         let mut poll = Poll::new().map_err(&failed)?;

@@ -1,4 +1,4 @@
-//! The new hub's end: what parts refer to.
+//! The new hub's tables of events and blobs, which parts refer to by number.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::stream::Frames;
 use crate::upgrade::state::EventState;
 
-/// Events and bytes that have come, by their numbers.
+/// Events and blobs received so far, by their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     events: Vec<Arc<Event>>,
@@ -17,7 +17,7 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// Takes events.
+    /// Adds events in the order of their numbers.
     pub(crate) fn add_events(&mut self, events: &[EventState<'_>]) -> io::Result<()> {
         for event in events {
             self.events.push(Arc::new(Event::restore(event).ok_or_else(|| wrong("an event"))?));
@@ -25,7 +25,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Takes bytes.
+    /// Adds blobs in the order of their numbers.
     pub(crate) fn add_blobs(&mut self, blobs: &[&Bytes]) {
         self.blobs.extend(blobs.iter().map(|blob| Arc::new(Arc::<[u8]>::from(blob.as_ref()).into())));
     }
@@ -35,18 +35,18 @@ impl Tables {
         self.events.get(number as usize).map(Arc::clone).ok_or_else(|| wrong("the number of an event"))
     }
 
-    /// The bytes with this number.
+    /// The blob with this number.
     pub(crate) fn blob(&self, number: u32) -> io::Result<Arc<[u8]>> {
         self.frames(number).map(|frames| Arc::clone(frames.bytes()))
     }
 
-    /// The same, for streams.
+    /// The blob with this number, for streams.
     pub(crate) fn frames(&self, number: u32) -> io::Result<Arc<Frames>> {
         self.blobs.get(number as usize).map(Arc::clone).ok_or_else(|| wrong("the number of some bytes"))
     }
 }
 
-/// What has come can't be: a bug of one of the two.
+/// Error for received data that can't be right: a bug of one of the two hubs.
 pub(crate) fn wrong(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{what} makes no sense; this is a bug of php-sse"))
 }

@@ -1,4 +1,4 @@
-//! Starting the program that has another hub take over.
+//! Starts the program that starts the new hub of an upgrade.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
-    /// Starts it, and logs how it ends: by then this hub has gone, or it has failed.
+    /// Starts the program, and logs a failure: after a success this hub has ended.
     pub(crate) fn start(&self, program: Option<&Program>) {
         let Some(program) = program.cloned() else {
             warn!("SIGHUP: no PHP command line is known that could start another hub; call sse_hub_upgrade() instead");
@@ -36,7 +36,7 @@ impl Starter {
                 Ok(Ran { complaint, .. }) => {
                     warn!(complaint, "another hub could not be started; this one goes on");
                 }
-                // Who waits for all orphans has taken this one in.
+                // The foreground process reaps all its children as PID 1, and has reaped the program.
                 Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {}
                 Err(error) => {
                     warn!(program = %program.path.display(), %error, "another hub could not be started; this one goes on");

@@ -1,4 +1,4 @@
-//! A hub passes everything it has to another one, and no client notices: an upgrade, or other settings.
+//! Upgrade: the old hub passes its whole state to a new one (another version, or other settings), and no client notices.
 //!
 //! ```text
 //!  new hub (receive)                          old hub (send)
@@ -7,7 +7,7 @@
 //!     │  Welcome { its FORMAT }                  │
 //!     │ ◀─────────────────────────────────────── │
 //!     │  Wanted { PROTOCOL }                     │
-//!     │ ───────────────────────────────────────▶ │  stops: store, router, shards (nothing is read or written now)
+//!     │ ───────────────────────────────────────▶ │  stops: store, ordering thread, shards (nothing is read or written now)
 //!     │  Part, with its descriptors              │
 //!     │ ◀─────────────────────────────────────── │
 //!     │  GOT                                     │
@@ -20,18 +20,18 @@
 //!     │  serves                                  │
 //! ```
 //!
-//! The sockets themselves are passed, the listening one as well, so there is no moment at which a connection is refused or
-//! closed. Up to YOURS the old hub has changed nothing: whatever fails, it goes on where it stopped, and says VOID on the
-//! lifeline. That is a pipe of its own, so that these last words always fit; its end without a word means that the old hub
-//! was killed while it did nothing any more, and then what the new one has is all there is: it goes on with it.
+//! The sockets themselves are passed, the listening one as well, so no connection is refused or closed at any moment. Until
+//! YOURS the old hub has changed nothing: after any failure it continues where it stopped, and sends VOID on the lifeline. The
+//! lifeline is a pipe of its own, so that this byte always fits. Its end without a byte means that the old hub was killed after
+//! it had stopped: the new hub then has the whole state, and serves.
 //!
-//! Whoever starts the new hub holds the socket's lock until it serves, so that no third one is started meanwhile and no two
-//! take over at once.
+//! The process that starts the new hub holds the socket's lock until that serves, so that no third hub is started and no two
+//! upgrades run at once.
 //!
-//! A hub that can't write the wanted [`FORMAT`] says which one it writes; the new one then asks it to leave ([`LEAVE`]), which
-//! ends its streams in good order, and starts afresh. These greetings have the layout of [`Request::Hello`], which never
-//! changes, and say nothing of [`PROTOCOL`]: where that is another one, the connections of PHP processes are not passed but
-//! closed, after what they had asked was answered.
+//! A hub that can't write the wanted [`FORMAT`] answers with the one it writes. The new hub then asks it to leave ([`LEAVE`]),
+//! which ends its streams in good order, and starts without its state. These greetings have the layout of [`Request::Hello`],
+//! which never changes, and don't contain [`PROTOCOL`]: if that differs, the old hub answers the pending requests of PHP
+//! processes, and their connections are closed instead of passed.
 //!
 //! [`Request::Hello`]: sse_protocol::wire::Request::Hello
 //! [`PROTOCOL`]: sse_protocol::wire::PROTOCOL
@@ -46,32 +46,32 @@ pub(crate) mod state;
 
 use std::time::Duration;
 
-/// Version of [`state`], and of all that it is made of: to be raised with any change there, in
+/// Version of [`state`] and of all its types: raise it with any change there, in
 /// [`Delivery`](sse_protocol::wire::Delivery) and in [`framing`](sse_protocol::framing).
 pub(crate) const FORMAT: u16 = 5;
 
-/// Begins the greeting of a hub that takes over ("SSEU"); its `protocol` is a [`FORMAT`].
+/// Magic number in the greeting of a new hub that upgrades ("SSEU"); its `protocol` is a [`FORMAT`].
 pub(crate) const TAKE_OVER: u32 = 0x5353_4555;
 
-/// Begins the greeting of one that starts afresh once this one has ended ("SSEL").
+/// Magic number in the greeting of a new hub that starts without state once the old one has ended ("SSEL").
 pub(crate) const LEAVE: u32 = 0x5353_454c;
 
-/// One part has come.
+/// The new hub has received a part.
 pub(crate) const GOT: u8 = b'+';
 
-/// All has come, and a hub was made of it.
+/// The new hub has received everything, and can serve.
 pub(crate) const TAKEN: u8 = b'T';
 
-/// The old hub does nothing any more.
+/// The old hub has stopped for good.
 pub(crate) const YOURS: u8 = b'Y';
 
-/// The old hub goes on.
+/// The old hub continues.
 pub(crate) const VOID: u8 = b'V';
 
-/// How long the old hub waits for the new one to do its next step: nothing is delivered meanwhile.
+/// How long the old hub waits for each step of the new one: no event is delivered meanwhile.
 pub(crate) const SENDERS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the new one waits for the old one: longer, so that it is the old one that decides.
+/// How long the new hub waits for the old one: longer, so that the old one decides.
 pub(crate) const RECEIVERS_PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    /// Another layout that says it is the same one would be taken for it by a hub of another version.
+    /// A hub of another version would misread a changed layout with the same number.
     #[test]
     fn the_format_never_changes_without_its_number() {
         let event = |data| EventState {
@@ -308,7 +308,7 @@ mod tests {
             let _: Part<'_> = wire::decode(&message[wire::PREFIX..]).expect("what is written can be read");
             hash.update(message);
         }
-        // A reader of messages may have got half of one.
+        // An upgrade may come when a reader has half of such a message.
         let delivery = Delivery::Event { id: "i", topics: vec!["a"], name: Some("n"), data: b"x" };
         hash.update(wire::encode(&delivery));
         hash.update(wire::encode(&Delivery::Trigger { topic: "a" }));

@@ -1,4 +1,4 @@
-//! The old hub's end: parts, and before each of them the events and bytes that it refers to.
+//! The old hub's end: sends parts, and before each of them the events and blobs that it refers to.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,35 +13,35 @@ use crate::upgrade::GOT;
 use crate::upgrade::channel::Channel;
 use crate::upgrade::state::Part;
 
-/// Items of one part at most: each has a descriptor.
+/// Maximum number of items in a part: each has a descriptor.
 pub(crate) const ITEMS: usize = 200;
 
-/// Bytes of events or blobs after which another part begins.
+/// Bytes of events or blobs after which a new part begins.
 const ENOUGH: usize = 1 << 20;
 
-/// What is sent, and how far that is.
+/// Sends parts, and tracks what the new hub acknowledged.
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     channel: &'a Channel,
-    /// What parts refer to.
+    /// Numbers of what parts refer to.
     pub(crate) numbers: Numbers,
-    /// The last part was not answered yet.
+    /// Whether the last part is not acknowledged yet.
     unanswered: bool,
 }
 
-/// Events and bytes that many parts refer to, each sent once.
+/// Events and blobs that many parts refer to, each sent once.
 #[derive(Debug, Default)]
 pub(crate) struct Numbers {
     events: Table<Event>,
     blobs: Table<[u8]>,
 }
 
-/// Things by their numbers.
+/// Items by their numbers.
 #[derive(Debug)]
 struct Table<T: ?Sized> {
     /// Numbers by address.
     known: HashMap<usize, u32>,
-    /// All of them, so that no address is given twice.
+    /// All items, kept so that no address is used twice.
     items: Vec<Arc<T>>,
     sent: usize,
 }
@@ -62,7 +62,7 @@ impl<T: ?Sized> Table<T> {
         number
     }
 
-    /// Those that were not sent yet.
+    /// Items that were not sent yet; from now on they count as sent.
     fn fresh(&mut self) -> &[Arc<T>] {
         let before = mem::replace(&mut self.sent, self.items.len());
         &self.items[before..]
@@ -75,24 +75,24 @@ impl Numbers {
         self.events.number(event)
     }
 
-    /// The number of some bytes.
+    /// The number of a blob.
     pub(crate) fn blob(&mut self, blob: &Arc<[u8]>) -> u32 {
         self.blobs.number(blob)
     }
 
-    /// The events that were numbered since this was asked last, in the order of their numbers.
+    /// The events numbered since the last call, in the order of their numbers.
     pub(crate) fn fresh_events(&mut self) -> &[Arc<Event>] {
         self.events.fresh()
     }
 
-    /// The same of bytes.
+    /// The blobs numbered since the last call, likewise.
     pub(crate) fn fresh_blobs(&mut self) -> &[Arc<[u8]>] {
         self.blobs.fresh()
     }
 }
 
 impl<'a> Outgoing<'a> {
-    /// Nothing sent yet.
+    /// Creates a sender that has sent nothing.
     pub(crate) fn new(channel: &'a Channel) -> Self {
         Self { channel, numbers: Numbers::default(), unanswered: false }
     }
@@ -102,12 +102,12 @@ impl<'a> Outgoing<'a> {
         self.numbers.event(event)
     }
 
-    /// The number of some bytes.
+    /// The number of a blob.
     pub(crate) fn blob(&mut self, blob: &Arc<[u8]>) -> u32 {
         self.numbers.blob(blob)
     }
 
-    /// Sends a part, after all that it refers to.
+    /// Sends a part, after everything that it refers to.
     pub(crate) fn part(&mut self, part: &Part<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut numbers = mem::take(&mut self.numbers);
         let sent = self.referred(&mut numbers);
@@ -128,7 +128,7 @@ impl<'a> Outgoing<'a> {
         Ok(())
     }
 
-    /// The new hub works on one part while the next is made.
+    /// Sends one message. The new hub works on one part while the next is made.
     fn send(&mut self, part: &Part<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         self.answered()?;
         self.channel.send(part, descriptors)?;
@@ -136,13 +136,13 @@ impl<'a> Outgoing<'a> {
         Ok(())
     }
 
-    /// Waits until the last part has come.
+    /// Waits until the new hub has acknowledged the last part.
     pub(crate) fn answered(&mut self) -> io::Result<()> {
         if mem::take(&mut self.unanswered) { self.channel.expect(GOT) } else { Ok(()) }
     }
 }
 
-/// Parts of a list, of a bounded size each.
+/// Splits a list into groups of a bounded size.
 fn groups<T>(mut items: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! The new hub: finds the old one, and takes what it passes on.
+//! The new hub's end: finds the old hub, and receives its state.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,16 +21,16 @@ use crate::upgrade::{FORMAT, GOT, LEAVE, RECEIVERS_PATIENCE, TAKE_OVER, TAKEN, Y
 use sse_protocol::client;
 use sse_protocol::wire::{self, PROTOCOL, Reply, Request, VERSION};
 
-/// What became of it.
+/// Result of an upgrade.
 #[derive(Debug)]
 pub(crate) enum Succession {
-    /// There was nobody to take over from, or nobody is there any more.
+    /// There is no old hub, or it has ended.
     Nobody,
-    /// Everything is here, and the old hub waits to be told so.
+    /// The state is here, and the old hub waits for the confirmation.
     Ready(Box<Successor>),
 }
 
-/// A hub that could go on at once.
+/// A new hub that can serve at once.
 #[derive(Debug)]
 pub(crate) struct Successor {
     router: Server,
@@ -42,8 +42,8 @@ pub(crate) struct Successor {
     pub(crate) version: String,
 }
 
-/// Takes over from the hub at the socket. `prepare` is told whether a process in the foreground stands for it, and may
-/// change the settings; then comes the log.
+/// Upgrades from the hub at the socket. `prepare` gets the standard error of the foreground process, if there is one; it may
+/// change the settings, and installs the log.
 pub(crate) fn take_over(
     config: Config,
     descriptors: usize,
@@ -61,7 +61,7 @@ pub(crate) fn take_over(
     receive(channel, config, descriptors, prepare).map(|successor| Succession::Ready(Box::new(successor)))
 }
 
-/// A connection to the hub, if there is one.
+/// Connects to the hub at the socket; `None` if there is none.
 fn connect(path: &Path) -> io::Result<Option<Channel>> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let address = SocketAddrUnix::new(path)?;
@@ -168,9 +168,9 @@ fn receive(
 }
 
 impl Successor {
-    /// Tells the old hub that everything is here, and waits until it does nothing any more.
+    /// Confirms to the old hub that the state is here, and waits until it has stopped for good.
     pub(crate) fn confirm(self) -> Result<Server, HubError> {
-        // One that was killed meanwhile is told nothing, and does nothing.
+        // This fails if the old hub was killed meanwhile, which its lifeline shows as well.
         let told = self.channel.say(TAKEN);
         match self.channel.hear_from(&self.lifeline) {
             Ok(Some(YOURS) | None) => Ok(self.router),

@@ -1,6 +1,6 @@
-//! What one hub passes to another, as it goes over the wire. What refers to time is relative to the moment of sending.
+//! The state that the old hub passes to the new one, in its wire format. Times are relative to the moment of sending.
 //!
-//! Everything here is [`FORMAT`](crate::upgrade::FORMAT): a field more or less is another format.
+//! All types here are [`FORMAT`](crate::upgrade::FORMAT): any field added or removed makes another format.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -18,82 +18,82 @@ use sse_protocol::cause::Cause;
 use sse_protocol::id::Id;
 use sse_protocol::wire::{Framing, Reason, TopicsAs};
 
-/// What the new hub says when the formats match.
+/// The new hub's request for the state, once the formats match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wanted<'a> {
-    /// Its [`PROTOCOL`](sse_protocol::wire::PROTOCOL).
+    /// The new hub's [`PROTOCOL`](sse_protocol::wire::PROTOCOL).
     pub(crate) protocol: u16,
-    /// Where it keeps events.
+    /// Where the new hub keeps events.
     pub(crate) kept: &'a str,
 }
 
-/// A part of what is passed. What it refers to by number has come in a part before it.
+/// A part of the state. What it refers to by number came in an earlier part.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Part<'a> {
-    /// Instead of all others: why this hub can't be taken over.
+    /// Instead of all others: why this hub refuses an upgrade.
     No(&'a str),
-    /// The first. Descriptors: the lifeline, the listening socket; the UDP socket; the socket for notifications; the link to the
-    /// process in the foreground and that one's standard error.
+    /// The first part. Descriptors: the lifeline, the listening socket; the UDP socket; the notification socket; the link to
+    /// the foreground process and that one's standard error.
     Hub(#[serde(borrow)] Box<HubState<'a>>),
-    /// Processes whose end is the end of the hub, by their ids. Descriptors: a pidfd each.
+    /// Ids of processes whose end is the end of the hub. Descriptors: a pidfd each.
     Owners(Vec<u32>),
-    /// Events that are referred to, numbered from 0 over all these parts.
+    /// Events that other parts refer to, numbered from 0 over all these parts.
     Events(#[serde(borrow)] Vec<EventState<'a>>),
-    /// Bytes that are referred to, numbered as well.
+    /// Blobs that other parts refer to, numbered as well.
     Blobs(#[serde(borrow)] Vec<&'a Bytes>),
-    /// Events of the history, in order.
+    /// Events of the history in order: stamp and number.
     Stored(Vec<(Id, u32)>),
     /// Streams. Descriptors: a connection each.
     Streams(#[serde(borrow)] Vec<StreamState<'a>>),
-    /// Streams that are counted, and for whom.
+    /// Streams that count for a quota, with their keys.
     Quota(#[serde(borrow)] Vec<(u64, Vec<QuotaKeyState<'a>>)>),
-    /// Streams, whose they are, and the bytes that are charged for what each watches.
+    /// Streams, their clients, and the bytes charged for each subscription.
     Charges(Vec<(u64, Option<IpAddr>, u64)>),
-    /// Connections of PHP processes. Descriptors: of each its own, then those of its arrivals.
+    /// Connections of PHP processes. Descriptors: of each its socket, then those of its arrivals.
     Connections(#[serde(borrow)] Vec<ConnectionState<'a>>),
-    /// Servers that requests are sent to again, numbered in this order.
+    /// Upstreams, numbered in this order.
     Servers(#[serde(borrow)] Vec<ServerState<'a>>),
-    /// Streams whose scripts are run again.
+    /// Render jobs.
     Jobs(#[serde(borrow)] Vec<JobState<'a>>),
-    /// Runs under way. Descriptors: a connection each.
+    /// Attempts under way. Descriptors: a connection each.
     Runs(#[serde(borrow)] Vec<RunState<'a>>),
-    /// The last.
+    /// The last part.
     End,
 }
 
-/// What there is one of.
+/// State that there is one of.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HubState<'a> {
     /// The hub's version, for the log.
     pub(crate) version: &'a str,
     pub(crate) pid: u32,
-    /// When it stopped, by the system's monotonic clock.
+    /// When the old hub stopped, by the system's monotonic clock.
     pub(crate) stopped: Duration,
-    /// How long there has been a hub.
+    /// How long there has been a hub, over all upgrades.
     pub(crate) uptime: Duration,
-    /// Times that it was passed on before.
+    /// Number of upgrades before.
     pub(crate) upgrades: u64,
-    /// There is a process in the foreground that stands for it.
+    /// Whether there is a foreground process.
     pub(crate) foreground: bool,
     pub(crate) udp: Option<UdpState<'a>>,
-    /// What came to the socket beside the hub's.
+    /// Counters of the notification socket.
     pub(crate) notify: Option<NotifyStats>,
-    /// What the router has counted.
+    /// Counters of the ordering thread.
     pub(crate) counts: Counts,
     pub(crate) shards: ShardCounts<'a>,
-    /// The stamp given last.
+    /// The last stamp given.
     pub(crate) clock: Id,
-    /// Stands for the newest id of a bus that is not read yet.
+    /// Id that stands for the newest one of a bus that is not read yet.
     pub(crate) unread: &'a str,
     pub(crate) history: HistoryState<'a>,
-    /// To the history's file.
+    /// What was written to the history's file.
     pub(crate) written: Written,
     pub(crate) bus: BusState,
     pub(crate) renders: RendersState,
     pub(crate) had_owners: bool,
 }
 
-/// What all shards together have counted.
+/// Counters of all shards together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ShardCounts<'a> {
     pub(crate) opened: u64,
@@ -106,14 +106,14 @@ pub(crate) struct ShardCounts<'a> {
     pub(crate) heartbeats: u64,
 }
 
-/// The UDP socket.
+/// State of the UDP socket.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UdpState<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) drops_seen: u32,
-    /// In how long everything is to be woken for datagrams that were dropped.
+    /// Time until all topics must be notified because of dropped datagrams.
     pub(crate) drop_wake: Option<Duration>,
-    /// Codes that were used, with the time until which they must not be used again.
+    /// MACs that were used, with the time until which they must not be used again.
     #[serde(borrow)]
     pub(crate) seen: Vec<(u64, &'a Bytes)>,
     pub(crate) received: u64,
@@ -123,20 +123,20 @@ pub(crate) struct UdpState<'a> {
     pub(crate) replayed: u64,
     pub(crate) dropped: u64,
     pub(crate) delayed: u64,
-    /// The log was told that wakes are held back.
+    /// Whether the log says that notifications are delayed.
     pub(crate) told: bool,
 }
 
 /// How far the bus was read and delivered.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BusState {
-    /// It was read at all.
+    /// Whether it was read at all.
     pub(crate) loaded: bool,
     pub(crate) position: Id,
     pub(crate) place: Option<Place>,
 }
 
-/// What the history knows beside its events.
+/// State of the history beside its events.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HistoryState<'a> {
     pub(crate) began: Id,
@@ -149,7 +149,7 @@ pub(crate) struct HistoryState<'a> {
     pub(crate) resumed: u64,
 }
 
-/// An event. Its bytes are passed as they are: one of them may be written in part.
+/// An event. Its bytes are passed as they are: a stream may have written some of them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct EventState<'a> {
     pub(crate) id: &'a str,
@@ -164,7 +164,7 @@ pub(crate) struct EventState<'a> {
 /// Where an event's data is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum DataState<'a> {
-    /// Within the frame, from and to.
+    /// Byte range within the frame: from, to.
     InFrame(u64, u64),
     Beside(#[serde(borrow)] &'a Bytes),
 }
@@ -173,32 +173,32 @@ pub(crate) enum DataState<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StreamState<'a> {
     pub(crate) id: u64,
-    /// A number for its client's address; 0: not known.
+    /// Number for the client's address; 0: unknown.
     pub(crate) client: u64,
     #[serde(borrow)]
     pub(crate) patterns: Vec<&'a str>,
     pub(crate) heartbeat: u32,
-    /// Seconds since something was written.
+    /// Seconds since the last write.
     pub(crate) silent: u32,
     pub(crate) followed: bool,
-    /// Its worker sends the first lines.
+    /// Whether the worker sends the first lines.
     pub(crate) opened: bool,
-    /// Seconds after which its time is over.
+    /// Seconds until the stream's lifetime ends.
     pub(crate) ends: Option<u32>,
-    /// Why it ends once all is written.
+    /// Why the stream ends once its queue is written.
     pub(crate) closing: Option<&'a str>,
     pub(crate) topics_as: Option<TopicsAs>,
     pub(crate) retry: u32,
-    /// `None`: held.
+    /// `None`: held, as the worker still sends the headers.
     pub(crate) framing: Option<Framing>,
     /// Framed bytes of the first payload that are written.
     pub(crate) offset: u64,
     pub(crate) queue: Vec<PayloadState<'a>>,
-    /// Topics that changed while the reader was behind.
+    /// Topics that changed while the client was behind.
     pub(crate) pending: Vec<&'a str>,
 }
 
-/// Something to write.
+/// An entry of a stream's queue.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum PayloadState<'a> {
     /// The number of an event.
@@ -214,7 +214,7 @@ pub(crate) enum PayloadState<'a> {
     End,
 }
 
-/// Somebody whose streams are counted.
+/// Whose streams are counted.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum QuotaKeyState<'a> {
     Address(IpAddr),
@@ -224,7 +224,7 @@ pub(crate) enum QuotaKeyState<'a> {
 /// A connection of a PHP process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ConnectionState<'a> {
-    /// Tells it from all others.
+    /// Unique number of the connection.
     pub(crate) serial: u64,
     pub(crate) pid: i32,
     pub(crate) uid: u32,
@@ -235,11 +235,11 @@ pub(crate) struct ConnectionState<'a> {
     #[serde(borrow)]
     pub(crate) outbox: &'a Bytes,
     pub(crate) decoder: &'a Bytes,
-    /// Where the bytes begin and end that a descriptor came with, within `decoder`; false: it could not be received.
+    /// Byte range within `decoder` that a descriptor came with; false: it could not be received.
     pub(crate) arrivals: Vec<(u64, u64, bool)>,
 }
 
-/// A server that requests are sent to again.
+/// An upstream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ServerState<'a> {
     #[serde(borrow)]
@@ -253,23 +253,23 @@ pub(crate) struct ServerState<'a> {
     pub(crate) refused: Option<(Duration, Cause, &'a str)>,
 }
 
-/// Where a server listens.
+/// Address of an upstream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum AddressState<'a> {
     Unix(#[serde(borrow)] &'a Bytes),
     Internet(SocketAddr),
 }
 
-/// What all renders share.
+/// State that all render jobs share.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RendersState {
-    /// Jobs that wait for their turn, by key and serial.
+    /// Jobs in the queue, by key and serial.
     pub(crate) queue: Vec<(u32, u64)>,
     pub(crate) serials: u64,
     pub(crate) figures: RenderStatsState,
 }
 
-/// What is counted about renders.
+/// Counters of renders.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RenderStatsState {
     pub(crate) done: u64,
@@ -279,15 +279,15 @@ pub(crate) struct RenderStatsState {
     pub(crate) timed_out: u64,
     pub(crate) denied: u64,
     pub(crate) refused: u64,
-    /// How long they took: microseconds and how many.
+    /// Durations: microseconds and count.
     pub(crate) took: Vec<(u64, u64)>,
-    /// The same by upper bounds.
+    /// Counts by upper bounds, in microseconds.
     pub(crate) buckets: Vec<(u64, u64)>,
-    /// All of it together.
+    /// Sum of all durations.
     pub(crate) sum: Duration,
 }
 
-/// Streams that get the same output.
+/// A render job: streams that get the same output.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct JobState<'a> {
     pub(crate) key: u32,
@@ -303,9 +303,9 @@ pub(crate) struct JobState<'a> {
     pub(crate) due: Option<Reason>,
     pub(crate) activity: Activity,
     pub(crate) failures: u32,
-    /// In how long it may run again.
+    /// Time until it may run again.
     pub(crate) not_before: Option<Duration>,
-    /// How long ago it ran.
+    /// Time since its last run.
     pub(crate) last_run: Option<Duration>,
     pub(crate) only_changes: bool,
     pub(crate) poll: Option<Duration>,
@@ -314,7 +314,7 @@ pub(crate) struct JobState<'a> {
     /// The number of a blob.
     pub(crate) output: Option<u32>,
     pub(crate) last_id: Option<&'a str>,
-    /// Where it counts in sse.render_bytes.
+    /// Client charged in sse.render_bytes.
     pub(crate) client: Option<IpAddr>,
 }
 
@@ -326,11 +326,11 @@ pub(crate) enum Activity {
     Running,
 }
 
-/// A stream of a job, and the request that it came from.
+/// A stream of a render job, and the request that opened it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SubscriberState<'a> {
     pub(crate) stream: u64,
-    /// Whose it is, as a hash.
+    /// Hash of the client, for fair turns.
     pub(crate) whose: u64,
     pub(crate) open: bool,
     pub(crate) script: &'a str,
@@ -341,11 +341,11 @@ pub(crate) struct SubscriberState<'a> {
     #[serde(borrow)]
     pub(crate) body: Option<&'a Bytes>,
     pub(crate) http: Option<(&'a str, &'a str)>,
-    /// Where it counts in sse.render_bytes.
+    /// Client charged in sse.render_bytes.
     pub(crate) client: Option<IpAddr>,
 }
 
-/// What has happened since a callback ran last.
+/// Events and notifications since the last callback.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PendingState<'a> {
     #[serde(borrow)]
@@ -353,7 +353,7 @@ pub(crate) struct PendingState<'a> {
     pub(crate) missing: bool,
 }
 
-/// One of these things.
+/// An event or a notification.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum HappenedState<'a> {
     /// The number of an event.
@@ -361,7 +361,7 @@ pub(crate) enum HappenedState<'a> {
     Trigger(&'a str),
 }
 
-/// A run of a script.
+/// An attempt.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunState<'a> {
     #[serde(borrow)]
@@ -370,7 +370,7 @@ pub(crate) struct RunState<'a> {
     pub(crate) response: ResponseState,
     pub(crate) heard: bool,
     pub(crate) token: &'a str,
-    /// The connection that has come with it, by its serial.
+    /// Serial of the connection that came with the token.
     pub(crate) claimed: Option<u64>,
     pub(crate) job: Option<(u32, u64)>,
     pub(crate) wanted: bool,
@@ -378,9 +378,9 @@ pub(crate) struct RunState<'a> {
     pub(crate) whose: u64,
     pub(crate) script: &'a str,
     pub(crate) upstream: u32,
-    /// How long ago it began.
+    /// Time since it began.
     pub(crate) started: Duration,
-    /// In how long it counts as failed.
+    /// Time until it counts as failed.
     pub(crate) deadline: Duration,
     pub(crate) reached: bool,
     pub(crate) arrived: bool,
@@ -390,7 +390,7 @@ pub(crate) struct RunState<'a> {
     pub(crate) reason: Option<&'a str>,
 }
 
-/// What has come of a response.
+/// What has arrived of a response.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ResponseState {
     FastCgi(fastcgi::Response),
