@@ -1,7 +1,7 @@
-//! Who brings it about that a stream can't be handed over.
+//! Causes of a failed hand-off: the client, the load, or the server's setup.
 //!
-//! What a client chooses, or what load brings about, must never keep a stream in its worker: such a client is refused. Only
-//! where the server itself can't hand over may the worker serve the stream.
+//! A client's choice, or load, must never keep a stream in its worker: such a client is refused. The worker may serve the
+//! stream only where the server itself can't do a hand-off.
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use crate::client::ClientError;
 use crate::wire::ErrorCode;
 
-/// Who it is.
+/// Who or what makes a hand-off fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
-    /// This client, by what it has sent or by how much it has already: another request of its own would do better.
+    /// This client, by what it sent or by how much it has already; a different request of its own could succeed.
     Client,
-    /// How much there is to do: later it may work.
+    /// Load: a later try may succeed.
     Load,
-    /// The server, by how it is set up: it is the same for every client at any time.
+    /// The server's setup, which is the same for every client at any time.
     Server,
 }
 
 impl Cause {
-    /// Of an error of the system: those for want of something are load.
+    /// Classifies an error of the system: a lack of resources is load.
     #[must_use]
     pub fn of_errno(error: Errno) -> Self {
         match error {
@@ -37,7 +37,7 @@ impl Cause {
         }
     }
 
-    /// As [`of_errno`](Self::of_errno); an error that is not the system's is the server's.
+    /// As [`of_errno`](Self::of_errno); an error without an errno counts as the server's.
     #[must_use]
     pub fn of_error(error: &std::io::Error) -> Self {
         Errno::from_io_error(error).map_or(Self::Server, Self::of_errno)
@@ -45,12 +45,12 @@ impl Cause {
 }
 
 impl ErrorCode {
-    /// Who has brought about that the hub doesn't hold a stream; `None`: the script, by what it has asked for.
+    /// Why the hub doesn't hold a stream; `None` if the script caused it by what it asked for.
     #[must_use]
     pub fn cause(self) -> Option<Cause> {
         match self {
             Self::TooMany => Some(Cause::Client),
-            // `Over`: what held the stream has ended meanwhile.
+            // `Over`: the job that held the stream has ended meanwhile.
             Self::Full | Self::Busy | Self::Over | Self::NotKept => Some(Cause::Load),
             Self::NoReplay => Some(Cause::Server),
             Self::Invalid | Self::Unknown | Self::Denied => None,
@@ -59,8 +59,8 @@ impl ErrorCode {
 }
 
 impl ClientError {
-    /// Who has brought about that the hub doesn't hold a stream; `None`: the script, or there is no hub that this process could
-    /// use at any time.
+    /// Why the hub doesn't hold a stream; `None` if the script caused it, or if this process has no hub that it could ever
+    /// use.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
         match self {

@@ -1,4 +1,4 @@
-//! The extension's side of the wire: one connection to the hub, kept for a process's life.
+//! The extension's side of the wire: one connection to the hub, kept for the life of the process.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,98 +16,98 @@ use thiserror::Error;
 
 use crate::wire::{self, ErrorCode, MAGIC, PREFIX, PROTOCOL, Reply, Request, VERSION};
 
-/// Longest answer of a hub: what it has kept for a callback, under the largest settings there are.
+/// Longest reply of a hub, in bytes: the events kept for one callback under the largest settings.
 fn max_reply() -> usize {
     wire::max_message(wire::MAX_EVENT_SIZE as usize, wire::MAX_TOPICS as usize)
 }
 
-/// What the system may keep of requests that the hub has not read yet, in bytes: it counts some 800 for a small one, and allows
-/// twice this for its own needs. Some thousand wakes or events in a burst, then, do not find the socket full.
+/// Send buffer of the socket, in bytes, for requests that the hub has not read yet. Linux charges about 800 bytes for a
+/// small request and doubles this value, so a burst of some thousand notifications or events fits.
 const SEND_BUFFER: usize = 1 << 20;
 
-/// Room for an answer that is read: most are an id.
+/// Bytes reserved for each read: most replies are only an id.
 const CHUNK: usize = 4096;
 
-/// Why a request was not answered.
+/// Why a request has no reply.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Nobody listens there.
+    /// No process listens on the socket.
     #[error("no hub runs at {path}: {error}")]
     NotRunning {
-        /// The socket tried.
+        /// Path of the socket.
         path: String,
-        /// What the system said.
+        /// Error of the system.
         error: io::Error,
     },
-    /// Somebody listens there who should not.
+    /// The listening process belongs to a user that is not trusted.
     #[error(
         "{path} belongs to user {uid}; only the user of this process, root, or the owner of the folder is trusted with streams"
     )]
     Untrusted {
-        /// The socket tried.
+        /// Path of the socket.
         path: String,
-        /// Who listens.
+        /// User id of the listener.
         uid: u32,
     },
-    /// No answer in time.
+    /// The timeout passed before the hub could get the whole request.
     #[error("the hub did not answer within {0:?} (sse.timeout)")]
     Timeout(Duration),
-    /// Its socket takes no more.
+    /// The socket buffer is full; nothing was sent.
     #[error("the hub's socket is full, as it is stopped or can't keep up; nothing was sent")]
     Behind,
-    /// No answer in time to a request that was sent: it may or may not have been done.
+    /// The timeout passed after the request was sent: the hub may or may not have done it.
     #[error(
         "the hub did not answer within {0:?} (sse.timeout); it is not known whether it took the request, which may still be done"
     )]
     Late(Duration),
-    /// The hub went away before it could have taken the request.
+    /// The hub closed the connection before it could read the request.
     #[error("the hub closed the connection")]
     Closed,
-    /// The hub went away after the request was sent: it may or may not have been done.
+    /// The hub closed the connection after the request was sent: it may or may not have done it.
     #[error("the hub closed the connection before it answered; it is not known whether it took the request")]
     Unanswered,
-    /// The hub speaks another protocol, or does not trust this process.
+    /// The hub speaks another protocol version, or does not trust this process.
     #[error("{0}")]
     Refused(String),
-    /// The hub's own error.
+    /// The hub replied with an error.
     #[error("{message}")]
     Hub {
-        /// What kind of error.
+        /// Kind of the error.
         code: ErrorCode,
         /// What was wrong.
         message: String,
     },
-    /// Bytes that are no answer.
+    /// The bytes received are no reply.
     #[error("the hub's answer makes no sense: {0}")]
     Protocol(String),
-    /// Anything else the system said.
+    /// Any other error of the system.
     #[error("talking to the hub failed: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A connection to the hub. It belongs to one thread; requests are answered in order.
+/// A connection to the hub. It belongs to one thread; the hub answers its requests in order.
 #[derive(Debug)]
 pub struct Client {
     socket: OwnedFd,
     inbox: Vec<u8>,
-    /// Bytes at the start of `inbox` that are an answer already given out.
+    /// Bytes at the start of `inbox` that belong to a reply already returned.
     consumed: usize,
     welcomed: bool,
-    /// How long the system lets a read wait.
+    /// Receive timeout that is set on the socket.
     waits: Duration,
 }
 
 impl Client {
-    /// Connects and greets, without waiting for the answer to the greeting: the first [`call`](Self::call) reads it.
-    /// `patience` is for a hub that has more connections waiting than the system keeps; zero: it is not waited for.
+    /// Connects and sends the greeting without waiting for the answer: the first [`call`](Self::call) reads that.
+    /// `patience` limits the wait for a hub whose accept queue is full; zero means no wait.
     ///
     /// # Errors
-    /// `NotRunning` if nobody listens, `Untrusted` if the wrong user does, `Timeout` or `Behind` if the hub is too busy to
-    /// accept: it must not be taken for none, or it would be replaced.
+    /// `NotRunning` if no process listens, `Untrusted` if the wrong user does, `Timeout` or `Behind` if the hub is too busy
+    /// to accept. A busy hub must not count as a missing one, or the caller would start another.
     pub fn connect(path: &Path, owner: Option<u32>, patience: Duration) -> Result<Self, ClientError> {
         let not_running =
             |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
-        // Connecting may wait on its own, and so may reading; all others are told not to, each time.
+        // Only connect and receive may block; every other call passes `DONTWAIT`.
         let blocking = if patience.is_zero() { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
         let flags = SocketFlags::CLOEXEC | blocking;
         let socket =
@@ -128,17 +128,17 @@ impl Client {
         }
         trust(&socket, path)?;
         rustix::io::ioctl_fionbio(&socket, false).map_err(io::Error::from)?;
-        // Where the system allows no more it gives what it allows.
+        // The kernel caps the size at its own limit; a smaller buffer still works.
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER);
         let client = Self { socket, inbox: Vec::new(), consumed: 0, welcomed: false, waits: Duration::ZERO };
         match client.post(&Request::Hello { magic: MAGIC, protocol: PROTOCOL, version: VERSION, owner }) {
-            // The hub may have refused already; the first call reads why.
+            // The hub may have refused and closed already; the first call reads the reason.
             Ok(()) | Err(ClientError::Closed) => Ok(client),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the hub still holds its end; asks the kernel only.
+    /// Whether the hub still holds its end. Asks the kernel only.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let mut byte = [0; 1];
@@ -146,7 +146,7 @@ impl Client {
         matches!(peeked, Ok((1.., _)) | Err(Errno::AGAIN))
     }
 
-    /// Sends a request that has no answer, without ever waiting.
+    /// Sends a request that has no answer. Never waits.
     ///
     /// # Errors
     /// `Closed` if the hub is gone, `Behind` if its socket is full.
@@ -157,12 +157,12 @@ impl Client {
         }
     }
 
-    /// Sends a request that has no answer. Where the socket is full, or takes only a part of it at once, as it is a large one,
-    /// it waits until the hub has read what was sent.
+    /// Sends a request that has no answer. Waits up to `timeout` while the socket is full or has taken only a part of the
+    /// request.
     ///
     /// # Errors
-    /// `Closed` if the hub is gone, `Behind` if its socket stays full, and nothing was sent; `Timeout` if the hub didn't read all
-    /// of it, after which the connection can't be used again.
+    /// `Closed` if the hub is gone; `Behind` if the socket stays full and nothing was sent; `Timeout` if only a part was
+    /// sent, after which the connection can't be used again.
     pub fn post_whole(&self, request: &Request<'_>, timeout: Duration) -> Result<(), ClientError> {
         let bytes = wire::encode(request);
         let deadline = Deadline::new(timeout);
@@ -180,7 +180,7 @@ impl Client {
             Ok(sent) => {
                 let rest = self.send(&bytes[sent..], None, deadline);
                 if rest.is_err() {
-                    // Half a message would garble all that follow: nothing may be sent after it.
+                    // A partial message would garble all later ones, so the socket is shut down.
                     let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
                 }
                 rest
@@ -189,12 +189,12 @@ impl Client {
         }
     }
 
-    /// Sends requests, as bytes, one behind another, and then reads their answers in order; `read` gets each. They must be
-    /// so few that the answers fit into the socket.
+    /// Sends encoded requests back to back, then reads their replies in order and passes each to `read`. The caller must
+    /// send so few that all replies fit into the socket buffer.
     ///
     /// # Errors
-    /// As [`call`](Self::call): `Closed` or `Timeout` only if none of the requests was sent, so that none was done. What was
-    /// answered is done; after `Unanswered` and `Late` it isn't known of the rest.
+    /// As [`call`](Self::call): `Closed` or `Timeout` only if no request was sent, so that none was done. Requests with a
+    /// reply are done; after `Unanswered` and `Late` the outcome of the others is unknown.
     pub fn call_all<R: AsRef<[u8]>>(
         &mut self,
         requests: &[R],
@@ -229,11 +229,11 @@ impl Client {
         }
     }
 
-    /// Sends a request, with a descriptor if it needs one, and waits for its answer.
+    /// Sends a request, with a descriptor if it needs one, and waits for the reply.
     ///
     /// # Errors
-    /// `Closed` or `Timeout` if the request was surely not done, `Unanswered` or `Late` if that isn't known; `Hub` if the hub said
-    /// no. After `Timeout`, `Unanswered`, `Late` and `Protocol` the connection must not be used again.
+    /// `Closed` or `Timeout` if the hub can't have done the request, `Unanswered` or `Late` if that is unknown, `Hub` for
+    /// an error reply. The connection must not be used after `Timeout`, `Unanswered`, `Late` or `Protocol`.
     pub fn call(
         &mut self,
         request: &Request<'_>,
@@ -242,7 +242,7 @@ impl Client {
     ) -> Result<Reply<'_>, ClientError> {
         let deadline = Deadline::new(timeout);
         match self.send(&wire::encode(request), descriptor, deadline) {
-            // A hub that refuses says why before it closes.
+            // A hub that refuses sends its reason before it closes.
             Err(ClientError::Closed) if !self.welcomed => {
                 self.greeted(deadline)?;
                 return Err(ClientError::Closed);
@@ -266,10 +266,10 @@ impl Client {
                 Ok(())
             }
             Ok(Reply::Refused { reason }) => Err(ClientError::Refused(reason.into())),
-            // There was no descriptor to accept this connection with.
+            // The hub had no free descriptor to accept this connection with.
             Ok(Reply::Error { code, message }) => Err(ClientError::Hub { code, message: message.into() }),
             Ok(other) => Err(other.unexpected("a greeting")),
-            // A hub that ends while it is greeted has done nothing.
+            // A hub that ends during the greeting has done nothing.
             Err(ClientError::Unanswered) => Err(ClientError::Closed),
             Err(error) => Err(error),
         }
@@ -306,9 +306,9 @@ impl Client {
         Ok(())
     }
 
-    /// Lets reads wait in the system, for as long as there is until the deadline; false if they don't.
+    /// Sets the socket's receive timeout to the time left, so that a read blocks in the kernel; false if it could not.
     fn wait_in_reads(&mut self, deadline: Deadline) -> bool {
-        // In whole milliseconds, and up, so that the same timeout is told to the system once.
+        // Rounding up to whole milliseconds makes equal timeouts need only one system call.
         let Some(left) = deadline.left().and_then(|left| u64::try_from(left.as_nanos().div_ceil(1_000_000)).ok())
         else {
             return false;
@@ -327,7 +327,7 @@ impl Client {
         self.inbox.drain(..self.consumed);
         self.consumed = 0;
         let protocol = |error: wire::WireError| ClientError::Protocol(error.to_string());
-        // The first read waits in the system, which saves two calls of it. Whatever comes of that, the clock is looked at then.
+        // The first read blocks in the kernel, which saves two system calls. After it, the loop polls until the deadline.
         let mut flags = if self.wait_in_reads(deadline) { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
         loop {
             if let Some(size) = wire::announced(&self.inbox, max_reply()).map_err(protocol)?
@@ -353,7 +353,7 @@ impl Client {
     }
 }
 
-/// An error of `send`: the hub has not got the whole message, so it has done nothing.
+/// Maps an error of `send`: the hub did not get the whole message, so it did nothing.
 fn lost(error: Errno) -> ClientError {
     match error {
         Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => ClientError::Closed,
@@ -361,7 +361,7 @@ fn lost(error: Errno) -> ClientError {
     }
 }
 
-/// The other end must be this user, root, or whoever owns the folder that the administrator chose.
+/// Checks who listens: it must be this user, root, or the owner of the socket's folder, which the administrator chose.
 pub fn trust(socket: &OwnedFd, path: &Path) -> Result<(), ClientError> {
     let uid = rustix::net::sockopt::socket_peercred(socket).map_err(io::Error::from)?.uid.as_raw();
     let own = rustix::process::geteuid().as_raw();
@@ -375,7 +375,7 @@ pub fn trust(socket: &OwnedFd, path: &Path) -> Result<(), ClientError> {
     Err(ClientError::Untrusted { path: path.display().to_string(), uid })
 }
 
-/// A point in time to wait until.
+/// End of a timeout.
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
     at: Instant,
@@ -387,7 +387,7 @@ impl Deadline {
         Self { at: Instant::now() + timeout, whole: timeout }
     }
 
-    /// The time until then; `None` if it is over.
+    /// Time left; `None` once the deadline has passed.
     fn left(self) -> Option<Duration> {
         self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
@@ -405,7 +405,7 @@ impl Deadline {
     }
 }
 impl Reply<'_> {
-    /// That this is no answer to what was asked.
+    /// An error that says that this reply does not fit the request `asked`.
     #[must_use]
     pub fn unexpected(&self, asked: &str) -> ClientError {
         ClientError::Protocol(format!("'{}' to {asked}", self.name()))

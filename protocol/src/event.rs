@@ -1,4 +1,4 @@
-//! What a publisher hands in, and the bytes of an event stream.
+//! New events as publishers submit them, and the bytes of an event stream.
 //!
 //! The format is that of the HTML standard, "Server-sent events", 9.2.5 "Parsing an event stream".
 
@@ -12,16 +12,16 @@ use crate::topic::{self, TopicError};
 /// Longest id or event name, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
 
-/// What a publisher hands in.
+/// An event as a publisher submits it.
 #[derive(Debug, Clone, Default)]
 pub struct NewEvent<'a> {
-    /// At least one topic, no wildcards.
+    /// At least one topic, without wildcards.
     pub topics: Vec<&'a str>,
-    /// The event's type; `None` is dispatched as `message` by browsers.
+    /// The event's type; browsers dispatch `None` as `message`.
     pub name: Option<&'a str>,
-    /// The publisher's own id; `None`: the hub gives one.
+    /// The publisher's own id; with `None` the hub assigns one.
     pub id: Option<&'a str>,
-    /// Reconnection time to tell the client, in milliseconds.
+    /// Reconnection time for the client, in milliseconds.
     pub retry: Option<u32>,
     /// UTF-8 text; may be empty.
     pub data: &'a [u8],
@@ -30,7 +30,7 @@ pub struct NewEvent<'a> {
 /// Why an event was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EventError {
-    /// No topic at all.
+    /// No topic given.
     #[error("no topic given; name at least one topic to publish to")]
     NoTopic,
     /// More topics than `sse.max_topics`.
@@ -41,10 +41,10 @@ pub enum EventError {
         /// Topics allowed.
         limit: usize,
     },
-    /// A topic that can't be.
+    /// An invalid topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// An id or name that would break the stream's lines.
+    /// An id or name with a character that would end its line in the stream.
     #[error("{what} '{value}' contains a line break or NUL, which would end its line in the stream")]
     LineBreak {
         /// "event id" or "event name".
@@ -52,18 +52,18 @@ pub enum EventError {
         /// The value, escaped.
         value: String,
     },
-    /// An id that a reader could not be told from the hub's.
+    /// An id that readers can't tell from one that the hub assigned.
     #[error(
         "event id '{0}' has the shape of the hub's own ids; choose another, such as one with a letter, or leave it out"
     )]
     LikeOurs(String),
-    /// An id or name of no characters.
+    /// An empty id or name.
     #[error("{0} must not be empty; leave it out instead")]
     Empty(&'static str),
-    /// An id or name over [`MAX_NAME_LEN`].
+    /// An id or name longer than [`MAX_NAME_LEN`].
     #[error("{0} is {1} bytes long; at most {MAX_NAME_LEN} are allowed")]
     TooLong(&'static str, usize),
-    /// Data that is not text.
+    /// Data that is not UTF-8.
     #[error(
         "data is not valid UTF-8 (first bad byte at offset {0}); event streams are text, encode binary data, for example with base64_encode()"
     )]
@@ -81,7 +81,7 @@ pub enum EventError {
 }
 
 impl NewEvent<'_> {
-    /// Checks everything that a publisher can get wrong.
+    /// Checks all rules for a published event. `max_size` is in bytes of data.
     ///
     /// # Errors
     /// An [`EventError`] that names the value and the rule.
@@ -105,7 +105,7 @@ impl NewEvent<'_> {
         Ok(())
     }
 
-    /// Checks what is written to a stream: id, name and data, but not how much it is.
+    /// Checks the parts that are written to a stream (id, name, data), but not their size.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -116,7 +116,7 @@ impl NewEvent<'_> {
         Ok(())
     }
 
-    /// Appends it as it is in a stream, with this id; returns where in `frame` the data is, if it is one line.
+    /// Appends the event to `frame` in the stream's format, with this id. Returns the range of the data if it is one line.
     pub fn write(&self, id: Option<&str>, frame: &mut Vec<u8>) -> Option<Range<usize>> {
         if let Some(id) = id {
             field(frame, "id", id.as_bytes());
@@ -142,24 +142,24 @@ impl NewEvent<'_> {
     }
 }
 
-/// What a client is told whose user has begun another stream in place of its own: to come back after so many milliseconds,
-/// or, if its page listens to that event, what it likes.
+/// The last event for a client whose user opened another stream in its place: it sets the reconnection time, in
+/// milliseconds, and a page may listen for it.
 #[must_use]
 pub fn replaced(retry: u32) -> String {
     format!("retry: {retry}\nevent: replaced\ndata: {{\"retry\":{retry}}}\n\n")
 }
 
-/// The comment that keeps a connection alive.
+/// A comment that keeps the connection alive.
 pub const HEARTBEAT: &[u8] = b":\n\n";
 
-/// The first bytes of a stream: the reconnection time in milliseconds, or a comment where there is none to tell, which
-/// lets the client see at once that it is connected.
+/// The first bytes of a stream: the reconnection time in milliseconds, or for 0 a comment. Either shows the client at once
+/// that it is connected.
 #[must_use]
 pub fn opening(retry: u32) -> String {
     if retry > 0 { format!("retry: {retry}\n\n") } else { ":\n\n".into() }
 }
 
-/// The same for a reader that goes on from an id: without the blank line between them.
+/// The opening for a reader that resumes from an id: `lines` follow without a blank line in between.
 #[must_use]
 pub fn opening_at(retry: u32, lines: &str) -> String {
     let mut first = opening(retry);
@@ -167,14 +167,14 @@ pub fn opening_at(retry: u32, lines: &str) -> String {
     first + lines
 }
 
-/// What tells a client where it is in the stream though it gets no event: "id" alone sets its last event ID, and dispatches
-/// nothing.
+/// An `id` line alone, which sets the client's last event ID and dispatches nothing: the client then knows its position in
+/// the stream before its first event.
 #[must_use]
 pub fn cursor(id: Id) -> String {
     format!("id: {id}\n\n")
 }
 
-/// An id or a name is one line of the stream: "the field value" ends at the next CR or LF, and an id with NUL is ignored.
+/// Checks that a value fits in one line: "the field value" ends at the next CR or LF, and an id with NUL is ignored.
 fn check_line(what: &'static str, value: Option<&str>) -> Result<(), EventError> {
     let Some(value) = value else { return Ok(()) };
     if value.is_empty() {
@@ -200,7 +200,7 @@ fn has_newline(data: &[u8]) -> bool {
     memchr::memchr2(b'\r', b'\n', data).is_some()
 }
 
-/// The lines of data: "Lines must be separated by either a CRLF pair, a single LF, or a single CR".
+/// Splits data into lines: "Lines must be separated by either a CRLF pair, a single LF, or a single CR".
 fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(data);
     std::iter::from_fn(move || {
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn empty_data_still_is_an_event() {
         // "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty string and
-        // return", but a `data` line with nothing appends a line feed first, so that the event is dispatched.
+        // return". An empty `data` line first appends a line feed, so the browser dispatches the event.
         let new = NewEvent { topics: vec!["t"], name: Some("ping"), retry: Some(500), ..Default::default() };
         assert_eq!(frame(&new), "id: 7-0\nevent: ping\nretry: 500\ndata: \n\n");
     }

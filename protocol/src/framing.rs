@@ -1,20 +1,20 @@
-//! How a payload's bytes are wrapped on a stream's connection.
+//! Framing: how a payload's bytes are wrapped on a stream's connection.
 //!
-//! Nothing is copied: a framed payload is a row of [`Piece`]s, each either bytes of the payload itself or a few bytes
-//! around them. Everything is computed from the payload and an offset into its framed bytes, so that a write that was
-//! cut short anywhere goes on from there, and a stream has to remember nothing but that offset.
+//! Nothing is copied: a framed payload is a sequence of [`Piece`]s, each either bytes of the payload or a few bytes around
+//! them. A piece is computed from the payload and an offset into the framed bytes. So a partial write can resume anywhere,
+//! and a stream stores only that offset.
 
 use crate::wire::Framing;
 
-/// Content of one FastCGI record at most. The format allows 65,535; a multiple of 8 needs no padding, and with its
+/// Longest content of a FastCGI record, in bytes. The format allows 65,535; a multiple of 8 needs no padding, and with its
 /// header a full record is 64 KiB.
 pub const RECORD: usize = 65_528;
 
-/// Bytes before the content of a FastCGI record.
+/// Length of a FastCGI record header, in bytes.
 pub const HEADER: usize = 8;
 const FULL_RECORD: usize = HEADER + RECORD;
 
-/// The request that all of nginx, Apache and Caddy have on a connection.
+/// The request id that nginx, Apache and Caddy all use on a connection.
 pub const USUAL_REQUEST: u16 = 1;
 
 /// FastCGI 1.0, section 8: FCGI_VERSION_1, FCGI_END_REQUEST, FCGI_STDOUT.
@@ -27,12 +27,12 @@ const STDOUT: u8 = 6;
 pub enum Piece<'a> {
     /// Bytes of the payload.
     Content(&'a [u8]),
-    /// Bytes around it.
+    /// Framing bytes around the payload.
     Wrap(Wrap),
 }
 
 impl Piece<'_> {
-    /// Its bytes.
+    /// The bytes of the piece.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -42,7 +42,7 @@ impl Piece<'_> {
     }
 }
 
-/// A few bytes made on the spot.
+/// A few framing bytes, stored inline.
 #[derive(Debug, Clone, Copy)]
 pub struct Wrap {
     bytes: [u8; Self::CAPACITY],
@@ -51,7 +51,7 @@ pub struct Wrap {
 }
 
 impl Wrap {
-    /// The longest: the two records that end a FastCGI response.
+    /// Length of the longest one: the two records that end a FastCGI response.
     const CAPACITY: usize = 24;
 
     /// No bytes.
@@ -64,7 +64,7 @@ impl Wrap {
         self
     }
 
-    /// Without its first bytes.
+    /// Drops the first `count` bytes.
     #[must_use]
     pub fn skip(mut self, count: usize) -> Self {
         let left = usize::from(self.end - self.start);
@@ -72,18 +72,18 @@ impl Wrap {
         self
     }
 
-    /// What is left of it.
+    /// The bytes that are left.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[usize::from(self.start)..usize::from(self.end)]
     }
 }
 
-/// The framed length of a payload.
+/// The framed length of a payload, in bytes.
 #[must_use]
 pub fn framed_len(framing: Framing, payload: usize) -> usize {
     match framing {
-        // An empty chunk would end the response, an empty STDOUT record as well.
+        // An empty chunk or an empty STDOUT record would end the response.
         _ if payload == 0 => 0,
         Framing::Raw | Framing::Message | Framing::Wake => payload,
         Framing::Chunked => chunk_head(payload).bytes().len() + payload + b"\r\n".len(),
@@ -91,7 +91,7 @@ pub fn framed_len(framing: Framing, payload: usize) -> usize {
     }
 }
 
-/// The part of the framed payload that begins at `offset`, as long as it is contiguous; `None` at its end.
+/// The contiguous bytes of the framed payload from `offset` on; `None` at its end.
 #[must_use]
 pub fn piece(framing: Framing, payload: &[u8], offset: usize) -> Option<Piece<'_>> {
     if offset >= framed_len(framing, payload.len()) {
@@ -119,20 +119,20 @@ pub fn piece(framing: Framing, payload: &[u8], offset: usize) -> Option<Piece<'_
     })
 }
 
-/// What goes before a payload that fits in one record of the usual request; `None` for any other.
+/// The header of a payload that fits in one record of [`USUAL_REQUEST`]; `None` for any other payload.
 pub fn usual_header(payload: usize) -> Option<[u8; HEADER]> {
     (1..=RECORD).contains(&payload).then(|| header(STDOUT, USUAL_REQUEST, payload))
 }
 
-/// What ends a response in good order; empty where closing the connection is the end.
+/// The bytes that end a response properly; none where closing the connection ends it.
 #[must_use]
 pub fn end(framing: Framing) -> Wrap {
     match framing {
         Framing::Raw | Framing::Message | Framing::Wake => Wrap::EMPTY,
         Framing::Chunked => Wrap::EMPTY.push(b"0\r\n\r\n"),
         Framing::FastCgi { request } => {
-            // An empty STDOUT record ends that stream; END_REQUEST's body is the application's status (0), the
-            // protocol's (FCGI_REQUEST_COMPLETE, 0), and 3 bytes reserved.
+            // An empty STDOUT record ends the output. END_REQUEST's body is the application's status (0), the protocol's
+            // (FCGI_REQUEST_COMPLETE, 0), and 3 reserved bytes.
             let ended = record(STDOUT, request, 0).push(record(END_REQUEST, request, 8).bytes());
             ended.push(&[0; 8])
         }
@@ -238,7 +238,7 @@ mod tests {
         ]
     }
 
-    /// Sizes where records and hex digits begin and end, and any others.
+    /// Lengths around the ends of records and hex digits, and any others.
     fn any_len() -> impl Strategy<Value = usize> {
         prop_oneof![
             0..300_usize,
@@ -255,7 +255,7 @@ mod tests {
             prop_assert_eq!(whole.len(), framed_len(framing, len));
             let offset = at.index(whole.len() + 1);
             prop_assert_eq!(&framed(framing, &payload, offset)[..], &whole[offset..]);
-            // Around the wraps, one byte at a time.
+            // Around the framing bytes, checks one byte at a time.
             for offset in (0..whole.len()).filter(|offset| offset % FULL_RECORD < 12 || whole.len() - offset < 4) {
                 prop_assert_eq!(piece(framing, &payload, offset).map(|piece| piece.bytes()[0]), Some(whole[offset]));
             }

@@ -1,4 +1,4 @@
-//! Event ids: `milliseconds-sequence`, the shape of a Redis stream's.
+//! Event ids of the form `milliseconds-sequence`, as Redis streams have them.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,12 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// An id that the hub gives: milliseconds since 1970 and a sequence number within the millisecond.
+/// An id that the hub assigned: milliseconds since 1970 and a sequence number within the millisecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Id {
     /// Milliseconds since 1970-01-01 UTC.
     pub ms: u64,
-    /// Counts the events of one millisecond, from 0.
+    /// Number of the event within its millisecond, from 0.
     pub seq: u64,
 }
 
@@ -21,10 +21,10 @@ impl fmt::Display for Id {
     }
 }
 
-/// Digits of the largest number, twice, and a hyphen.
+/// Longest text of an id, in bytes: the digits of two `u64` and a hyphen.
 const MAX_TEXT: usize = 41;
 
-/// An id as text, which needs no memory of its own.
+/// An id as text, without a heap allocation.
 #[derive(Debug, Clone, Copy)]
 pub struct IdText {
     text: [u8; MAX_TEXT],
@@ -40,7 +40,7 @@ impl Deref for IdText {
 }
 
 impl Id {
-    /// What its `Display` gives. Every event has one or two of these, so that it is not done by a formatter.
+    /// The same text as `Display`, without the cost of a formatter: every event needs it once or twice.
     #[must_use]
     pub fn text(self) -> IdText {
         let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());
@@ -53,7 +53,7 @@ impl Id {
         IdText { text, length }
     }
 
-    /// The smallest id that is larger.
+    /// The next larger id.
     #[must_use]
     pub fn after(self) -> Self {
         match self.seq.checked_add(1) {
@@ -62,7 +62,7 @@ impl Id {
         }
     }
 
-    /// The largest id that is smaller; there is none before 0-0.
+    /// The next smaller id; 0-0 has none and is returned itself.
     #[must_use]
     pub fn before(self) -> Self {
         match (self.ms, self.seq.checked_sub(1)) {
@@ -72,7 +72,7 @@ impl Id {
         }
     }
 
-    /// Reads `milliseconds-sequence`; `None` for any other text, such as a publisher's own id.
+    /// Parses `milliseconds-sequence`; `None` for any other text, such as a publisher's own id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (ms, seq) = text.split_once('-')?;
@@ -84,40 +84,40 @@ impl Id {
     }
 }
 
-/// Milliseconds from which on `milliseconds-sequence` is taken for an id that a hub gave: September 2001.
+/// Smallest `ms` at which an id counts as the hub's: September 2001.
 const SINCE: u64 = 1_000_000_000_000;
 
-/// Whether a publisher's own id can't be told from the hub's.
+/// Whether a publisher's own id looks like one that the hub assigns.
 #[must_use]
 pub fn is_like_ours(id: &str) -> bool {
     Id::parse(id).is_some_and(|id| id.ms >= SINCE)
 }
 
-/// Gives ids that only ever grow, also when the system clock is set back.
+/// Source of ids that only grow, even when the system clock is set back.
 #[derive(Debug, Default)]
 pub struct IdClock {
     last: Id,
 }
 
 impl IdClock {
-    /// A clock that starts now, so that ids of a restarted hub are larger than those of the one before.
+    /// A clock that starts at the current time, so that a restarted hub assigns larger ids than the hub before it.
     #[must_use]
     pub fn new() -> Self {
         Self { last: Id { ms: now_ms(), seq: 0 } }
     }
 
-    /// Makes the ids to come larger than this one.
+    /// Makes all later ids larger than `id`.
     pub fn pass(&mut self, id: Id) {
         self.last = self.last.max(id);
     }
 
-    /// The id given last; before the first, one that is smaller than any to come.
+    /// The id assigned last; before the first one, an id smaller than all later ones.
     #[must_use]
     pub fn last(&self) -> Id {
         self.last
     }
 
-    /// The next id.
+    /// Assigns the next id.
     pub fn next_id(&mut self) -> Id {
         self.next_at(now_ms())
     }
@@ -128,7 +128,7 @@ impl IdClock {
     }
 }
 
-/// Milliseconds since 1970-01-01 UTC by the system clock; 0 before that.
+/// Milliseconds since 1970-01-01 UTC by the system clock; 0 if the clock is set before that.
 #[must_use]
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))

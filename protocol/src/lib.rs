@@ -1,4 +1,4 @@
-//! What a PHP process and the hub say to each other: topics, ids, events, the bytes of an event stream, and the messages of the hub's socket.
+//! What a PHP process and the hub share: topics, ids, events, the event stream format, and the hub's messages.
 
 pub mod cause;
 pub mod client;

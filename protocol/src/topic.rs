@@ -1,14 +1,14 @@
-//! Topics and patterns: what is published to, and what is watched.
+//! Topics, which events are published to, and patterns, which streams watch.
 //!
-//! A topic is a name of one or more segments joined by dots, `orders.42.status`. A pattern is a topic in which `*` stands
-//! for exactly one segment and `**`, as the last segment, for one or more.
+//! A topic is one or more segments joined by dots: `orders.42.status`. A pattern is a topic in which `*` matches exactly
+//! one segment and `**`, only as the last segment, one or more.
 
 use thiserror::Error;
 
 /// Longest topic or pattern, in bytes.
 pub const MAX_LEN: usize = 255;
 
-/// Most segments of a pattern with a wildcard: each may cost the hub memory, and time for each event.
+/// Most segments of a pattern with a wildcard: each one may cost the hub memory, and time for every event.
 pub const MAX_WILD_SEGMENTS: usize = 16;
 
 /// The pattern that matches every topic.
@@ -17,7 +17,7 @@ pub const ALL: &str = "**";
 /// Why a topic or a pattern was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TopicError {
-    /// Nothing in it at all.
+    /// An empty text.
     #[error("a topic must not be empty")]
     Empty,
     /// Longer than [`MAX_LEN`].
@@ -26,16 +26,16 @@ pub enum TopicError {
     /// Two dots in a row, or a dot at an end.
     #[error("topic '{0}' has an empty segment; write names joined by single dots, such as 'chat.general'")]
     EmptySegment(String),
-    /// White space or a control character.
+    /// A white space or control character.
     #[error("topic '{0}' contains white space or a control character, which topics can't have")]
     Character(String),
-    /// A wildcard in something that is published to.
+    /// A wildcard in a topic to publish to.
     #[error("topic '{0}' contains '*'; wildcards are for watching only, publish to a full topic")]
     Wildcard(String),
-    /// A wildcard that is only a part of a segment.
+    /// A wildcard that is only part of a segment.
     #[error("pattern '{0}': '*' must be a whole segment, as in 'orders.*.status'")]
     PartialWildcard(String),
-    /// More segments than [`MAX_WILD_SEGMENTS`] beside a wildcard.
+    /// A wildcard pattern of more than [`MAX_WILD_SEGMENTS`] segments.
     #[error("pattern '{0}' has {1} segments; at most {MAX_WILD_SEGMENTS} are allowed where there is a wildcard")]
     TooManySegments(String, usize),
     /// `**` before the end.
@@ -80,7 +80,7 @@ pub fn check_pattern(pattern: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
-/// Whether a checked pattern has a wildcard; without one it is a plain topic.
+/// Whether a checked pattern has a wildcard; if not, it is a plain topic.
 #[must_use]
 pub fn is_wild(pattern: &str) -> bool {
     pattern.contains('*')
@@ -119,7 +119,7 @@ fn check_shape(topic: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
-/// The value as an error message can show it: control characters escaped.
+/// The value with its control characters escaped, for error messages.
 pub fn printable(value: &str) -> String {
     value.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

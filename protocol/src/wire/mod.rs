@@ -1,11 +1,11 @@
-//! The wire between the extension and the hub: what goes over the hub's Unix socket.
+//! The wire between the extension and the hub: the messages on the hub's Unix socket.
 //!
 //! A message is its length (u32, little endian) and that many bytes of [postcard]. A descriptor that belongs to a message
-//! (the connection of an [`Request::Attach`]) is sent along with the message's first byte.
+//! (the connection of a [`Request::Attach`]) is sent along with the message's first byte.
 //!
 //! The first message of a connection is [`Request::Hello`]. Its layout, and those of [`Reply::Welcome`] and
-//! [`Reply::Refused`], never change, so that two versions can always tell each other that they don't match; anything
-//! else may change with [`PROTOCOL`].
+//! [`Reply::Refused`], never change, so two versions can always report that they don't match. Anything else may change with
+//! [`PROTOCOL`].
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -13,28 +13,28 @@ use thiserror::Error;
 
 use crate::topic;
 
-/// Version of everything but the greeting.
+/// Version of all messages but the greeting.
 pub const PROTOCOL: u16 = 5;
 
-/// Begins every greeting ("SSEH").
+/// First field of every greeting ("SSEH").
 pub const MAGIC: u32 = 0x5353_4548;
 
-/// The php-sse version, for people.
+/// The php-sse version, for people to read.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a message may be longer than the data and the topics in it: name, id and the fields' own bytes.
+/// Bytes of a message beyond its data and topics: name, id and the encoding of the fields.
 const OVERHEAD: usize = 4096;
 
-/// Bytes of an [`OriginalRequest`], body included, that a stream may have.
+/// Most bytes of a stream's [`OriginalRequest`], body included.
 pub const MAX_REQUEST: usize = 192 << 10;
 
-/// Bytes of a user's key, or that of a share.
+/// Longest key of a user or a share, in bytes.
 pub const MAX_KEY: usize = 255;
 
-/// Longest message with so many bytes of data and so many topics.
+/// Longest message with `data` bytes of data and `topics` topics, in bytes.
 #[must_use]
 pub fn max_message(data: usize, topics: usize) -> usize {
-    // A topic's length takes two bytes at most.
+    // The length of a topic takes two bytes at most.
     OVERHEAD + data.max(MAX_REQUEST) + topics * (topic::MAX_LEN + 2)
 }
 
@@ -44,10 +44,10 @@ pub const MAX_EVENT_SIZE: u64 = 64 << 20;
 /// Largest value of `sse.max_topics`.
 pub const MAX_TOPICS: u64 = 10_000;
 
-/// Bytes of the length before each message.
+/// Length of the prefix before each message, in bytes.
 pub const PREFIX: usize = 4;
 
-/// From the extension to the hub.
+/// A message from the extension to the hub.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request<'a> {
     /// Opens the connection. Answer: `Welcome` or `Refused`.
@@ -61,22 +61,22 @@ pub enum Request<'a> {
         /// Process whose end should end the hub (FPM master, `php -S`, Apache's parent), if there is one.
         owner: Option<u32>,
     },
-    /// Hands over a connection, sent along as a descriptor. Until `Commit` the hub queues events for it but neither
-    /// writes to it nor reads from it. Answer: `Attached` or `Error`.
+    /// Starts the hand-off of a connection, sent along as a descriptor. Until `Commit` the hub queues events for the stream
+    /// but neither writes to the connection nor reads from it. Answer: `Attached` or `Error`.
     Attach(#[serde(borrow)] Attach<'a>),
-    /// The worker has sent the response's headers and lets go: the stream may begin. No answer.
+    /// Completes a hand-off: the worker has sent the response's headers, and the stream may begin. No answer.
     Commit {
-        /// As given by `Attached` on this connection.
+        /// As `Attached` gave it on this connection.
         stream: u64,
-        /// How bytes are wrapped on the connection.
+        /// How bytes are wrapped on the client's connection.
         framing: Framing,
     },
-    /// The worker keeps the connection after all; the hub drops its copy. No answer.
+    /// Cancels a hand-off: the worker keeps the connection, and the hub drops its copy. No answer.
     Abort {
-        /// As given by `Attached` on this connection.
+        /// As `Attached` gave it on this connection.
         stream: u64,
     },
-    /// A new event. Answer, if one is wanted: `Published` or `Error`.
+    /// Publishes an event. Answer, if `answer` is set: `Published` or `Error`.
     Publish {
         /// Checked topics, at least one.
         #[serde(borrow)]
@@ -93,154 +93,154 @@ pub enum Request<'a> {
         /// Whether the publisher waits for the answer.
         answer: bool,
     },
-    /// These topics changed. No answer.
+    /// Notification: these topics changed. No answer.
     Trigger {
-        /// Checked topics; none: all of them.
+        /// Checked topics; none means all topics.
         #[serde(borrow)]
         topics: Vec<&'a str>,
     },
-    /// A request came with this token: is it the hub's? Answer: `Replayed`, or `Error` with `Unknown` or `Over`.
+    /// Asks whether a request's token is the hub's. Answer: `Replayed`, or `Error` with `Unknown` or `Over`.
     Replayed {
-        /// As the hub sent it.
+        /// The token that the hub sent.
         token: &'a str,
     },
-    /// The replayed script is about to run its callback. Answer: `Events`, or `Error` with `Unknown`.
+    /// Announces that the replayed script is about to run its callback. Answer: `Events`, or `Error` with `Unknown`.
     Render {
-        /// As the hub sent it.
+        /// The token that the hub sent.
         token: &'a str,
-        /// Checked patterns, as of this call: watched before the callback reads anything.
+        /// Checked patterns of this call; the hub watches them before the callback reads anything.
         #[serde(borrow)]
         patterns: Vec<&'a str>,
     },
-    /// What a script's call came to. Answer, if one is wanted: `Done`, or `Error` with `Over`.
+    /// Output of a script's call. Answer, if `answer` is set: `Done`, or `Error` with `Over`.
     Rendered {
-        /// Whose it is.
+        /// The stream or replay that the output is for.
         whose: Whose<'a>,
         /// Whether the script has a callback.
         render: bool,
-        /// Its `share`, as of this call.
+        /// The `share` of this call.
         share: Option<&'a str>,
-        /// Checked patterns, as of this call.
+        /// Checked patterns of this call.
         #[serde(borrow)]
         patterns: Vec<&'a str>,
         /// The id of the last event in `frames` that has one.
         last_id: Option<&'a str>,
-        /// What to send: complete events as they are in a stream; empty: nothing.
+        /// Complete events in the stream's format; may be empty.
         #[serde(with = "serde_bytes")]
         frames: &'a [u8],
         /// Whether the script's process waits for the answer.
         answer: bool,
     },
-    /// A replayed request ends without a `Rendered`. Answer: `Done`.
+    /// Reports that a replayed request ends without a `Rendered`. Answer: `Done`.
     NotRendered {
-        /// As the hub sent it.
+        /// The token that the hub sent.
         token: &'a str,
-        /// Why, as far as the script's process knows, for the log.
+        /// The reason, as far as the script's process knows it, for the log.
         reason: &'a str,
     },
     /// Asks for the id of the newest event. Answer: `Cursor`.
     Cursor,
-    /// Asks for the counters. Answer: `Stats`.
+    /// Asks for the counters as JSON. Answer: `Stats`.
     Stats,
-    /// Asks for them as OpenMetrics text. Answer: `Metrics`.
+    /// Asks for the counters as OpenMetrics text. Answer: `Metrics`.
     Metrics,
 }
 
 impl Request<'_> {
-    /// Whether it may be asked of another hub when the one that was asked has ended without an answer: nothing of it is left.
+    /// Whether the request may be repeated on another hub after the first one ended without an answer.
     #[must_use]
     pub fn may_be_repeated(&self) -> bool {
         matches!(self, Self::Attach(_) | Self::Cursor | Self::Stats | Self::Metrics)
     }
 }
 
-/// What a stream is to be.
+/// Settings of a new stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Attach<'a> {
     /// Checked patterns.
     #[serde(borrow)]
     pub patterns: Vec<&'a str>,
-    /// Seconds of silence after which a comment is sent; 0: never.
+    /// Seconds of silence after which the hub sends a comment; 0: never.
     pub heartbeat: u32,
-    /// Reconnection time told to the client first, in milliseconds; 0: not told.
+    /// Reconnection time that the stream starts with, in milliseconds; 0: none.
     pub retry: u32,
-    /// Seconds after which the hub ends it, less a random part; 0: never.
+    /// Seconds after which the hub ends the stream, less a random part; 0: never.
     pub max_lifetime: u32,
-    /// The last event that the reader has; what came after it is sent first.
+    /// The last event that the reader has; the hub sends the later ones first.
     pub last_event_id: Option<&'a str>,
-    /// The client's `REMOTE_ADDR`; `None`: this process reads it itself.
+    /// The client's `REMOTE_ADDR`; `None` if the reader is this process itself.
     pub address: Option<&'a str>,
-    /// Whose it is, where the script has said so.
+    /// The stream's user, if the script named one.
     pub user: Option<User<'a>>,
-    /// How the client is told the topics of its events; `None`: not at all.
+    /// How the client learns the topics of its events; `None`: not at all.
     pub topics_as: Option<TopicsAs>,
-    /// Whether a client that gets no event at first is told the id of the newest one, so that it can go on from there.
+    /// Whether a client that starts without an event gets the id of the newest one, so that it can resume from there.
     pub cursor: bool,
-    /// Whether the worker sends the stream's first lines itself, with the headers: `Attached` tells it which.
+    /// Whether the worker sends the stream's first lines itself, with the headers: `Attached` contains them.
     pub opens: bool,
-    /// How to run the script again for this stream; `None`: never.
+    /// How to replay the stream's script; `None`: never.
     pub replay: Option<Replay<'a>>,
 }
 
-/// Somebody whose streams are counted.
+/// A user whose streams are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User<'a> {
-    /// Tells one from another, in all scripts that use this hub; at most [`MAX_KEY`] bytes.
+    /// Identifies the user among all scripts of this hub; at most [`MAX_KEY`] bytes.
     pub key: &'a str,
-    /// Streams that this user may have, the new one included; 0: any number.
+    /// Most streams of this user, the new one included; 0: no limit.
     pub limit: u32,
-    /// Whether the oldest of them ends when there would be one too many; otherwise the new one is refused.
+    /// Whether the user's oldest stream ends when the limit is exceeded; if not, the new one is refused.
     pub replace: bool,
 }
 
-/// Who gets what was rendered.
+/// The receiver of rendered output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Whose<'a> {
-    /// A stream attached on this connection and not yet committed: this is the first run, in the original request.
+    /// A stream attached on this connection and not yet committed: the output is from the original request.
     Stream(u64),
-    /// The replay with this token.
+    /// The stream of the replay with this token.
     Token(&'a str),
 }
 
-/// How to run a stream's script again.
+/// How to replay a stream's script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay<'a> {
-    /// Whether the script has a callback, and is run when a topic wakes.
+    /// Whether the script has a callback, so that a notification or an event leads to a replay.
     pub render: bool,
-    /// Whether what is the same as what was sent last is not sent again.
+    /// Whether output equal to the last one sent is dropped.
     pub only_changes: bool,
-    /// Milliseconds after which the callback runs without a wake; 0: never.
+    /// Milliseconds after which the callback runs without a notification; 0: never.
     pub poll: u32,
-    /// Seconds after which the script is asked again whether the client may have the stream; 0: only when it renders.
+    /// Seconds after which a replay asks the script whether the client may keep the stream; 0: only when it renders.
     pub reauthorize: u32,
-    /// Streams of the same script with the same key are rendered once for all.
+    /// Key of shared output: streams of the same script with the same key are rendered once for all of them.
     pub share: Option<&'a str>,
-    /// The request to send again.
+    /// The request to replay.
     #[serde(borrow)]
     pub request: OriginalRequest<'a>,
 }
 
-/// The request that a stream came from.
+/// The request that opened a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginalRequest<'a> {
-    /// The script's path, for the log and to tell scripts apart.
+    /// The script's path, which identifies it in the hub and in the log.
     pub script: &'a str,
-    /// How the server is asked.
+    /// The protocol of the upstream.
     #[serde(borrow)]
     pub protocol: Protocol<'a>,
-    /// FastCGI parameters or HTTP headers, in their order.
+    /// FastCGI parameters or HTTP headers, in their original order.
     pub fields: Vec<(&'a Bytes, &'a Bytes)>,
-    /// The body.
+    /// The request body.
     pub body: &'a Bytes,
     /// The client's `REMOTE_ADDR` and `REMOTE_PORT`.
     pub remote: (&'a str, &'a str),
-    /// The Last-Event-ID it came with.
+    /// The request's Last-Event-ID.
     pub last_event_id: Option<&'a str>,
-    /// The id of its session: its script waits for that session's lock.
+    /// The id of the request's session, whose lock the script waits for.
     pub session: Option<&'a str>,
 }
 
-/// What the worker's own listener speaks.
+/// The protocol of the worker's own listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol<'a> {
     /// FPM.
@@ -249,26 +249,26 @@ pub enum Protocol<'a> {
     Http {
         /// `GET`, …
         method: &'a str,
-        /// Path and query as they were requested.
+        /// Path and query of the original request.
         target: &'a str,
     },
 }
 
-/// Why a script is run again.
+/// Why a script is replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
-    /// A topic woke.
+    /// A notification or an event on a watched topic.
     Wake,
-    /// `poll` is over.
+    /// The `poll` interval is over.
     Poll,
-    /// `reauthorize` is over.
+    /// The `reauthorize` interval is over.
     Reauthorize,
-    /// The run before this one failed.
+    /// The attempt before this one failed.
     Retry,
 }
 
 impl Reason {
-    /// As `sse_render()` tells it.
+    /// The name that `sse_render()` returns.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -283,32 +283,32 @@ impl Reason {
 /// How bytes are wrapped on a stream's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Framing {
-    /// As they are: `php -S`, HTTP/1.0, and a worker that copies.
+    /// Unchanged: `php -S`, HTTP/1.0, and a worker that copies.
     Raw,
     /// HTTP/1.1 chunks: Apache's mod_php.
     Chunked,
     /// FastCGI STDOUT records: FPM.
     FastCgi {
-        /// The request's id on the connection.
+        /// The id of the request on the connection.
         request: u16,
     },
-    /// [`Delivery`] messages instead of an event stream: a PHP process that reads events.
+    /// [`Delivery`] messages instead of an event stream: for a PHP process that reads events.
     Message,
-    /// One byte, whatever happened and however often: a PHP process that only wants to be woken. What comes while the
-    /// last byte can't be sent yet is told by one more.
+    /// One byte for any number of events and notifications: for a PHP process that only waits for a change. Whatever comes
+    /// while that byte can't be sent leads to one more byte.
     Wake,
 }
 
-/// How a stream tells its client the topics of its events, of which an event stream itself knows nothing.
+/// How a client learns the topics of its events: the event stream format has no field for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TopicsAs {
-    /// By a line `topic: NAME` for each. "Otherwise: The field is ignored", so that every client can read the stream.
+    /// A line `topic: NAME` for each topic. "Otherwise: The field is ignored", so every client can read the stream.
     Field,
-    /// By a JSON object in place of the data, for clients that see nothing else (the browser's own EventSource).
+    /// A JSON object in place of the data, for clients that see nothing else (the browser's own EventSource).
     Envelope,
 }
 
-/// From the hub to the extension.
+/// A message from the hub to the extension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply<'a> {
     /// The hub speaks the same protocol.
@@ -320,47 +320,47 @@ pub enum Reply<'a> {
         /// The hub's process id.
         pid: u32,
     },
-    /// The hub will not talk to this peer; it closes the connection.
+    /// The hub refuses this process and closes the connection.
     Refused {
-        /// Why, as a sentence for people.
+        /// The reason, as a sentence for people.
         reason: &'a str,
     },
     /// The hub holds the stream.
     Attached {
-        /// Names the stream on this connection, and in the log.
+        /// Identifies the stream on this connection and in the log.
         stream: u64,
-        /// The hub has what others of the same `share` were sent last, and sends it to this stream as well.
+        /// Whether the hub sends this stream the last output of its `share`.
         rendered: bool,
-        /// What the worker is to send first, where it has asked for that; otherwise empty, and the hub sends it.
+        /// The first lines that the worker must send, if it asked for them with `opens`; otherwise empty.
         opening: &'a str,
     },
-    /// The hub holds the event.
+    /// The hub accepted the event.
     Published {
-        /// The event's id: the publisher's own, or the hub's.
+        /// The event's id: the publisher's own or the hub's.
         id: &'a str,
     },
-    /// The token is the hub's.
+    /// The token belongs to a render job of the hub.
     Replayed {
-        /// The stream that the script is run for.
+        /// The stream that the script runs for.
         stream: u64,
-        /// Why.
+        /// Why the hub replays the script.
         reason: Reason,
         /// The client's `REMOTE_ADDR` and `REMOTE_PORT` in the original request.
         remote: (&'a str, &'a str),
-        /// The Last-Event-ID as of now.
+        /// The stream's current Last-Event-ID.
         last_event_id: Option<&'a str>,
     },
-    /// What has happened since the callback's last run.
+    /// Events and notifications since the callback's last run.
     Events {
-        /// Events and triggers; a trigger of `**` stands for those that were too many to be kept.
+        /// In their order; a notification of `**` stands for those that exceeded the limits.
         #[serde(borrow)]
         events: Vec<Delivery<'a>>,
     },
-    /// The hub has taken it.
+    /// The hub did the request.
     Done,
     /// The id of the newest event.
     Cursor {
-        /// An id that streams can start from.
+        /// An id that a stream can resume from.
         id: &'a str,
     },
     /// The counters.
@@ -373,17 +373,17 @@ pub enum Reply<'a> {
         /// OpenMetrics 1.0.0.
         text: &'a str,
     },
-    /// The request was not done.
+    /// The hub did not do the request.
     Error {
-        /// What kind of error.
+        /// Kind of the error.
         code: ErrorCode,
-        /// What was wrong, with the value and what to do.
+        /// What was wrong, with the value and a remedy.
         message: &'a str,
     },
 }
 
 impl Reply<'_> {
-    /// Which answer it is, without what is in it: that may be an event's data, which no error and no log has.
+    /// The variant's name without its content: that may be event data, which must not get into errors or logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -405,52 +405,52 @@ impl Reply<'_> {
 /// Kinds of [`Reply::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorCode {
-    /// The request breaks a rule; sending it again won't help.
+    /// The request breaks a rule; a repetition fails as well.
     Invalid,
-    /// `sse.max_streams` or the descriptor limit is reached; later it may work.
+    /// `sse.max_streams` or the descriptor limit is reached; a later try may succeed.
     Full,
-    /// The stream could be held, but its script could not be run again, as its server does not let the hub.
+    /// The hub could hold the stream but can't replay its script, because the server does not permit it.
     NoReplay,
-    /// The stream could be held, but its script could not be run again as things are; later it may work.
+    /// The hub could hold the stream but can't replay its script at the moment; a later try may succeed.
     Busy,
-    /// No such token, or no such stream.
+    /// No such token or stream.
     Unknown,
-    /// The event could not be kept, and is not delivered; later it may work.
+    /// The hub could not store the event and does not deliver it; a later try may succeed.
     NotKept,
-    /// The token is the hub's, but nobody waits for its run any more: its stream has ended, or its time is over.
+    /// The token is the hub's, but its attempt is no longer wanted: the stream ended, or the time is over.
     Over,
-    /// The client's address, or its user, has as many streams as it may have, or makes the hub keep as much as it may.
+    /// The client's address or user has reached its limit of streams, or its quota of memory.
     TooMany,
-    /// The hub is another user's, who lets this one publish and watch, but not do this.
+    /// The hub belongs to another user, who lets this one publish and watch, but not do this.
     Denied,
 }
 
-/// What a [`Framing::Message`] stream carries.
+/// A message of a [`Framing::Message`] stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery<'a> {
     /// A published event.
     Event {
-        /// Its id.
+        /// The event's id.
         id: &'a str,
-        /// All topics it was published to.
+        /// All topics that the event was published to.
         #[serde(borrow)]
         topics: Vec<&'a str>,
-        /// Its type.
+        /// The event's type.
         name: Option<&'a str>,
         /// The data as published.
         #[serde(with = "serde_bytes")]
         data: &'a [u8],
     },
-    /// A topic changed.
+    /// Notification: a topic changed.
     Trigger {
-        /// The topic, or `**` for all.
+        /// The topic, or `**` for all topics.
         topic: &'a str,
     },
-    /// Nothing happened; keeps the connection alive.
+    /// A message without content that keeps the connection alive.
     Heartbeat,
-    /// The last: the stream's user has begun another one in its place.
+    /// The last message: the stream's user opened another stream in its place.
     Replaced {
-        /// When its client is to come back, in milliseconds.
+        /// Time after which the client should reconnect, in milliseconds.
         retry: u32,
     },
 }
@@ -458,7 +458,7 @@ pub enum Delivery<'a> {
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
-    /// Longer than the reader accepts.
+    /// Longer than the receiver accepts.
     #[error("a message of {size} bytes was announced; at most {limit} are accepted")]
     TooLarge {
         /// Bytes announced.
@@ -466,18 +466,18 @@ pub enum WireError {
         /// Bytes accepted.
         limit: usize,
     },
-    /// The length was right, the content was not.
+    /// The length is valid, the content is not.
     #[error("a message could not be decoded: {0}")]
     Malformed(#[from] postcard::Error),
 }
 
-/// Bytes that most messages fit into.
+/// Initial capacity of a message, in bytes: enough for most.
 const USUAL: usize = 256;
 
-/// A message as bytes, length first.
+/// Encodes a message, length first.
 ///
 /// # Panics
-/// As [`append`]: never.
+/// Never, as [`append`].
 #[must_use]
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL);
@@ -485,7 +485,7 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     bytes
 }
 
-/// Adds a message to others, length first.
+/// Appends an encoded message to `bytes`, length first.
 ///
 /// # Panics
 /// Never: the messages of this module always serialize, and none reaches 4 GiB.
@@ -499,20 +499,20 @@ pub fn append<T: Serialize>(bytes: &mut Vec<u8>, message: &T) {
     *bytes = all;
 }
 
-/// The length of the first message in `bytes`, without its prefix; `None` while not even the prefix is there.
+/// The length of the first message in `bytes`, without its prefix; `None` while the prefix is incomplete.
 ///
 /// # Errors
-/// `TooLarge` as soon as a length over `limit` is announced, before anything of it is kept.
+/// `TooLarge` if the announced length is over `limit`, before any content is stored.
 pub fn announced(bytes: &[u8], limit: usize) -> Result<Option<usize>, WireError> {
     let Some(prefix) = bytes.first_chunk::<PREFIX>() else { return Ok(None) };
     let size = u32::from_le_bytes(*prefix) as usize;
     if size > limit { Err(WireError::TooLarge { size, limit }) } else { Ok(Some(size)) }
 }
 
-/// Reads the content of one message (without its length).
+/// Decodes the content of one message (without its length).
 ///
 /// # Errors
-/// `Malformed` if the bytes are not such a message.
+/// `Malformed` if the bytes are no such message.
 pub fn decode<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Result<T, WireError> {
     Ok(postcard::from_bytes(content)?)
 }
@@ -533,7 +533,7 @@ mod tests {
         );
     }
 
-    /// The greeting must stay readable by all versions to come.
+    /// Later versions must be able to read this greeting.
     #[test]
     fn the_greeting_never_changes() {
         let hello = encode(&Request::Hello { magic: MAGIC, protocol: 1, version: "0.1.0", owner: Some(300) });
