@@ -1,4 +1,4 @@
-//! A request that was sent again and is being answered.
+//! Attempts: replayed requests and the reading of their responses.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -14,58 +14,58 @@ use crate::render::client::Client;
 use crate::render::http::{fastcgi, http1};
 use crate::render::pending::Pending;
 
-/// Reads before the router's other work gets its turn.
+/// Reads before the ordering thread's other work gets its turn.
 const READS_A_TURN: usize = 8;
 
-/// One connection to a server, for one run of a script.
+/// A connection to an upstream for one replay.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) socket: OwnedFd,
     pub(crate) out: Vec<u8>,
     pub(crate) sent: usize,
     pub(crate) response: Response,
-    /// Any byte of a response has come.
+    /// Any byte of the response has arrived.
     pub(crate) heard: bool,
-    /// How it has ended, while it is waited for what the script's process has said before.
+    /// How the response ended, while earlier messages of the script's process may still be unread.
     pub(crate) end: Option<End>,
-    /// What it is for.
+    /// The replay that the attempt is for.
     pub(crate) run: Run,
 }
 
-/// A run of a script, from the sending of the request to the end of the response.
+/// A replay, from the sending of the request to the end of the response.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// Proves to the script's process that the hub has asked for this run.
+    /// Proves to the script's process that the hub asked for this replay.
     pub(crate) token: Box<str>,
-    /// The connection of that process, once it has come with the token. Whoever comes with it afterwards has overheard it.
+    /// The connection that presented the token first. Any other connection with this token has overheard it.
     pub(crate) claimed: Option<u64>,
-    /// For which job; `None` once that has gone on without it, as its stream has ended.
+    /// The job's key and serial; `None` once the stream has ended and the job goes on without this replay.
     pub(crate) job: Option<(u32, u64)>,
-    /// What it comes to is still wanted: its time is not over, and its stream not ended.
+    /// The output is still wanted: its time is not over, and its stream has not ended.
     pub(crate) wanted: bool,
-    /// For which stream's request.
+    /// The stream whose request is replayed.
     pub(crate) stream: u64,
-    /// Whose stream that is.
+    /// The client of that stream.
     pub(crate) client: Client,
     /// The script's path.
     pub(crate) script: Arc<str>,
-    /// To which server.
+    /// The upstream's place.
     pub(crate) upstream: u32,
-    /// When it began.
+    /// When the request was sent.
     pub(crate) started: Instant,
-    /// When it counts as failed, and after that, when it is no longer waited for.
+    /// When the replay counts as failed; after that, when the hub stops waiting for its end.
     pub(crate) deadline: Instant,
-    /// PHP has begun with it.
+    /// PHP has started to run the script.
     pub(crate) reached: bool,
-    /// Its script has got to `sse_stream()`, or has ended.
+    /// The script has reached `sse_stream()`, or has ended.
     pub(crate) arrived: bool,
-    /// It did not arrive in time, and has given its place up.
+    /// The script did not reach `sse_stream()` in time, and the attempt gave up its slot.
     pub(crate) late: bool,
-    /// Its output was taken.
+    /// The hub has its output.
     pub(crate) rendered: bool,
-    /// What its callback was told, until its output was taken.
+    /// The pending events that its callback got, until the hub has its output.
     pub(crate) taken: Option<Pending>,
-    /// What its process says of its failure.
+    /// The reason for its failure that the process reported.
     pub(crate) reason: Option<String>,
 }
 
@@ -79,30 +79,30 @@ pub(crate) enum Response {
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With this status.
+    /// With this HTTP status.
     Answered(u16),
-    /// The connection was closed in the middle of a response.
+    /// The connection was closed in the middle of the response.
     Broken,
     /// The connection was closed without a byte.
     Silent,
-    /// There was nobody.
+    /// No connection, or nothing could be sent.
     Unreachable(Errno),
 }
 
 impl Attempt {
-    /// An attempt that has not sent anything yet.
+    /// An attempt that has sent nothing yet.
     pub(crate) fn new(socket: OwnedFd, request: Vec<u8>, fastcgi: bool, run: Run) -> Self {
         let response = if fastcgi { Response::FastCgi(Default::default()) } else { Response::Http(Default::default()) };
         Self { socket, out: request, sent: 0, response, heard: false, end: None, run }
     }
 
-    /// Watches its socket; for room only if there is something left to send: a server that reads a request makes some.
+    /// Registers the socket, for writability only while bytes are left: an upstream that reads would cause needless events.
     pub(crate) fn register(&self, token: Token, registry: &Registry) -> std::io::Result<()> {
         let interest = if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest)
     }
 
-    /// Sends what can be sent; `Some` if there is nobody to send it to.
+    /// Sends as much as the socket takes; `Some` if the upstream is unreachable.
     pub(crate) fn send(&mut self) -> Option<End> {
         if self.out.is_empty() {
             return None;
@@ -112,7 +112,7 @@ impl Attempt {
                 Ok(count) => self.sent += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return None,
-                // A server that closes early may have answered before.
+                // An upstream that closes early may have answered already.
                 Err(Errno::PIPE | Errno::CONNRESET) if self.sent > 0 => self.sent = self.out.len(),
                 Err(error) => return Some(End::Unreachable(error)),
             }
@@ -120,13 +120,13 @@ impl Attempt {
         self.out = Vec::new();
         self.sent = 0;
         if matches!(self.response, Response::FastCgi(_)) {
-            // FPM reads to the end of its input before it takes the next request; it need not wait for this to be closed.
+            // FPM reads its input to the end before it accepts the next request; this saves it the wait for the close.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
         }
         None
     }
 
-    /// Writes and reads what can be; `Some` when it has ended. A `true` beside `None`: there may be more to read.
+    /// Writes and reads; `Some` when the response has ended. `true` beside `None` means that there may be more to read.
     pub(crate) fn proceed(&mut self, scratch: &mut [u8]) -> (Option<End>, bool) {
         if let Some(end) = self.send() {
             return (Some(end), false);
@@ -162,17 +162,17 @@ impl Attempt {
 }
 
 impl Run {
-    /// Whether the token is this connection's. It is that of the first that comes with it.
+    /// Whether the token belongs to this connection: the first one that presents it claims it.
     pub(crate) fn is_claimed_by(&mut self, connection: u64) -> bool {
         *self.claimed.get_or_insert(connection) == connection
     }
 
-    /// When it is late, unless it is already or has arrived.
+    /// When the attempt becomes late; `None` if it already is or has arrived.
     pub(crate) fn late_at(&self) -> Option<Instant> {
         (!self.arrived && !self.late).then(|| self.started + PUNCTUAL)
     }
 
-    /// Whether its process says what came of it, or why nothing, before the response ends: it may not have been heard yet.
+    /// Whether the process is still expected to report an output or a failure, in a message that may be unread.
     pub(crate) fn awaits_word(&self) -> bool {
         self.job.is_some() && self.wanted && !self.rendered && self.reason.is_none()
     }
@@ -186,15 +186,15 @@ impl Response {
         }
     }
 
-    /// Whether it says itself that it is complete.
+    /// Whether the response itself marks its end.
     fn is_ended(&self) -> bool {
         matches!(self, Self::FastCgi(response) if response.is_ended())
     }
 
-    /// The status of a response after which the connection was closed, if it was a whole one.
+    /// The status of a response whose connection was closed; `None` if the response is incomplete.
     fn outcome(&self) -> Option<u16> {
         match self {
-            // A script that ends without any output has status 200 as well.
+            // A script that ends without output has status 200 too.
             Self::FastCgi(response) if response.is_ended() => Some(response.status().unwrap_or(200)),
             Self::FastCgi(_) => None,
             Self::Http(response) => response.status(),

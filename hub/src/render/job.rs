@@ -1,4 +1,4 @@
-//! What is rendered at once: one stream, or all that share a key.
+//! Render jobs: one stream, or all streams with the same share key.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,79 +12,79 @@ use crate::shard::index::Place;
 use crate::stream::Frames;
 use sse_protocol::wire::{Reason, Replay};
 
-/// Longest wait between two tries of a script that fails.
+/// Longest wait between two attempts of a script that fails.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
 /// The wait after the first failure.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 
-/// Streams that get the same output.
+/// A group of streams that get the same output.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// Tells it from others that had its place before.
+    /// Tells the job from earlier ones with the same key.
     pub(crate) serial: u64,
-    /// The first one's request is sent when it is rendered next.
+    /// The streams; the next attempt sends the request of the first one.
     pub(crate) subscribers: Vec<Subscriber>,
-    /// Which server.
+    /// The upstream's place.
     pub(crate) upstream: u32,
-    /// The key, if its output is shared.
+    /// The share key, if the output is shared.
     pub(crate) share: Option<Box<str>>,
     /// Whether its script has a callback.
     pub(crate) render: bool,
-    /// The last fan-out that reached it.
+    /// The last fan-out that reached the job.
     pub(crate) seen: u64,
     /// Its places in the index.
     pub(crate) places: Box<[Place]>,
-    /// What is in these places.
+    /// The patterns of these places.
     pub(crate) watched: InterestFilter,
-    /// What its callback has not been told yet.
+    /// Events and notifications that its callback has not got yet.
     pub(crate) pending: Pending,
-    /// Whether it has to be rendered, and why.
+    /// Why the job has to be rendered, if it has to.
     pub(crate) due: Option<Reason>,
-    /// Where it is.
+    /// What the job is doing.
     pub(crate) state: State,
-    /// Failures in a row.
+    /// Number of failures in a row.
     pub(crate) failures: u32,
-    /// Not to be rendered before, because it failed.
+    /// Earliest time of the next attempt, after a failure.
     pub(crate) not_before: Option<Instant>,
-    /// The earliest entry in the timers.
+    /// Its earliest timer entry.
     pub(crate) timer: Option<Instant>,
-    /// When it was last rendered, or its first stream opened.
+    /// When the job was last rendered, or its first stream opened.
     pub(crate) last_run: Option<Instant>,
     pub(crate) only_changes: bool,
     pub(crate) poll: Option<Duration>,
     pub(crate) reauthorize: Option<Duration>,
-    /// Of what was sent last.
+    /// Fingerprint of the last output.
     pub(crate) sent: Option<Fingerprint>,
-    /// What was sent last, for streams that join.
+    /// The last output, for streams that join.
     pub(crate) output: Option<Arc<Frames>>,
-    /// The last id that was sent.
+    /// The id of the last event that was sent.
     pub(crate) last_id: Option<Box<str>>,
-    /// Of its first stream's client: where it counts what its callback is to be told.
+    /// The account of its first stream's client, which is charged for `pending`.
     pub(crate) account: Account,
 }
 
 /// A stream of a job.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    /// Its name.
+    /// The stream's id.
     pub(crate) stream: u64,
-    /// Whose it is.
+    /// The stream's client.
     pub(crate) client: Client,
-    /// Where it came from.
+    /// The request that opened the stream.
     pub(crate) request: Request,
-    /// The worker has let go of it.
+    /// The worker has committed the hand-off.
     pub(crate) open: bool,
 }
 
 /// What a job is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing.
+    /// Idle.
     Resting,
-    /// In the queue, or parked at its server.
+    /// In the queue, or parked at its upstream.
     Queued,
-    /// Being rendered.
+    /// An attempt is in progress.
     Running,
 }
 
@@ -118,7 +118,7 @@ impl Job {
         }
     }
 
-    /// Takes the next stream whose request can be sent to the front; false if there is none.
+    /// Moves the next open stream to the front; false if there is none.
     pub(crate) fn rotate(&mut self) -> bool {
         let open = self.subscribers.iter().skip(1).position(|subscriber| subscriber.open).map(|place| place + 1);
         match open {
@@ -130,7 +130,7 @@ impl Job {
         }
     }
 
-    /// Whether the first stream's request can be sent, or another one's in its place.
+    /// Whether the first stream's request can be sent, after a rotation if necessary.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.subscribers.first().is_some_and(|subscriber| subscriber.open) || self.rotate()
     }
@@ -140,23 +140,23 @@ impl Job {
         self.subscribers.iter().any(|subscriber| subscriber.open)
     }
 
-    /// It has just been rendered, or opened: its timers begin again.
+    /// Restarts the timers after a render, or when the first stream opens.
     pub(crate) fn ran(&mut self, now: Instant) {
         self.last_run = Some(now);
     }
 
-    /// It has failed; returns how long it has to wait. `random` spreads those that failed together.
+    /// Counts a failure and returns the wait before the next attempt. `random` spreads jobs that failed together.
     pub(crate) fn failed(&mut self, now: Instant, random: u64) -> Duration {
         let factor = 1 << self.failures.min(16);
         self.failures += 1;
         let wait = (FIRST_BACK_OFF * factor).min(LONGEST_BACK_OFF);
-        // Between three quarters and five quarters of it.
+        // Between 75 % and 125 % of it.
         let wait = wait * 3 / 4 + wait / 2 * (random % 1024) as u32 / 1024;
         self.not_before = Some(now + wait);
         wait
     }
 
-    /// What has to be done without a wake, and when.
+    /// The next timer of an idle job, and its reason.
     pub(crate) fn next(&self) -> Option<(Instant, Reason)> {
         if !self.is_open() || self.state != State::Resting {
             return None;
@@ -170,21 +170,21 @@ impl Job {
         [poll, reauthorize].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// When its streams end unless its script confirms them: those without a callback get their events meanwhile, whatever the
-    /// script says. A failed run confirms nothing; `patience` is how long one may take.
+    /// When the streams end unless the script confirms them. Without a callback they get events meanwhile, whatever the
+    /// script decides, and a failed attempt confirms nothing. `patience` is the longest duration of an attempt.
     pub(crate) fn lapses(&self, patience: Duration) -> Option<Instant> {
         let reauthorize = self.reauthorize.filter(|_| !self.render && self.is_open())?;
         Some(self.last_run? + 2 * reauthorize.max(patience))
     }
 
-    /// It is not to run again before this time, nor before it may because it failed.
+    /// Delays a job that is due until `time`, unless it has to wait longer after a failure.
     pub(crate) fn pause_until(&mut self, time: Instant) {
         if self.due.is_some() && time > Instant::now() {
             self.not_before.get_or_insert(time);
         }
     }
 
-    /// Whether this output is to be sent; if so, it counts as sent.
+    /// Whether this output has to be sent; if so, it is recorded as sent.
     pub(crate) fn is_news(&mut self, frames: &[u8]) -> bool {
         let print = Fingerprint::of(frames);
         let news = self.sent.replace(print) != Some(print);

@@ -1,11 +1,11 @@
-//! What several streams with callbacks keep together.
+//! Memory accounting of values that several jobs share.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::quota::budget::{Account, Reservation};
 
-/// Something that counts once, however many share it, until the last of them has dropped it.
+/// A shared value that is charged once, until its last owner drops it.
 #[derive(Debug)]
 pub(crate) struct Metered<T> {
     value: Arc<T>,
@@ -13,12 +13,12 @@ pub(crate) struct Metered<T> {
 }
 
 impl<T> Metered<T> {
-    /// Counts the bytes of something that others may keep as well.
+    /// Charges `bytes` to `account` for a value that others may keep as well.
     pub(crate) fn new(value: &Arc<T>, bytes: usize, account: &Account) -> Arc<Self> {
         Arc::new(Self { value: Arc::clone(value), _reservation: account.take(bytes) })
     }
 
-    /// What is counted.
+    /// The value.
     pub(crate) fn value(&self) -> &Arc<T> {
         &self.value
     }

@@ -1,15 +1,15 @@
-//! Renders: running the script of a stream again, in the pool it came from, when its data may have changed.
+//! Renders: replaying a stream's script in the pool that it came from, when its data may have changed.
 //!
 //! ```text
-//! wake, event, timer ──▶ job is due ──▶ queue ──▶ attempt: the request is sent again, with a token
+//! notification, event, timer ─▶ job is due ─▶ queue ─▶ attempt: the request is sent again, with a token
 //!                                                        │
 //!        stream ◀── frames ◀── Rendered(token) ◀── PHP runs the script
 //! ```
 //!
-//! It all belongs to the router's thread. At most `render_concurrency` attempts are under way, and none twice for the
-//! same job; the queue has every job once at most, so that each gets its turn however busy another one's topics are.
-//! Clients take turns as well, and each has half of the places at most. An attempt whose script does not get to
-//! `sse_stream()` in time, as its client holds what it waits for, gives its place up: there are as many again for those.
+//! The ordering thread owns all of it. At most `render_concurrency` attempts are in progress, and at most one for each job.
+//! The queue holds each job once, so every job gets its turn however busy the topics of another are. Clients take turns as
+//! well, and each gets at most half of the slots. An attempt whose script does not reach `sse_stream()` in time, because
+//! its client holds a lock, gives up its slot; there are as many extra slots for late attempts.
 
 pub(crate) mod attempt;
 pub(crate) mod attempts;
@@ -57,39 +57,39 @@ use sse_protocol::cause::Cause;
 use sse_protocol::topic;
 use sse_protocol::wire::{Protocol, Reason};
 
-/// Servers remembered, of which those without streams are forgotten; more than a hub ever sees of its own pools.
+/// Most upstreams remembered, more than any hub has; when the table is full, one without streams is replaced.
 const LISTENERS: usize = 1024;
 
-/// How long a script may take to get to `sse_stream()` before others need not wait for it.
+/// Time in which a script must reach `sse_stream()` to keep its slot.
 const PUNCTUAL: Duration = Duration::from_secs(1);
 
-/// Jobs in the queue whose jobs have gone, beside as many as there are jobs, before they are swept out.
+/// Stale queue entries allowed, on top of as many as there are jobs, before the queue is swept.
 const LITTER: usize = 64;
 
-/// What the router's settings say of renders.
+/// Settings of renders.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Exchanges under way at most, but those that are late: as many again.
+    /// Most attempts in progress, apart from late ones, of which there may be as many again.
     pub(crate) concurrency: usize,
-    /// How long one may take.
+    /// Longest duration of an attempt.
     pub(crate) timeout: Duration,
-    /// Bytes kept for one callback.
+    /// Most bytes of pending events for one callback.
     pub(crate) pending: usize,
-    /// Bytes kept for all streams: their requests, and what their callbacks are to be told.
+    /// Most bytes for all streams: their requests, and the pending events of their callbacks.
     pub(crate) bytes: usize,
 }
 
-/// All streams whose scripts can be run again.
+/// All streams whose scripts can be replayed.
 #[derive(Debug)]
 pub(crate) struct Renders {
     limits: Limits,
     jobs: Slab<Job>,
-    /// Jobs by their streams.
+    /// Job keys by stream.
     by_stream: HashMap<u64, u32>,
-    /// Jobs that share their output, by script, server and key.
+    /// Keys of jobs with shared output, by script, upstream and key.
     shares: HashMap<(Arc<str>, u32, Box<str>), u32>,
     index: Index,
-    /// What it all takes, and what of that is no single client's.
+    /// Memory budget of all renders, and the account for memory that belongs to no single client.
     budget: Budget,
     common: Account,
     pool: FieldInterner,
@@ -98,39 +98,39 @@ pub(crate) struct Renders {
     queue: Queue,
     timers: BinaryHeap<Reverse<(Instant, u32, u64)>>,
     attempts: Slab<Attempt>,
-    /// Of them, those that have given their places up.
+    /// Number of late attempts, which have given up their slots.
     late: usize,
-    /// Exchanges with more to read than one turn does.
+    /// Attempts with more to read than one turn allows.
     unread: Vec<usize>,
     registry: Registry,
-    /// For the shards, by stream.
+    /// Commands for the shards, by stream.
     effects: Vec<(u64, Command)>,
-    /// Streams that watch something else now, and the bytes that are charged for it.
+    /// Streams whose patterns changed, with the bytes that their quota is charged for them.
     watched: Vec<(u64, usize)>,
     serials: u64,
     fan_outs: u64,
-    /// Times that a callback was told of something since this was asked for.
+    /// Calls of `wake` since the last `take_told`.
     told: usize,
     figures: RenderStats,
     failures: HashMap<Arc<str>, LogThrottle>,
     scratch: Box<[u8]>,
 }
 
-/// The token of an attempt is this function of its place, chosen by the router.
+/// Maps an attempt's key to its poll token, as the ordering thread chooses it.
 type TokenOf = fn(usize) -> Token;
 
-/// What a token is to the hub.
+/// What the hub knows of a token.
 #[derive(Debug)]
 pub(crate) enum Known<'a> {
-    /// That of a run.
+    /// The token of an attempt.
     Run(Replayed<'a>),
-    /// That of a run which nobody waits for any more.
+    /// The token of an attempt that is no longer wanted.
     Over,
-    /// Nothing.
+    /// No token of the hub.
     No,
 }
 
-/// What a process is told of its token.
+/// The reply to a process with a valid token.
 #[derive(Debug)]
 pub(crate) struct Replayed<'a> {
     pub(crate) stream: u64,
@@ -139,7 +139,7 @@ pub(crate) struct Replayed<'a> {
     pub(crate) last_event_id: Option<&'a str>,
 }
 
-/// What a script's call came to.
+/// The output of a script's call.
 #[derive(Debug)]
 pub(crate) struct Output<'a> {
     pub(crate) render: bool,
@@ -150,7 +150,7 @@ pub(crate) struct Output<'a> {
 }
 
 impl Renders {
-    /// None yet. `names` and `registry` are the router's.
+    /// Renders without streams. `names` and `registry` are the ordering thread's.
     pub(crate) fn new(limits: Limits, names: Arc<PatternInterner>, registry: Registry) -> Self {
         let budget = Budget::new("sse.render_bytes", limits.bytes);
         Self {
@@ -181,17 +181,17 @@ impl Renders {
         }
     }
 
-    /// What is to be told to the shards now.
+    /// Takes the commands for the shards.
     pub(crate) fn take_effects(&mut self) -> Vec<(u64, Command)> {
         std::mem::take(&mut self.effects)
     }
 
-    /// Times that a callback was told of something since the last call.
+    /// Calls of `wake` since the last call of this.
     pub(crate) fn take_told(&mut self) -> usize {
         std::mem::take(&mut self.told)
     }
 
-    /// The streams that watch something else since this was asked last, and the bytes that are charged for it.
+    /// Takes the streams whose patterns changed since the last call, with the bytes that their quota is charged for them.
     pub(crate) fn take_watched(&mut self) -> Vec<(u64, usize)> {
         std::mem::take(&mut self.watched)
     }
@@ -201,13 +201,13 @@ impl Renders {
         self.budget.used()
     }
 
-    /// For `sse_stats()`.
+    /// The counters for `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
         let queued = self.queue.len() + self.upstreams.iter().map(|upstream| upstream.parked.len()).sum::<usize>();
         self.figures.report(self.by_stream.len(), queued, (self.attempts.len(), self.late), self.budget.used())
     }
 
-    /// The server that a connection came from, if requests can be sent there.
+    /// Finds or adds the upstream that a connection came from, if requests can be sent there.
     pub(crate) fn upstream(&mut self, connection: BorrowedFd<'_>, protocol: Protocol<'_>) -> Result<u32, NoReplay> {
         let address = Address::of(connection)?;
         let known = self.upstreams.iter().position(|known| known.address == address);
@@ -225,15 +225,15 @@ impl Renders {
         }
         let upstream = &mut self.upstreams[place];
         upstream.check(Instant::now())?;
-        // `php -S` would complain of a connection without a request.
+        // `php -S` would log an error for a connection without a request.
         if protocol == Protocol::FastCgi {
             upstream.probe()?;
         }
         Ok(place as u32)
     }
 
-    /// Where there is room for no more servers, the place of one that has no streams. The local address of a connection may be
-    /// the client's choice, so that nothing of it is kept for ever.
+    /// The place of an upstream without streams, if the table is full. A client may choose the local address of its
+    /// connection, so the table must not grow without bound.
     fn forget_a_listener(&self) -> Option<usize> {
         if self.upstreams.len() < LISTENERS {
             return None;
@@ -243,11 +243,11 @@ impl Renders {
         idle.find(|(place, _)| !runs.contains(&(*place as u32))).map(|(place, _)| place)
     }
 
-    /// An event was published.
+    /// Adds a published event to the jobs that watch its topics.
     pub(crate) fn event(&mut self, event: &Arc<Event>) {
         let limit = self.limits.pending;
         let reached = self.reached(event.topics().iter().map(AsRef::as_ref));
-        // An event that no callback is told of needs no message for one.
+        // No message is built for an event that no job watches.
         if reached.is_empty() {
             return;
         }
@@ -259,7 +259,7 @@ impl Renders {
         }
     }
 
-    /// Topics changed, or all did.
+    /// Adds notifications of changed topics, or of all topics, to the jobs that watch them.
     pub(crate) fn triggers(&mut self, triggers: &[Arc<Trigger>]) {
         if triggers.iter().any(|trigger| trigger.topic() == topic::ALL) {
             let all: Vec<u32> = self.jobs.iter().filter(|(_, job)| job.render).map(|(key, _)| key as u32).collect();
@@ -275,7 +275,7 @@ impl Renders {
         }
     }
 
-    /// The same of more topics than a callback is told one by one: each pattern is looked at once for all of them.
+    /// Adds more notifications than one callback gets singly: each pattern is looked up once for all of them.
     fn trigger_many(&mut self, triggers: &[Arc<Trigger>]) {
         let mut hits: HashMap<usize, Vec<usize>> = HashMap::new();
         for (nth, trigger) in triggers.iter().enumerate() {
@@ -307,7 +307,7 @@ impl Renders {
         self.wake(key, Reason::Wake);
     }
 
-    /// The jobs that watch any of these topics, each once.
+    /// The jobs that watch any of these topics, without duplicates.
     fn reached<'a>(&mut self, topics: impl IntoIterator<Item = &'a str>) -> Vec<u32> {
         self.fan_outs += 1;
         let Self { index, jobs, fan_outs, .. } = self;
@@ -322,33 +322,33 @@ impl Renders {
         reached
     }
 
-    /// A job has to be rendered.
+    /// Makes a job due.
     fn wake(&mut self, key: u32, reason: Reason) {
         self.told += 1;
         let job = &mut self.jobs[key as usize];
         if job.due.is_some() {
             self.figures.coalesced += 1;
         }
-        // A wake says more than that time has passed.
+        // A notification is a stronger reason than a timer.
         if job.due.is_none() || reason == Reason::Wake {
             job.due = Some(reason);
         }
         self.queue_up(key);
     }
 
-    /// Puts a job into the queue if it has reason to be there.
+    /// Queues a job that is due and may run.
     fn queue_up(&mut self, key: u32) {
         let job = &mut self.jobs[key as usize];
         if job.due.is_some() && job.state == State::Resting && job.not_before.is_none() && job.is_open() {
             job.state = State::Queued;
-            // Its next request is that of another of its streams.
+            // The job's next request is that of its next stream.
             job.rotate();
             self.enqueue(key);
         }
         self.set_timer(key);
     }
 
-    /// Puts a job into the queue as its client's.
+    /// Queues a job under its client.
     fn enqueue(&mut self, key: u32) {
         let job = &self.jobs[key as usize];
         if let Some(subscriber) = job.subscribers.first() {
@@ -364,14 +364,14 @@ impl Renders {
         let job = &mut self.jobs[key as usize];
         let next = job.next().map(|(at, _)| at);
         let Some(at) = [next, job.lapses(self.limits.timeout)].into_iter().flatten().min() else { return };
-        // An entry that is there already looks again when it comes up.
+        // An earlier entry sets the timer again when it fires.
         if job.timer.is_none_or(|timer| at < timer) {
             job.timer = Some(at);
             self.timers.push(Reverse((at, key, job.serial)));
         }
     }
 
-    /// When there is something to do that nobody will tell of.
+    /// When the next turn is due without an outside event.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if !self.unread.is_empty() {
             return Some(Instant::now());
@@ -384,12 +384,12 @@ impl Renders {
         attempts.chain(pauses).chain(timer).min()
     }
 
-    /// Whether a response has ended whose process may have said something that is not heard yet.
+    /// Whether a response has ended while messages of its script's process may still be unread.
     pub(crate) fn awaits_word(&self) -> bool {
         self.attempts.iter().any(|(_, attempt)| attempt.end.is_some())
     }
 
-    /// One round of work.
+    /// Does one round of work.
     pub(crate) fn turn(&mut self, token_of: TokenOf) {
         for place in std::mem::take(&mut self.unread) {
             self.proceed(place);
@@ -412,7 +412,7 @@ impl Renders {
         self.jobs.get(key as usize).is_some_and(|job| job.serial == serial)
     }
 
-    /// Puts those of these jobs into the queue that are still there.
+    /// Queues those of these jobs that still exist.
     fn requeue(&mut self, jobs: &[Waiting]) {
         for &(key, serial) in jobs {
             if self.is_there(key, serial) {
@@ -421,7 +421,7 @@ impl Renders {
         }
     }
 
-    /// Does what the timers are for.
+    /// Handles the timers that are due.
     fn ring(&mut self, now: Instant) {
         while let Some(&Reverse((at, key, serial))) = self.timers.peek() {
             if at > now {
