@@ -1,4 +1,4 @@
-//! Runs of scripts, from the sending of a request to the end of its response, however that comes.
+//! The life of attempts: start, response, failure, timeout.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,15 +18,15 @@ use crate::util::random;
 use sse_protocol::cause::Cause;
 use sse_protocol::wire::Reason;
 
-/// From one run of a job to its next: what wakes it meanwhile is one run, and a script that wakes itself each time does not
-/// take all that the pool has.
+/// Shortest time between the starts of two attempts of a job. It merges the notifications of that time into one render, and
+/// keeps a script that notifies its own topics from using the whole pool.
 const BETWEEN_RUNS: Duration = Duration::from_millis(10);
 
-/// Scripts whose failures are told apart in the log.
+/// Most scripts whose failures the log throttles separately.
 const SCRIPTS_IN_LOG: usize = 256;
 
 impl Renders {
-    /// Sends the request of a job whose turn it is.
+    /// Starts an attempt of a job whose turn it is.
     pub(crate) fn start(&mut self, key: u32, now: Instant, token_of: TokenOf) {
         let job = &mut self.jobs[key as usize];
         let upstream = &mut self.upstreams[job.upstream as usize];
@@ -38,7 +38,7 @@ impl Renders {
             job.state = State::Resting;
             return;
         }
-        // Another of its streams may have taken the first one's place.
+        // The rotation may have put another client's stream first.
         let client = job.subscribers[0].client;
         if !self.queue.has_room(client) {
             self.enqueue(key);
@@ -91,14 +91,14 @@ impl Renders {
         }
     }
 
-    /// An attempt takes a place.
+    /// Adds an attempt, which takes a slot.
     pub(crate) fn admit(&mut self, attempt: Attempt) -> usize {
         self.queue.began(attempt.run.client);
         self.late += usize::from(attempt.run.late);
         self.attempts.insert(attempt)
     }
 
-    /// An attempt is over, and its place is free.
+    /// Removes an attempt, which frees its slot.
     fn take_out(&mut self, place: usize) -> Run {
         let run = self.attempts.remove(place).run;
         self.queue.ended(run.client);
@@ -106,8 +106,8 @@ impl Renders {
         run
     }
 
-    /// Runs that have not arrived in time give their places up, as far as there are others for them. They still count for
-    /// their clients.
+    /// Frees the slots of attempts that are late, up to the limit of late ones. They still count against their clients'
+    /// share.
     pub(crate) fn make_room(&mut self, now: Instant) {
         for (_, attempt) in &mut self.attempts {
             if self.late >= self.limits.concurrency {
@@ -121,7 +121,7 @@ impl Renders {
         }
     }
 
-    /// A server can't be connected to.
+    /// Parks a job whose upstream is unreachable.
     pub(crate) fn unreachable(&mut self, key: u32, (serial, upstream): (u64, u32), error: &ConnectError, now: Instant) {
         let job = &mut self.jobs[key as usize];
         let server = &mut self.upstreams[upstream as usize];
@@ -138,7 +138,7 @@ impl Renders {
         }
     }
 
-    /// A server doesn't take the hub's requests: its streams end.
+    /// Marks an upstream that does not accept the hub's requests and ends its streams.
     pub(crate) fn refused(&mut self, upstream: u32, no: NoReplay, now: Instant) {
         warn!(why = no.why, "streams can't be rendered there; they end");
         let server = &mut self.upstreams[upstream as usize];
@@ -157,7 +157,7 @@ impl Renders {
         self.ended(stream);
     }
 
-    /// Something has happened on the connection of an attempt.
+    /// Handles an event on the connection of an attempt.
     pub(crate) fn ready(&mut self, place: usize) {
         if self.attempts.contains(place) {
             self.proceed(place);
@@ -174,7 +174,7 @@ impl Renders {
         }
     }
 
-    /// Responses have ended, and all that their processes have said before was heard.
+    /// Concludes attempts whose responses have ended, once all earlier messages of their processes are read.
     pub(crate) fn conclude_ended(&mut self) {
         let ended = self.attempts.iter().filter_map(|(place, attempt)| Some((place, attempt.end?)));
         for (place, end) in ended.collect::<Vec<_>>() {
@@ -182,7 +182,7 @@ impl Renders {
         }
     }
 
-    /// The response is complete, or won't be.
+    /// Handles the end of a response.
     pub(crate) fn conclude(&mut self, place: usize, end: End) {
         let now = Instant::now();
         let run = &self.attempts[place].run;
@@ -209,7 +209,7 @@ impl Renders {
                     let why = format!(
                         "the server at {address} closes the hub's connections without an answer; see listen.allowed_clients"
                     );
-                    // A single request may have done that, or too many of them.
+                    // The cause may be this one request, or the number of requests.
                     self.refused(upstream, NoReplay::new(Cause::Load, why), now);
                     return;
                 }
@@ -220,7 +220,7 @@ impl Renders {
                         "the server at {address} answers the hub's requests with {status} before PHP runs; let requests from \
                          this machine pass"
                     );
-                    // A single request may have done that, or too many of them.
+                    // The cause may be this one request, or the number of requests.
                     self.refused(upstream, NoReplay::new(Cause::Load, why), now);
                     return;
                 }
@@ -239,7 +239,7 @@ impl Renders {
         self.finish(place);
     }
 
-    /// The script no longer lets its client have the stream.
+    /// Ends a stream whose script no longer allows it.
     pub(crate) fn deny(&mut self, place: usize, status: u16) {
         let run = &self.attempts[place].run;
         let (stream, script) = (run.stream, Arc::clone(&run.script));
@@ -249,8 +249,8 @@ impl Renders {
         self.end(stream, Ended::Denied);
     }
 
-    /// The script has not confirmed the streams of a job for too long: they end, and their clients hear the truth when they
-    /// come back.
+    /// Ends the streams of a job that the script has not confirmed for too long. When their clients reconnect, the script
+    /// decides.
     pub(crate) fn lapse(&mut self, key: u32) {
         let subscribers = self.jobs[key as usize].subscribers.iter();
         let lapsed: Vec<_> =
@@ -261,7 +261,7 @@ impl Renders {
         }
     }
 
-    /// A run has failed: its job waits a while and tries again.
+    /// Records a failed attempt: its job retries after a wait.
     pub(crate) fn fail(&mut self, place: usize, reason: &str, now: Instant) {
         self.figures.failed += 1;
         self.put_back(place);
@@ -282,7 +282,7 @@ impl Renders {
         }
     }
 
-    /// What the callback of a failed run was told is to be told again.
+    /// Returns the pending events of a failed attempt to its job.
     pub(crate) fn put_back(&mut self, place: usize) {
         let run = &mut self.attempts[place].run;
         if let (Some(taken), Some((key, _))) = (run.taken.take(), run.job) {
@@ -292,13 +292,13 @@ impl Renders {
         }
     }
 
-    /// An attempt is over.
+    /// Removes an attempt that is over and frees its job.
     pub(crate) fn finish(&mut self, place: usize) {
         let run = self.take_out(place);
         self.rest(&run);
     }
 
-    /// The job of a run that is over may have its next turn.
+    /// Lets the job of an attempt that is over have its next turn.
     pub(crate) fn rest(&mut self, run: &Run) {
         let Some((key, _)) = run.job else { return };
         let job = &mut self.jobs[key as usize];
@@ -307,8 +307,8 @@ impl Renders {
         self.queue_up(key);
     }
 
-    /// Gives up on runs that take too long. Their processes may still be busy: their jobs wait for that, and so each keeps
-    /// its place, for as long once more.
+    /// Fails attempts that take too long. Their processes may still run, so each keeps its slot, and its job waits, for the
+    /// same time once more.
     pub(crate) fn expire(&mut self, now: Instant) {
         let late = self.attempts.iter().filter(|(_, attempt)| attempt.run.deadline <= now);
         for place in late.map(|(place, _)| place).collect::<Vec<_>>() {
@@ -327,7 +327,7 @@ impl Renders {
         }
     }
 
-    /// The runs of a stream that has ended: its job goes on without them.
+    /// Detaches the attempts of a stream that has ended from their job, which goes on without them.
     pub(crate) fn disown(&mut self, stream: u64) {
         let of_stream = self.attempts.iter().filter(|(_, attempt)| attempt.run.stream == stream);
         for place in of_stream.map(|(place, _)| place).collect::<Vec<_>>() {
@@ -341,7 +341,7 @@ impl Renders {
     }
 }
 
-/// A secret that nobody can guess.
+/// A random secret of 128 bits, in hex.
 fn token() -> Box<str> {
     let mut bytes = [0_u8; 16];
     let mut filled = 0;
@@ -349,7 +349,7 @@ fn token() -> Box<str> {
         match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
             Ok(count) => filled += count,
             Err(Errno::INTR) => {}
-            // Only a kernel without the call, older than all that PHP 8.1 runs on, or a filter of system calls.
+            // Happens only with a kernel older than PHP 8.1 supports, or with a filter of system calls.
             Err(error) => panic!("the system gives no random bytes: {error}"),
         }
     }

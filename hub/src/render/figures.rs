@@ -1,4 +1,4 @@
-//! What is counted about renders.
+//! Counters of renders.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::upgrade::state::RenderStatsState;
 
-/// Longest time that is told apart, in microseconds.
+/// Largest duration in the histogram, in microseconds; longer ones count as this.
 const LONGEST: u64 = 600_000_000;
 
-/// Bounds that renders are counted between, in microseconds, and how they are written: in seconds.
+/// Upper bounds of the buckets, in microseconds, and their labels, in seconds.
 const BOUNDS: [(u64, &str); 11] = [
     (500, "0.0005"),
     (1_000, "0.001"),
@@ -25,33 +25,33 @@ const BOUNDS: [(u64, &str); 11] = [
     (u64::MAX, "inf"),
 ];
 
-/// Counters, and how long renders took.
+/// Counters and durations of renders.
 #[derive(Debug)]
 pub(crate) struct RenderStats {
-    /// Outputs taken.
+    /// Outputs received.
     pub(crate) done: u64,
-    /// Wakes that another render answered as well.
+    /// Events and notifications merged into a render that was due already.
     pub(crate) coalesced: u64,
-    /// Outputs that were not sent because they were the same as before.
+    /// Outputs not sent because they equal the last one.
     pub(crate) unchanged: u64,
-    /// Runs that failed.
+    /// Failed attempts.
     pub(crate) failed: u64,
-    /// Of those, runs that took too long.
+    /// Failed attempts that took too long.
     pub(crate) timed_out: u64,
     /// Streams ended because their script no longer allowed them.
     pub(crate) denied: u64,
-    /// Streams left to their workers because too much is kept already.
+    /// Streams refused because their request exceeded a memory quota.
     pub(crate) refused: u64,
     took: Option<Histogram<u64>>,
-    /// The same by [`BOUNDS`], and all of it together.
+    /// The durations by [`BOUNDS`], and their sum.
     buckets: [u64; BOUNDS.len()],
     sum: Duration,
 }
 
 impl RenderStats {
-    /// Nothing yet.
+    /// Counters at zero.
     pub(crate) fn new() -> Self {
-        // The bounds are valid ones, so this doesn't fail; without it there would only be no percentiles.
+        // The bounds are valid, so this can't fail; if it did, only the percentiles would be missing.
         let took = Histogram::new_with_bounds(1, LONGEST, 2).ok();
         Self {
             done: 0,
@@ -67,7 +67,7 @@ impl RenderStats {
         }
     }
 
-    /// As they are passed from hub to hub.
+    /// The counters for an upgrade.
     pub(crate) fn state(&self) -> RenderStatsState {
         let Self { done, coalesced, unchanged, failed, timed_out, denied, refused, took, buckets, sum } = self;
         let took = took.iter().flat_map(|took| took.iter_recorded());
@@ -85,7 +85,7 @@ impl RenderStats {
         }
     }
 
-    /// Goes on from those of another hub.
+    /// Continues the counters of the old hub.
     pub(crate) fn restore(state: &RenderStatsState) -> Self {
         let RenderStatsState { took: recorded, buckets: known, .. } = state;
         let RenderStatsState {
@@ -121,7 +121,7 @@ impl RenderStats {
         }
     }
 
-    /// An output was taken, this long after its request was sent.
+    /// Counts an output that arrived this long after its request was sent.
     pub(crate) fn rendered(&mut self, took: Duration) {
         self.done += 1;
         let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST);
@@ -132,7 +132,7 @@ impl RenderStats {
         self.sum += took;
     }
 
-    /// For `sse_stats()`.
+    /// The counters for `sse_stats()`.
     pub(crate) fn report(&self, streams: usize, queued: usize, (running, late): (usize, usize), bytes: usize) -> Value {
         let percentile = |of: f64| {
             let histogram = self.took.as_ref().filter(|histogram| !histogram.is_empty())?;

@@ -1,4 +1,4 @@
-//! Jobs that wait for their turn: their clients take turns, and none of them has more places than its share.
+//! The queue of render jobs: clients take turns, and none has more than its share of the slots.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -8,48 +8,48 @@ use crate::render::client::Client;
 /// A job's key and serial.
 pub(crate) type Waiting = (u32, u64);
 
-/// The jobs of all clients. Whatever one of them queues, the next turn of another is no later for it.
+/// The jobs of all clients. However many one client queues, the next turn of another comes no later.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// Places of one client at most.
+    /// Most slots of one client.
     share: usize,
-    /// Clients that wait or have places.
+    /// Clients with waiting jobs or slots.
     lines: HashMap<Client, Line>,
-    /// Those that may have a turn, in order. One that has taken all its places meanwhile is passed over.
+    /// Clients that may have a turn, in order. `pop` skips one whose share is used up by then.
     ring: VecDeque<Client>,
-    /// Jobs of all lines.
+    /// Number of jobs in all lines.
     len: usize,
 }
 
-/// What one client has.
+/// The jobs and slots of one client.
 #[derive(Debug, Default)]
 struct Line {
     jobs: VecDeque<Waiting>,
-    /// Places that it has.
+    /// Slots that the client has.
     running: usize,
-    /// It is in the ring.
+    /// Whether the client is in the ring.
     listed: bool,
 }
 
 impl Queue {
-    /// Where there are so many places for all, half of them, rounded up, are one client's share.
+    /// A queue for this many slots; one client's share is half of them, rounded up.
     pub(crate) fn new(places: usize) -> Self {
         Self { share: places.div_ceil(2), lines: HashMap::new(), ring: VecDeque::new(), len: 0 }
     }
 
-    /// Jobs that wait, those included that nobody wants any more.
+    /// Number of waiting jobs, stale ones included.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a job of this client.
+    /// Adds a job of a client.
     pub(crate) fn push(&mut self, client: Client, job: Waiting) {
         self.lines.entry(client).or_default().jobs.push_back(job);
         self.len += 1;
         self.list(client);
     }
 
-    /// The next job of the client whose turn it is.
+    /// Takes the next job of the client whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         while let Some(client) = self.ring.pop_front() {
             let Some(line) = self.lines.get_mut(&client) else { continue };
@@ -67,17 +67,17 @@ impl Queue {
         None
     }
 
-    /// Whether a client may have one more place.
+    /// Whether a client may have one more slot.
     pub(crate) fn has_room(&self, client: Client) -> bool {
         self.lines.get(&client).is_none_or(|line| line.running < self.share)
     }
 
-    /// A client has one more place.
+    /// Counts one more slot for a client.
     pub(crate) fn began(&mut self, client: Client) {
         self.lines.entry(client).or_default().running += 1;
     }
 
-    /// A client has one place less.
+    /// Counts one slot less for a client.
     pub(crate) fn ended(&mut self, client: Client) {
         if let Some(line) = self.lines.get_mut(&client) {
             line.running = line.running.saturating_sub(1);
@@ -85,7 +85,7 @@ impl Queue {
         self.list(client);
     }
 
-    /// Forgets the jobs that nobody wants any more.
+    /// Removes stale jobs.
     pub(crate) fn sweep(&mut self, wanted: impl Fn(Waiting) -> bool) {
         self.lines.values_mut().for_each(|line| line.jobs.retain(|job| wanted(*job)));
         self.lines.retain(|_, line| !line.jobs.is_empty() || line.running > 0);
@@ -93,14 +93,14 @@ impl Queue {
         self.len = self.lines.values().map(|line| line.jobs.len()).sum();
     }
 
-    /// All jobs, each client's in their order.
+    /// All jobs; each client's are in their order.
     pub(crate) fn jobs(&self) -> Vec<Waiting> {
         let unlisted = self.lines.iter().filter(|(_, line)| !line.listed).map(|(client, _)| client);
         let clients = self.ring.iter().chain(unlisted);
         clients.filter_map(|client| self.lines.get(client)).flat_map(|line| &line.jobs).copied().collect()
     }
 
-    /// Puts a client into the ring if it has reason to be there, and forgets one that has nothing.
+    /// Puts a client into the ring if it may have a turn, and removes one without jobs and slots.
     fn list(&mut self, client: Client) {
         let Entry::Occupied(mut entry) = self.lines.entry(client) else { return };
         let line = entry.get_mut();
@@ -123,7 +123,7 @@ mod tests {
     const A: u64 = 1;
     const B: u64 = 2;
 
-    /// A queue for so many places, with these jobs; a job's serial is its client.
+    /// A queue for this many slots with these jobs; a job's serial is its client.
     fn queue(places: usize, jobs: &[(u64, u32)]) -> Queue {
         let mut queue = Queue::new(places);
         for &(of, key) in jobs {
@@ -132,7 +132,7 @@ mod tests {
         queue
     }
 
-    /// Starts what may be started; the keys.
+    /// Takes all jobs that may start and returns their keys.
     fn start(queue: &mut Queue) -> Vec<u32> {
         std::iter::from_fn(|| {
             let (key, of) = queue.pop()?;

@@ -1,4 +1,4 @@
-//! FastCGI as a client: the bytes of a request, and the status in a response.
+//! FastCGI client: encodes requests and parses the status of responses.
 //!
 //! "FastCGI Specification", version 1: a record is a header of 8 bytes, its content, and padding.
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::http::head::Head;
 
-/// The one request on a connection.
+/// Id of the only request on a connection.
 const REQUEST: u16 = 1;
 
 const BEGIN_REQUEST: u8 = 1;
@@ -19,7 +19,7 @@ const HEADER: usize = 8;
 /// Role FCGI_RESPONDER, and no FCGI_KEEP_CONN: the server closes the connection after the response.
 const RESPONDER: [u8; 8] = [0, 1, 0, 0, 0, 0, 0, 0];
 
-/// Appends one name-value pair. Lengths over 127 take four bytes, the first with its high bit set.
+/// Appends a name-value pair. Lengths over 127 take four bytes, the first with its high bit set.
 pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for len in [name.len(), value.len()] {
         match u8::try_from(len) {
@@ -31,7 +31,7 @@ pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// The bytes of a request with these name-value pairs and this body.
+/// Encodes a request with these name-value pairs and this body.
 #[must_use]
 pub fn request(pairs: &[u8], body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pairs.len() + body.len() + 8 * HEADER);
@@ -41,7 +41,7 @@ pub fn request(pairs: &[u8], body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A stream of records, which ends with an empty one.
+/// Appends a stream of records, which ends with an empty one.
 fn stream(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
     for part in content.chunks(usize::from(u16::MAX)) {
         record(out, kind, part);
@@ -56,21 +56,21 @@ fn record(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
-/// Reads a response: its status, and where it ends. Everything else is passed over.
+/// Parses the status and the end of a response and ignores the rest.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Response {
     head: Head,
     header: [u8; HEADER],
-    /// Bytes of `header` that have come.
+    /// Bytes of `header` that have arrived.
     filled: usize,
-    /// Bytes of content, and of padding, of the current record that are to come.
+    /// Bytes of the current record's content and padding still to come.
     content: usize,
     padding: usize,
     ended: bool,
 }
 
 impl Response {
-    /// Takes what has come. What follows the end is not looked at.
+    /// Takes the next bytes of the response; ignores those after its end.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.ended {
             if self.filled < HEADER {
@@ -105,13 +105,13 @@ impl Response {
         }
     }
 
-    /// Whether the server said that the request is done.
+    /// Whether the server has marked the end of the request.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// The status, once the head has come. "Status:" is CGI's way to tell; without it, it is 200.
+    /// The status, once the head is complete: that of CGI's "Status:" line, or 200 without one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         let head = self.head.complete()?;

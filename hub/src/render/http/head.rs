@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Longest head that is kept; what a longer one says is not known then.
+/// Longest head that is kept, in bytes; the status of a longer one stays unknown.
 const LIMIT: usize = 64 << 10;
 
-/// What has come of a head.
+/// The part of a head that has arrived.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
@@ -13,12 +13,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Takes what has come, up to the blank line.
+    /// Takes the next bytes, up to the blank line.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         if self.complete || self.bytes.len() >= LIMIT {
             return;
         }
-        // The blank line may have begun in what came before.
+        // The blank line may span two reads.
         let before = self.bytes.len().saturating_sub(3);
         let room = LIMIT - self.bytes.len();
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -30,7 +30,7 @@ impl Head {
         }
     }
 
-    /// The head without its blank line, once all of it has come.
+    /// The head without its blank line, once it is complete.
     pub(crate) fn complete(&self) -> Option<&[u8]> {
         self.complete.then_some(&self.bytes)
     }
@@ -40,7 +40,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// The number that a text starts with, after blanks.
+/// The number at the start of a text, after white space.
 pub(crate) fn number(text: &[u8]) -> Option<u16> {
     let text = text.trim_ascii_start();
     let digits = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());

@@ -1,10 +1,10 @@
-//! HTTP/1.1 as a client, for servers that have PHP in themselves: the bytes of a request, and the status of a response.
+//! HTTP/1.1 client for upstreams with PHP built in: encodes requests and parses the status of responses.
 
 use serde::{Deserialize, Serialize};
 
 use crate::render::http::head::{self, Head};
 
-/// Appends one header line.
+/// Appends a header line.
 pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
@@ -12,7 +12,7 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The bytes of a request. The server is to close the connection after the response, which tells where it ends.
+/// Encodes a request. It asks the server to close the connection after the response, which marks its end.
 #[must_use]
 pub fn request(method: &str, target: &str, fields: &[u8], body: &[u8]) -> Vec<u8> {
     let mut out = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
@@ -26,19 +26,19 @@ pub fn request(method: &str, target: &str, fields: &[u8], body: &[u8]) -> Vec<u8
     out
 }
 
-/// Reads the status of a response. Everything else is passed over.
+/// Parses the status of a response and ignores the rest.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Response {
     head: Head,
 }
 
 impl Response {
-    /// Takes what has come.
+    /// Takes the next bytes of the response.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.head.feed(bytes);
     }
 
-    /// The status, once the head has come and if it is one of HTTP.
+    /// The status, once the head is complete; `None` if it is not HTTP.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         let rest = self.head.complete()?.strip_prefix(b"HTTP/1.")?;

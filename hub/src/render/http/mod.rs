@@ -1,4 +1,4 @@
-//! What the hub says to the servers that run PHP, and what it reads from them: FastCGI and HTTP as a client.
+//! FastCGI and HTTP as clients of the PHP servers: encodes requests and parses responses.
 
 pub mod fastcgi;
 pub(crate) mod head;

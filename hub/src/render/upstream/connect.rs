@@ -1,8 +1,8 @@
-//! Connecting to a server, and proving that it is one before anything is sent: requests carry their clients' cookies.
+//! Connects to upstreams, and checks who listens before anything is sent: requests carry their clients' cookies.
 //!
-//! A path is only a name. Whoever may write to a folder above it can put another socket there, or a link to one that the hub
-//! may connect to and he may not. So the file is looked at first, it is this very file that the hub connects to, and who
-//! listens there is asked of the system.
+//! A path is only a name. Anyone who may write to a folder above it can put another socket there, or a link to one that the
+//! hub may connect to and he may not. So the hub first opens the file itself, then connects to this very file, and asks the
+//! system who listens there.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -19,19 +19,19 @@ use sse_protocol::cause::Cause;
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum ConnectError {
-    /// The system refused.
+    /// The system reported an error.
     #[error("{}", std::io::Error::from(*.0))]
     System(#[from] Errno),
-    /// Something else than the server stands there.
+    /// The file or its listener is not to be trusted.
     #[error("{0}")]
     Distrusted(String),
-    /// It can't be proved here.
+    /// Without /proc the hub can't check the file.
     #[error("/proc, by which the hub connects to it, is not mounted")]
     NoProc,
 }
 
 impl ConnectError {
-    /// Who brings it about. What a neighbour puts in the server's place must keep no stream in its worker.
+    /// The cause of the error. A false listener, put there by another user, must not keep a stream in its worker.
     pub(crate) fn cause(&self) -> Cause {
         match self {
             Self::System(error) => Cause::of_errno(*error),
@@ -41,13 +41,14 @@ impl ConnectError {
     }
 }
 
-/// Opens a connection to a Unix socket whose upstream belongs to this user or root.
+/// Opens a connection to a Unix socket whose listener runs as this user or root.
 ///
 /// # Errors
-/// `System` if nobody listens there or this user may not connect, `Distrusted` if it is a link, or another user's.
+/// `System` if no process listens or this user may not connect; `Distrusted` if the path is no socket, or the listener is
+/// another user's; `NoProc` without /proc.
 pub(crate) fn unix(path: &Path) -> Result<OwnedFd, ConnectError> {
     let distrusted = |why: String| Err(ConnectError::Distrusted(why));
-    // Of a link this opens the link itself.
+    // With `NOFOLLOW`, a link is opened itself.
     let file = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
         FileType::Socket => {}
@@ -68,10 +69,10 @@ pub(crate) fn unix(path: &Path) -> Result<OwnedFd, ConnectError> {
     Ok(socket)
 }
 
-/// Begins a connection over TCP.
+/// Starts a connection over TCP.
 ///
 /// # Errors
-/// What the system says at once.
+/// `System` if the connection fails at once.
 pub(crate) fn internet(address: SocketAddr) -> Result<OwnedFd, ConnectError> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     Ok(open(family, &address.into())?)
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(unix(&path).expect_err("nobody any more"), ConnectError::System(Errno::CONNREFUSED));
     }
 
-    /// Attack: the file is replaced by a link to a socket that only the hub may connect to.
+    /// Attack: someone replaces the socket by a link to one that only the hub may connect to, which would get the requests.
     #[test]
     fn a_link_is_not_followed() {
         let folder = tempfile::tempdir().expect("a folder");

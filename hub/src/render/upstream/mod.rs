@@ -1,4 +1,4 @@
-//! The servers that requests are sent to again, and how they are doing.
+//! Upstreams: the PHP servers that replays go to, and their health.
 
 pub(crate) mod connect;
 
@@ -17,33 +17,33 @@ use rustix::net::SocketAddrUnix;
 use crate::render::upstream::connect::ConnectError;
 use sse_protocol::cause::Cause;
 
-/// How long a server that can't be reached is left alone; twice as long each time it still can't.
+/// Pauses before an unreachable upstream is tried again, one after another; the last one repeats.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
-/// Pauses after which an outage is worth a line in the log: five seconds.
+/// Number of pauses after which the log reports an outage: about five seconds.
 const LONG_OUTAGE: usize = 8;
 
-/// How long a server that doesn't take the hub's requests is left alone before it is tried again.
+/// Time for which an upstream that refused the hub's requests gets none.
 const REFUSAL: Duration = Duration::from_secs(60);
 
-/// Why a stream's script can't be run again.
+/// Why a stream's script can't be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoReplay {
-    /// Who has brought it about.
+    /// The cause of that.
     pub(crate) cause: Cause,
-    /// As a sentence.
+    /// The reason, as a sentence.
     pub(crate) why: String,
 }
 
 impl NoReplay {
-    /// For this reason.
+    /// An error with this cause and reason.
     pub(crate) fn new(cause: Cause, why: impl Into<String>) -> Self {
         Self { cause, why: why.into() }
     }
 }
 
-/// Where a server listens: the local name of the connections it has accepted.
+/// Where an upstream listens: the local address of the connections that it accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Address {
     Unix(PathBuf),
@@ -51,7 +51,7 @@ pub(crate) enum Address {
 }
 
 impl Address {
-    /// The upstream that a connection came from.
+    /// The address of the upstream that accepted this connection.
     pub(crate) fn of(connection: BorrowedFd<'_>) -> Result<Self, NoReplay> {
         let name = rustix::net::getsockname(connection)
             .map_err(|error| NoReplay::new(Cause::Server, format!("the server's address is not known: {error}")))?;
@@ -66,7 +66,7 @@ impl Address {
         }
     }
 
-    /// Opens a connection to a server that is proved; one over TCP is only begun.
+    /// Opens a connection after a check of the listener; over TCP, only starts one.
     pub(crate) fn connect(&self) -> Result<OwnedFd, ConnectError> {
         match self {
             Self::Unix(path) => connect::unix(path),
@@ -84,30 +84,30 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// A server.
+/// An upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    /// Where it is.
+    /// Where it listens.
     pub(crate) address: Address,
-    /// A replayed request has reached a script there.
+    /// Whether a replay has reached a script there.
     pub(crate) proved: bool,
-    /// Somebody listens there, seen from here.
+    /// Whether the hub has found a listener at the address.
     pub(crate) probed: bool,
-    /// Times in a row that it closed a connection without a word.
+    /// Connections in a row that it closed without a byte.
     pub(crate) silences: u32,
-    /// Streams that are to be rendered when its pause is over.
+    /// Jobs that wait for the end of the pause.
     pub(crate) parked: Vec<(u32, u64)>,
-    /// Not to be tried before.
+    /// End of the pause.
     pub(crate) paused: Option<Instant>,
     pub(crate) pauses: usize,
-    /// Why it can't be used, and until when that is believed.
+    /// Why replays are refused, and until when that is assumed.
     pub(crate) refused: Option<(Instant, NoReplay)>,
-    /// Jobs that are rendered there.
+    /// Number of jobs that are rendered there.
     pub(crate) jobs: usize,
 }
 
 impl Upstream {
-    /// A server of which nothing is known yet.
+    /// An upstream of unknown state.
     pub(crate) fn new(address: Address) -> Self {
         Self {
             address,
@@ -122,7 +122,7 @@ impl Upstream {
         }
     }
 
-    /// Whether requests can be sent to it, as far as can be told without sending one.
+    /// Whether requests can be sent to it, as far as the hub can tell without sending one.
     pub(crate) fn check(&mut self, now: Instant) -> Result<(), NoReplay> {
         if let Some((until, why)) = &self.refused {
             if now < *until {
@@ -137,11 +137,11 @@ impl Upstream {
         }
     }
 
-    /// Whether the hub, which may be in another container than the server, finds it where its connections say it is.
+    /// Checks that the hub, which may run in another container, finds a listener at the upstream's address.
     pub(crate) fn probe(&mut self) -> Result<(), NoReplay> {
         if !self.proved && !self.probed {
             match self.address.connect() {
-                // A connection that is closed at once is none to the server.
+                // A listener does not notice a connection that is closed at once.
                 Ok(_) | Err(ConnectError::System(Errno::AGAIN)) => self.probed = true,
                 Err(error) => {
                     let why = format!("the hub does not find the server at {}: {error}", self.address);
@@ -152,36 +152,36 @@ impl Upstream {
         Ok(())
     }
 
-    /// It closed a connection without a word. A server that does so twice, and never did otherwise, doesn't want the hub.
+    /// Counts a connection closed without a byte. True from the second one on, if no replay ever reached a script there.
     pub(crate) fn is_unwilling(&mut self) -> bool {
         self.silences += 1;
         !self.proved && self.silences > 1
     }
 
-    /// It doesn't take the hub's requests.
+    /// Refuses replays for [`REFUSAL`].
     pub(crate) fn refuse(&mut self, why: NoReplay, now: Instant) {
         self.refused = Some((now + REFUSAL, why));
     }
 
-    /// Nobody answered there: it is restarted, perhaps. True once, when that has been going on for some seconds.
+    /// Pauses after a failed connection, as the upstream may be restarting. True once, after [`LONG_OUTAGE`] pauses.
     pub(crate) fn pause(&mut self, now: Instant) -> bool {
         self.paused = Some(now + PAUSES[self.pauses.min(PAUSES.len() - 1)]);
         self.pauses += 1;
         self.pauses == LONG_OUTAGE
     }
 
-    /// Somebody answered.
+    /// Records a response.
     pub(crate) fn answered(&mut self) {
         self.pauses = 0;
         self.silences = 0;
     }
 
-    /// When its pause is over, if it has one.
+    /// The end of the pause, if there is one.
     pub(crate) fn paused_until(&self) -> Option<Instant> {
         self.paused
     }
 
-    /// Ends the pause if it is over, and gives out who waited for that.
+    /// Ends a pause that is over and returns the parked jobs.
     pub(crate) fn resume(&mut self, now: Instant) -> Vec<(u32, u64)> {
         if self.paused.is_some_and(|until| now >= until) {
             self.paused = None;
@@ -191,11 +191,11 @@ impl Upstream {
     }
 }
 
-/// Connecting to a Unix socket needs the right to write to it.
+/// Checks for write permission, which a connection to a Unix socket needs.
 fn may_connect(path: &Path) -> io::Result<()> {
     match rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
         Err(error @ (Errno::ACCESS | Errno::PERM)) => Err(error.into()),
-        // A socket that is gone may come back: the server is being restarted.
+        // A missing socket may come back: the server may be restarting.
         _ => Ok(()),
     }
 }
