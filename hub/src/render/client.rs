@@ -1,21 +1,21 @@
-//! Whose renders these are, as far as places are shared out fairly.
+//! The owner of a stream, for a fair distribution of render slots.
 
 use sha2::{Digest, Sha256};
 
 use sse_protocol::wire::{OriginalRequest, Protocol, User};
 
-/// Fields of a request that tell who has sent it: FastCGI's names, and HTTP's.
+/// Request fields that identify the sender, by the names of FastCGI and of HTTP.
 const IDENTIFYING: [[&[u8]; 2]; 2] = [[b"HTTP_COOKIE", b"HTTP_AUTHORIZATION"], [b"Cookie", b"Authorization"]];
 
-/// A client: what it holds locked, all its renders wait for. A hash, as whoever it is is nobody's business; the same in each
-/// hub that another one takes over from.
+/// A client: a lock that it holds delays all of its renders. The hash hides who it is, and is the same in each hub of an
+/// upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Client(u64);
 
 impl Client {
-    /// By what a client can't choose at will, as far as its script has told: its user, then its session, under whose lock
-    /// scripts wait. Else by its address and its cookies: by the address alone, all clients of a proxy that is not declared
-    /// would be one. One who has told nothing at all holds nothing, and each of its streams is for itself.
+    /// Identifies a client by what it can't choose at will, as far as the script named that: its user, or the session whose
+    /// lock its scripts wait for. Without both, by address and cookies: by address alone, all clients of an undeclared
+    /// proxy would be one. A stream without any of these is a client of its own, as it can't hold a lock.
     pub(crate) fn of(
         stream: u64,
         user: Option<User<'_>>,
@@ -38,12 +38,12 @@ impl Client {
         Self::hashed("address", words)
     }
 
-    /// As it is passed to another hub.
+    /// The client for an upgrade.
     pub(crate) fn state(self) -> u64 {
         self.0
     }
 
-    /// As it was passed on by another hub.
+    /// The client that the old hub sent.
     pub(crate) fn restore(state: u64) -> Self {
         Self(state)
     }
@@ -63,7 +63,7 @@ pub(crate) mod tests {
     use super::*;
     use serde_bytes::Bytes;
 
-    /// Somebody with this number.
+    /// A client for tests.
     pub(crate) fn client(number: u64) -> Client {
         Client(number)
     }
@@ -85,7 +85,7 @@ pub(crate) mod tests {
         Some(User { key, limit: 0, replace: false })
     }
 
-    /// The attack: cookies that nobody asked for make another client of the same visitor.
+    /// Attack: a visitor adds cookies of its own choice, to count as another client and get more slots.
     #[test]
     fn a_session_is_one_client_whatever_else_it_sends_and_wherever_from() {
         let one = Client::of(1, None, Some("192.0.2.1"), &request(Some("s"), Some("PHPSESSID=s; a=1")));

@@ -1,4 +1,4 @@
-//! Parts of requests, each kept once: thousands of streams share most of their parameters and headers.
+//! Interner of request fields: thousands of streams share most of their parameters and headers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use slab::Slab;
 
 use crate::quota::budget::{Account, Reservation};
 
-/// The parts in use.
+/// The fields in use, each stored once.
 #[derive(Debug, Default)]
 pub(crate) struct FieldInterner {
     parts: Slab<Part>,
     places: HashMap<Arc<[u8]>, PartId>,
 }
 
-/// What a part takes beside its bytes: its two places and the counters of its memory.
+/// Memory of a field beside its bytes: its two places and the counters of its `Arc`.
 const PART: usize = 2 * size_of::<Part>() + 16;
 
-/// A part's place in its pool.
+/// A field's place in its interner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PartId(u32);
 
@@ -25,12 +25,12 @@ pub(crate) struct PartId(u32);
 struct Part {
     bytes: Arc<[u8]>,
     users: usize,
-    /// Of the client whose request had it first: nobody else can have brought in a part that is large and only his.
+    /// Charged to the client whose request had it first, so a client pays for each field that only it uses.
     _reservation: Reservation,
 }
 
 impl FieldInterner {
-    /// Keeps a part, once more for one more user.
+    /// Interns a field, or counts one more user of it.
     pub(crate) fn take(&mut self, bytes: &[u8], account: &Account) -> PartId {
         if let Some(&id) = self.places.get(bytes) {
             self.parts[id.0 as usize].users += 1;
@@ -43,7 +43,7 @@ impl FieldInterner {
         id
     }
 
-    /// The opposite of [`take`](Self::take).
+    /// Drops one user of a field; the opposite of [`take`](Self::take).
     pub(crate) fn give_back(&mut self, id: PartId) {
         let Some(part) = self.parts.get_mut(id.0 as usize) else { return };
         part.users -= 1;
@@ -53,12 +53,12 @@ impl FieldInterner {
         }
     }
 
-    /// The bytes of a part, shared.
+    /// The bytes of a field, shared.
     pub(crate) fn shared(&self, id: PartId) -> &Arc<[u8]> {
         &self.parts[id.0 as usize].bytes
     }
 
-    /// The bytes of a part.
+    /// The bytes of a field.
     pub(crate) fn bytes(&self, id: PartId) -> &[u8] {
         &self.parts[id.0 as usize].bytes
     }

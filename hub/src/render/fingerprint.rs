@@ -1,20 +1,19 @@
-//! Telling one thing from another by a number, which means the same to every hub: it travels in an upgrade, to another
-//! program than this.
+//! Fingerprints of outputs and patterns. An upgrade passes them to the new hub, another program, so they must never change.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-/// The number of some content. Two contents of the same number are not to be met by accident.
+/// A 128-bit hash of some content; equal hashes of different contents do not occur by accident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint(u128);
 
 impl Fingerprint {
-    /// Of bytes.
+    /// The fingerprint of bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(xxhash_rust::xxh3::xxh3_128(bytes))
     }
 
-    /// Of texts in an order.
+    /// The fingerprint of a list of texts.
     pub(crate) fn of_list(texts: &[&str]) -> Self {
         let mut hasher = Xxh3::new();
         for text in texts {
@@ -25,15 +24,15 @@ impl Fingerprint {
     }
 }
 
-/// Which patterns are watched, as far as that was said.
+/// The patterns that a job watches, as far as the hub knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum InterestFilter {
-    /// Nothing was said yet.
+    /// Not set yet.
     #[default]
     Unsaid,
-    /// These.
+    /// The patterns with this fingerprint.
     These(Fingerprint),
-    /// Those of before and others, until it is said again.
+    /// The earlier patterns and others, until the next `watch`.
     More,
 }
 
@@ -55,7 +54,7 @@ mod tests {
     #[test]
     fn the_numbers_are_those_that_other_hubs_have() {
         let number = |found: Fingerprint| format!("{:032x}", found.0);
-        // XXH3's own vector of no bytes.
+        // XXH3's published value for no bytes.
         assert_eq!(number(Fingerprint::of(b"")), "99aa06d3014798d86001c324468d497f");
         assert_eq!(number(Fingerprint::of(b"data: a\n\n")), "a6f059dc504d1bbc024dc25e7a2335ea");
         assert_eq!(number(Fingerprint::of_list(&["a", "b.*"])), "60e940695b584bc8bdf583a53490803d");

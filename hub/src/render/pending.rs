@@ -1,4 +1,4 @@
-//! What has happened on a stream's topics since its callback ran last.
+//! Events and notifications for a callback since its last run.
 
 use std::borrow::Borrow;
 use std::collections::{HashSet, VecDeque};
@@ -12,34 +12,33 @@ use crate::stream::Trigger;
 use sse_protocol::topic;
 use sse_protocol::wire::Delivery;
 
-/// Events and triggers kept for one callback; beyond that it is told that anything may have changed.
+/// Most events and notifications kept for one callback; beyond that it gets a notification of all topics.
 const LIMIT: usize = 1000;
 
-/// Different triggers of those: what all callbacks together cost the router by one burst of notifications follows from this.
+/// Most different notifications among them. This bounds the ordering thread's cost of one burst for all callbacks.
 pub(crate) const TRIGGERS: usize = 64;
 
-/// One of them.
+/// An event or a notification.
 #[derive(Debug, Clone)]
 pub(crate) enum Happened {
     Event(Arc<Metered<Event>>),
     Trigger(Arc<Metered<Trigger>>),
 }
 
-/// Events and triggers in their order, bounded by their number and by the bytes they take on the wire, and by what is kept
-/// for all callbacks together.
+/// Events and notifications in their order. Bounded by their number, by their bytes on the wire, and by the memory budget.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) kept: VecDeque<Happened>,
     pub(crate) bytes: usize,
-    /// The oldest were dropped, or there were too many triggers.
+    /// Whether the oldest were dropped, or there were too many notifications.
     pub(crate) missing: bool,
-    /// The topics of the triggers in `kept`.
+    /// The topics of the notifications in `kept`.
     pub(crate) topics: HashSet<ByTopic>,
-    /// Of the list itself.
+    /// The memory of the list itself.
     pub(crate) reservation: Option<Reservation>,
 }
 
-/// A trigger that is found by its topic.
+/// A notification, hashed by its topic.
 #[derive(Debug)]
 pub(crate) struct ByTopic(Arc<Metered<Trigger>>);
 
@@ -64,7 +63,7 @@ impl PartialEq for ByTopic {
 impl Eq for ByTopic {}
 
 impl Pending {
-    /// Keeps an event, and lets the oldest go where there is no room.
+    /// Adds an event and drops the oldest entries beyond the limits.
     pub(crate) fn add_event(&mut self, event: &Arc<Metered<Event>>, limit: usize, account: &Account) {
         self.bytes += event.message().len();
         self.kept.push_back(Happened::Event(Arc::clone(event)));
@@ -79,7 +78,7 @@ impl Pending {
         self.count(account);
     }
 
-    /// Keeps a trigger, a topic's once, unless the callback is told that anything may have changed as it is.
+    /// Adds a notification, once for each topic; none if the callback gets a notification of all topics anyway.
     pub(crate) fn add_trigger(&mut self, trigger: &Arc<Metered<Trigger>>, account: &Account) {
         if self.missing || self.topics.contains(trigger.topic()) {
             return;
@@ -93,7 +92,7 @@ impl Pending {
         self.count(account);
     }
 
-    /// Anything may have changed: that says all that triggers say.
+    /// Replaces all notifications by one of all topics.
     pub(crate) fn miss(&mut self, account: &Account) {
         if !self.missing {
             self.missing = true;
@@ -104,7 +103,7 @@ impl Pending {
         }
     }
 
-    /// What another hub has passed on.
+    /// Pending events from the old hub.
     pub(crate) fn restore(kept: VecDeque<Happened>, missing: bool, account: &Account) -> Self {
         let bytes = kept.iter().map(Happened::bytes).sum();
         let triggers = kept.iter().filter_map(|happened| match happened {
@@ -116,7 +115,7 @@ impl Pending {
         pending
     }
 
-    /// Puts what was taken before back in front: the callback that had it has failed.
+    /// Puts the events of a failed attempt back in front of the later ones.
     pub(crate) fn put_back(&mut self, taken: Self, limit: usize, account: &Account) {
         let later = std::mem::replace(self, taken);
         if later.missing {
@@ -130,10 +129,10 @@ impl Pending {
         }
     }
 
-    /// Counts what it takes. Where too much is kept for its client, or for all together, nothing is kept here but that anything
-    /// may have changed.
+    /// Charges its memory to `account`. If the client's quota or the budget is exceeded, only a notification of all topics
+    /// remains.
     pub(crate) fn count(&mut self, account: &Account) {
-        // Of a set, about: an eighth of it is free, and each place has a byte more.
+        // An estimate of the set's memory: an eighth of it is free, and each place has one extra byte.
         let topics = self.topics.capacity() * (size_of::<ByTopic>() + 1) * 8 / 7;
         let own = self.kept.capacity() * size_of::<Happened>() + topics;
         self.reservation.get_or_insert_with(|| account.take(0)).set_with_shared(own, self.bytes);
@@ -142,7 +141,7 @@ impl Pending {
         }
     }
 
-    /// As it is told to the callback.
+    /// The messages for the callback.
     pub(crate) fn deliveries(&self) -> Vec<Delivery<'_>> {
         let missing = self.missing.then_some(Delivery::Trigger { topic: topic::ALL });
         missing.into_iter().chain(self.kept.iter().map(Happened::delivery)).collect()
@@ -282,7 +281,7 @@ mod tests {
         assert_eq!(budget.used(), 0);
     }
 
-    /// Attack: callbacks that a client keeps from running must not make those of others forget what they were not told.
+    /// Attack: a client keeps its callbacks from running, so that those of other clients lose their pending events.
     #[test]
     fn what_one_client_has_too_much_of_leaves_what_others_have() {
         let budget = Budget::new("", 80_000);

@@ -1,4 +1,4 @@
-//! What the processes that run the scripts ask and say.
+//! Handles the messages of processes that run replayed scripts.
 
 use crate::stream::Frames;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use sse_protocol::topic;
 use sse_protocol::wire::{Delivery, Reason};
 
 impl Renders {
-    /// The attempt of a token whose time is not over, for the connection that has come with it first.
+    /// The attempt of this token, if it is wanted and `connection` presented the token first.
     pub(crate) fn place_of(&mut self, token: &str, connection: u64) -> Option<usize> {
         let wanted = |run: &Run| *run.token == *token && run.wanted;
         let (place, attempt) = self.attempts.iter_mut().find(|(_, attempt)| wanted(&attempt.run))?;
         attempt.run.is_claimed_by(connection).then_some(place)
     }
 
-    /// A script's process has this token.
+    /// Records that a script's process has presented this token.
     pub(crate) fn replayed(&mut self, token: &str, connection: u64) -> Known<'_> {
         let mut runs = self.attempts.iter_mut().map(|(_, attempt)| &mut attempt.run);
         let Some(run) = runs.find(|run| *run.token == *token) else { return Known::No };
@@ -42,11 +42,11 @@ impl Renders {
         })
     }
 
-    /// A callback is about to run: what comes from now on makes it run again.
+    /// Gives a callback its pending events and notifications; later ones make the job due again.
     pub(crate) fn render(&mut self, token: &str, connection: u64, patterns: &[&str]) -> Option<Vec<Delivery<'_>>> {
         let place = self.place_of(token, connection)?;
         let (key, _) = self.attempts[place].run.job?;
-        // A callback that is run a second time is told the same again.
+        // A callback that runs twice in one attempt gets the same events again.
         self.put_back(place);
         self.watch_also(key, patterns);
         let run = &mut self.attempts[place].run;
@@ -56,7 +56,7 @@ impl Renders {
         Some(run.taken.insert(std::mem::take(&mut job.pending)).deliveries())
     }
 
-    /// A replayed script's call of `sse_stream()` is done.
+    /// Takes the output of a replayed script; false if the token has no wanted attempt.
     pub(crate) fn rendered(&mut self, token: &str, connection: u64, output: &Output<'_>) -> bool {
         let now = Instant::now();
         let Some(place) = self.place_of(token, connection) else { return false };
@@ -64,7 +64,7 @@ impl Renders {
         let Some((key, _)) = run.job else { return false };
         let stream = run.stream;
         if self.jobs[key as usize].share.as_deref() != output.share {
-            // What it came to is for nobody else: the client comes back, and joins those that it shares with now.
+            // The output is for this stream only: the client reconnects and joins the job of its new share key.
             self.end(stream, Ended::Moved);
             return true;
         }
@@ -75,7 +75,7 @@ impl Renders {
         let job = &mut self.jobs[key as usize];
         job.failures = 0;
         job.ran(now);
-        // A script without a callback has not asked for events.
+        // A script without a callback asks for no events.
         if !output.render {
             job.due = None;
             job.pending = Pending::default();
@@ -85,10 +85,10 @@ impl Renders {
         true
     }
 
-    /// A stream's first output, from its original request.
+    /// Sends the output of a stream's original request; false if the stream has no job.
     pub(crate) fn rendered_first(&mut self, stream: u64, output: &Output<'_>) -> bool {
         let Some(&key) = self.by_stream.get(&stream) else { return false };
-        // Those that share may have got something newer meanwhile, this stream as well.
+        // Streams of a shared job, this one included, may have newer output already.
         let job = &self.jobs[key as usize];
         if job.share.is_none() || job.output.is_none() {
             self.send(key, output);
@@ -116,10 +116,10 @@ impl Renders {
         self.effects.extend(streams.map(|stream| (stream, Command::Frames { stream, frames: Arc::clone(&frames) })));
     }
 
-    /// A replayed script ends without that.
+    /// Records why a replayed script ends without output.
     pub(crate) fn not_rendered(&mut self, token: &str, connection: u64, reason: &str) {
         if let Some(place) = self.place_of(token, connection) {
-            // An uncaught exception has its whole trace below.
+            // The stack trace of an uncaught exception follows the first line.
             let first = reason.lines().next().unwrap_or_default();
             let run = &mut self.attempts[place].run;
             (run.reached, run.arrived) = (true, true);

@@ -1,4 +1,4 @@
-//! The request that a stream came from, kept so that it can be sent again.
+//! The request that opened a stream, kept for replays.
 
 use std::sync::Arc;
 
@@ -7,31 +7,31 @@ use crate::render::fields::{FieldInterner, PartId};
 use crate::render::http::{fastcgi, http1};
 use sse_protocol::wire::{OriginalRequest, Protocol};
 
-/// The FastCGI parameter that carries the token: no client can send it, as what clients send begins with `HTTP_`.
+/// The FastCGI parameter for the token: clients can't set it, as all of their headers begin with `HTTP_`.
 const TOKEN_PARAMETER: &[u8] = b"SSE_RENDER_TOKEN";
 
-/// The header that carries it where there are only headers. One from outside has no token that the hub knows.
+/// The header for the token, over HTTP: a client may set it, but can't know a valid token.
 const TOKEN_HEADER: &[u8] = b"Sse-Render-Token";
 
-/// A request, in parts that it shares with others.
+/// A request whose fields are interned.
 #[derive(Debug)]
 pub(crate) struct Request {
     /// The script's path.
     pub(crate) script: Arc<str>,
-    /// The client's address and port, where the server would take the hub for the client.
+    /// The client's address and port, for servers that would see the hub's instead.
     pub(crate) remote: Option<Box<(Box<str>, Box<str>)>>,
-    /// The Last-Event-ID it came with.
+    /// The request's Last-Event-ID.
     pub(crate) last_event_id: Option<Box<str>>,
     /// Encoded parameters or headers.
     pub(crate) fields: Box<[PartId]>,
     pub(crate) body: Option<Box<[u8]>>,
-    /// Method and target; `None`: FastCGI, which has them among its parameters.
+    /// Method and target; `None` for FastCGI, whose parameters contain them.
     pub(crate) http: Option<Box<(Box<str>, Box<str>)>>,
     pub(crate) reservation: Reservation,
 }
 
 impl Request {
-    /// Keeps a request.
+    /// Interns the fields of a request and charges its memory.
     pub(crate) fn new(
         original: &OriginalRequest<'_>,
         script: Arc<str>,
@@ -64,7 +64,7 @@ impl Request {
         .counted()
     }
 
-    /// Counts what it takes, but its shared parts.
+    /// Charges its memory, apart from the interned fields.
     pub(crate) fn counted(mut self) -> Self {
         let Self { script: _, remote, last_event_id, fields, body, http, reservation } = &mut self;
         let pairs = [remote, http].into_iter().flatten().map(|pair| pair.0.len() + pair.1.len());
@@ -74,19 +74,19 @@ impl Request {
         self
     }
 
-    /// Gives the shared parts back.
+    /// Releases the interned fields.
     pub(crate) fn release(self, pool: &mut FieldInterner) {
         for part in self.fields {
             pool.give_back(part);
         }
     }
 
-    /// Whether it goes to a FastCGI server.
+    /// Whether its upstream speaks FastCGI.
     pub(crate) fn is_fastcgi(&self) -> bool {
         self.http.is_none()
     }
 
-    /// The bytes to send.
+    /// Encodes a replay with this token and Last-Event-ID.
     pub(crate) fn bytes(&self, pool: &FieldInterner, token: &str, last_event_id: Option<&str>) -> Vec<u8> {
         let mut fields = Vec::new();
         for part in &self.fields {

@@ -1,5 +1,5 @@
-//! Streams whose scripts are run again, as they are passed from hub to hub. Runs under way go on in the new one: their
-//! connections are passed as well.
+//! Renders in an upgrade: the old hub sends jobs, upstreams and attempts, the new one restores them. Attempts in progress
+//! continue, as their connections are sent too.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -31,12 +31,12 @@ use crate::upgrade::state::{
 };
 
 impl Renders {
-    /// What is passed on beside jobs, servers and runs.
+    /// The state beside jobs, upstreams and attempts.
     pub(crate) fn state(&self) -> RendersState {
         RendersState { queue: self.queue.jobs(), serials: self.serials, figures: self.figures.state() }
     }
 
-    /// Passes everything on.
+    /// Sends everything to the new hub.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         let now = Instant::now();
         let servers = self.upstreams.iter().map(|upstream| upstream.state(now)).collect();
@@ -125,7 +125,7 @@ impl Renders {
         }
     }
 
-    /// Goes on from what another hub's have counted and queued.
+    /// Restores the old hub's counters and queue.
     pub(crate) fn inherit(&mut self, state: &RendersState) {
         let RendersState { queue, serials, figures } = state;
         self.serials = *serials;
@@ -133,13 +133,13 @@ impl Renders {
         self.requeue(queue);
     }
 
-    /// Takes servers that another hub has passed on, before the jobs that they are of.
+    /// Restores upstreams; they must come before their jobs.
     pub(crate) fn adopt_servers(&mut self, servers: &[ServerState<'_>]) {
         let now = Instant::now();
         self.upstreams.extend(servers.iter().map(|server| Upstream::restore(server, now)));
     }
 
-    /// Takes jobs that another hub has passed on. They keep their keys, and so have their places once all have come.
+    /// Restores jobs under their old keys. They get their places in the slab once all have arrived.
     pub(crate) fn adopt_units(
         &mut self,
         jobs: &[JobState<'_>],
@@ -165,7 +165,7 @@ impl Renders {
         Ok(())
     }
 
-    /// Gives all jobs their places.
+    /// Puts all jobs into the slab.
     pub(crate) fn settle(&mut self, arrived: &mut Arrived) {
         if arrived.jobs.is_empty() {
             return;
@@ -233,7 +233,7 @@ impl Renders {
         })
     }
 
-    /// Takes runs that another hub has passed on, after their jobs.
+    /// Restores attempts in progress; they must come after their jobs.
     pub(crate) fn adopt_runs(
         &mut self,
         runs: &[RunState<'_>],
@@ -310,18 +310,18 @@ impl Pending {
     }
 }
 
-/// What has come of another hub's renders.
+/// Parts of the old hub's renders that have arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
-    /// Jobs with their keys, until all have come.
+    /// Jobs with their keys, until all have arrived.
     jobs: Vec<(usize, Job)>,
-    /// What callbacks are to be told, each counted once: events by their numbers, triggers by their topics.
+    /// Pending events by number and notifications by topic, each charged once.
     events: HashMap<u32, Arc<Metered<Event>>>,
     triggers: HashMap<Box<str>, Arc<Metered<Trigger>>>,
 }
 
 impl Arrived {
-    /// `own` counts the list, `common` what others keep as well.
+    /// `own` is charged for the list, `common` for what others keep too.
     fn pending(
         &mut self,
         state: &PendingState<'_>,
@@ -444,7 +444,7 @@ impl Attempt {
     }
 }
 
-/// Some time ago; now, if that was before the system's clock began.
+/// The instant `ago` before `now`; `now` if the clock can't represent that.
 fn before(now: Instant, ago: Duration) -> Instant {
     now.checked_sub(ago).unwrap_or(now)
 }

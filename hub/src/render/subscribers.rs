@@ -1,4 +1,4 @@
-//! The streams that can be rendered: they come, open, watch topics, and go.
+//! The streams of render jobs: attach, open, watch, end.
 
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Renders {
     /// Keeps the request of a stream that is about to be attached.
     ///
     /// # Errors
-    /// If there is no room for it.
+    /// If the client's quota or the memory budget is exceeded.
     pub(crate) fn keep(&mut self, original: &OriginalRequest<'_>, address: Option<&str>) -> Result<Request, NoReplay> {
         let script = self.script(original.script);
         let account = self.budget.account(address);
@@ -35,17 +35,17 @@ impl Renders {
         Err(NoReplay::new(cause, format!("another request of a stream with a callback can't be kept: {exhausted}")))
     }
 
-    /// The opposite of [`keep`](Self::keep).
+    /// Drops a request; the opposite of [`keep`](Self::keep).
     fn let_go(&mut self, request: Request) {
         let script = Arc::clone(&request.script);
         request.release(&mut self.pool);
-        // The set's own, and this one.
+        // One reference is the set's, the other one is `script`.
         if Arc::strong_count(&script) == 2 {
             self.scripts.remove(&script);
         }
     }
 
-    /// Takes a stream on, held for now. True if it is sent what others of the same key were sent last.
+    /// Adds a stream that is not open yet to its job. True if it gets the last output of its share key.
     pub(crate) fn attach(
         &mut self,
         stream: u64,
@@ -78,7 +78,7 @@ impl Renders {
         false
     }
 
-    /// The worker has let go of a stream.
+    /// Opens a stream after its hand-off.
     pub(crate) fn open(&mut self, stream: u64) {
         let Some(&key) = self.by_stream.get(&stream) else { return };
         let job = &mut self.jobs[key as usize];
@@ -92,7 +92,7 @@ impl Renders {
         self.queue_up(key);
     }
 
-    /// A stream has ended.
+    /// Removes a stream that has ended.
     pub(crate) fn ended(&mut self, stream: u64) {
         let Some(key) = self.by_stream.remove(&stream) else { return };
         self.disown(stream);
@@ -116,7 +116,7 @@ impl Renders {
             self.shares.remove(&(Arc::clone(script), job.upstream, share));
         }
         if self.jobs.is_empty() {
-            // Memory of the busiest hour shouldn't stay for ever.
+            // Frees the memory that the busiest hour took.
             self.jobs = Slab::new();
             self.by_stream = HashMap::new();
             self.timers = BinaryHeap::new();
@@ -132,7 +132,7 @@ impl Renders {
         script
     }
 
-    /// Watches these patterns as well until [`watch`](Self::watch) sets what the run has come to.
+    /// Watches these patterns too, until [`watch`](Self::watch) sets those of the output.
     pub(crate) fn watch_also(&mut self, key: u32, patterns: &[&str]) {
         let job = &mut self.jobs[key as usize];
         if job.watched == InterestFilter::These(Fingerprint::of_list(patterns)) || !job.render {
@@ -142,7 +142,7 @@ impl Renders {
         let mut places = std::mem::take(&mut job.places).into_vec();
         for pattern in patterns {
             let place = self.index.insert(pattern, Watcher { stream: key, nth: places.len() as u32 });
-            // The index knows a watcher of a pattern once. The last of a list goes without moving another one.
+            // The index holds a watcher once for each pattern. Removing the last entry of a list moves no other one.
             if places.iter().any(|known| known.is_beside(place)) {
                 self.index.remove(place);
             } else {
@@ -159,7 +159,7 @@ impl Renders {
         self.watched.extend(subscribers.map(|subscriber| (subscriber.stream, bytes)));
     }
 
-    /// Sets what a job is rendered for. Without a callback its stream gets the events themselves.
+    /// Sets the patterns and whether the job has a callback. Without one, its streams get the events themselves.
     pub(crate) fn watch(&mut self, key: u32, render: bool, patterns: &[&str]) {
         let these = InterestFilter::These(Fingerprint::of_list(patterns));
         let job = &mut self.jobs[key as usize];
@@ -175,7 +175,7 @@ impl Renders {
             let places = patterns.iter().zip(watchers).map(|(pattern, watcher)| self.index.insert(pattern, watcher));
             self.jobs[key as usize].places = places.collect();
         }
-        // At first the shard has been told with the stream itself.
+        // The shard got the first patterns with the stream itself.
         if !first {
             self.tell_watched(key, patterns.iter().map(|pattern| topics::cost(pattern)).sum());
             let streams = self.jobs[key as usize].subscribers.iter().map(|subscriber| subscriber.stream);
