@@ -98,7 +98,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and sends the greeting without waiting for the answer: the first [`call`](Self::call) reads that.
+    /// Connects and sends the greeting without waiting for the reply: the first [`call`](Self::call) reads that.
     /// `patience` limits the wait for a hub whose accept queue is full; zero means no wait.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Client {
         matches!(peeked, Ok((1.., _)) | Err(Errno::AGAIN))
     }
 
-    /// Sends a request that has no answer. Never waits.
+    /// Sends a request that has no reply. Never waits.
     ///
     /// # Errors
     /// `Closed` if the hub is gone, `Behind` if its socket is full.
@@ -157,7 +157,7 @@ impl Client {
         }
     }
 
-    /// Sends a request that has no answer. Waits up to `timeout` while the socket is full or has taken only a part of the
+    /// Sends a request that has no reply. Waits up to `timeout` while the socket is full or has taken only a part of the
     /// request.
     ///
     /// # Errors

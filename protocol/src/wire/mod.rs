@@ -50,7 +50,7 @@ pub const PREFIX: usize = 4;
 /// A message from the extension to the hub.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request<'a> {
-    /// Opens the connection. Answer: `Welcome` or `Refused`.
+    /// Opens the connection. Reply: `Welcome` or `Refused`.
     Hello {
         /// [`MAGIC`].
         magic: u32,
@@ -62,21 +62,21 @@ pub enum Request<'a> {
         owner: Option<u32>,
     },
     /// Starts the hand-off of a connection, sent along as a descriptor. Until `Commit` the hub queues events for the stream
-    /// but neither writes to the connection nor reads from it. Answer: `Attached` or `Error`.
+    /// but neither writes to the connection nor reads from it. Reply: `Attached` or `Error`.
     Attach(#[serde(borrow)] Attach<'a>),
-    /// Completes a hand-off: the worker has sent the response's headers, and the stream may begin. No answer.
+    /// Completes a hand-off: the worker has sent the response's headers, and the stream may begin. No reply.
     Commit {
         /// As `Attached` gave it on this connection.
         stream: u64,
         /// How bytes are wrapped on the client's connection.
         framing: Framing,
     },
-    /// Cancels a hand-off: the worker keeps the connection, and the hub drops its copy. No answer.
+    /// Cancels a hand-off: the worker keeps the connection, and the hub drops its copy. No reply.
     Abort {
         /// As `Attached` gave it on this connection.
         stream: u64,
     },
-    /// Publishes an event. Answer, if `answer` is set: `Published` or `Error`.
+    /// Publishes an event. Reply, if `answer` is set: `Published` or `Error`.
     Publish {
         /// Checked topics, at least one.
         #[serde(borrow)]
@@ -90,21 +90,21 @@ pub enum Request<'a> {
         /// UTF-8 text.
         #[serde(with = "serde_bytes")]
         data: &'a [u8],
-        /// Whether the publisher waits for the answer.
+        /// Whether the publisher waits for the reply.
         answer: bool,
     },
-    /// Notification: these topics changed. No answer.
+    /// Notification: these topics changed. No reply.
     Trigger {
         /// Checked topics; none means all topics.
         #[serde(borrow)]
         topics: Vec<&'a str>,
     },
-    /// Asks whether a request's token is the hub's. Answer: `Replayed`, or `Error` with `Unknown` or `Over`.
+    /// Asks whether a request's token is the hub's. Reply: `Replayed`, or `Error` with `Unknown` or `Over`.
     Replayed {
         /// The token that the hub sent.
         token: &'a str,
     },
-    /// Announces that the replayed script is about to run its callback. Answer: `Events`, or `Error` with `Unknown`.
+    /// Announces that the replayed script is about to run its callback. Reply: `Events`, or `Error` with `Unknown`.
     Render {
         /// The token that the hub sent.
         token: &'a str,
@@ -112,7 +112,7 @@ pub enum Request<'a> {
         #[serde(borrow)]
         patterns: Vec<&'a str>,
     },
-    /// Output of a script's call. Answer, if `answer` is set: `Done`, or `Error` with `Over`.
+    /// Output of a script's call. Reply, if `answer` is set: `Done`, or `Error` with `Over`.
     Rendered {
         /// The stream or replay that the output is for.
         whose: Whose<'a>,
@@ -128,26 +128,26 @@ pub enum Request<'a> {
         /// Complete events in the stream's format; may be empty.
         #[serde(with = "serde_bytes")]
         frames: &'a [u8],
-        /// Whether the script's process waits for the answer.
+        /// Whether the script's process waits for the reply.
         answer: bool,
     },
-    /// Reports that a replayed request ends without a `Rendered`. Answer: `Done`.
+    /// Reports that a replayed request ends without a `Rendered`. Reply: `Done`.
     NotRendered {
         /// The token that the hub sent.
         token: &'a str,
         /// The reason, as far as the script's process knows it, for the log.
         reason: &'a str,
     },
-    /// Asks for the id of the newest event. Answer: `Cursor`.
+    /// Asks for the id of the newest event. Reply: `Cursor`.
     Cursor,
-    /// Asks for the counters as JSON. Answer: `Stats`.
+    /// Asks for the counters as JSON. Reply: `Stats`.
     Stats,
-    /// Asks for the counters as OpenMetrics text. Answer: `Metrics`.
+    /// Asks for the counters as OpenMetrics text. Reply: `Metrics`.
     Metrics,
 }
 
 impl Request<'_> {
-    /// Whether the request may be repeated on another hub after the first one ended without an answer.
+    /// Whether the request may be repeated on another hub after the first one ended without a reply.
     #[must_use]
     pub fn may_be_repeated(&self) -> bool {
         matches!(self, Self::Attach(_) | Self::Cursor | Self::Stats | Self::Metrics)
