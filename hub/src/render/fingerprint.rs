@@ -26,7 +26,7 @@ impl Fingerprint {
 
 /// The patterns that a job watches, as far as the hub knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum InterestFilter {
+pub(crate) enum WatchedPatterns {
     /// Not set yet.
     #[default]
     Unsaid,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::quota::budget::Account;
 use crate::render::client::Client;
-use crate::render::fingerprint::{Fingerprint, InterestFilter};
+use crate::render::fingerprint::{Fingerprint, WatchedPatterns};
 use crate::render::pending::Pending;
 use crate::render::request::Request;
 use crate::shard::index::Place;
@@ -36,7 +36,7 @@ pub(crate) struct Job {
     /// Its places in the index.
     pub(crate) places: Box<[Place]>,
     /// The patterns of these places.
-    pub(crate) watched: InterestFilter,
+    pub(crate) watched: WatchedPatterns,
     /// Events and notifications that its callback has not got yet.
     pub(crate) pending: Pending,
     /// Why the job has to be rendered, if it has to.
@@ -100,7 +100,7 @@ impl Job {
             render: replay.render,
             seen: 0,
             places: Box::default(),
-            watched: InterestFilter::Unsaid,
+            watched: WatchedPatterns::Unsaid,
             pending: Pending::default(),
             due: None,
             state: State::Resting,

@@ -10,7 +10,7 @@ use crate::quota::budget::Exhausted;
 use crate::quota::topics;
 use crate::render::Renders;
 use crate::render::client::Client;
-use crate::render::fingerprint::{Fingerprint, InterestFilter};
+use crate::render::fingerprint::{Fingerprint, WatchedPatterns};
 use crate::render::job::{Job, Subscriber};
 use crate::render::request::Request;
 use crate::render::upstream::NoReplay;
@@ -135,10 +135,10 @@ impl Renders {
     /// Watches these patterns too, until [`watch`](Self::watch) sets those of the output.
     pub(crate) fn watch_also(&mut self, key: u32, patterns: &[&str]) {
         let job = &mut self.jobs[key as usize];
-        if job.watched == InterestFilter::These(Fingerprint::of_list(patterns)) || !job.render {
+        if job.watched == WatchedPatterns::These(Fingerprint::of_list(patterns)) || !job.render {
             return;
         }
-        job.watched = InterestFilter::More;
+        job.watched = WatchedPatterns::More;
         let mut places = std::mem::take(&mut job.places).into_vec();
         for pattern in patterns {
             let place = self.index.insert(pattern, Watcher { stream: key, nth: places.len() as u32 });
@@ -161,12 +161,12 @@ impl Renders {
 
     /// Sets the patterns and whether the job has a callback. Without one, its streams get the events themselves.
     pub(crate) fn watch(&mut self, key: u32, render: bool, patterns: &[&str]) {
-        let these = InterestFilter::These(Fingerprint::of_list(patterns));
+        let these = WatchedPatterns::These(Fingerprint::of_list(patterns));
         let job = &mut self.jobs[key as usize];
         if job.watched == these && job.render == render {
             return;
         }
-        let first = job.watched == InterestFilter::Unsaid;
+        let first = job.watched == WatchedPatterns::Unsaid;
         (job.watched, job.render) = (these, render);
         self.unwatch(key);
         if render {

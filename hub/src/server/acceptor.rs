@@ -20,7 +20,7 @@ use sse_protocol::wire::{self, ErrorCode, Reply};
 /// Accepts the connections of PHP processes.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    upstream: Option<UnixListener>,
+    listener: Option<UnixListener>,
     path: PathBuf,
     /// Device and inode of the socket file.
     file: Option<(u64, u64)>,
@@ -45,24 +45,24 @@ pub(crate) enum Candidate {
 
 impl Acceptor {
     /// Makes the acceptor of the socket file at this path.
-    pub(crate) fn new(upstream: UnixListener, path: &Path) -> io::Result<Self> {
-        upstream.set_nonblocking(true)?;
+    pub(crate) fn new(listener: UnixListener, path: &Path) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
         let path = path.to_path_buf();
-        let mut acceptor = Self { upstream: Some(upstream), path, file: None, reserve: None, ready: true, retry: None };
+        let mut acceptor = Self { listener: Some(listener), path, file: None, reserve: None, ready: true, retry: None };
         acceptor.file = acceptor.found();
         acceptor.refill();
         Ok(acceptor)
     }
 
     /// The listening socket; `None` after [`shut`](Self::shut) or [`leave`](Self::leave).
-    pub(crate) fn upstream(&self) -> Option<BorrowedFd<'_>> {
-        self.upstream.as_ref().map(AsFd::as_fd)
+    pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(AsFd::as_fd)
     }
 
     /// Registers the listening socket for reading.
     pub(crate) fn register(&self, token: Token, registry: &Registry) -> io::Result<()> {
-        let Some(upstream) = &self.upstream else { return Ok(()) };
-        registry.register(&mut SourceFd(&upstream.as_raw_fd()), token, Interest::READABLE)
+        let Some(listener) = &self.listener else { return Ok(()) };
+        registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)
     }
 
     /// Accepts the next connection.
@@ -101,9 +101,9 @@ impl Acceptor {
     }
 
     fn accept(&mut self) -> Result<Option<OwnedFd>, Errno> {
-        let Some(upstream) = &self.upstream else { return Ok(None) };
+        let Some(listener) = &self.listener else { return Ok(None) };
         loop {
-            match rustix::net::accept_with(upstream.as_fd(), SocketFlags::CLOEXEC) {
+            match rustix::net::accept_with(listener.as_fd(), SocketFlags::CLOEXEC) {
                 Ok(socket) => {
                     return Ok(Some(socket));
                 }
@@ -132,7 +132,7 @@ impl Acceptor {
     /// Closes the listening socket and removes the socket file if it is this hub's. The lock keeps another hub from replacing
     /// the file between check and removal.
     pub(crate) fn shut(&mut self, _lock: &StartLock) {
-        if self.upstream.take().is_some()
+        if self.listener.take().is_some()
             && self.is_still_there()
             && let Err(error) = fs::remove_file(&self.path)
         {
@@ -142,7 +142,7 @@ impl Acceptor {
 
     /// Closes the listening socket; the holder of the lock replaces the socket file, because nobody answers there.
     pub(crate) fn leave(&mut self) {
-        self.upstream = None;
+        self.listener = None;
     }
 
     fn found(&self) -> Option<(u64, u64)> {

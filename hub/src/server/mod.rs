@@ -114,7 +114,7 @@ impl Server {
     /// Makes the server, from the old hub's descriptors in an upgrade. The caller has blocked all signals.
     pub(crate) fn new(
         config: Config,
-        upstream: UnixListener,
+        listener: UnixListener,
         descriptors: usize,
         mut inherited: Option<&mut Inherited<'_>>,
     ) -> Result<Self, HubError> {
@@ -130,7 +130,7 @@ impl Server {
         let house = house.map_err(HubError::system("starting a process for streams"))?;
         let poll = Poll::new().map_err(HubError::system("waiting for events"))?;
         let registry = poll.registry();
-        let acceptor = Acceptor::new(upstream, &config.socket).map_err(HubError::system("listening"))?;
+        let acceptor = Acceptor::new(listener, &config.socket).map_err(HubError::system("listening"))?;
         acceptor.register(DOOR, registry).map_err(HubError::system("listening"))?;
         let signals = Signals::watch(SIGNALS, registry).map_err(HubError::system("watching for signals"))?;
         let waker = Waker::new(registry, WAKER).map_err(HubError::system("making a waker"))?;

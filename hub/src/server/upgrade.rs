@@ -261,7 +261,7 @@ impl Server {
             had_owners,
         };
         let errors = io::stderr();
-        let mut descriptors = vec![lifeline, self.acceptor.upstream().ok_or_else(|| io::Error::other("the hub ends"))?];
+        let mut descriptors = vec![lifeline, self.acceptor.listener().ok_or_else(|| io::Error::other("the hub ends"))?];
         descriptors.extend(broker.udp.as_ref().map(udp::Receiver::socket));
         descriptors.extend(broker.notify.as_ref().map(Notify::socket));
         if let Some(link) = link {

@@ -180,9 +180,9 @@ impl Shard {
         if !self.unread.is_empty() || !self.commands.is_empty() {
             return Some(Duration::ZERO);
         }
-        let send_heartbeats = self.wheel.next_due().map(|second| self.started + Duration::from_secs(second.into()));
+        let heartbeat = self.wheel.next_due().map(|second| self.started + Duration::from_secs(second.into()));
         let stalled = self.stall_check().map(|second| self.started + Duration::from_secs(second.into()));
-        let next = [send_heartbeats, stalled, self.farewell].into_iter().flatten().min()?;
+        let next = [heartbeat, stalled, self.farewell].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 

@@ -81,7 +81,7 @@ mod tests {
 
     use super::state::*;
     use super::*;
-    use crate::render::fingerprint::{Fingerprint, InterestFilter};
+    use crate::render::fingerprint::{Fingerprint, WatchedPatterns};
     use crate::render::http::{fastcgi, http1};
     use crate::udp::notify::NotifyStats;
     use sse_protocol::cause::Cause;
@@ -204,7 +204,7 @@ mod tests {
             share: Some("s"),
             render: true,
             patterns: vec!["a"],
-            watched: InterestFilter::These(Fingerprint::of(b"watched")),
+            watched: WatchedPatterns::These(Fingerprint::of(b"watched")),
             pending: pending(),
             due: Some(Reason::Poll),
             activity: Activity::Queued,

@@ -125,13 +125,13 @@ fn receive(
     };
     channel.say(GOT).map_err(failed)?;
     let mut next = || came.next().ok_or_else(|| failed(wrong("the number of descriptors")));
-    let (lifeline, upstream) = (next()?, UnixListener::from(next()?));
+    let (lifeline, listener) = (next()?, UnixListener::from(next()?));
     let udp = hub.udp.as_ref().map(|_| next()).transpose()?;
     let notify = hub.notify.map(|_| next()).transpose()?;
     let (link, errors) = if hub.foreground { (Some(next()?), Some(next()?)) } else { (None, None) };
     prepare(&mut config, errors)?;
     let mut inherited = Inherited::new(&hub, udp, notify, link);
-    let mut router = Server::new(config, upstream, descriptors, Some(&mut inherited))?;
+    let mut router = Server::new(config, listener, descriptors, Some(&mut inherited))?;
     let mut tables = Tables::default();
     let mut kept = Vec::new();
     let mut arrived = Arrived::default();

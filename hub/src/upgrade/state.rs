@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::broker::Counts;
-use crate::render::fingerprint::{Fingerprint, InterestFilter};
+use crate::render::fingerprint::{Fingerprint, WatchedPatterns};
 use crate::render::http::{fastcgi, http1};
 use crate::store::redis::Place;
 use crate::store::sqlite::Written;
@@ -298,7 +298,7 @@ pub(crate) struct JobState<'a> {
     pub(crate) share: Option<&'a str>,
     pub(crate) render: bool,
     pub(crate) patterns: Vec<&'a str>,
-    pub(crate) watched: InterestFilter,
+    pub(crate) watched: WatchedPatterns,
     pub(crate) pending: PendingState<'a>,
     pub(crate) due: Option<Reason>,
     pub(crate) activity: Activity,

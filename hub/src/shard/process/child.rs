@@ -186,7 +186,7 @@ impl ShardProcess {
         let mut bytes = mem::take(&mut self.intake.bytes);
         let mut done = 0;
         while let Some((order, size)) = receiver::first(&bytes[done..])? {
-            self.process_commands(order)?;
+            self.process_order(order)?;
             done += size;
         }
         bytes.drain(..done);
@@ -194,7 +194,7 @@ impl ShardProcess {
         Ok(())
     }
 
-    fn process_commands(&mut self, order: Order<'_>) -> io::Result<()> {
+    fn process_order(&mut self, order: Order<'_>) -> io::Result<()> {
         let command = match order {
             Order::Attach(attach) => {
                 let order::Attach {

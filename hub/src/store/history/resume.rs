@@ -128,7 +128,7 @@ enum Stage {
     /// Patterns are being looked up; this many are done.
     Patterns(usize),
     /// Topic names are being compared: prefixes done, and the last name compared under the next prefix.
-    PatternInterner(usize, Option<Arc<str>>),
+    Names(usize, Option<Arc<str>>),
     Merge,
     /// Events published since the start are being added: the last stamp seen, and those found.
     Rest(Id, Vec<Arc<Event>>),
@@ -196,7 +196,7 @@ impl History {
         loop {
             let done = match &search.stage {
                 Stage::Patterns(_) => self.look_up(search, slice),
-                Stage::PatternInterner(..) => self.compare_names(search, slice),
+                Stage::Names(..) => self.compare_names(search, slice),
                 Stage::Merge => self.merge(search, slice),
                 Stage::Rest(..) => self.catch_up(search, slice),
                 Stage::Done(_) => return true,
@@ -237,18 +237,18 @@ impl History {
             }
             next += 1;
         }
-        search.stage = Stage::PatternInterner(0, None);
+        search.stage = Stage::Names(0, None);
         true
     }
 
     fn compare_names(&self, search: &mut Search, slice: &mut Slice) -> bool {
-        let Stage::PatternInterner(mut nth, mut last) = search.stage.clone() else { return true };
+        let Stage::Names(mut nth, mut last) = search.stage.clone() else { return true };
         while let Some(prefix) = search.prefixes.get(nth).cloned() {
             let some = self.topics.names(&prefix, last.as_deref()).take(NAMES).cloned().collect::<Vec<_>>();
             let complete = some.len() < NAMES;
             for name in some {
                 if !slice.spend() {
-                    search.stage = Stage::PatternInterner(nth, last);
+                    search.stage = Stage::Names(nth, last);
                     return false;
                 }
                 let mut matches = false;

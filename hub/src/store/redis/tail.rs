@@ -97,7 +97,7 @@ impl Tail<'_> {
             Some(before) => {
                 let same = before.is(&life);
                 let verdict = look.judge(same, self.position, self.ordinal);
-                self.process_commands(verdict, &look);
+                self.obey(verdict, &look);
             }
         }
         self.life = Some(life);
@@ -144,7 +144,7 @@ impl Tail<'_> {
         self.checked = Instant::now();
         let verdict = look.judge(same, self.position, self.ordinal);
         let before = self.position;
-        self.process_commands(verdict, &look);
+        self.obey(verdict, &look);
         // If reading continues elsewhere, it reads these entries again.
         if self.position == before {
             self.deliver(entries);
@@ -154,7 +154,7 @@ impl Tail<'_> {
         }
         if look.exists && look.last == self.position {
             if let Verdict::Gap(_) = look.judge(true, self.position, self.ordinal) {
-                self.process_commands(Verdict::Gap(self.position), &look);
+                self.obey(Verdict::Gap(self.position), &look);
             }
             self.ordinal = look.ordinal(self.position);
         }
@@ -194,7 +194,7 @@ impl Tail<'_> {
     }
 
     /// Reports a gap, if the verdict is one, and continues where it says.
-    fn process_commands(&mut self, verdict: Verdict, look: &Look) {
+    fn obey(&mut self, verdict: Verdict, look: &Look) {
         let Verdict::Gap(position) = verdict else { return };
         let context = self.context;
         warn!(
