@@ -1,4 +1,4 @@
-//! Tells the sources which PHP they are built for (`cfg(php82)` and so on, `cfg(php_zts)`).
+//! Sets the `cfg` flags of the PHP to build for: `php82` and so on, and `php_zts`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let info = ext_php_rs_build::PHPInfo::get(&ext_php_rs_build::find_php()?)?;

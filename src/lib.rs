@@ -1,6 +1,6 @@
 //! php-sse: live server-sent event streams for PHP that free their worker.
 //!
-//! This crate is the PHP face of it, and the only place that is unsafe about PHP; `hub/` holds the streams.
+//! This crate is the PHP extension, and the only one with unsafe calls into PHP. The crate in `hub/` holds the streams.
 
 #![allow(missing_docs, reason = "nothing of a cdylib is public to Rust; the macros generate undocumented items")]
 
@@ -31,13 +31,13 @@ mod zend;
 
 use ext_php_rs::prelude::*;
 
-/// Runs when the module starts, before any server forks.
+/// Starts the module. Runs before any server forks.
 fn startup(_type: i32, module: i32) -> i32 {
     spawn::remember_process();
     successor::remember_extension();
     ini::register(module);
     let registered = api::exceptions::register().and_then(|()| api::event::register());
-    // Only where the module stays: the engine keeps the addresses.
+    // Only on success: a module that fails to start is unloaded, and the engine keeps these addresses.
     if registered.is_ok() {
         adopt::begin_module();
         hiding::startup();
@@ -45,7 +45,7 @@ fn startup(_type: i32, module: i32) -> i32 {
     i32::from(registered.is_err())
 }
 
-/// Runs when the module ends.
+/// Ends the module.
 extern "C" fn shutdown(_type: i32, _module: i32) -> i32 {
     adopt::end_module();
     0

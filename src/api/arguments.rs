@@ -1,4 +1,4 @@
-//! Reading arguments whose types PHP writes as a union, and options.
+//! Reads arguments of union types, and options.
 
 use ext_php_rs::types::Zval;
 use sse_protocol::topic;
@@ -12,7 +12,7 @@ use crate::zend::type_name;
 /// Reads `string|array $topics`.
 ///
 /// # Errors
-/// `Type` for anything else, as PHP would say it; `Argument` for an array of no topics.
+/// `Type` for any other type, worded as PHP does; `Argument` for an empty array.
 pub fn strings(engine: &Engine, function: &str, value: Argument<'_>) -> Result<Vec<String>, Problem> {
     let value = value.look(engine);
     match value.array() {
@@ -38,7 +38,7 @@ fn string(function: &str, value: &Zval, expected: &str) -> Result<String, Proble
 /// Reads topics or patterns to watch.
 ///
 /// # Errors
-/// As [`strings`], and `Argument` for what is no pattern.
+/// As [`strings`], and `Argument` for an invalid pattern.
 pub fn patterns(engine: &Engine, function: &str, value: Argument<'_>) -> Result<Vec<String>, Problem> {
     let patterns = strings(engine, function, value)?;
     let (count, limit) = (patterns.len(), ini::max_topics()?);
@@ -51,7 +51,7 @@ pub fn patterns(engine: &Engine, function: &str, value: Argument<'_>) -> Result<
     Ok(patterns)
 }
 
-/// Texts as they go over the wire.
+/// Borrows texts for a wire message.
 pub fn borrowed(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }
@@ -60,8 +60,8 @@ fn text(value: &Zval) -> Option<&str> {
     value.zend_str().and_then(|text| std::str::from_utf8(text.as_bytes()).ok())
 }
 
-/// Options by name. Every key must be taken by the caller: what is left over is an error. All are read before PHP code runs
-/// that could change them.
+/// Options by name. The caller must take every key; a key that is left over is an error. Read all options before PHP code
+/// runs that could change them.
 pub struct Options<'a> {
     function: &'static str,
     left: Vec<(String, &'a Zval)>,
@@ -69,7 +69,7 @@ pub struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// The options of a call.
+    /// Wraps the options of a call.
     pub fn new(engine: &'a Engine, function: &'static str, table: Option<ArrayArgument<'a>>) -> Self {
         let table = table.map(|table| table.look(engine));
         let left = table.map(|table| table.iter().map(|(key, value)| (key.to_string(), value.dereference())).collect());
@@ -90,7 +90,7 @@ impl<'a> Options<'a> {
         Err(Problem::Argument(format!("{}: option '{name}' must be {expected}, {shown} given", self.function)))
     }
 
-    /// A whole number in a range.
+    /// Takes an integer from 0 to `max`.
     ///
     /// # Errors
     /// `Argument` for anything else.
@@ -102,10 +102,10 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Seconds, with a fraction if wanted; null: none.
+    /// Takes seconds, possibly fractional. `None` for null.
     ///
     /// # Errors
-    /// `Argument` for anything but a positive number.
+    /// `Argument` for anything but a number of seconds from 0.
     pub fn seconds(&mut self, name: &'static str) -> Result<Option<f64>, Problem> {
         let Some(value) = self.take(name).filter(|value| !value.is_null()) else { return Ok(None) };
         #[allow(clippy::cast_precision_loss)]
@@ -116,7 +116,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// A text of at least one character.
+    /// Takes a non-empty text.
     ///
     /// # Errors
     /// `Argument` for anything else.
@@ -128,7 +128,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// One of two words, or null for neither.
+    /// Takes one of two words. `None` for null.
     ///
     /// # Errors
     /// `Argument` for anything else.
@@ -148,7 +148,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// True or false.
+    /// Takes a boolean.
     ///
     /// # Errors
     /// `Argument` for anything else.
@@ -160,10 +160,10 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Response headers by name, as lines.
+    /// Takes response headers by name, as header lines.
     ///
     /// # Errors
-    /// `Argument` for anything but an array of strings that can be headers.
+    /// `Argument` for anything but an array of strings that form valid headers.
     pub fn headers(&mut self, name: &'static str) -> Result<Vec<String>, Problem> {
         let Some(value) = self.take(name) else { return Ok(Vec::new()) };
         let Some(table) = value.array() else { return self.wrong(name, "an array of header names and values", value) };
@@ -202,7 +202,7 @@ impl<'a> Options<'a> {
     /// Ends reading.
     ///
     /// # Errors
-    /// `Argument` if an option was given that nobody took.
+    /// `Argument` if an option was given that the caller did not take.
     pub fn finish(self) -> Result<(), Problem> {
         match self.left.first() {
             None => Ok(()),

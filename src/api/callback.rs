@@ -1,4 +1,4 @@
-//! The `$render` of a stream: running it, and turning what it returns into events.
+//! The `$render` callback of a stream: runs it and turns its result into events.
 
 use ext_php_rs::types::{ZendStr, Zval};
 use sse_protocol::event::NewEvent;
@@ -13,33 +13,33 @@ use crate::{ini, rendering, zend};
 #[derive(Debug)]
 pub struct Callback {
     callable: Value,
-    /// The name of an event that is returned as a mere value.
+    /// The event type for results that are plain values.
     name: Option<String>,
 }
 
-/// What a callback's run is to send.
+/// The output of one callback run.
 #[derive(Debug, Default)]
 pub struct Frames {
-    /// Complete events as they are in a stream.
+    /// Complete events in stream format.
     pub bytes: Vec<u8>,
-    /// The id of the last one that has any.
+    /// The id of the last event that has one.
     pub last_id: Option<String>,
 }
 
 impl Callback {
-    /// A callback that PHP has found to be callable.
+    /// Wraps a callable that PHP has checked.
     ///
     /// # Errors
-    /// `Argument` for a name that no event can have.
+    /// `Argument` for an invalid event type.
     pub fn new(callable: Value, name: Option<String>) -> Result<Self, Problem> {
         NewEvent { name: name.as_deref(), ..NewEvent::default() }.check_content()?;
         Ok(Self { callable, name })
     }
 
-    /// Runs it with these events.
+    /// Runs the callback with these events.
     ///
     /// # Errors
-    /// `Pending` if it did not return; `Argument` if what it returned can't be sent.
+    /// `Pending` if it did not return; `Argument` if its result can't be sent.
     pub fn run(&self, engine: &mut Engine, events: Vec<Zval>) -> Result<Frames, Problem> {
         let mut list = Zval::new();
         list.set_array(events).map_err(|error| Problem::Other(error.to_string()))?;
@@ -49,7 +49,7 @@ impl Callback {
             Err(NoValue::Missing) => Err(Problem::Other("sse_stream(): $render can't be called".into())),
         };
         if let Err(problem) = &frames {
-            // Where nothing is pending it is a bailout, and PHP has kept its error.
+            // Without a pending exception this is a bailout, and PHP has kept its error.
             match problem {
                 Problem::Pending => rendering::failed_by(zend::pending_exception()),
                 Problem::Argument(message)
@@ -66,11 +66,11 @@ impl Callback {
     fn frames(&self, engine: &mut Engine, returned: &Value) -> Result<Frames, Problem> {
         let mut frames = Frames::default();
         if zend::is_generator(returned.look(engine)) {
-            // Item by item, so that an endless one ends at the limit.
+            // Item by item, so that an endless generator stops at the size limit.
             while method(engine, returned, "valid")?.look(engine).is_true() {
                 let item = method(engine, returned, "current")?;
                 self.add(engine, &mut frames, &item)?;
-                // Its destructor runs before the generator goes on.
+                // The item's destructor runs before the generator continues.
                 drop(item);
                 method(engine, returned, "next")?;
             }
@@ -86,7 +86,7 @@ impl Callback {
                         zend::type_name(other.dereference())
                     )));
                 }
-                // Held by themselves: the code that encodes one may change what the others refer to.
+                // Hold each event separately: code that encodes one may change what the others refer to.
                 let events: Vec<Value> = events.values().map(Value::of).collect();
                 events.iter().try_for_each(|value| self.add(engine, &mut frames, value))?;
             }

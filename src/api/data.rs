@@ -1,4 +1,4 @@
-//! Data of events: text as it is, anything else as JSON.
+//! The data of events: text unchanged, other values as JSON.
 
 use super::exceptions::Problem;
 use crate::php::engine::{Engine, Value};
@@ -7,10 +7,10 @@ use crate::zend;
 /// `JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR`.
 const JSON_FLAGS: i64 = 64 | 256 | 4_194_304;
 
-/// A value as the data of an event: a string.
+/// Converts a value to an event's data, a string.
 ///
 /// # Errors
-/// `Pending` with the `JsonException` of what can't be encoded.
+/// `Pending` with the `JsonException` if it can't be encoded.
 pub fn text(engine: &mut Engine, value: Value) -> Result<Value, Problem> {
     if value.look(engine).is_string() {
         return Ok(value);

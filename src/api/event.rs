@@ -1,4 +1,4 @@
-//! `SseEvent`: what a PHP process reads from a subscription or in a callback, and what a callback may return.
+//! `SseEvent`: what a PHP process reads from a subscription, and what a callback receives and may return.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -40,10 +40,10 @@ const PROPERTIES: [(&CStr, u32); 5] = [
     (c"isTrigger", may_be(&[ffi::IS_FALSE, ffi::IS_TRUE])),
 ];
 
-/// Registers the class: final, with typed properties that can be read only.
+/// Registers the class: final, with typed read-only properties.
 ///
 /// # Errors
-/// If the engine refuses it.
+/// If the engine refuses the class.
 pub fn register() -> ext_php_rs::error::Result<()> {
     let constructor = FunctionBuilder::constructor(construct)
         .arg(Arg::new("data", DataType::Mixed).default("null"))
@@ -69,7 +69,7 @@ extern "C" fn construct(call: &mut ExecuteData, _: &mut Zval) {
         Arg::new("id", DataType::String).allow_null(),
     );
     let (parser, object) = call.parser_object();
-    // Where an argument has the wrong type, the engine's error is set already.
+    // For an argument of the wrong type, the engine has already set its error.
     if parser.not_required().arg(&mut data).arg(&mut event).arg(&mut id).parse().is_err() {
         return;
     }
@@ -82,10 +82,10 @@ extern "C" fn construct(call: &mut ExecuteData, _: &mut Zval) {
     }
 }
 
-/// The argument `?string`.
+/// Reads a `?string` argument.
 fn optional(value: Option<&mut &mut Zval>, position: usize, name: &str) -> Result<Option<String>, Problem> {
     let Some(value) = value.map(|value| value.dereference()).filter(|value| !value.is_null()) else { return Ok(None) };
-    // Ids of databases are numbers.
+    // Database ids are often integers.
     let text = if value.is_string() { value.string() } else { value.long().map(|number| number.to_string()) };
     text.filter(|_| value.is_string() || value.is_long()).map(Some).ok_or_else(|| {
         let given = zend::type_name(value);
@@ -120,26 +120,26 @@ fn made(
     Ok(())
 }
 
-/// Whether a value is an event.
+/// Whether a value is an `SseEvent`.
 pub fn is_event(value: &Zval) -> bool {
     let class = CLASS.load(Ordering::Acquire);
     value.dereference().object().is_some_and(|object| std::ptr::eq(object.ce, class))
 }
 
-/// What an event is made of.
+/// The parts of an event.
 #[derive(Debug)]
 pub struct Parts {
-    /// Of at least one character.
+    /// Never empty.
     pub id: Option<String>,
-    /// Of at least one character.
+    /// The event's type. Never empty.
     pub name: Option<String>,
-    /// Anything.
+    /// Any PHP value.
     pub data: Value,
-    /// It is a wake.
+    /// The event is a notification.
     pub is_trigger: bool,
 }
 
-/// The parts of a value that is an event.
+/// The parts of an `SseEvent`. `None` for any other value.
 pub fn parts(value: &Zval) -> Option<Parts> {
     if !is_event(value) {
         return None;
@@ -170,7 +170,7 @@ fn declare(class: &mut ClassEntry, name: &CStr, mask: u32) {
     // A property without a default must be undefined, not null, until it is written.
     let mut undefined = Zval::new();
     undefined.u1.type_info = ffi::IS_UNDEF;
-    // SAFETY: internal classes need permanent interned names; the engine keeps both the name and the type.
+    // SAFETY: internal classes need permanent interned names. The engine keeps the name and the type.
     unsafe {
         let interned = ZendStr::new_interned(name.to_bytes(), true).into_raw();
         #[allow(clippy::cast_possible_wrap)]
@@ -185,11 +185,11 @@ fn declare(class: &mut ClassEntry, name: &CStr, mask: u32) {
     }
 }
 
-/// The PHP object of a delivery; `None` for a heartbeat. Its topic is the first of the event's own that matches one of the
-/// patterns.
+/// Builds the PHP object of a delivery; `None` for a heartbeat. Its topic is the event's first topic that matches one of
+/// the patterns.
 ///
 /// # Errors
-/// If the engine can't make the values.
+/// If the engine can't create the values.
 pub fn object(delivery: &Delivery<'_>, patterns: &[&str]) -> ext_php_rs::error::Result<Option<Zval>> {
     let mut values: [Zval; 5] = std::array::from_fn(|_| Zval::new());
     let [id, topic, event, data, trigger] = &mut values;
@@ -229,8 +229,8 @@ pub fn object(delivery: &Delivery<'_>, patterns: &[&str]) -> ext_php_rs::error::
 fn fill(object: &mut ZendObject, values: &mut [Zval; 5]) {
     let class = CLASS.load(Ordering::Acquire);
     for ((name, _), value) in PROPERTIES.iter().zip(values) {
-        // SAFETY: the engine copies each value it is given. Properties that are read-only may be written once, from the
-        // class's own scope, which this function takes; a second time the engine throws its own error.
+        // SAFETY: the engine copies each value. A read-only property may be written once, from the scope of its class,
+        // which this call uses. A second write throws the engine's own error.
         unsafe { ffi::zend_update_property(class, object, name.as_ptr(), name.count_bytes(), value) };
     }
 }

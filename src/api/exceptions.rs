@@ -1,4 +1,4 @@
-//! `SseException` and what extends it.
+//! `SseException`, its subclasses, and the errors that become them.
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -17,7 +17,7 @@ use crate::php::engine::Engine;
 use crate::spawn::SpawnError;
 use crate::zend::{self, NoValue, spl_ce_RuntimeException};
 
-/// A class of the engine, known once it is registered.
+/// A class of the engine, set at its registration.
 struct Class(AtomicPtr<ClassEntry>);
 
 static EXCEPTION: Class = Class::new();
@@ -34,12 +34,12 @@ impl Class {
     }
 
     fn get(&self) -> &'static ClassEntry {
-        // SAFETY: registered classes live until the module ends, and nothing throws before they are registered.
+        // SAFETY: registered classes live until the module ends, and nothing throws before their registration.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }.expect("the classes are registered when the module starts")
     }
 }
 
-/// What can go wrong in a call, by the exception that PHP code catches.
+/// An error of a call, by the exception that PHP code catches.
 #[derive(Debug, Error)]
 pub enum Problem {
     /// `SseInvalidArgument`: the caller's mistake.
@@ -48,19 +48,19 @@ pub enum Problem {
     /// `TypeError`: an argument of the wrong type.
     #[error("{0}")]
     Type(String),
-    /// `SseUnavailable`: no hub, or none that answers.
+    /// `SseUnavailable`: no hub, or the hub does not answer.
     #[error("{0}")]
     Unavailable(String),
     /// `SseException`: anything else.
     #[error("{0}")]
     Other(String),
-    /// An exception that PHP code has thrown meanwhile.
+    /// PHP code that ran meanwhile has thrown an exception.
     #[error("an exception was thrown meanwhile")]
     Pending,
 }
 
-/// The outcome of a call for the engine. Where code that ran meanwhile has thrown or left by a bailout, that goes on here,
-/// and the value is not looked at. The caller must own nothing any more.
+/// Returns the outcome of a call to the engine. If code that ran meanwhile left by a bailout, the bailout continues here;
+/// after an exception, the engine ignores the returned value. The caller must own nothing any more.
 ///
 /// # Errors
 /// The exception to throw.
@@ -79,7 +79,7 @@ pub fn settle<T: Default>(engine: &mut Engine, outcome: Result<T, Problem>) -> R
 }
 
 impl Problem {
-    /// A function of PHP that this extension needs gave no value.
+    /// Describes why a PHP function that the extension needs returned no value.
     pub fn no_value(function: &str, why: NoValue) -> Self {
         match why {
             NoValue::Interrupted => Self::Pending,
@@ -97,7 +97,7 @@ impl From<Problem> for PhpException {
             Problem::Type(message) => Self::new(message, 0, ce::type_error()),
             Problem::Unavailable(message) => Self::new(message, 0, UNAVAILABLE.get()),
             Problem::Other(message) => Self::new(message, 0, EXCEPTION.get()),
-            // Only `settle` may see it; an exception that is not pending after all still has to say something.
+            // Only `settle` expects `Pending`. If nothing is pending after all, there must still be a message.
             Problem::Pending => Self::new("an exception was thrown meanwhile".into(), 0, EXCEPTION.get()),
         }
     }
@@ -147,13 +147,12 @@ impl From<ClientError> for Problem {
     }
 }
 
-/// Registers the classes. They are plain subclasses with the engine's own constructor, so that file, line and trace
-/// are filled in as for every exception.
+/// Registers the classes. They inherit the engine's constructor, which fills in file, line and trace.
 ///
 /// # Errors
 /// If the engine refuses a class.
 pub fn register() -> ext_php_rs::error::Result<()> {
-    // SAFETY: SPL, which is part of every PHP, has started before this extension.
+    // SAFETY: SPL is part of every PHP and starts before this extension.
     let runtime = || unsafe { &*spl_ce_RuntimeException };
     ClassBuilder::new("SseException")
         .extends((runtime, "\\RuntimeException"))

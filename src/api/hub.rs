@@ -1,4 +1,4 @@
-//! `sse_hub()`: the hub in the foreground.
+//! `sse_hub()`: the hub in the foreground, and `sse_hub_upgrade()`.
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::builders::ModuleBuilder;
@@ -12,24 +12,24 @@ use super::exceptions::Problem;
 use crate::upgrade::{self, Upgraded};
 use crate::{ini, signals, spawn, zend};
 
-/// Adds the function to the module.
+/// Adds the functions to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
     module.function(wrap_function!(sse_hub)).function(wrap_function!(sse_hub_upgrade))
 }
 
-/// Runs the hub until it is told to end. See stubs/sse.stub.php.
+/// Runs the hub until a signal stops it. See stubs/sse.stub.php.
 ///
 /// # Errors
-/// `SseException` outside the command line or where a hub already runs, `SseUnavailable` if it can't listen.
+/// `SseException` outside the command line or if a hub already runs, `SseUnavailable` if it can't listen.
 #[php_function]
 pub fn sse_hub() -> PhpResult<()> {
     Ok(run()?)
 }
 
-/// Has a new hub take over from the one that runs. See stubs/sse.stub.php.
+/// Upgrades the running hub. See stubs/sse.stub.php.
 ///
 /// # Errors
-/// `SseException` if that fails, and the hub that runs goes on.
+/// `SseException` if the upgrade fails; the old hub then keeps running.
 #[php_function]
 pub fn sse_hub_upgrade() -> PhpResult<ZBox<ZendHashTable>> {
     let Upgraded { pid, streams, pause } = upgrade::upgrade()?;
@@ -48,7 +48,7 @@ fn run() -> Result<(), Problem> {
             sapi.to_string_lossy()
         )));
     }
-    // Whoever started it in the foreground decides when it ends.
+    // A hub in the foreground ends only when its operator stops it.
     let (path, folder) = ini::socket()?;
     let config = Config {
         follow_owners: false,

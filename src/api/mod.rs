@@ -1,4 +1,4 @@
-//! What PHP sees: functions and classes, one file a noun.
+//! The PHP API: functions and classes, one file per noun.
 
 pub mod arguments;
 pub mod callback;
@@ -17,7 +17,7 @@ pub mod trigger;
 
 use ext_php_rs::builders::ModuleBuilder;
 
-/// Adds all functions and classes to the module, but those that are registered when it starts.
+/// Adds the functions and classes to the module, except those registered at module start.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
     let module = hub::declare(publish::declare(render::declare(stats::declare(stream::declare(module)))));
     module.class::<trigger::SseTrigger>().class::<subscription::SseSubscription>()

@@ -1,4 +1,4 @@
-//! What a caller of `sse_stream()` wants: its topics and options, checked.
+//! The topics and options of an `sse_stream()` call, checked.
 
 use std::time::Duration;
 
@@ -13,57 +13,57 @@ use crate::{ini, variables, zend};
 
 const FUNCTION: &str = "sse_stream()";
 
-/// Longest `reauthorize`, in seconds.
+/// Maximum of `reauthorize`, in seconds.
 const MAX_REAUTHORIZE: u32 = 86_400;
 
-/// Seconds between two runs without a wake.
+/// Range of `poll`: seconds between two renders without a notification.
 const POLL: std::ops::RangeInclusive<f64> = 0.1..=86_400.0;
 
-/// A checked call's arguments, but the callback. All are copies: the variables may be changed while the callback runs.
+/// The checked arguments of a call, without the callback. All are copies: the callback may change the variables.
 #[derive(Debug)]
 pub struct Wanted {
-    /// What is watched.
+    /// The patterns to watch.
     pub patterns: Vec<String>,
-    /// The name of events that the callback returns as mere values.
+    /// The event type for results of the callback that are plain values.
     pub event: Option<String>,
     /// Seconds of silence before a comment; 0: never.
     pub heartbeat: u32,
-    /// Reconnection time told to the client, in milliseconds; 0: not told.
+    /// Reconnection time for the client, in milliseconds; 0: none.
     pub retry: u32,
     /// Seconds after which the hub ends the stream; 0: never.
     pub max_lifetime: u32,
-    /// Whose stream it is.
+    /// The stream's owner.
     pub user: Option<User>,
     /// Whether the stream may, or must, leave the worker.
     pub detach: Detach,
-    /// The caller wants it to be served in the worker.
+    /// The caller wants the worker to serve the stream.
     pub stays: bool,
-    /// Further response headers, as lines.
+    /// Additional response headers, as lines.
     pub headers: Vec<String>,
-    /// The last event that the client has, without a callback.
+    /// The client's last event id. Only without a callback.
     pub last_event_id: Option<String>,
-    /// How the client is told the topics of events; `None`: not at all.
+    /// How the client receives the topics of events; `None`: not at all.
     pub topics_as: Option<TopicsAs>,
-    /// Whether the callback runs at once.
+    /// Whether the callback runs at the start.
     pub initial: bool,
-    /// Whether output that is the same as what was sent last is held back.
+    /// Whether to suppress output that equals the last output sent.
     pub only_changes: bool,
-    /// Between runs without a wake; zero: none.
+    /// Time between renders without a notification; zero: none.
     pub poll: Duration,
-    /// Between questions whether the client may still have the stream; zero: none but by renders.
+    /// Time between authorization checks; zero: none except by renders.
     pub reauthorize: Duration,
-    /// Streams of the same script with this key are rendered once.
+    /// Streams of the same script with this key share one render.
     pub share: Option<String>,
 }
 
-/// Whose streams are counted.
+/// A user, and the limit of their streams.
 #[derive(Debug)]
 pub struct User {
-    /// Their owner.
+    /// The user's key.
     pub key: String,
-    /// How many there may be; 0: any number.
+    /// Maximum number of streams; 0: unlimited.
     pub limit: u32,
-    /// Whether the oldest of them ends when there would be one too many.
+    /// Whether a stream over the limit replaces the oldest one.
     pub replace: bool,
 }
 
@@ -132,14 +132,14 @@ impl Wanted {
     }
 }
 
-/// A reconnection time of one client: longer by a random part of so many percent, so that those that lost their streams
-/// together don't all come back together.
+/// Adds a random part of up to `percent` to a client's reconnection time, so that clients that lost their streams
+/// together do not reconnect together.
 fn spread(retry: u32, percent: u32) -> u32 {
     let most = u64::from(retry) * u64::from(percent) / 100;
     retry + random::up_to(u32::try_from(most).unwrap_or(u32::MAX - retry))
 }
 
-/// Whose streams are counted, and how many there may be.
+/// Reads the user and the limit of their streams.
 fn user(options: &mut Options<'_>) -> Result<Option<User>, Problem> {
     let key = key(options, "user")?;
     let limit = options.number("max_per_user", "streams, 0 for any number", ini::MAX_STREAMS)?;
@@ -157,7 +157,7 @@ fn user(options: &mut Options<'_>) -> Result<Option<User>, Problem> {
     }
 }
 
-/// A text that stands for something of the caller's.
+/// Reads a key chosen by the caller.
 fn key<'a>(options: &mut Options<'a>, name: &'static str) -> Result<Option<&'a str>, Problem> {
     let key = options.text(name)?;
     match key.filter(|key| key.len() > MAX_KEY) {
@@ -169,14 +169,14 @@ fn key<'a>(options: &mut Options<'a>, name: &'static str) -> Result<Option<&'a s
     }
 }
 
-/// What the client itself says it has: the header that an EventSource sends when it reconnects, or a parameter of the
-/// page's own for the first connection.
+/// The last event id in the request: from the header that an EventSource sends when it reconnects, or from a query
+/// parameter that a page sets for its first connection.
 fn of_request() -> Option<String> {
     let header = variables::of_server("HTTP_LAST_EVENT_ID");
     header.or_else(|| variables::of_query("lastEventId")).filter(|id| !id.is_empty())
 }
 
-/// The options that say something about a callback.
+/// The options that need a callback.
 struct OfRender<'a> {
     event: Option<&'a str>,
     initial: Option<bool>,
@@ -202,7 +202,7 @@ impl<'a> OfRender<'a> {
         Ok(Self { event, initial, only_changes, poll, share })
     }
 
-    /// The name of one that was given.
+    /// The name of an option that was given.
     fn given(&self) -> Option<&'static str> {
         let given = [
             (self.event.is_some(), "event"),

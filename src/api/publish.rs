@@ -33,7 +33,7 @@ pub fn sse_publish(
 ) -> PhpResult<String> {
     // SAFETY: PHP has called this function.
     let engine = &mut unsafe { Engine::entered() };
-    // These are the engine's own copies, whatever happens to the variables that were passed.
+    // The engine's own copies: later changes to the caller's variables don't matter.
     let published = checked(engine, Argument::new(topics), Argument::new(data), [event, id], retry, mode);
     settle(engine, published)
 }
@@ -74,7 +74,7 @@ fn publish(new: NewEvent<'_>, mode: PublishMode) -> Result<String, Problem> {
             return Ok(given());
         }
         PublishMode::Commit if commit::hold(&request)? => return Ok(given()),
-        // What is published when the request has ended can't wait for its end.
+        // After the end of the request, an event can't wait for that end.
         PublishMode::Commit | PublishMode::Ack => {}
     }
     spawn::call(&request, None, |reply| match reply {

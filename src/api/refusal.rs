@@ -1,4 +1,4 @@
-//! What a client is told whose stream is refused, and what the operator is told of streams that are not handed over.
+//! The responses to refused clients, and the log messages about streams that are not handed off.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use crate::handoff::obstacle::{Kind, Obstacle};
 use crate::response::Refusal;
 use crate::zend;
 
-/// Seconds after which a client may come back to a server that has no room.
+/// Seconds after which a refused client may retry.
 const LATER: Option<u32> = Some(5);
 
-/// Reasons that a process tells; so many different ones are not one server's.
+/// Maximum number of reasons that a process logs. One server has fewer.
 const REASONS: usize = 16;
 
 const NO_ROOM: Refusal =
@@ -37,36 +37,36 @@ const UNCLEAR: Refusal = Refusal {
 const VERSION: Refusal =
     Refusal { status: 505, retry_after: None, sentence: "A stream of this server needs HTTP/1.0 or HTTP/1.1.\n" };
 
-/// What a client is told for an obstacle.
+/// The response for an obstacle.
 pub fn of(kind: Kind) -> &'static Refusal {
     match kind {
         Kind::TooLarge => &TOO_LARGE,
         Kind::Unclear => &UNCLEAR,
         Kind::Version => &VERSION,
         Kind::TooMany => &TOO_MANY,
-        // Where the server can't hand over and must (`sse.detach=require`), it may be mended by then.
+        // Under `sse.detach=require` the operator may fix the server by the time of the retry.
         Kind::Left | Kind::Load | Kind::Server | Kind::Expected => &NO_ROOM,
     }
 }
 
-/// What becomes of a stream that is not handed over.
+/// What happens to a stream that is not handed off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
     /// The worker serves it.
     InWorker,
-    /// Its client is refused.
+    /// The client receives a refusal.
     Refused,
-    /// Its response, which had begun, has ended.
+    /// The response had begun, so it ends.
     Ended,
 }
 
-/// Tells the operator, in PHP's error log and each reason once a process, why a stream is not handed over.
+/// Logs to PHP's error log why a stream is not handed off: each reason once per process.
 pub fn tell(obstacle: &Obstacle, fate: Fate) {
     let Obstacle { kind, why, detail } = obstacle;
-    // Clients that do things one after the other must not make many reasons of one.
+    // Details that depend on the client must not turn one reason into many.
     let reason = match kind {
         Kind::Server | Kind::Expected => why.clone(),
-        // Its own business.
+        // The client left: nothing to report.
         Kind::Left => return,
         kind => format!("{kind:?}"),
     };
@@ -81,7 +81,7 @@ pub fn tell(obstacle: &Obstacle, fate: Fate) {
     zend::log(&format!("sse: {what}: {why}{detail}{last}"));
 }
 
-/// Whether a reason was not told yet, and if so, whether it is the last one that is.
+/// Records a reason. `None` if it was logged before; otherwise whether it is the last one that is logged.
 fn is_new(reason: (Fate, String)) -> Option<bool> {
     static TOLD: Mutex<BTreeSet<(Fate, String)>> = Mutex::new(BTreeSet::new());
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);

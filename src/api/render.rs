@@ -14,10 +14,10 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
     module.function(wrap_function!(sse_render))
 }
 
-/// Whether this request is a replay. See stubs/sse.stub.php.
+/// Describes the replay that this request is, or returns null. See stubs/sse.stub.php.
 ///
 /// # Errors
-/// None but for want of memory.
+/// Only when memory runs out.
 #[php_function]
 pub fn sse_render() -> PhpResult<Option<ZBox<ZendHashTable>>> {
     let Some(replay) = rendering::current() else { return Ok(None) };

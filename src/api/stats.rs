@@ -17,7 +17,7 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
     module.function(wrap_function!(sse_metrics))
 }
 
-/// The id of the newest event. See stubs/sse.stub.php.
+/// Returns the id of the newest event. See stubs/sse.stub.php.
 ///
 /// # Errors
 /// `SseUnavailable`.
@@ -30,7 +30,7 @@ pub fn sse_cursor() -> PhpResult<String> {
     Ok(id)
 }
 
-/// The hub's counters. See stubs/sse.stub.php.
+/// Returns the hub's counters. See stubs/sse.stub.php.
 ///
 /// # Errors
 /// `SseUnavailable`.
@@ -42,7 +42,7 @@ pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
     settle(engine, counters).map(|counters| counters.0)
 }
 
-/// The hub's counters for Prometheus. See stubs/sse.stub.php.
+/// Returns the hub's counters in Prometheus format. See stubs/sse.stub.php.
 ///
 /// # Errors
 /// `SseUnavailable`.
@@ -55,7 +55,7 @@ pub fn sse_metrics() -> PhpResult<String> {
     Ok(text)
 }
 
-/// With an empty array in place of counters that nobody looks at.
+/// The counters, with an empty array as default: `settle` needs one when an exception is pending.
 struct Counters(ZBox<ZendHashTable>);
 
 impl Default for Counters {

@@ -27,7 +27,7 @@ use crate::response::{self, Interrupted};
 use crate::spawn::{self, Held, SpawnError};
 use crate::{blocking, variables, zend};
 
-/// Hubs that a stream is offered to, each after the one before has ended meanwhile.
+/// Maximum number of hubs to offer a stream to, where each ends before the hand-off is complete.
 const HUBS: usize = 4;
 
 /// Adds the function to the module.
@@ -38,7 +38,7 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// Makes the response an event stream. See stubs/sse.stub.php.
 ///
 /// # Errors
-/// `SseInvalidArgument`, `SseUnavailable`, `SseException`; nothing has been sent then.
+/// `SseInvalidArgument`, `SseUnavailable`, `SseException`. Nothing has been sent in these cases.
 #[php_function]
 pub fn sse_stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHashTable>) -> PhpResult<bool> {
     // SAFETY: PHP has called this function.
@@ -51,9 +51,9 @@ pub fn sse_stream(topics: &Zval, render: Option<&Zval>, options: Option<&ZendHas
 /// How a call ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The hub has the stream, or what was rendered for it.
+    /// The hub has the stream, or the render's output.
     HandedOver,
-    /// The response is complete: the client has left, or wanted headers only, or was refused.
+    /// The response is complete: the client left, requested headers only, or was refused.
     Served,
     /// User code that ran meanwhile did not return.
     Interrupted,
@@ -65,9 +65,9 @@ impl From<Interrupted> for Outcome {
     }
 }
 
-/// Why a stream is not handed over after all.
+/// Why the stream is not handed off.
 pub enum Stays {
-    /// Because of this. The worker still has it.
+    /// An obstacle; the worker still has the stream.
     Because(Obstacle),
     /// The call has failed.
     Failed(Problem),
@@ -87,9 +87,9 @@ impl From<Obstacle> for Stays {
 
 /// A checked call.
 pub struct Stream {
-    /// What the caller wants.
+    /// The arguments.
     pub wanted: Wanted,
-    /// What is to be run for it.
+    /// The `$render` callback.
     pub callback: Option<Callback>,
 }
 
@@ -120,18 +120,18 @@ fn stream(
     }
 }
 
-/// A new request: what a bailout has left behind is over.
+/// Resets the state for a new request, because a bailout may have left it set.
 pub fn reset() {
     IN_CALLBACK.set(false);
 }
 
 thread_local! {
-    /// A callback runs.
+    /// Whether a callback runs.
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Stream {
-    /// Leaves the worker, where that is possible.
+    /// Hands the stream off, where possible.
     fn leave(&self, engine: &mut Engine) -> Result<Outcome, Stays> {
         if self.wanted.stays {
             return Err(Obstacle::new(Kind::Expected, "its option 'detach' is false").into());
@@ -143,7 +143,7 @@ impl Stream {
         self.hand_over(engine, &connection)
     }
 
-    /// Stays, if that is the server's doing and allowed.
+    /// Serves the stream in the worker, if the server is the obstacle and the settings allow it.
     fn stay(&self, engine: &mut Engine, obstacle: &Obstacle) -> Result<Outcome, Problem> {
         let required = self.wanted.detach == Detach::Require && !zend::is_command_line();
         if obstacle.kind.cause() != Cause::Server || required {
@@ -155,10 +155,10 @@ impl Stream {
         blocking::serve(engine, self)
     }
 
-    /// Asks the hub to hold a connection for this stream. `opens`: this process sends its first lines, which it then has to.
+    /// Asks the hub to hold a connection for this stream. With `opens`, this process must send the stream's first lines.
     ///
     /// # Errors
-    /// Why the hub doesn't hold it.
+    /// Why the hub does not hold it.
     pub fn attach(
         &self,
         descriptor: BorrowedFd<'_>,
@@ -187,7 +187,7 @@ impl Stream {
         spawn::attach(wanted, descriptor).map_err(without_hub)
     }
 
-    /// Sends the response's headers, with those that the server needs besides, and what comes first of the body.
+    /// Sends the response headers, an extra header that the server needs, and the start of the body.
     ///
     /// # Errors
     /// [`Interrupted`] if user code that ran meanwhile did not return.
@@ -197,10 +197,10 @@ impl Stream {
         response::begin(engine, &headers, first)
     }
 
-    /// Runs the callback, with the session let go.
+    /// Closes the session and runs the callback.
     ///
     /// # Errors
-    /// `Pending` if it did not return; `Argument` if what it returned can't be sent.
+    /// `Pending` if it did not return; `Argument` if its result can't be sent.
     pub fn run(&self, engine: &mut Engine, callback: &Callback, events: Vec<Zval>) -> Result<Frames, Problem> {
         response::close_session(engine).map_err(|Interrupted| Problem::Pending)?;
         IN_CALLBACK.set(true);
@@ -209,13 +209,13 @@ impl Stream {
         frames
     }
 
-    /// The callback's first run, if it is to have one.
+    /// Runs the callback for the first time, unless `initial` is off.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_first(&self, engine: &mut Engine) -> Result<Frames, Problem> {
         match &self.callback {
-            // A hand-off that failed late has sent the headers already.
+            // A hand-off that failed late has already sent the headers.
             Some(callback) if self.wanted.initial => {
                 let begun = response::begun();
                 let frames = self.run(engine, callback, Vec::new())?;
@@ -234,9 +234,9 @@ impl Stream {
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
 
-    /// Tells the client that there is no stream for it.
+    /// Sends the client a refusal.
     pub fn refuse(&self, engine: &mut Engine, obstacle: &Obstacle) -> Outcome {
-        // After a hand-off that failed late it is too late for another status: the client comes back by itself.
+        // After a hand-off that failed late, the status is already sent. The client reconnects by itself.
         let begun = response::begun();
         refusal::tell(obstacle, if begun { Fate::Ended } else { Fate::Refused });
         let outcome = if begun { Ok(()) } else { response::refuse(engine, refusal::of(obstacle.kind)) };
@@ -244,8 +244,7 @@ impl Stream {
         outcome.map_or_else(Outcome::from, |()| Outcome::Served)
     }
 
-    /// This request is one that the hub has sent again: the hub gets what the callback returns, and nobody reads the
-    /// response.
+    /// Serves a replay: sends the callback's result to the hub. Nobody reads the response.
     fn replay(&self, engine: &mut Engine, run: &Token) -> Result<Outcome, Problem> {
         let patterns = &arguments::borrowed(&self.wanted.patterns);
         let frames = match &self.callback {
@@ -261,14 +260,14 @@ impl Stream {
         Ok(self.nobody_waits(engine))
     }
 
-    /// Begins a response that nobody reads: it is sent when it ends, which is one write for all.
+    /// Begins a response that nobody reads. It is sent in one write at its end.
     fn nobody_waits(&self, engine: &mut Engine) -> Outcome {
         let begun = response::begin_unread(engine, &self.wanted.headers);
         response::silence();
         begun.map_or_else(Outcome::from, |()| Outcome::HandedOver)
     }
 
-    /// Hands the connection over. Where that is not possible, the worker still has it.
+    /// Hands the connection off. If that is not possible, the worker still has it.
     fn hand_over(&self, engine: &mut Engine, connection: &Connection) -> Result<Outcome, Stays> {
         let original = match self.wanted.replays(self.callback.is_some()) {
             true => Some(Original::capture(engine)?),
@@ -282,8 +281,8 @@ impl Stream {
         Err(Obstacle::new(Kind::Load, format!("{HUBS} hubs have ended, one after the other, while they had it")).into())
     }
 
-    /// Hands the connection over to the hub that runs; `None` if that has ended meanwhile, so that the next one is to get it.
-    /// It is told all anew, and the callback runs again: nobody has kept what has happened since.
+    /// Hands the connection off to the running hub; `None` if that hub has ended meanwhile, and the next one should get
+    /// it. The next one gets all data anew, and the callback runs again: no hub has kept what happened since.
     fn hand_over_once(
         &self,
         engine: &mut Engine,
@@ -293,7 +292,7 @@ impl Stream {
         let replay = original.map(|original| self.wanted.replay(self.callback.is_some(), original));
         let begun = response::begun();
         let held = self.attach(connection.descriptor(), connection.opens() && !begun, replay)?;
-        // From here on wakes are kept for this stream, so that none is lost between what the callback reads now and later.
+        // From here on the hub keeps notifications for this stream, so none is lost after the callback has read its data.
         match self.begin_with_output(engine, &held) {
             Ok(()) => {}
             Err(First::Failed(problem)) => {
@@ -305,14 +304,14 @@ impl Stream {
                 return if has_ended(&error) { Ok(None) } else { Err(without_hub(error)) };
             }
         }
-        // One write, and one for the server to pass on, for the headers and the stream's first lines. Where they were sent for
-        // another hub, this one sends its own first lines.
+        // One write for the headers and the stream's first lines, which the server passes on as one. If they were sent
+        // for an earlier hub, this hub sends its own first lines.
         if !begun && let Err(interrupted) = self.begin(engine, connection.extra_header(), &held.opening) {
             spawn::abort(&held);
             return Ok(Some(interrupted.into()));
         }
         let framing = connection.framing(engine).inspect_err(|_| spawn::abort(&held))?;
-        // The hub may write from here on, and this worker must not: it only replaces its descriptor.
+        // From here on the hub may write and this worker must not; it only replaces its descriptor.
         if let Err(error) = spawn::commit(&held, framing) {
             spawn::abort(&held);
             return if has_ended(&error) { Ok(None) } else { Err(without_hub(error)) };
@@ -338,15 +337,15 @@ impl Stream {
     }
 }
 
-/// Why a stream does not begin with what its callback has returned.
+/// Why a stream can't begin with its callback's output.
 enum First {
     /// The callback has failed.
     Failed(Problem),
-    /// The hub has not taken it.
+    /// The hub did not accept the output.
     NotTaken(SpawnError),
 }
 
-/// Whether the hub that held a stream has ended, or has let go of it.
+/// Whether the hub that held the stream has ended, or has dropped the stream.
 fn has_ended(error: &SpawnError) -> bool {
     use wire::ErrorCode::Over;
     let SpawnError::Client(error) = error else { return false };
@@ -359,11 +358,11 @@ fn has_ended(error: &SpawnError) -> bool {
     )
 }
 
-/// No hub has the stream, for this reason.
+/// Converts an error into the reason why no hub has the stream.
 pub fn without_hub(error: SpawnError) -> Stays {
     let kind = match error.cause() {
         Some(Cause::Client) => Kind::TooMany,
-        // Nobody is there to be refused: the script is told.
+        // On the command line there is no client to refuse: throw.
         Some(Cause::Load)
             if zend::is_command_line() && !matches!(error, SpawnError::Client(ClientError::Hub { .. })) =>
         {
@@ -371,7 +370,7 @@ pub fn without_hub(error: SpawnError) -> Stays {
         }
         Some(Cause::Load) => Kind::Load,
         Some(Cause::Server) => Kind::Server,
-        // Too late for an exception, which says that nothing was sent.
+        // Too late for an exception: it would claim that nothing was sent.
         None if response::begun() => Kind::Load,
         None => return error.into(),
     };
@@ -379,7 +378,7 @@ pub fn without_hub(error: SpawnError) -> Stays {
 }
 
 impl Wanted {
-    /// Whether the hub has to be able to send the request again.
+    /// Whether the hub must be able to replay the request.
     fn replays(&self, render: bool) -> bool {
         render || !self.reauthorize.is_zero()
     }

@@ -1,4 +1,4 @@
-//! `SseSubscription`: events read by a PHP process, such as a queue worker or a test.
+//! `SseSubscription`: events for a PHP process, such as a queue worker or a test.
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
@@ -27,17 +27,17 @@ use crate::{blocking, spawn, zend};
 pub struct SseSubscription {
     patterns: Vec<String>,
     timeout: Option<Duration>,
-    /// Whose it is: a child that this process forks would take events away from it.
+    /// The owner. A child forked by this process would consume its events.
     process: u32,
     place: RefCell<Place>,
     deliveries: RefCell<Deliveries>,
 }
 
-/// Where the iteration is.
+/// The position of the iteration.
 #[derive(Debug)]
 struct Place {
     current: Option<Value>,
-    /// Events read before the current one; -1 before the first.
+    /// Number of events read before the current one; -1 before the first.
     position: i64,
 }
 
@@ -119,7 +119,7 @@ impl SseSubscription {
                     .into(),
             ));
         }
-        // What is let go may be an object with a destructor: no borrow lasts while it runs.
+        // The old event may be an object with a destructor, so no borrow may last while it is dropped.
         let before = self.place.borrow_mut().current.take();
         drop(before);
         if let Some(event) = self.receive(engine)? {
@@ -130,14 +130,14 @@ impl SseSubscription {
         Ok(())
     }
 
-    /// The next event, or `None` when none came in time.
+    /// Returns the next event, or `None` after the timeout.
     fn receive(&self, engine: &mut Engine) -> Result<Option<Zval>, Problem> {
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         loop {
             let read = self.deliveries.borrow_mut().read(&arguments::borrowed(&self.patterns))?;
             match read {
                 Read::Event(event) => return Ok(Some(event)),
-                // A subscription is no user's.
+                // A subscription has no user, so it is never replaced.
                 Read::Heartbeat | Read::Replaced(_) => {}
                 Read::Nothing if self.wait(engine, deadline)? => {}
                 Read::Nothing => return Ok(None),
@@ -151,8 +151,8 @@ impl SseSubscription {
         }
     }
 
-    /// Waits for bytes; false when the time is over. Signal handlers run here, with nothing borrowed: they may use this
-    /// very subscription.
+    /// Waits for bytes; false after the deadline. Signal handlers run here, with nothing borrowed: they may use this same
+    /// subscription.
     fn wait(&self, engine: &mut Engine, deadline: Option<Instant>) -> Result<bool, Problem> {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {

@@ -1,4 +1,4 @@
-//! `SseTrigger`: tells that topics changed, without waiting and without failing.
+//! `SseTrigger`: sends notifications, without waiting and without failing.
 
 use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::types::Zval;
@@ -16,7 +16,7 @@ pub struct SseTrigger;
 
 #[php_impl]
 impl SseTrigger {
-    /// There are no instances.
+    /// Private: there are no instances.
     #[php(vis = "private")]
     pub fn __construct() -> Self {
         Self
