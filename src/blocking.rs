@@ -1,6 +1,6 @@
-//! The stream served in the worker, where no hand-off is possible. The hub gets one end of a socket pair in place of the
-//! client's connection, so that it is the same stream with the same bytes; this worker copies them to PHP's output, or
-//! runs the callback for them.
+//! Serves a stream in the worker, where no hand-off is possible. The hub gets one end of a socket pair in place of the
+//! client's connection, so the stream has the same bytes. The worker copies them to PHP's output, or runs the callback
+//! for notifications and events.
 
 mod render;
 
@@ -25,7 +25,7 @@ const PHP_CONNECTION_ABORTED: i32 = 1;
 /// Serves a stream until its client leaves or the hub ends it.
 ///
 /// # Errors
-/// `Unavailable` if there is no hub, or what the callback's first run came to; nothing has been sent then.
+/// `Unavailable` without a hub, or the callback's error. Before the second run, nothing has been sent.
 pub fn serve(engine: &mut Engine, stream: &Stream) -> Result<Outcome, Problem> {
     let (ours, theirs) = pair()?;
     let held = match stream.attach(theirs.as_fd(), false, None) {
@@ -50,7 +50,7 @@ pub fn serve(engine: &mut Engine, stream: &Stream) -> Result<Outcome, Problem> {
         spawn::abort(&held);
         return unheld(engine, stream, without_hub(error));
     }
-    // A client that leaves must not end the script in the middle of this function.
+    // The script must not end inside this function when the client leaves.
     let ignored = set_ignore_user_abort(true);
     let limit =
         str::from_utf8(&zend::ini(c"max_execution_time")).ok().and_then(|limit| limit.parse().ok()).unwrap_or(0);
@@ -70,7 +70,7 @@ pub fn serve(engine: &mut Engine, stream: &Stream) -> Result<Outcome, Problem> {
     }
 }
 
-/// The hub does not hold the stream.
+/// Handles a stream that the hub does not hold.
 fn unheld(engine: &mut Engine, stream: &Stream, stays: Stays) -> Result<Outcome, Problem> {
     match stays {
         Stays::Because(obstacle) => Ok(stream.refuse(engine, &obstacle)),
@@ -78,25 +78,25 @@ fn unheld(engine: &mut Engine, stream: &Stream, stays: Stays) -> Result<Outcome,
     }
 }
 
-/// Why a stream is over.
+/// Why a stream has ended.
 enum Ended {
     ClientLeft,
     ByHub,
     /// User code that ran meanwhile did not return.
     Interrupted,
-    /// What the callback returned can't be sent.
+    /// The callback's result can't be sent.
     Failed(Problem),
 }
 
-/// A hand-off that failed late has sent the headers already.
+/// Sends the headers, unless a hand-off that failed late has already sent them.
 fn begin_unless_begun(engine: &mut Engine, stream: &Stream) -> Result<(), Interrupted> {
     if response::begun() { Ok(()) } else { stream.begin(engine, None, "") }
 }
 
-/// A connected pair of stream sockets.
+/// Creates a connected pair of stream sockets.
 ///
 /// # Errors
-/// `Unavailable` if there are no descriptors left.
+/// `Unavailable` if the system refuses.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Problem> {
     rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| Problem::Unavailable(format!("no socket pair could be made: {error}")))
@@ -128,11 +128,11 @@ fn write(engine: &mut Engine, bytes: &[u8]) -> Result<(), Ended> {
     if aborted() { Err(Ended::ClientLeft) } else { Ok(()) }
 }
 
-/// What happened first.
+/// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ready {
     Hub,
-    /// The time is over.
+    /// The deadline.
     Time,
 }
 
@@ -143,7 +143,7 @@ fn wait(
     until: Option<Instant>,
 ) -> Result<Ready, Ended> {
     loop {
-        // `connection_aborted()` would notice only when a write fails.
+        // Watch the client's socket: `connection_aborted()` notices a lost client only when a write fails.
         let source = client.unwrap_or(hub);
         let mut descriptors = [PollFd::new(&hub, PollFlags::IN), PollFd::new(&source, PollFlags::RDHUP)];
         let used = if client.is_some() { 2 } else { 1 };
@@ -177,9 +177,9 @@ pub fn aborted() -> bool {
     unsafe { i32::from((*ffi::ext_php_rs_process_globals()).connection_status) & PHP_CONNECTION_ABORTED != 0 }
 }
 
-/// Seconds of CPU that the script may use; none while it only waits.
+/// Sets the script's CPU time limit in seconds; 0 while it only waits.
 fn set_time_limit(engine: &mut Engine, seconds: i64) {
-    // Where that function is disabled, the limit stays: it counts CPU time, of which waiting takes hardly any.
+    // If the function is disabled, the limit stays. It counts CPU time, and waiting uses little of it.
     let _ = zend::call(engine, "set_time_limit", &[&seconds]);
 }
 

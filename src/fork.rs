@@ -1,4 +1,4 @@
-//! The hub's own process.
+//! Forks the hub's own process.
 #![cfg_attr(php_zts, allow(dead_code))]
 
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
@@ -7,17 +7,17 @@ use sse_hub::sys;
 
 use crate::{signals, zend};
 
-/// Whether this process has threads, of another extension say, that could hold a lock while it forks: that would stay locked
-/// in the child. Where there is no `/proc` to tell, it has not: this PHP is not thread-safe.
+/// Whether this process has other threads, for example of another extension. A lock that one of them holds during a fork
+/// stays locked in the child. Without `/proc` the answer is no: this PHP is not thread-safe.
 pub fn has_other_threads() -> bool {
     sys::threads().is_some_and(|count| count > 1)
 }
 
-/// Forks the hub, which keeps these descriptors and does this work. It becomes no child of this process, so that the
-/// application's own `pcntl_wait()` never meets it.
+/// Forks the hub, which keeps these descriptors and runs `work`. It does not become a child of this process, so the
+/// application's `pcntl_wait()` never returns it.
 ///
 /// # Errors
-/// Of the system, or if the process [has other threads](has_other_threads).
+/// The system's error, or that the process [has other threads](has_other_threads).
 pub fn start<const N: usize>(
     descriptors: [OwnedFd; N],
     name: &str,
@@ -26,10 +26,9 @@ pub fn start<const N: usize>(
     if has_other_threads() {
         return Err(std::io::Error::other("the process has several threads"));
     }
-    // No handler of PHP may run in the children: signals wait until they have none left.
+    // PHP's signal handlers must not run in the children, so block signals until the handlers are removed.
     let mask = signals::block_all();
-    // SAFETY: the process has one thread. The child does nothing but fork once more, and then as the C library does it, which
-    // puts its own state right.
+    // SAFETY: the process has one thread. The child only forks again, through the C library, which repairs its own state.
     match unsafe { silent_fork() } {
         -1 => {
             let error = std::io::Error::last_os_error();
@@ -37,7 +36,7 @@ pub fn start<const N: usize>(
             Err(error)
         }
         0 => {
-            // SAFETY: as above; the new hub only calls what is safe after a fork where there is one thread.
+            // SAFETY: as above. The new hub calls only what is safe after a fork of a single-threaded process.
             match unsafe { libc::fork() } {
                 0 => become_hub(descriptors, name, work),
                 // SAFETY: ends this child at once, without PHP's exit handlers.
@@ -56,38 +55,38 @@ pub fn start<const N: usize>(
     }
 }
 
-/// Forks a child whose end is told by no signal, and which no wait finds that does not ask for such: a handler of the script for
-/// SIGCHLD would take it for the end of one of its own children, and wait for that.
+/// Forks a child without an exit signal, which an ordinary wait does not find. Otherwise the script's SIGCHLD handler
+/// would mistake it for one of the script's children.
 unsafe fn silent_fork() -> libc::pid_t {
     const NONE: libc::c_ulong = 0;
-    // SAFETY: without flags it is a fork, and all else that systems have for arguments, in whatever order, is not looked at.
+    // SAFETY: without flags this is a fork, and the other arguments, in any architecture's order, are unused.
     let child = unsafe { libc::syscall(libc::SYS_clone, NONE, NONE, NONE, NONE, NONE) };
     child as libc::pid_t
 }
 
-/// Turns this forked copy of a PHP process into the hub. Nothing of its parent stays open but these descriptors: a listening
-/// socket kept here would keep the server's port taken.
+/// Turns this forked copy of a PHP process into the hub. Only these descriptors stay open: an inherited listening socket
+/// would keep the server's port in use.
 fn become_hub<const N: usize>(
     descriptors: [OwnedFd; N],
     name: &str,
     work: impl FnOnce([OwnedFd; N]) -> bool + std::panic::UnwindSafe,
 ) -> ! {
-    /// The first number after the standard streams.
+    /// The first descriptor after the standard streams.
     const FIRST: i32 = 3;
     let ended = std::panic::catch_unwind(|| {
         signals::reset();
         sys::hide_memory();
-        // SAFETY: nothing of PHP runs in this process any more, and what the work has of it are copies of its own.
+        // SAFETY: no PHP code runs in this process any more, and `work` owns copies of the PHP data that it uses.
         unsafe { zend::give_heap_back() };
         let after = FIRST + N as i32;
         let raw = descriptors.map(OwnedFd::into_raw_fd);
-        // SAFETY: plain system calls on numbers; every other descriptor is meant to go. The originals' Rust owners are all
-        // in frames of the parent, which never return here.
+        // SAFETY: plain system calls on numbers, and every other descriptor is meant to close. The Rust owners of the
+        // originals are all in frames of the parent, which never return here.
         let kept = unsafe {
             libc::setsid();
             libc::umask(0o077);
             libc::chdir(c"/".as_ptr());
-            // Out of the way first: in a process that has closed its standard streams they have numbers of those.
+            // Duplicate first: in a process with closed standard streams, the descriptors may have their numbers.
             let raw = raw.map(|raw| libc::fcntl(raw, libc::F_DUPFD, after));
             if sys::blank(&[libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO]).is_err() {
                 libc::_exit(1);

@@ -1,8 +1,8 @@
-//! Signals around a fork, and around a hub in the foreground.
+//! Signal handling around a fork, and for a hub in the foreground.
 
-/// Blocks all signals and returns the mask that was set.
+/// Blocks all signals and returns the previous mask.
 pub fn block_all() -> libc::sigset_t {
-    // SAFETY: both sets are filled by the calls before they are read.
+    // SAFETY: the calls fill both sets before they are read.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();
@@ -14,13 +14,13 @@ pub fn block_all() -> libc::sigset_t {
 
 /// Sets a mask that [`block_all`] returned.
 pub fn restore(mask: &libc::sigset_t) {
-    // SAFETY: the mask was filled by the kernel.
+    // SAFETY: the kernel filled the mask.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
 }
 
-/// Gives every signal its default action, then lets all through.
+/// Sets the default action for every signal, then unblocks all.
 pub fn reset() {
-    // SAFETY: default actions need no code of this process; numbers that can't be set are refused.
+    // SAFETY: default actions run no code of this process. The system refuses signals that can't be changed.
     unsafe {
         for signal in 1..=libc::SIGRTMAX() {
             libc::signal(signal, libc::SIG_DFL);
@@ -31,10 +31,10 @@ pub fn reset() {
     }
 }
 
-/// Runs `code` with the default action for these signals, and gives them back to PHP's own handlers afterwards. PHP's are
-/// in place even where no script has asked for a signal, and would end the process.
+/// Runs `code` with the default action for these signals, then restores PHP's handlers. PHP installs handlers even if no
+/// script asked for a signal, and they would end the process.
 pub fn with_default<R>(signals: &[libc::c_int], code: impl FnOnce() -> R) -> R {
-    // SAFETY: each action is filled by the call before it is used, and is set again for the signal that it came from.
+    // SAFETY: the call fills each action before its use, and it is restored for the same signal.
     let before = signals.iter().map(|&signal| unsafe {
         let mut default: libc::sigaction = std::mem::zeroed();
         default.sa_sigaction = libc::SIG_DFL;

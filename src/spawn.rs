@@ -1,4 +1,4 @@
-//! Finding the hub, or starting it: one connection a process, made when it is first needed and again after a fork.
+//! Finds or starts the hub. Each process has one connection, made at its first use and again after a fork.
 
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
@@ -18,47 +18,47 @@ use crate::api::exceptions::Problem;
 use crate::patience::{self, Patience};
 use crate::{fork, ini, remembered, successor, zend};
 
-/// Why there is no hub to talk to.
+/// Why there is no hub to use.
 #[derive(Debug, Error)]
 pub enum SpawnError {
-    /// A setting that can't be used.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The socket or its folder.
+    /// The socket or its folder is unusable.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The hub that is there.
+    /// The exchange with the hub failed.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The hub that does not answer, in a request that has waited for it before.
+    /// The hub does not answer, and this request has waited for it before.
     #[error("{0}; earlier calls of this request have waited for the hub already")]
     Impatient(ClientError),
-    /// None is there, and none may be started.
+    /// No hub runs, and `sse.spawn` forbids to start one.
     #[error("{0}, and sse.spawn is off; start one with: php -r 'sse_hub();'")]
     Off(ClientError),
     /// This PHP can't fork safely.
     #[error("{0}, and a thread-safe PHP can't start one; run it with: php -r 'sse_hub();'")]
     #[cfg_attr(not(php_zts), allow(dead_code))]
     ThreadSafe(ClientError),
-    /// Another thread may hold a lock that would stay locked in a forked hub, and there is no other way.
+    /// Another thread may hold a lock that would stay locked in a forked hub, and there is no PHP command line to use.
     #[error(
         "{0}, and this process has several threads, so that it can't fork a hub; start one by a PHP that has one thread: \
          php -r 'sse_hub();'"
     )]
     Threads(ClientError),
-    /// The same, and the other way has failed, for this reason.
+    /// As `Threads`, but the command line failed, for this reason.
     #[error("this process has several threads, so that it can't fork a hub, and {} could not start one: {}", .0.display(), .1)]
     Program(PathBuf, String),
-    /// A hub could not run with these settings.
+    /// A hub can't run with these settings.
     #[error(transparent)]
     Hub(#[from] sse_hub::HubError),
-    /// Starting failed.
+    /// The start of the hub failed.
     #[error("starting the hub failed: {0}")]
     Fork(std::io::Error),
 }
 
 impl SpawnError {
-    /// Who has brought about that there is no hub for a stream; `None`: there is none at any time, or the script has.
+    /// Who caused that no hub has a stream. `None`: a permanent problem, or the script's error.
     pub fn cause(&self) -> Option<Cause> {
         match self {
             Self::Client(error) | Self::Impatient(error) => error.cause(),
@@ -74,13 +74,13 @@ impl SpawnError {
 /// The process that loaded this extension: FPM's master, Apache's parent, or `php` itself.
 static LOADED_BY: AtomicU32 = AtomicU32::new(0);
 
-/// Remembers who loads the extension. Called when the module starts, before any server forks its workers.
+/// Records the process that loads the extension. Called at module start, before any server forks its workers.
 pub fn remember_process() {
     LOADED_BY.store(std::process::id(), Ordering::Relaxed);
 }
 
-/// The process whose end should end the hub. FPM and Apache may have become daemons since they loaded the extension, but
-/// are always the parents of their workers.
+/// The process whose end should end the hub. FPM and Apache may have become daemons after they loaded the extension, but
+/// they are always the parents of their workers.
 fn owner() -> Option<u32> {
     let own = std::process::id();
     match zend::sapi_name().to_bytes() {
@@ -91,7 +91,7 @@ fn owner() -> Option<u32> {
         return Some(own);
     }
     let parent = std::os::unix::process::parent_id();
-    // The first process is the server itself in a container; elsewhere it has only taken in an orphan.
+    // In a container, process 1 is the server itself. Elsewhere it has only adopted an orphan.
     (parent > 1 || same_program(parent)).then_some(parent)
 }
 
@@ -100,36 +100,36 @@ fn same_program(process: u32) -> bool {
     name("self").is_some_and(|own| name(&process.to_string()) == Some(own))
 }
 
-/// This process's connection.
+/// This process's connection to the hub.
 struct Slot {
-    /// Of what is known here.
+    /// The state that `path` and `folder` are valid for.
     moment: Option<Moment>,
     path: PathBuf,
     folder: Folder,
     client: Option<Client>,
-    /// Counts connections, so that a stream can be told from one of an earlier connection.
+    /// Counts connections, to detect a stream of an earlier connection.
     generation: u64,
 }
 
-/// Where the hub is follows from these.
+/// The state that determines the hub's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Moment {
     process: u32,
-    /// Scripts of root may go on as another user.
+    /// A script that runs as root may switch to another user.
     user: u32,
-    /// Of settings, see [`remembered::changes`].
+    /// The count of setting changes, see [`remembered::changes`].
     changes: u64,
 }
 
 thread_local! {
-    // No code of a user runs while this is borrowed: all below is system calls and reading settings.
+    // No user code runs while this is borrowed: the code below only makes system calls and reads settings.
     static HUB: RefCell<Slot> = const {
         RefCell::new(Slot { moment: None, path: PathBuf::new(), folder: Folder::Private, client: None, generation: 0 })
     };
 }
 
 impl Slot {
-    /// Forgets a connection that belongs to the parent process, or to another hub than that of now.
+    /// Drops a connection that belongs to the parent process or leads to another hub than the current one.
     fn refresh(&mut self) -> Result<(), SpawnError> {
         let user = rustix::process::geteuid().as_raw();
         let moment = Moment { process: std::process::id(), user, changes: remembered::changes() };
@@ -144,7 +144,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Whether what is here is not a parent process's.
+    /// Whether this slot belongs to `process` and not to its parent.
     fn is_of(&self, process: u32) -> bool {
         self.moment.is_some_and(|moment| moment.process == process)
     }
@@ -161,10 +161,10 @@ impl Slot {
     }
 }
 
-/// How long to leave a hub alone that is just ending.
+/// Pause before the next attempt to reach a hub that is just ending.
 const DYING: Duration = Duration::from_millis(1);
 
-/// What to do where no hub runs.
+/// What to do if no hub runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     /// Start one.
@@ -173,21 +173,21 @@ enum Missing {
     Fail,
 }
 
-/// A stream that the hub holds and that this process may commit.
+/// A stream that the hub holds and this process may commit.
 #[derive(Debug)]
 pub struct Held {
     stream: u64,
     generation: u64,
-    /// The hub already has output for it, of others with the same `share`.
+    /// The hub already has output for the stream, from others with the same `share`.
     pub rendered: bool,
-    /// What this process is to send first, if it has asked for that.
+    /// The stream's first lines, if this process asked to send them.
     pub opening: String,
 }
 
-/// Asks the hub, starting it if need be, and reads its answer.
+/// Sends the hub a request, starting a hub if needed, and reads its answer.
 ///
 /// # Errors
-/// `Unavailable` if there is no hub or no answer within `sse.timeout`, `Argument` if the hub refuses what is asked.
+/// `Unavailable` if there is no hub or no answer within `sse.timeout`, `Argument` if the hub rejects the request.
 pub fn call<T>(
     request: &Request<'_>,
     descriptor: Option<BorrowedFd<'_>>,
@@ -196,10 +196,10 @@ pub fn call<T>(
     Ok(ask(request, descriptor, Missing::Start, read)?.0)
 }
 
-/// Asks a hub that runs, and reads its answer.
+/// Sends a running hub a request, and reads its answer.
 ///
 /// # Errors
-/// `SpawnError`, also if none runs.
+/// `SpawnError`, also if no hub runs.
 pub fn call_running<T>(
     request: &Request<'_>,
     read: impl Fn(Reply<'_>) -> Result<T, ClientError>,
@@ -222,8 +222,8 @@ fn ask<T>(
                     return Ok((answer, slot.generation));
                 }
                 Err(error @ ClientError::Hub { .. }) => return Err(error.into()),
-                // The hub ended before it could take the request: the next one gets it. One that is being killed may
-                // still let this process connect.
+                // The hub ended before it could accept the request, so retry with the next one. A hub that is being
+                // killed may still accept connections.
                 Err(ClientError::Closed) if !patience.is_over() => std::thread::sleep(DYING),
                 Err(ClientError::Unanswered) if request.may_be_repeated() && !patience.is_over() => {}
                 Err(error) => {
@@ -236,14 +236,14 @@ fn ask<T>(
     })
 }
 
-/// Does something with the hub within `sse.timeout`, or within what the request has left of it.
+/// Runs an action with the hub within `sse.timeout`, or within the part of it that the request has left.
 fn patiently<T>(action: impl FnOnce(&mut Slot, Patience) -> Result<T, SpawnError>) -> Result<T, SpawnError> {
     let patience = Patience::new(ini::timeout()?);
     let done = HUB.with_borrow_mut(|slot| {
         slot.refresh()?;
         let done = action(slot, patience);
         if matches!(done, Err(SpawnError::Socket(_))) {
-            // The default folder may be another one by now.
+            // The default folder may have changed.
             slot.moment = None;
         }
         done
@@ -265,16 +265,15 @@ fn patiently<T>(action: impl FnOnce(&mut Slot, Patience) -> Result<T, SpawnError
     })
 }
 
-/// Sends the hub something that has no answer, starting it if need be. It waits only where the hub's socket is full, until the
-/// hub has read what was sent before.
+/// Sends the hub a request without an answer, starting a hub if needed. It waits only while the hub's socket is full.
 ///
 /// # Errors
-/// `SpawnError`, if it was not sent.
+/// `SpawnError` if the request was not sent.
 pub fn send(request: &Request<'_>) -> Result<(), SpawnError> {
     tell(request, Missing::Start)
 }
 
-/// The same to a hub that runs.
+/// Like [`send`], but only to a running hub.
 fn send_running(request: &Request<'_>) -> Result<(), SpawnError> {
     tell(request, Missing::Fail)
 }
@@ -298,15 +297,15 @@ fn tell(request: &Request<'_>, missing: Missing) -> Result<(), SpawnError> {
     })
 }
 
-/// Requests sent before their answers are read. The answers of so many surely fit into a socket.
+/// Number of requests sent before their answers are read. The answers of one batch always fit into a socket.
 const BATCH: usize = 64;
 
-/// Asks the hub many things, as encoded requests, in order and within `sse.timeout` for all; `read` gets the answers of
-/// those that were answered, with their places. A hub that ends meanwhile is replaced by the next; what it was asked and has
-/// not answered is not asked again, as it may have been done.
+/// Sends the hub encoded requests, in order and within one `sse.timeout`. `read` gets the place and the fate of each
+/// request that was sent. If the hub ends, the next one gets the remaining requests, but none that was sent without an
+/// answer, because it may have been carried out.
 ///
 /// # Errors
-/// Why some were not asked or not answered.
+/// Why some requests were not sent or not answered.
 pub fn call_all<R: AsRef<[u8]>>(requests: &[R], mut read: impl FnMut(usize, Fate<'_>)) -> Result<(), SpawnError> {
     patiently(|slot, patience| {
         let mut lost = None;
@@ -342,15 +341,15 @@ pub fn call_all<R: AsRef<[u8]>>(requests: &[R], mut read: impl FnMut(usize, Fate
     })
 }
 
-/// What came of one of many requests.
+/// What happened to one of many requests.
 pub enum Fate<'a> {
-    /// It was answered.
+    /// The hub answered it.
     Answered(Reply<'a>),
-    /// It was sent, and not answered.
+    /// It was sent but not answered.
     Unknown,
 }
 
-/// Offers a connection to the hub, which holds it without touching it until [`commit`].
+/// Offers a connection to the hub, which holds it untouched until [`commit`].
 ///
 /// # Errors
 /// `SpawnError`; `Client(Hub { code: Full | TooMany, .. })` if there is no room for another stream.
@@ -364,14 +363,14 @@ pub fn attach(wanted: Attach<'_>, descriptor: BorrowedFd<'_>) -> Result<Held, Sp
     Ok(Held { stream, generation, rendered, opening })
 }
 
-/// Longest output for which no answer of the hub is awaited.
+/// Maximum length of output that is sent without waiting for an answer, in bytes.
 const SHORT: usize = 16 << 10;
 
-/// Gives the hub what a callback's run is to send. Of a replay that has asked for its events before nothing is left to go wrong
-/// but with the hub itself: it is not waited for, unless the output is so long that the hub could refuse it.
+/// Sends the hub the output of a callback. For a replay that has fetched its events, only the hub itself can still fail,
+/// so no answer is awaited, unless the output is so long that the hub could reject it.
 ///
 /// # Errors
-/// `SpawnError`; `Client(Hub { code: Over, .. })` if the stream or the token is not there any more.
+/// `SpawnError`; `Client(Hub { code: Over, .. })` if the stream or the token no longer exists.
 pub fn rendered(
     whose: Whose<'_>,
     render: bool,
@@ -391,7 +390,7 @@ pub fn rendered(
     })
 }
 
-/// Gives the hub what a held stream is to begin with.
+/// Sends the hub the first output of a held stream.
 ///
 /// # Errors
 /// As [`rendered`].
@@ -399,16 +398,16 @@ pub fn rendered_first(held: &Held, share: Option<&str>, patterns: &[&str], frame
     rendered(Whose::Stream(held.stream), true, share, patterns, frames)
 }
 
-/// Lets the stream begin.
+/// Begins a held stream.
 ///
 /// # Errors
-/// If the hub that held it is gone, or doesn't read within `sse.timeout`.
+/// If the hub that held it has ended, or does not read within `sse.timeout`.
 pub fn commit(held: &Held, framing: Framing) -> Result<(), SpawnError> {
     let request = Request::Commit { stream: held.stream, framing };
     patiently(|slot, patience| Ok(held.client(slot)?.post_whole(&request, patience.left())?))
 }
 
-/// Takes the connection back. A hub that can't be told lets it go when this process's connection ends.
+/// Takes the connection back. A hub that can't be reached drops it when this process's connection closes.
 pub fn abort(held: &Held) {
     let request = Request::Abort { stream: held.stream };
     HUB.with_borrow_mut(|slot| {
@@ -419,14 +418,14 @@ pub fn abort(held: &Held) {
 }
 
 impl Held {
-    /// The connection that it was attached by.
+    /// The hub connection that the stream was attached by.
     fn client<'a>(&self, slot: &'a Slot) -> Result<&'a Client, ClientError> {
         let same = slot.generation == self.generation && slot.is_of(std::process::id());
         slot.client.as_ref().filter(|_| same).ok_or(ClientError::Closed)
     }
 }
 
-/// Tells the hub something, without waiting and without starting one: where none runs, nobody listens.
+/// Sends the hub a request without waiting and without starting a hub: where none runs, nobody listens.
 pub fn post(request: &Request<'_>) -> bool {
     HUB.with_borrow_mut(|slot| {
         if slot.refresh().is_err() {
@@ -451,12 +450,12 @@ pub fn post(request: &Request<'_>) -> bool {
     })
 }
 
-/// Whether a hub listens at this socket, or something that can't be told from one.
+/// Whether a hub, or something that can't be told from one, listens at this socket.
 pub fn answers(path: &Path) -> bool {
     !Client::connect(path, None, Duration::ZERO).is_err_and(|error| is_missing(&error))
 }
 
-/// Connects to the hub, and starts it if none runs.
+/// Connects to the hub, and starts one if none runs.
 fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> Result<Client, SpawnError> {
     socket::check_folder(path, folder)?;
     let absent = match Client::connect(path, owner(), patience.left()) {
@@ -473,7 +472,7 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
     {
         let mut config = ini::hub_config(path.to_path_buf())?;
         socket::check_may_start(path)?;
-        // It will have no terminal to complain to.
+        // Its errors have no terminal to go to.
         let beside = path.with_added_extension("log");
         config.log.get_or_insert(beside);
         sse_hub::check(&config)?;
@@ -482,7 +481,7 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
             return Ok(Client::connect(path, owner(), patience.left())?);
         }
         let lock = socket::lock(path, patience.left())?;
-        // Somebody else may have started one while this process waited for the lock.
+        // Another process may have started a hub while this one waited for the lock.
         match Client::connect(path, owner(), patience.left()) {
             Ok(client) => return Ok(client),
             Err(error) if is_missing(&error) => {}
@@ -496,21 +495,21 @@ fn reach(path: &Path, folder: Folder, patience: Patience, missing: Missing) -> R
     }
 }
 
-/// Starts a hub by PHP's command line, which has one thread.
+/// Starts a hub through PHP's command line, which has one thread.
 #[cfg(not(php_zts))]
 fn start_elsewhere(path: &Path, absent: ClientError, patience: Duration) -> Result<(), SpawnError> {
     let Some(program) = successor::program(path, successor::START) else { return Err(SpawnError::Threads(absent)) };
     match program.run(Some(Instant::now() + patience)) {
         Ok(ran) if ran.succeeded => Ok(()),
-        // Whoever waits for all children of this process has taken it in; a connection will tell.
+        // Code that waits for all children of this process has collected it. The next connection shows the result.
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(()),
         Ok(ran) => Err(SpawnError::Program(program.path, ran.complaint)),
         Err(error) => Err(SpawnError::Program(program.path, error.to_string())),
     }
 }
 
-/// Whether there is surely no hub: no socket, or one that nobody listens at. Anything else may be a hub that is busy, or
-/// that doesn't let this process in, and must not be replaced.
+/// Whether there is certainly no hub: no socket, or nobody listens at it. Any other error may come from a hub that is
+/// busy or denies access, which must not be replaced.
 fn is_missing(error: &ClientError) -> bool {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
     matches!(error, ClientError::NotRunning { error, .. } if matches!(error.kind(), NotFound | ConnectionRefused))

@@ -1,8 +1,8 @@
-//! The command line by which a hub has another one take over from it, with the extension that lies on the disk by then; and
-//! by which a process that can't fork has a hub started.
+//! Builds the PHP command line that runs an upgrade with the extension file then on disk, or starts a hub for a process
+//! that can't fork.
 //!
-//! It must not depend on anything that may have changed, and its settings are in no list of processes: they are its
-//! php.ini, which it reads from its standard input.
+//! It must not depend on anything that may have changed. It reads its settings as php.ini from standard input, so they
+//! appear in no process list.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,22 +13,22 @@ use sse_hub::config::Program;
 
 use crate::{ini, zend};
 
-/// Where this extension was loaded from.
+/// The file that this extension was loaded from.
 static EXTENSION: OnceLock<PathBuf> = OnceLock::new();
 
-/// Remembers that. Called when the module starts: a relative path is one from where the process was then.
+/// Records that file. Called at module start, because a relative path is relative to the directory of that time.
 pub fn remember_extension() {
     if let Some(path) = own_file().and_then(|path| std::path::absolute(path).ok()) {
         EXTENSION.get_or_init(|| path);
     }
 }
 
-/// The file that this code is in, under the name by which it was loaded.
+/// The file of this code, under the name by which it was loaded.
 fn own_file() -> Option<PathBuf> {
-    // SAFETY: all zeros are valid for this C structure; it is read only after the call has filled it.
+    // SAFETY: all zeros are valid for this C structure. It is read only after the call has filled it.
     let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
     let own = remember_extension as *const libc::c_void;
-    // SAFETY: the address is one of this library's; the name stays for as long as that is loaded.
+    // SAFETY: the address is in this library. The name stays valid while it is loaded.
     unsafe {
         if libc::dladdr(own, &raw mut found) == 0 || found.dli_fname.is_null() {
             return None;
@@ -37,13 +37,13 @@ fn own_file() -> Option<PathBuf> {
     }
 }
 
-/// A command line that has another hub take over at this socket.
+/// PHP code that upgrades the hub.
 pub const UPGRADE: &str = "echo json_encode(sse_hub_upgrade());";
 
-/// One that starts a hub where none runs, as every first call does.
+/// PHP code that starts a hub if none runs, as any first call does.
 pub const START: &str = "sse_cursor();";
 
-/// The command line that runs this code for the hub at this socket; `None` where this PHP has none.
+/// The command line that runs this code for the hub at this socket; `None` if this PHP has no command line.
 pub fn program(socket: &Path, code: &str) -> Option<Program> {
     let extension = EXTENSION.get()?;
     let base = ini::without_namespace(socket);
@@ -54,7 +54,7 @@ pub fn program(socket: &Path, code: &str) -> Option<Program> {
     write("log_errors", b"0");
     for name in ini::names() {
         match name.to_bytes() {
-            // Where the hub is, whatever this process's temporary folder has to do with it.
+            // The hub's actual place, whatever this process's temporary folder is.
             b"sse.socket" => write("sse.socket", base.as_os_str().as_bytes()),
             _ => write(name.to_str().ok()?, &zend::ini(name)),
         }
@@ -67,7 +67,7 @@ pub fn program(socket: &Path, code: &str) -> Option<Program> {
     })
 }
 
-/// PHP's own command line: this process's program if it is that, else the one that was installed with it.
+/// PHP's command line program: this process's own if it is one, else the one installed with this PHP.
 fn command_line() -> Option<PathBuf> {
     let sapi = zend::sapi_name();
     if sapi == c"cli" || sapi == c"cli-server" {
@@ -76,7 +76,7 @@ fn command_line() -> Option<PathBuf> {
     }
     let folder = PathBuf::from(zend::constant("PHP_BINDIR")?);
     let version = format!("php{}.{}", zend::constant("PHP_MAJOR_VERSION")?, zend::constant("PHP_MINOR_VERSION")?);
-    // Debian has several versions beside each other; the plain name is any of them.
+    // Debian installs several versions side by side; the plain name may be any of them.
     [folder.join(version), folder.join("php")].into_iter().find(|path| is_executable(path))
 }
 
@@ -86,15 +86,14 @@ fn is_executable(path: &Path) -> bool {
     !path.is_dir() && unsafe { libc::access(name.as_ptr(), libc::X_OK) } == 0
 }
 
-/// A value as it is written in php.ini, where nothing is special between single quotes but their end. Parts beside each other
-/// are one value.
+/// Quotes a value for php.ini. Within single quotes only their end is special, and adjacent parts form one value.
 fn quoted(value: &[u8]) -> Vec<u8> {
     let mut written = Vec::with_capacity(value.len() + 2);
     for (nth, part) in value.split(|byte| *byte == b'\'').enumerate() {
         if nth > 0 {
             written.extend(br#""'""#);
         }
-        // There has to be something between them.
+        // Empty quotes are no valid part.
         if !part.is_empty() {
             written.extend([b"'", part, b"'"].concat());
         }

@@ -1,4 +1,4 @@
-//! Starting a hub that takes over from the one that runs.
+//! Starts a new hub that performs an upgrade.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,24 +18,24 @@ use crate::api::exceptions::Problem;
 use crate::spawn::SpawnError;
 use crate::{fork, ini, spawn, successor};
 
-/// How long a new hub may take to take over.
+/// Maximum time of an upgrade.
 const UPGRADE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A hub that has taken over.
+/// A completed upgrade.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// Its process.
+    /// The new hub's process id.
     pub pid: i64,
-    /// Streams that it has.
+    /// Number of streams of the new hub.
     pub streams: i64,
-    /// Milliseconds for which nothing was delivered; `None`: no hub ran before.
+    /// Milliseconds without deliveries; `None`: no hub ran before.
     pub pause: Option<f64>,
 }
 
-/// Starts a hub that takes over from the one that runs, and waits until it has.
+/// Starts a new hub and waits until the upgrade is complete.
 ///
 /// # Errors
-/// `Other` with the reason if it has not; the hub that runs goes on then.
+/// `Other` with the reason if the upgrade failed; the old hub then keeps running.
 pub fn upgrade() -> Result<Upgraded, Problem> {
     #[cfg(php_zts)]
     return Err(Problem::Other(
@@ -58,7 +58,7 @@ pub fn upgrade() -> Result<Upgraded, Problem> {
         socket::check_may_start(&path)?;
         sse_hub::check(&config).map_err(SpawnError::Hub)?;
         let until = Instant::now() + UPGRADE_PATIENCE;
-        // The lock is the new hub's own as well, should this process end meanwhile.
+        // The new hub holds the lock as well, in case this process ends meanwhile.
         let lock = socket::lock(&path, UPGRADE_PATIENCE)?;
         let held = lock.as_fd().try_clone_to_owned().map_err(SpawnError::Fork)?;
         let (said, report) = std::io::pipe().map_err(SpawnError::Fork)?;
@@ -68,8 +68,8 @@ pub fn upgrade() -> Result<Upgraded, Problem> {
     }
 }
 
-/// The same by PHP's command line, where this process has other threads: one could hold a lock that would stay locked in a
-/// forked hub.
+/// Upgrades through PHP's command line, if this process has other threads: a lock that one of them holds would stay
+/// locked in a forked hub.
 #[cfg(not(php_zts))]
 fn upgrade_elsewhere(path: &Path) -> Result<Upgraded, Problem> {
     const WHY: &str = "sse_hub_upgrade(): this process has several threads, so that it can't fork a hub";
@@ -85,13 +85,13 @@ fn upgrade_elsewhere(path: &Path) -> Result<Upgraded, Problem> {
     }
 }
 
-/// What the process of the new hub does.
+/// Runs in the process of the new hub.
 #[cfg(not(php_zts))]
 fn take_over(config: Config, report: File, lock: StartLock) -> bool {
     let report = Arc::new(report);
     let said = Arc::clone(&report);
     let say = |mut report: &File, text: &serde_json::Value| {
-        // A parent that does not listen any more needs no word.
+        // A parent that has stopped listening needs no report.
         let _ = writeln!(report, "{text}");
     };
     let begun = move |Succeeded { streams, pause }: Succeeded| {
@@ -105,7 +105,7 @@ fn take_over(config: Config, report: File, lock: StartLock) -> bool {
     result.is_ok()
 }
 
-/// The first line that comes, until then.
+/// Reads the first line, until the deadline.
 #[cfg(not(php_zts))]
 fn hear(from: &OwnedFd, until: Instant) -> Result<String, Problem> {
     let mut line = Vec::new();

@@ -1,8 +1,8 @@
-//! PHP's own functions that an event stream's loop is made of, and what stands in their place.
+//! Replacements for the PHP functions that an event stream's loop calls.
 //!
-//! They are replaced when the module starts, before any server forks, and whether or not `sse.adopt` is on anywhere:
-//! opcache's JIT keeps the address of a function in memory that all processes share, so that it has to be the right one in
-//! each of them. Requests that are not adopted pay for a look at a number.
+//! The module installs them at its start, before any server forks, even where `sse.adopt` is off: opcache's JIT stores
+//! function addresses in memory that all processes share, so an address must be right in each process. A request that is
+//! not adopted pays one comparison per call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -21,11 +21,11 @@ use crate::{handoff, zend};
 type Call = *mut ffi::zend_execute_data;
 type Handler = unsafe extern "C" fn(Call, *mut Zval);
 
-/// A function of PHP and its stand-in.
+/// A PHP function and its replacement.
 struct Hook {
     name: &'static str,
     ours: Handler,
-    /// PHP's own, or that of an extension that was loaded before; null until it is replaced.
+    /// The handler found at installation, of PHP or of another extension. Null until then.
     original: AtomicPtr<()>,
 }
 
@@ -35,9 +35,9 @@ static TIME_NANOSLEEP: Hook = Hook::new("time_nanosleep", time_nanosleep);
 static FLUSH: Hook = Hook::new("flush", flush);
 static OB_FLUSH: Hook = Hook::new("ob_flush", ob_flush);
 
-/// What is left to do after a stand-in.
+/// What remains to do after a replacement has run.
 enum Then {
-    /// PHP's own function does what it always does.
+    /// Call the original function.
     Original,
     /// Nothing.
     Return,
@@ -48,10 +48,10 @@ impl Hook {
         Self { name, ours, original: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
-    /// Where the engine has the function; `None` if it is disabled, or is no function of the engine's.
+    /// The engine's slot for the function. `None` if the function is disabled or is not internal.
     fn place(&self) -> Option<*mut Option<Handler>> {
-        // SAFETY: the table of functions is there for as long as the module; it holds pointers to functions, which begin
-        // with their type, and an internal one is as declared.
+        // SAFETY: the function table lives as long as the module. It holds pointers to functions; each begins with its
+        // type, and an internal function has the declared layout.
         unsafe {
             let functions = (*ffi::ext_php_rs_compiler_globals()).function_table.as_ref()?;
             let function: *mut ffi::zend_function = functions.get(self.name)?.ptr()?;
@@ -63,7 +63,7 @@ impl Hook {
     /// Replaces the function.
     fn install(&self) {
         let Some(place) = self.place() else { return };
-        // SAFETY: no other thread runs yet. What is called by way of the stand-in is known before that is in its place.
+        // SAFETY: no other thread runs yet. `original` is stored before the replacement can be called.
         unsafe {
             if let Some(original) = (*place).filter(|handler| *handler as usize != self.ours as usize) {
                 self.original.store(original as *mut (), Ordering::Release);
@@ -72,7 +72,7 @@ impl Hook {
         }
     }
 
-    /// Puts the function back, unless another extension has replaced the stand-in.
+    /// Restores the function, unless another extension has replaced it since.
     fn uninstall(&self) {
         let Some(place) = self.place() else { return };
         // SAFETY: no other thread runs any more.
@@ -84,23 +84,23 @@ impl Hook {
     }
 
     fn found(&self) -> Option<Handler> {
-        // SAFETY: null, or the function that `install` has found.
+        // SAFETY: the pointer is null or the function that `install` found.
         unsafe { std::mem::transmute::<*mut (), Option<Handler>>(self.original.load(Ordering::Acquire)) }
     }
 
-    /// Does what PHP always does. The caller must own nothing: the client may have gone, which ends the script.
+    /// Calls the original function. The caller must own nothing: if the client has gone, the call may end the script.
     unsafe fn original(&self, call: Call, result: *mut Zval) {
         match self.found() {
-            // SAFETY: with the engine's own arguments.
+            // SAFETY: the arguments come from the engine.
             Some(original) => unsafe { original(call, result) },
-            // Never seen, as nobody knows of the stand-in by then. A sleep that does nothing would be a loop without one.
+            // Unreachable: `install` stores the original first. A sleep that did nothing would make the loop spin.
             None => missing(self.name),
         }
     }
 
-    /// Runs a stand-in, in requests that may be adopted. No panic gets to the engine, and a bailout only from here.
+    /// Runs a replacement in requests that may be adopted. Panics stop here; a bailout continues only from here.
     unsafe fn enter(&self, call: Call, result: *mut Zval, ours: fn(&mut Engine, Call, &mut Zval) -> Then) {
-        // SAFETY: with the engine's own arguments; the result is there for as long as the call.
+        // SAFETY: the arguments come from the engine. The result outlives the call.
         unsafe {
             if !is_concerned() {
                 return self.original(call, result);
@@ -117,12 +117,12 @@ impl Hook {
 
 static ALL: [&Hook; 5] = [&SLEEP, &USLEEP, &TIME_NANOSLEEP, &FLUSH, &OB_FLUSH];
 
-/// Replaces all of them, when the module starts. What is disabled by then or later stays so.
+/// Installs all replacements at module start. A function that is disabled, now or later, stays disabled.
 pub fn install() {
     ALL.iter().for_each(|hook| hook.install());
 }
 
-/// Puts all of them back, when the module ends.
+/// Restores all functions at module end.
 pub fn uninstall() {
     ALL.iter().for_each(|hook| hook.uninstall());
 }
@@ -133,7 +133,7 @@ fn missing(name: &str) {
 }
 
 unsafe extern "C" fn sleep(call: Call, result: *mut Zval) {
-    // SAFETY: as the engine calls it; so below.
+    // SAFETY: called by the engine, with its own arguments. So are the functions below.
     unsafe {
         SLEEP.enter(call, result, |engine, call, result| {
             let seconds = |[seconds]: [i64; 1]| u32::try_from(seconds).ok().map(|s| Duration::from_secs(s.into()));
@@ -194,7 +194,7 @@ unsafe extern "C" fn ob_flush(call: Call, result: *mut Zval) {
             if output::is_buffered() || !matches!(PHASE.get(), Phase::Streaming | Phase::Left) {
                 return Then::Original;
             }
-            // To the script, a buffer that was taken away is still there.
+            // The script must not notice that its buffer was removed.
             result.set_bool(BUFFERS_TAKEN.get());
             Then::Return
         });
@@ -203,12 +203,12 @@ unsafe extern "C" fn ob_flush(call: Call, result: *mut Zval) {
 
 fn begin_if_due(engine: &mut Engine) {
     if look() == Phase::Listening && output::is_open() {
-        // Where it did not come through, the engine is told by what waits to go on.
+        // On failure, a bailout or an exception is pending, and `Hook::enter` continues it.
         let _ = begin(engine);
     }
 }
 
-/// Sleeps in an adopted response. Arguments that are beyond what is slept here are PHP's own to complain about.
+/// Sleeps in an adopted response. PHP's own function reports arguments outside the range that is handled here.
 fn rested<const N: usize>(
     engine: &mut Engine,
     call: Call,
@@ -224,12 +224,12 @@ fn rested<const N: usize>(
     Then::Return
 }
 
-/// The arguments of a call, which are numbers; `None` if they are not, and an exception that says so waits to be thrown.
+/// Reads the integer arguments of a call. `None` if they are no integers; an exception is then pending.
 fn numbers<const N: usize>(engine: &mut Engine, call: Call) -> Option<[i64; N]> {
     let mut numbers = [0; N];
     let (count, first) = (count(call), numbers.as_mut_ptr());
-    // SAFETY: one place for each letter, and the engine looks at the arguments of the function that runs. Its warnings may
-    // run a user's code.
+    // SAFETY: one target for each letter; the engine reads the arguments of the running function. Its warnings may run
+    // user code.
     let status = zend::guarded(engine, || unsafe {
         if N == 2 {
             ffi::zend_parse_parameters(count, c"ll".as_ptr(), first, first.add(1))
@@ -241,18 +241,18 @@ fn numbers<const N: usize>(engine: &mut Engine, call: Call) -> Option<[i64; N]> 
 }
 
 fn count(call: Call) -> u32 {
-    // SAFETY: the engine's own frame of the running call.
+    // SAFETY: the engine's frame of the running call.
     unsafe { (*call).This.u2.num_args }
 }
 
-/// What `time_nanosleep()` returns when a signal has come.
+/// The return value of `time_nanosleep()` after a signal.
 fn seconds_and_nanoseconds(left: Duration) -> ZBox<ZendHashTable> {
     let mut table = ZendHashTable::new();
     let parts = [("seconds", left.as_secs().cast_signed()), ("nanoseconds", left.subsec_nanos().into())];
     for (name, value) in parts {
         let mut number = Zval::new();
         number.set_long(value);
-        // Numbers are values of every table.
+        // A table accepts any number.
         let _ = table.insert(name, number);
     }
     table

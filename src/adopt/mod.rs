@@ -1,11 +1,10 @@
-//! `sse.adopt`: scripts that write an event stream by themselves, with `echo`, `flush()` and `sleep()`, are served better
-//! without a change.
+//! `sse.adopt`: improves event streams of scripts that use `echo`, `flush()` and `sleep()`, without a change to the
+//! script.
 //!
-//! Of PHP's own functions, [`hooks`] replaces those that such a loop is made of. A request is [`Phase::Watching`] until it
-//! turns out to be an event stream; every other request goes straight on to PHP's own functions. From its first sleep or
-//! its first byte on, whichever comes first, a stream gets [`wakes`] from the hub, and [`rest`] ends early for them. From
-//! its first flush on, [`output`] is unbuffered, and comments are sent while the script sleeps. [`sapi`] is what that
-//! needs of the server.
+//! [`hooks`] replaces the PHP functions of such a loop. A request stays in [`Phase::Watching`] until its response is an
+//! event stream; all other requests pass to the original functions. From its first sleep or first byte, a stream receives
+//! notifications from the hub ([`wakes`]), and they shorten its sleeps ([`rest`]). From its first flush, [`output`] is
+//! unbuffered, and comments are sent during sleeps. [`sapi`] intercepts the server's functions for this.
 
 mod hooks;
 mod output;
@@ -22,44 +21,44 @@ use crate::{ini, zend};
 
 use wakes::Wakes;
 
-/// How far the adoption of a request has come.
+/// The progress of a request's adoption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It is none of ours: `sse.adopt` is off, or there is no request.
+    /// Not adopted: `sse.adopt` is off, or there is no request.
     Off,
-    /// It may become an event stream.
+    /// The response may become an event stream.
     Watching,
-    /// It is one that has not been flushed yet: its sleeps can be woken.
+    /// An event stream, not flushed yet: notifications shorten its sleeps.
     Listening,
-    /// It is one that was flushed: it has no session and no buffers any more.
+    /// An event stream that was flushed: its session is closed and its buffers are removed.
     Streaming,
-    /// It is served by `sse_stream()`.
+    /// `sse_stream()` serves the request.
     Renounced,
-    /// Its client has left, and the script goes on all the same (`ignore_user_abort`).
+    /// The client has left, but the script continues (`ignore_user_abort`).
     Left,
 }
 
 thread_local! {
     static PHASE: Cell<Phase> = const { Cell::new(Phase::Off) };
-    /// Whose the stream is: a child that the script forks would take its wakes, and send comments of its own.
+    /// The process that owns the stream. A forked child must not consume its notifications or send comments.
     static PROCESS: Cell<u32> = const { Cell::new(0) };
-    /// Whether buffers of the script were taken away from it.
+    /// Whether buffers of the script were removed.
     static BUFFERS_TAKEN: Cell<bool> = const { Cell::new(false) };
-    // No engine code that may run a user's code is called while this is borrowed.
+    // No engine call that may run user code happens while this is borrowed.
     static WAKES: RefCell<Option<Wakes>> = const { RefCell::new(None) };
 }
 
-/// Runs when the module starts, before any server forks.
+/// Installs the replacements. Runs before any server forks.
 pub fn begin_module() {
     hooks::install();
 }
 
-/// Runs when the module ends.
+/// Restores the functions at module end.
 pub fn end_module() {
     hooks::uninstall();
 }
 
-/// Runs when a request starts.
+/// Starts adoption for a new request, if `sse.adopt` is on.
 pub fn begin_request() {
     match ini::adopt() {
         Ok(false) => {}
@@ -75,7 +74,7 @@ pub fn begin_request() {
     }
 }
 
-/// Runs when a request has ended.
+/// Ends adoption for a request.
 pub fn end_request() {
     if PHASE.replace(Phase::Off) == Phase::Off {
         return;
@@ -85,7 +84,7 @@ pub fn end_request() {
     sapi::step_back();
 }
 
-/// Leaves the request to `sse_stream()`, which serves it better.
+/// Leaves the request to `sse_stream()`.
 pub fn renounce() {
     if PHASE.get() != Phase::Off {
         PHASE.set(Phase::Renounced);
@@ -93,14 +92,14 @@ pub fn renounce() {
     }
 }
 
-/// Whether a stand-in has anything to do. Every sleep of an ordinary page comes by here.
+/// Whether a replacement has work to do. Every sleep of an ordinary page calls this.
 fn is_concerned() -> bool {
     match PHASE.get() {
         Phase::Off | Phase::Renounced => false,
         Phase::Watching => output::is_event_stream(),
         Phase::Listening | Phase::Streaming | Phase::Left => {
             if PROCESS.get() != std::process::id() {
-                // To a forked child PHP's functions are what they always were.
+                // In a forked child, PHP's functions behave as without this extension.
                 renounce();
                 return false;
             }
@@ -109,7 +108,7 @@ fn is_concerned() -> bool {
     }
 }
 
-/// Looks whether the response is an event stream, and begins to listen for wakes if it is.
+/// Checks whether the response is an event stream; if so, subscribes to notifications.
 fn look() -> Phase {
     let phase = PHASE.get();
     if phase == Phase::Watching && output::is_open() && output::is_event_stream() {
@@ -120,21 +119,21 @@ fn look() -> Phase {
     PHASE.get()
 }
 
-/// The first flush of an event stream: its session is let go, its buffers are taken off, and all that was echoed is sent.
+/// Handles the first flush of an event stream: closes the session, removes the buffers and sends all output so far.
 ///
 /// # Errors
-/// [`Interrupted`], if a user's code that ran for that did not return.
+/// [`Interrupted`] if user code that ran meanwhile did not return.
 fn begin(engine: &mut Engine) -> Result<(), Interrupted> {
-    // First, since a user's code may flush as well.
+    // Set first, because user code may flush as well.
     PHASE.set(Phase::Streaming);
     response::close_session(engine)?;
     BUFFERS_TAKEN.set(output::take_off_buffers(engine)?);
     response::send_headers(engine, "")
 }
 
-/// The patterns of topics that wake this request's script.
+/// The patterns whose notifications wake this request's script.
 fn topics() -> Vec<String> {
-    // SAFETY: the engine keeps the path for as long as the request.
+    // SAFETY: the engine keeps the path as long as the request.
     let script =
         unsafe { zend::text(zend::sapi_globals(|globals| globals.request_info.path_translated)) }.unwrap_or("");
     ini::adopt_topics(script).unwrap_or_else(|error| {
@@ -144,7 +143,7 @@ fn topics() -> Vec<String> {
     })
 }
 
-/// Tells the operator, once a process and in PHP's error log, what the script itself must not be troubled with.
+/// Logs a message to PHP's error log once per process. The script must not see it.
 fn tell_once(told: &AtomicBool, message: &str) {
     if !told.swap(true, Ordering::Relaxed) {
         zend::log(&format!("sse: {message}"));

@@ -1,4 +1,5 @@
-//! The sleep of an adopted script: it ends with its time, with a wake, with a signal, or with its client.
+//! The sleep of an adopted script. It ends after its time, or early at a notification, a signal, or the client's
+//! departure.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -11,16 +12,16 @@ use super::{PHASE, Phase, WAKES, output, sapi};
 use crate::php::engine::Engine;
 use crate::{blocking, handoff, ini, zend};
 
-/// Wakes that come within this time of the last one are taken together: a loop that asks its database shall not run as
-/// often as a busy site publishes.
+/// Notifications within this time after the last one count as one, so that a loop that queries its database does not run
+/// as often as a busy site publishes.
 const BETWEEN_WAKES: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// When a wake last ended a sleep of this request.
+    /// When a notification last ended a sleep of this request.
     static WOKEN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// A new request.
+/// Resets the state for a new request.
 pub fn reset() {
     WOKEN.set(None);
 }
@@ -28,15 +29,15 @@ pub fn reset() {
 /// How a sleep ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
-    /// The time is over, or a wake came, which is the same to the script.
+    /// The time is over, or a notification came. A script can't tell the difference.
     Over,
-    /// A signal came; so much time is left.
+    /// A signal came; this time is left.
     Interrupted(Duration),
-    /// The client has left, and the script with it: a bailout waits to go on.
+    /// The client has left and ended the script: a bailout is pending.
     Ended,
 }
 
-/// What was seen while waiting.
+/// What a wait observed.
 enum Seen {
     Wake,
     HangUp,
@@ -44,7 +45,7 @@ enum Seen {
     Nothing,
 }
 
-/// Sleeps for this time at most.
+/// Sleeps for `time` at most.
 pub fn rest(engine: &mut Engine, time: Duration) -> Rest {
     let mut end = Instant::now() + time;
     let left = |end: Instant| end.saturating_duration_since(Instant::now());
@@ -64,7 +65,7 @@ pub fn rest(engine: &mut Engine, time: Duration) -> Rest {
             }
             Seen::Signal => return Rest::Interrupted(left(end)),
             Seen::HangUp => {
-                // The script ends, or goes on with its output thrown away if it wants to.
+                // The script ends; or, if it ignores the abort, it continues and its output is discarded.
                 zend::abort_connection(engine);
                 return client_left(left(end));
             }
@@ -83,7 +84,7 @@ pub fn rest(engine: &mut Engine, time: Duration) -> Rest {
     }
 }
 
-/// When a sleep that was woken just now ends.
+/// When a sleep ends that was just woken.
 fn woken() -> Instant {
     let now = Instant::now();
     let at = WOKEN.get().map_or(now, |last| now.max(last + BETWEEN_WAKES));
@@ -91,8 +92,7 @@ fn woken() -> Instant {
     at
 }
 
-/// Nothing more is to be waited for: a script that goes on without its client (`ignore_user_abort`) rests for as long as
-/// it wants to.
+/// Handles a client that has left. A script that continues without it (`ignore_user_abort`) sleeps its full time.
 fn client_left(time: Duration) -> Rest {
     PHASE.set(Phase::Left);
     if zend::interrupted() {
@@ -105,14 +105,14 @@ fn client_left(time: Duration) -> Rest {
     }
 }
 
-/// When the silence will have lasted long enough for a comment; `None` if there shall be none.
+/// When a comment is due after silence. `None` if no comment must be sent.
 fn heartbeat() -> Option<Instant> {
     let seconds = ini::heartbeat().ok().filter(|seconds| *seconds > 0)?;
     let silent_since = (PHASE.get() == Phase::Streaming && output::is_open()).then(sapi::silent_since)??;
     Some(silent_since + Duration::from_secs(seconds.into()))
 }
 
-/// Waits for what may end a sleep, or for this time to pass.
+/// Waits for anything that may end a sleep, for `time` at most.
 fn wait(time: Duration) -> Seen {
     let timeout = Timespec::try_from(time).ok();
     let client = handoff::hang_up_source();
@@ -132,7 +132,7 @@ fn wait(time: Duration) -> Seen {
             Ok(false) if wakes.take() => Seen::Wake,
             Ok(false) => Seen::Nothing,
             Err(Errno::INTR) => Seen::Signal,
-            // The kernel is short of memory: rather sleep too short than not at all.
+            // The kernel lacks memory: end the sleep early rather than spin.
             Err(_) => Seen::Nothing,
         }
     })

@@ -1,5 +1,5 @@
-//! What stands between PHP and its server while a request may be adopted: the headers that a stream needs are added
-//! whenever they are sent, and what was written last is known.
+//! Replacements for the server's functions while a request may be adopted: they add the headers that a stream needs and
+//! record the last write.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
@@ -15,7 +15,7 @@ use crate::php::engine::Engine;
 type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
 type SendHeaders = unsafe extern "C" fn(*mut ffi::sapi_headers_struct) -> c_int;
 
-/// `main/SAPI.h`, the same in 8.1–8.6: the engine shall send the headers one by one, as it does without a function for it.
+/// `main/SAPI.h`, the same in 8.1–8.6: the engine sends the headers one by one, as it does without a `send_headers`.
 const SAPI_HEADER_DO_SEND: c_int = 2;
 
 /// The server's own functions.
@@ -23,18 +23,18 @@ static WRITE: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static SEND_HEADERS: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
-    /// The last byte of the response; as if a line had ended, before the first.
+    /// The last byte of the response. Initially a line end.
     static LAST: Cell<u8> = const { Cell::new(b'\n') };
-    /// When it was written, once the response is a stream that has begun.
+    /// The time of the last write to a stream that has begun.
     static AT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Takes the place of the server's functions.
+/// Installs the replacements.
 pub fn stand_in() {
     LAST.set(b'\n');
     AT.set(None);
-    // SAFETY: the structure is there for the life of the process, and is only written on its main thread or, in a
-    // thread-safe PHP, with the values that all threads write.
+    // SAFETY: the structure lives as long as the process. Only its main thread writes to it; in a thread-safe PHP, all
+    // threads write the same values.
     unsafe {
         let module = ffi::ext_php_rs_sapi_module();
         if let Some(theirs) = (*module).ub_write.filter(|function| *function as usize != write as *const () as usize) {
@@ -49,9 +49,9 @@ pub fn stand_in() {
     }
 }
 
-/// Gives the server its functions back. What somebody else has put there meanwhile stays, and goes on to these.
+/// Restores the server's functions. A function that other code has installed since stays; it calls these.
 pub fn step_back() {
-    // Other threads of a thread-safe PHP may be on their way through.
+    // Other threads of a thread-safe PHP may be inside the replacements.
     if cfg!(php_zts) {
         return;
     }
@@ -67,18 +67,18 @@ pub fn step_back() {
     }
 }
 
-/// Since when nothing was written, if the last that was is the end of a line.
+/// Since when the stream is silent. `None` if its last byte did not end a line.
 pub fn silent_since() -> Option<Instant> {
     if LAST.get() != b'\n' {
         return None;
     }
-    // A stream that has begun without a byte is silent from now on.
+    // For a stream that has begun without a byte, silence starts now.
     AT.set(AT.get().or_else(|| Some(Instant::now())));
     AT.get()
 }
 
 fn their_write() -> Option<Write> {
-    // SAFETY: null, or the function that was found.
+    // SAFETY: the pointer is null or the function that was found.
     unsafe { std::mem::transmute::<*mut (), Option<Write>>(WRITE.load(Ordering::Acquire)) }
 }
 
@@ -87,17 +87,17 @@ fn their_send_headers() -> Option<SendHeaders> {
     unsafe { std::mem::transmute::<*mut (), Option<SendHeaders>>(SEND_HEADERS.load(Ordering::Acquire)) }
 }
 
-/// Writes to the client, past all buffers. It owns nothing: a client that is gone may end the script right here.
+/// Writes to the client, past all buffers. It owns nothing: if the client has gone, this call may end the script.
 pub unsafe extern "C" fn write(text: *const c_char, len: usize) -> usize {
     if len > 0 {
-        // SAFETY: the engine passes so many bytes.
+        // SAFETY: the engine passes `len` bytes.
         LAST.set(unsafe { *text.add(len - 1) }.cast_unsigned());
         if PHASE.get() == Phase::Streaming {
             AT.set(Some(Instant::now()));
         }
     }
     match their_write() {
-        // SAFETY: with the engine's own arguments.
+        // SAFETY: the arguments come from the engine.
         Some(theirs) => unsafe { theirs(text, len) },
         None => 0,
     }
@@ -106,14 +106,14 @@ pub unsafe extern "C" fn write(text: *const c_char, len: usize) -> usize {
 unsafe extern "C" fn send_headers(headers: *mut ffi::sapi_headers_struct) -> c_int {
     if PHASE.get() != Phase::Off {
         let _ = catch_unwind(|| {
-            // Whoever sees the stream may rely on its being woken.
+            // Subscribe first: a client that sees the stream may rely on notifications.
             look();
-            // SAFETY: the engine has called this function.
+            // SAFETY: the engine calls this function.
             output::complete_headers(&mut unsafe { Engine::entered() });
         });
     }
     match their_send_headers() {
-        // SAFETY: with the engine's own argument.
+        // SAFETY: the argument comes from the engine.
         Some(theirs) => unsafe { theirs(headers) },
         None => SAPI_HEADER_DO_SEND,
     }

@@ -1,4 +1,4 @@
-//! Wakes from the hub for one adopted request.
+//! The subscription of one adopted request to notifications from the hub.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
@@ -13,17 +13,17 @@ use crate::api::arguments;
 use crate::api::exceptions::Problem;
 use crate::{blocking, spawn};
 
-/// A hub that is away is looked for again after this time, or after so many times what the last try took.
+/// Wait before the next attempt to reach a missing hub: `AGAIN`, or `PATIENCE` times the last attempt if longer.
 const AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 10;
 
-/// A subscription that says nothing but that something happened. Without a hub there is none, and scripts sleep as they
-/// always did until one is back.
+/// A subscription that reports only that something happened. Without a hub there is none, and scripts sleep their full
+/// time until a hub is back.
 #[derive(Debug)]
 pub struct Wakes {
     topics: Vec<String>,
     socket: Option<OwnedFd>,
-    /// When to look for a hub again.
+    /// When to try again to reach a hub.
     again: Instant,
 }
 
@@ -35,17 +35,17 @@ impl Wakes {
         wakes
     }
 
-    /// Looks for the hub where it is away. True if it is back: what happened meanwhile is not known, so that is a wake.
+    /// Retries a missing hub when due. True on success, which counts as a notification: some may have been missed.
     pub fn refresh(&mut self) -> bool {
         self.socket.is_none() && self.again <= Instant::now() && self.attach()
     }
 
-    /// What becomes readable with a wake, while there is a hub.
+    /// The descriptor that becomes readable with a notification. `None` without a hub.
     pub fn source(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
-    /// Takes all wakes that have come, as one; false if there was none. A hub that has gone is one as well.
+    /// Consumes all pending notifications. Returns whether there were any; the end of the hub counts as one.
     pub fn take(&mut self) -> bool {
         let mut bytes = [0; 512];
         let mut any = false;

@@ -1,4 +1,4 @@
-//! A stream with a callback, served in the worker: the callback runs here on each wake.
+//! Serves a stream with a callback in the worker: each notification or event runs the callback here.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use crate::deliveries::{Deliveries, Read};
 use crate::php::engine::Engine;
 use crate::variables;
 
-/// Sends the first output, and runs the callback until the client leaves or the hub ends the stream. It may use as much
-/// time each time as the script.
+/// Sends the first output and runs the callback until the client leaves or the hub ends the stream. Each run gets the
+/// script's whole time limit.
 pub(super) fn serve(
     engine: &mut Engine,
     stream: &Stream,
@@ -62,16 +62,16 @@ fn due(poll: Option<Duration>) -> Option<Instant> {
     poll.map(|poll| Instant::now() + poll)
 }
 
-/// What was sent to the client.
+/// The state of the output to the client.
 struct Sent {
     /// The last output.
     last: Vec<u8>,
-    /// When anything was.
+    /// When anything was last sent.
     at: Instant,
 }
 
 impl Sent {
-    /// Sends an output, unless it is the one before. The callback finds its last id where a replay has it.
+    /// Sends an output, unless it equals the last one. Sets the last id where a replay's callback finds it too.
     fn send(&mut self, engine: &mut Engine, stream: &Stream, frames: Frames) -> Result<(), Ended> {
         if let Some(id) = &frames.last_id {
             variables::set_of_server(engine, &[("HTTP_LAST_EVENT_ID", Some(id))]);
@@ -84,14 +84,14 @@ impl Sent {
         write(engine, &self.last)
     }
 
-    /// When the silence will have lasted long enough for a comment. The hub's own heartbeats say nothing of that: a wake
-    /// without new output is silence to the client.
+    /// When a comment is due. The hub's own heartbeats don't count: a notification without new output is silence for the
+    /// client.
     fn next_heartbeat(&self, seconds: u32) -> Option<Instant> {
         (seconds > 0).then(|| self.at + Duration::from_secs(seconds.into()))
     }
 }
 
-/// All that has come: several wakes are one run.
+/// Reads all deliveries that have arrived. Several notifications cause one run.
 fn read(engine: &mut Engine, deliveries: &mut Deliveries, patterns: &[&str]) -> Result<Vec<Zval>, Ended> {
     let mut events = Vec::new();
     loop {

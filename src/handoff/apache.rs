@@ -1,4 +1,4 @@
-//! Apache's mod_php over plain HTTP: the browser's own connection, on which Apache has begun a response.
+//! Apache's mod_php over plain HTTP: finds the browser's own connection, on which Apache has begun a response.
 
 use sse_protocol::wire::Framing;
 
@@ -7,7 +7,7 @@ use super::{Connection, Sapi, peer};
 use crate::php::engine::Engine;
 use crate::{variables, zend};
 
-/// The connection to the browser, if nothing stands between it and the worker.
+/// Finds the connection to the browser, if it leads directly to the worker.
 pub(super) fn find(engine: &mut Engine) -> Result<Connection, Obstacle> {
     let scheme = variables::of_server("REQUEST_SCHEME").unwrap_or_default();
     if scheme != "http" {
@@ -17,18 +17,18 @@ pub(super) fn find(engine: &mut Engine) -> Result<Connection, Obstacle> {
     }
     let protocol = variables::of_server("SERVER_PROTOCOL").unwrap_or_default();
     if protocol != "HTTP/1.1" && protocol != "HTTP/1.0" {
-        // A server without threads speaks no HTTP/2, so that it is the client that says something odd.
+        // A server without threads does not speak HTTP/2, so the odd protocol comes from the client.
         return Err(Obstacle::new(Kind::Version, format!("the request's protocol is '{protocol}'")));
     }
     let connection = Connection::new(peer::find()?, Sapi::Apache)?;
-    // mod_deflate and mod_brotli would compress what Apache writes, and the hub can't continue a compressed body.
+    // mod_deflate and mod_brotli would compress Apache's output, and the hub can't continue a compressed body.
     for module in ["no-gzip", "no-brotli"] {
         let _ = zend::call(engine, "apache_setenv", &[&module, &"1"]);
     }
     Ok(connection)
 }
 
-/// What Apache has chosen, by the headers that it has sent.
+/// Reads Apache's choice of framing from the headers that it has sent.
 pub(super) fn framing(engine: &mut Engine) -> Result<Framing, Obstacle> {
     let headers = zend::call(engine, "apache_response_headers", &[])
         .map_err(|_| Obstacle::server("apache_response_headers() can't be called"))?;

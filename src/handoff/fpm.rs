@@ -1,4 +1,4 @@
-//! FPM: the FastCGI connection between the web server and the worker.
+//! FPM: finds the FastCGI connection between the web server and the worker.
 
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +10,8 @@ use super::obstacle::{Kind, Obstacle};
 use super::{Connection, Sapi};
 use crate::zend;
 
-/// The start of `struct _fcgi_request` (`main/fastcgi.c`), the same in PHP 8.1–8.6. Nothing in it is trusted before
-/// [`prove`] has asked the kernel.
+/// The start of `struct _fcgi_request` (`main/fastcgi.c`), the same in PHP 8.1–8.6. [`prove`] checks its values with the
+/// kernel before they are used.
 #[repr(C)]
 struct FcgiRequest {
     listen_socket: i32,
@@ -23,13 +23,13 @@ struct FcgiRequest {
     ended: i32,
 }
 
-/// The worker's FastCGI connection.
+/// Finds the worker's FastCGI connection.
 pub(super) fn find() -> Result<Connection, Obstacle> {
     prove(&request().ok_or_else(|| Obstacle::server("FPM has no request"))?)
 }
 
-/// The worker's FastCGI connection, for what does no harm to another descriptor: where that is found is proved only once a
-/// process, as every request asks.
+/// The worker's FastCGI descriptor, for operations that are harmless on a wrong one. It is proved only once per process,
+/// because every request calls this.
 pub(super) fn descriptor() -> Option<RawFd> {
     static PROVED: AtomicBool = AtomicBool::new(false);
     let request = request()?;
@@ -40,15 +40,15 @@ pub(super) fn descriptor() -> Option<RawFd> {
     (request.ended == 0 && request.fd > libc::STDERR_FILENO).then_some(request.fd)
 }
 
-/// Whether FPM has answered the request already.
+/// Whether FPM has already completed the response.
 pub(super) fn has_ended() -> bool {
     request().is_none_or(|request| request.ended != 0)
 }
 
 fn request() -> Option<FcgiRequest> {
     let context = zend::sapi_globals(|globals| globals.server_context).cast::<FcgiRequest>();
-    // SAFETY: under the SAPI `fpm-fcgi` the server context is a `fcgi_request`, which starts as declared above and is
-    // there until the request ends.
+    // SAFETY: under the SAPI `fpm-fcgi` the server context is a `fcgi_request`, which starts as declared above and lives
+    // until the request ends.
     if context.is_null() || !context.is_aligned() { None } else { Some(unsafe { context.read() }) }
 }
 
@@ -63,7 +63,7 @@ fn prove(request: &FcgiRequest) -> Result<Connection, Obstacle> {
     if request.fd < 3 || request.listen_socket < 0 {
         return no("it has no descriptors");
     }
-    // SAFETY: these numbers are only asked about below; if they are no descriptors, the kernel says so.
+    // SAFETY: these numbers are only used for queries below; the kernel reports those that are no descriptors.
     let (connection, listener) =
         unsafe { (BorrowedFd::borrow_raw(request.fd), BorrowedFd::borrow_raw(request.listen_socket)) };
     let peer = rustix::net::getpeername(connection);
@@ -85,8 +85,8 @@ fn prove(request: &FcgiRequest) -> Result<Connection, Obstacle> {
     Connection::new(request.fd, Sapi::Fpm { request: id })
 }
 
-/// Whether a connection with this local name can have been accepted by a listener of that name, which may be bound to
-/// all addresses of the machine.
+/// Whether a listener of this name can have accepted a connection with this local name. The listener may be bound to all
+/// addresses.
 fn accepted_at(local: &SocketAddrAny, listening: &SocketAddrAny) -> bool {
     let internet = |any: &SocketAddrAny| std::net::SocketAddr::try_from(any.clone()).ok();
     match (internet(local), internet(listening)) {

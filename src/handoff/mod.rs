@@ -1,6 +1,6 @@
-//! Taking the client's connection away from the worker: find it, prove that it is the right one, replace it.
+//! Takes the client's connection from the worker: finds it, proves that it is the right one, and replaces it.
 //!
-//! Nothing here touches a connection before it is proved, and until [`Connection::release`] the worker keeps it.
+//! Nothing here touches a connection before the proof, and the worker keeps it until [`Connection::release`].
 
 mod apache;
 mod cli_server;
@@ -18,16 +18,16 @@ use self::obstacle::{Kind, Obstacle};
 use crate::php::engine::Engine;
 use crate::zend;
 
-/// The connection of the current request, proved to be so.
+/// The proved connection of the current request.
 #[derive(Debug)]
 pub struct Connection {
     descriptor: RawFd,
-    /// What takes its place; opened first, so that letting go can't fail for want of a descriptor.
+    /// The replacement. Opened early, so that `release` can't fail for lack of a descriptor.
     stand_in: BorrowedFd<'static>,
     sapi: Sapi,
 }
 
-/// The SAPI that the connection was found in.
+/// The SAPI that the connection belongs to.
 #[derive(Debug, Clone, Copy)]
 enum Sapi {
     Fpm { request: u16 },
@@ -38,7 +38,7 @@ enum Sapi {
 /// Finds the connection of the current request.
 ///
 /// # Errors
-/// [`Obstacle`] if there is none, or if it is not certain which it is.
+/// [`Obstacle`] if there is none, or if it can't be identified with certainty.
 pub fn find(engine: &mut Engine) -> Result<Connection, Obstacle> {
     if cfg!(php_zts) {
         return Err(Obstacle::new(Kind::Expected, "a thread-safe PHP has no connection to hand over"));
@@ -54,8 +54,8 @@ pub fn find(engine: &mut Engine) -> Result<Connection, Obstacle> {
     }
 }
 
-/// The socket whose hang-up tells that the client of a stream served in this worker has left, if there is one. It is
-/// only polled, never read or written.
+/// The socket whose hang-up shows that the client of a stream in this worker has left, if any. It is only polled, never
+/// read or written.
 pub fn hang_up_source() -> Option<BorrowedFd<'static>> {
     let descriptor = match zend::sapi_name().to_bytes() {
         b"fpm-fcgi" => fpm::find().ok()?.descriptor,
@@ -63,12 +63,12 @@ pub fn hang_up_source() -> Option<BorrowedFd<'static>> {
         b"cli" | b"cgi-fcgi" | b"phpdbg" => libc::STDOUT_FILENO,
         _ => return None,
     };
-    // SAFETY: the SAPI keeps this descriptor open for as long as the request runs, and it is used for no longer.
+    // SAFETY: the SAPI keeps this descriptor open as long as the request runs, and its use ends before that.
     Some(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }
 
-/// Keeps the connection of the current request from the programs that its script starts: one that goes on in the background
-/// would keep it open after its stream has ended, or after the hub was killed. Apache does that itself.
+/// Closes the current request's connection in programs that its script starts. A background program would keep it open
+/// after its stream has ended or the hub was killed. Apache does this itself.
 pub fn close_on_exec() {
     let descriptor = match zend::sapi_name().to_bytes() {
         b"fpm-fcgi" => fpm::descriptor(),
@@ -81,12 +81,12 @@ pub fn close_on_exec() {
     }
 }
 
-/// Whether the response is complete although the script goes on: after `fastcgi_finish_request()`.
+/// Whether the response is complete while the script continues: after `fastcgi_finish_request()`.
 pub fn is_complete() -> bool {
     zend::sapi_name() == c"fpm-fcgi" && fpm::has_ended()
 }
 
-/// `/dev/null`, opened once a process: a child has it as well.
+/// `/dev/null`, opened once per process. Forked children inherit it.
 fn stand_in() -> Result<BorrowedFd<'static>, Obstacle> {
     static NOTHING: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(nothing) = NOTHING.get() {
@@ -102,16 +102,16 @@ impl Connection {
         Ok(Self { descriptor, stand_in: stand_in()?, sapi })
     }
 
-    /// The connection, to be sent to the hub.
+    /// The descriptor to send to the hub.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
-        // SAFETY: the SAPI keeps this descriptor open for as long as the request runs.
+        // SAFETY: the SAPI keeps this descriptor open as long as the request runs.
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 
-    /// How the server wraps what follows the headers. To be asked once the headers are sent: only then is it settled.
+    /// How the server frames the body. Call it after the headers are sent, because the choice is open until then.
     ///
     /// # Errors
-    /// [`Obstacle`] if the server has chosen something that the hub can't continue.
+    /// [`Obstacle`] if the hub can't continue the server's framing.
     pub fn framing(&self, engine: &mut Engine) -> Result<Framing, Obstacle> {
         match self.sapi {
             Sapi::Fpm { request } => Ok(Framing::FastCgi { request }),
@@ -120,22 +120,22 @@ impl Connection {
         }
     }
 
-    /// Whether the worker had better send the stream's first lines itself. Apache's filters take longer for them than the hub.
+    /// Whether the worker sends the stream's first lines. Not under Apache: its filters are slower than the hub.
     pub fn opens(&self) -> bool {
         !matches!(self.sapi, Sapi::Apache)
     }
 
-    /// The header line that this server needs so that it doesn't use the connection again.
+    /// The header line, if any, that stops the server from reusing the connection.
     pub fn extra_header(&self) -> Option<&'static str> {
         matches!(self.sapi, Sapi::Apache).then_some("Connection: close")
     }
 
-    /// Lets go: the worker's descriptor becomes `/dev/null`, so that whatever the worker still writes, reads or shuts
-    /// down at the end of the request does not reach the client. A closed descriptor would do worse: errors would count
-    /// as an aborted connection, and the number could be given to another file.
+    /// Replaces the worker's descriptor with `/dev/null`, so that later writes, reads or a shutdown by the worker do not
+    /// reach the client. Closing it would be worse: errors would count as an aborted connection, and another file could
+    /// get the number.
     ///
     /// # Errors
-    /// What the system says; the worker then still has the connection.
+    /// The system's error; the worker then still has the connection.
     pub fn release(&self) -> std::io::Result<()> {
         // SAFETY: dup3 atomically replaces a descriptor that the SAPI owns; the SAPI keeps owning the number.
         let replaced = unsafe { libc::dup3(self.stand_in.as_raw_fd(), self.descriptor, libc::O_CLOEXEC) };

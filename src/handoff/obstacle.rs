@@ -1,43 +1,43 @@
-//! What keeps a stream from being handed over, and who has brought it about.
+//! Reasons why a stream is not handed off, and who caused them.
 
 use rustix::io::Errno;
 use sse_protocol::cause::Cause;
 
-/// Why a stream is not handed over.
+/// Why a stream is not handed off.
 #[derive(Debug)]
 pub struct Obstacle {
-    /// What kind of reason.
+    /// The kind of reason.
     pub kind: Kind,
-    /// As a sentence for the log.
+    /// The reason as a sentence for the log.
     pub why: String,
-    /// What of it differs from client to client.
+    /// Details that depend on the client.
     pub detail: Option<String>,
 }
 
-/// Kinds of reasons. Only a server's is one to serve the stream in the worker for: what a client chooses or load brings about
-/// would take all workers.
+/// Kinds of reasons. Only for a reason of the server does the worker serve the stream: reasons that clients or load can
+/// cause would occupy all workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Of the client: its request is too large to be kept, or has files.
+    /// Client: its request is too large to be kept, or has files.
     TooLarge,
-    /// Of the client: its request line has what no request line may have.
+    /// Client: its request line has invalid bytes.
     Unclear,
-    /// Of the client: it speaks a version of HTTP whose connection can't be handed over.
+    /// Client: its HTTP version does not allow a hand-off.
     Version,
-    /// Of the client: its address or its user has as much as it may have.
+    /// Client: its address or its user is at a limit.
     TooMany,
-    /// Of the client: it has left.
+    /// Client: it has left.
     Left,
-    /// Of load: there is no room for it, or no hub that answers, for the moment.
+    /// Load: there is no room, or no hub that answers, at the moment.
     Load,
-    /// Of the server, which could do better.
+    /// Server: a problem that the operator can fix.
     Server,
-    /// Of the server, where nothing is wrong: it can't, or is told not to.
+    /// Server: nothing is wrong; it can't hand off, or is configured not to.
     Expected,
 }
 
 impl Kind {
-    /// Who has brought it about.
+    /// Who caused the obstacle.
     pub fn cause(self) -> Cause {
         match self {
             Self::TooLarge | Self::Unclear | Self::Version | Self::TooMany | Self::Left => Cause::Client,
@@ -48,28 +48,28 @@ impl Kind {
 }
 
 impl Obstacle {
-    /// For this reason.
+    /// Creates an obstacle.
     pub fn new(kind: Kind, why: impl Into<String>) -> Self {
         Self { kind, why: why.into(), detail: None }
     }
 
-    /// With what differs from client to client.
+    /// Adds details that depend on the client.
     pub fn of(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
 
-    /// The server's, which could do better.
+    /// Creates an obstacle of kind [`Kind::Server`].
     pub fn server(why: impl Into<String>) -> Self {
         Self::new(Kind::Server, why)
     }
 
-    /// The system refused something: for want of something that others use, or at any time.
+    /// Creates an obstacle from a system error: load if a shared resource ran out, otherwise the server.
     pub fn of_system(what: &str, error: &std::io::Error) -> Self {
         let kind = if Cause::of_error(error) == Cause::Load { Kind::Load } else { Kind::Server };
         Self::new(kind, format!("{what}: {error}"))
     }
 
-    /// The same, by an error's number.
+    /// Like [`of_system`](Self::of_system), for an error number.
     pub fn of_errno(what: &str, error: Errno) -> Self {
         Self::of_system(what, &error.into())
     }

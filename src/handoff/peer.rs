@@ -1,4 +1,4 @@
-//! Finding a connection by the address of its other end, where the SAPI doesn't tell the descriptor.
+//! Finds a connection by its peer address, where the SAPI does not provide the descriptor.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, RawFd};
@@ -9,7 +9,7 @@ use rustix::net::sockopt;
 use super::obstacle::{Kind, Obstacle};
 use crate::variables;
 
-/// The one socket of this process that is connected to the client.
+/// Finds the one socket of this process that is connected to the client.
 pub(super) fn find() -> Result<RawFd, Obstacle> {
     let client = client()?;
     let mut found = None;
@@ -37,13 +37,13 @@ fn client() -> Result<SocketAddr, Obstacle> {
 }
 
 fn peer(descriptor: RawFd) -> Option<SocketAddr> {
-    // SAFETY: the kernel is only asked what this number is connected to, and says so if it is no descriptor.
+    // SAFETY: only queries the peer of this number; the kernel reports a number that is no descriptor.
     let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
     let address = SocketAddr::try_from(rustix::net::getpeername(socket).ok()??).ok()?;
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
-/// Whether this was a connection to somebody who has reset it. Its name is left, which a socket that never had one hasn't.
+/// Whether the peer has reset this connection. It keeps its local name, which a socket that was never connected lacks.
 fn is_reset(descriptor: RawFd) -> bool {
     // SAFETY: as in `peer`.
     let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };

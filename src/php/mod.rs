@@ -1,3 +1,3 @@
-//! The engine as sound Rust: what may run user code says so in its signature.
+//! A sound Rust interface to the engine: the signature of each function shows whether it may run user code.
 
 pub mod engine;
