@@ -1,4 +1,4 @@
-//! The extension's part of phpinfo().
+//! The extension's section of phpinfo().
 
 use std::ffi::c_int;
 
@@ -11,7 +11,7 @@ use sse_hub::udp::notify;
 
 use crate::{ini, zend};
 
-/// Prints version, place of the hub, what this SAPI gets, and all settings.
+/// Prints the version, the hub's address, how this SAPI serves streams, and all settings.
 pub extern "C" fn print(module: *mut ModuleEntry) {
     let (socket, notify) = match ini::socket() {
         Ok((path, _)) => (path.display().to_string(), notify::path(&path).display().to_string()),
@@ -39,33 +39,33 @@ pub extern "C" fn print(module: *mut ModuleEntry) {
     unsafe { ffi::display_ini_entries(module) };
 }
 
-/// ZEND_INI_DISPLAY_ORIG: what the setting was before the script has changed it.
+/// `ZEND_INI_DISPLAY_ORIG`: show the value from before the script's change.
 const DISPLAY_ORIGINAL: c_int = 1;
 
-/// Prints `sse.bus` without its password, where PHP shows settings.
+/// Prints `sse.bus` without its password, wherever PHP shows settings.
 ///
 /// # Safety
 /// `entry` is that of the setting, as the engine passes it.
 pub unsafe extern "C" fn show_bus(entry: *mut ffi::zend_ini_entry, kind: c_int) {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller's promise.
     unsafe { show(entry, kind, |url| masked_bus_address(&String::from_utf8_lossy(url))) };
 }
 
-/// Prints that `sse.udp_key` is set, and nothing of it: not even its length.
+/// Prints that `sse.udp_key` is set, but neither the key nor its length.
 ///
 /// # Safety
 /// `entry` is that of the setting, as the engine passes it.
 pub unsafe extern "C" fn show_key(entry: *mut ffi::zend_ini_entry, kind: c_int) {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller's promise.
     unsafe { show(entry, kind, |_| "***".into()) };
 }
 
-/// Prints a setting as `masked` shows it.
+/// Prints a setting in the form that `masked` returns.
 ///
 /// # Safety
 /// `entry` is that of a setting, as the engine passes it.
 unsafe fn show(entry: *mut ffi::zend_ini_entry, kind: c_int, masked: impl Fn(&[u8]) -> String) {
-    // SAFETY: see above; a value that is not set is null, and otherwise a string of the engine.
+    // SAFETY: see above. An unset value is null, any other is a string of the engine.
     let value = unsafe {
         let (entry, original) = (&*entry, kind == DISPLAY_ORIGINAL);
         let value = if original && entry.modified != 0 { entry.orig_value } else { entry.value };

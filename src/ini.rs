@@ -1,4 +1,4 @@
-//! The `sse.*` settings: their table, and reading them.
+//! The `sse.*` settings: their table, and functions that read them.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -18,122 +18,120 @@ use crate::remembered::{self, Remembered};
 use crate::spawn::SpawnError;
 use crate::{info, successor, zend};
 
-/// Every setting with its default and where it may be set. The comment above each says what it means: `tools/docs` makes
-/// docs/reference/settings.md and tools/sse.ini of them, so that a new setting is described here and nowhere else.
+/// Every setting with its default and its scope. `tools/docs` generates docs/reference/settings.md and tools/sse.ini from
+/// the comments here, so document a new setting only here.
 static SETTINGS: IniEntryDefs<43> = IniEntryDefs::new([
     // # Where the hub is
-    // The hub's socket. Empty: `php-sse-UID/hub.sock` in PHP's temporary folder, which is closed to other users;
-    // where another user has taken that name, `php-sse-UID-1` to `-9`, and last `/run/user/UID/php-sse`: the first
-    // that is this user's. A path of your own must be in a folder that is the user's or root's, and that nobody else
-    // can write to.
+    // The hub's socket. Empty: `php-sse-UID/hub.sock` in PHP's temporary folder, closed to other users. If another user
+    // has taken that name: `php-sse-UID-1` to `-9`, then `/run/user/UID/php-sse`, whichever first belongs to this user. A
+    // path of your own must be in a folder of the user or of root that nobody else can write to.
     setting(c"sse.socket", c"", SYSTEM),
-    // Permissions of the socket. `0660` lets `sse.socket_group` in.
+    // Permissions of the socket. `0660` admits `sse.socket_group`.
     setting(c"sse.socket_mode", c"0600", SYSTEM),
-    // Group whose members may publish and watch, a name or a number, and nothing else. For them the folder may
-    // belong to the hub's user.
+    // Group, by name or number, whose members may publish and watch, and nothing else. For them, the folder may belong to
+    // the hub's user.
     setting(c"sse.socket_group", c"", SYSTEM),
-    // Keeps sites apart that run as one user: each namespace has a hub of its own. Up to 64 letters, digits, `_` and
-    // `-`.
+    // Separates sites that run as one user: each namespace has its own hub. Up to 64 letters, digits, `_` and `-`.
     setting(c"sse.namespace", c"", PER_DIR),
-    // `off`: no hub is started; only one that already runs is used. The calling process reads it.
+    // `off`: PHP starts no hub and uses only one that already runs. The calling process reads it.
     setting(c"sse.spawn", c"auto", SYSTEM),
     // # Streams
-    // Whether streams leave their workers. `auto`: where the server can hand off; elsewhere the worker serves the
-    // stream. `require`: a stream that cannot be handed off gets 503 with `Retry-After`, and PHP's error log says
-    // why. `off`: the worker serves all of them. The command line has no client: `require` is the same as `auto`
-    // there.
+    // Whether streams leave their workers. `auto`: where the server can hand off; elsewhere the worker serves the stream.
+    // `require`: a stream that cannot be handed off gets 503 with `Retry-After`, and PHP's error log says why. `off`: the
+    // worker serves all streams. The command line has no client, so `require` equals `auto` there.
     setting(c"sse.detach", c"auto", PER_DIR),
     // Seconds of silence after which a stream gets a comment. `0`: never.
     setting(c"sse.heartbeat", c"15", ALL),
-    // Milliseconds after which a browser reconnects, sent to it first. `0`: not sent, the browser's own default.
+    // Milliseconds after which a browser reconnects, sent at the start of a stream. `0`: not sent; the browser uses its
+    // default.
     setting(c"sse.retry", c"2000", ALL),
-    // Percent of `sse.retry` by which the time is made longer at most, at random for each client, so that clients
-    // that lost their streams together do not come back together. `0`: none.
+    // Maximum random delay that is added to `sse.retry` for each client, in percent of it, so that clients that lost
+    // their streams together do not reconnect together. `0`: none.
     setting(c"sse.retry_jitter", c"50", ALL),
-    // Seconds after which the hub ends a stream, less a random tenth at most; the browser reconnects and resumes.
-    // `0`: never.
+    // Seconds after which the hub ends a stream, shortened at random by up to a tenth; the browser reconnects and
+    // resumes. `0`: never.
     setting(c"sse.max_lifetime", c"0", ALL),
     // # Calls
-    // Milliseconds that a call may wait for the hub. A web request waits no longer than that over all its calls for
-    // a hub that does not answer.
+    // Milliseconds that a call may wait for the hub. A web request waits no longer than this over all its calls for a hub
+    // that does not answer.
     setting(c"sse.timeout", c"2000", ALL),
     // When `sse_publish()` sends: `ack`, `async` or `commit`.
     setting(c"sse.publish", c"ack", ALL),
-    // Bytes that one request may hold back with `commit`; past it `sse_publish()` throws.
+    // Bytes that one request may hold back with `commit`; above that, `sse_publish()` throws.
     setting(c"sse.commit_bytes", c"8M", ALL),
     // # Limits
-    // Streams held at most; a client too many gets 503 with `Retry-After` (after which an `EventSource` does not
-    // retry by itself). `0`: what the descriptor limit of one process allows.
+    // Maximum number of streams. A further client gets 503 with `Retry-After` (an `EventSource` does not retry by itself
+    // after that). `0`: what the descriptor limit of one process allows.
     setting(c"sse.max_streams", c"0", SYSTEM),
-    // Processes that hold the streams. `auto`: one, the hub itself, unless `sse.max_streams` is more than its
-    // descriptor limit allows; then as many as that needs.
+    // Processes that hold the streams. `auto`: one, the hub itself, unless `sse.max_streams` exceeds what its descriptor
+    // limit allows; then as many as needed.
     setting(c"sse.processes", c"auto", SYSTEM),
-    // Streams of one client address at most (of IPv6, of one /64 network); one too many gets 429 with `Retry-After`.
-    // `0`: any number.
+    // Maximum number of streams of one client address (for IPv6, of one /64 network); a further one gets 429 with
+    // `Retry-After`. `0`: unlimited.
     setting(c"sse.max_streams_per_ip", c"0", SYSTEM),
-    // Streams of one user at most, where the script names users by the option `user`; one too many gets 429. `0`:
-    // any number.
+    // Maximum number of streams of one user, where the script names users by the option `user`; a further one gets 429.
+    // `0`: unlimited.
     setting(c"sse.max_streams_per_user", c"0", ALL),
-    // Topics of one stream at most.
+    // Maximum number of topics of one stream.
     setting(c"sse.max_topics", c"100", SYSTEM),
-    // Bytes kept for what all streams watch: about 200 for a topic and its name, 64 more for each segment of a
-    // pattern with a wildcard. One client address gets an eighth of it (of IPv6, one /64 network). Past either, a
+    // Maximum bytes for the subscriptions of all streams: about 200 for a topic and its name, 64 more for each segment of
+    // a pattern with a wildcard. One client address (for IPv6, one /64 network) may use an eighth. Above either limit, a
     // new stream gets 503 with `Retry-After`.
     setting(c"sse.topic_bytes", c"128M", SYSTEM),
-    // Bytes of data of one event at most.
+    // Maximum bytes of data of one event.
     setting(c"sse.max_event_size", c"1M", SYSTEM),
-    // Bytes that may wait behind the event that a slow client is being sent; past it the stream is closed, and the
-    // browser reconnects. Make it several times `sse.max_event_size`. After a gap, a client gets events of half of
-    // it at most.
+    // Bytes that may wait behind the event that is being sent to a slow client; above that the hub closes the stream, and
+    // the browser reconnects. Make it several times `sse.max_event_size`. After a gap, a client gets at most half of this
+    // in events.
     setting(c"sse.stream_buffer", c"4M", SYSTEM),
-    // Bytes at most that are kept for slow clients only: events that the history has forgotten (each once, however
-    // many clients wait for it), and what was rendered. Past it the hub ends streams, first of the addresses that
-    // more than an eighth is kept for, then of the clients that have waited longest; they resume. With several
-    // processes (`sse.processes`), each has its own copy of what its clients have missed, and that counts.
+    // Maximum bytes kept only for slow clients: events that the history has dropped (each once, however many clients wait
+    // for it), and rendered output. Above that the hub ends streams, first those of addresses that use more than an
+    // eighth, then those of the clients that have waited longest; they resume. With several processes (`sse.processes`),
+    // each keeps its own copy of what its clients have missed, and each copy counts.
     setting(c"sse.queue_bytes", c"64M", SYSTEM),
-    // Seconds, 1 to 86400, that a client may take nothing of what waits for it before its stream ends; twice its
-    // heartbeat if that is longer.
+    // Seconds, 1 to 86400, after which a stream ends if its client accepts none of the waiting data; twice its heartbeat
+    // if that is longer.
     setting(c"sse.stall_timeout", c"30", SYSTEM),
     // # Notifications by datagram
-    // Address and port where notifications by datagram are received. Empty: none are received.
+    // Address and port that receive notifications by datagram. Empty: none.
     setting(c"sse.udp", c"127.0.0.1:8099", SYSTEM),
-    // Key for authenticated datagrams, of any bytes; needed beyond this machine. `phpinfo()` does not show it.
+    // Key for authenticated datagrams, of any bytes; required beyond this machine. `phpinfo()` does not show it.
     IniEntryDef { displayer: Some(info::show_key), ..setting(c"sse.udp_key", c"", SYSTEM) },
-    // Notifications a second by datagrams without a key, at most, of all topics together, 1 to 10,000; of one topic
-    // ten, of everything one. What comes faster is delivered later, and once.
+    // Maximum notifications per second by datagrams without a key, 1 to 10,000 in total; ten for one topic, one for
+    // `WAKEUP` without a topic. Faster ones are delivered later, and once.
     setting(c"sse.udp_rate", c"50", SYSTEM),
     // # History
-    // Where events are kept for clients that were away. `sqlite:/path`: in this file as well, so that they outlive
-    // the hub; one file a hub, its folder must exist. `off`: nowhere.
+    // Where events are kept for clients that were away. `sqlite:/path`: in this file as well, so that they outlive the
+    // hub; one file per hub, and its folder must exist. `off`: nowhere.
     setting(c"sse.history", c"memory", SYSTEM),
-    // `1`: an event is on the disk itself, and not only with the operating system, before `sse_publish()` returns:
-    // it then survives a power cut too.
+    // `1`: an event is on the disk itself, not only with the operating system, before `sse_publish()` returns. It then
+    // survives a power cut too.
     setting(c"sse.history_fsync", c"0", SYSTEM),
-    // Events kept of each topic. After a gap, a client gets as many at most, the newest ones.
+    // Events kept of each topic. After a gap, a client gets at most this many, the newest ones.
     setting(c"sse.history_events", c"1000", SYSTEM),
     // Seconds that events are kept.
     setting(c"sse.history_ttl", c"3600", SYSTEM),
-    // Memory that all kept events take together, with the names of their topics and everything else that is kept for
-    // them: about 500 bytes for the smallest. Beyond, the oldest go. A history on disk is in memory as well.
+    // Memory for all kept events, with the names of their topics and all other data kept for them: about 500 bytes for
+    // the smallest. Above that the oldest events are dropped. A history on disk is in memory as well.
     setting(c"sse.history_bytes", c"64M", SYSTEM),
     // # Several machines
-    // A Redis by which this hub shares its events with hubs on other machines. In quotes, on the command line too:
+    // A Redis through which this hub shares its events with hubs on other machines. Quote it, on the command line too:
     // `-d 'sse.bus="redis://…"'`.
     IniEntryDef { displayer: Some(info::show_bus), ..setting(c"sse.bus", c"", SYSTEM) },
-    // What publishing does while Redis cannot be reached: `wait`, up to `sse.timeout`; `fail`: throw at once.
+    // Behavior of publishing while Redis is unreachable. `wait`: wait, up to `sse.timeout`; `fail`: throw at once.
     setting(c"sse.bus_outage", c"wait", SYSTEM),
-    // Bytes of events that wait for Redis at most.
+    // Maximum bytes of events that wait for Redis.
     setting(c"sse.bus_queue", c"16M", SYSTEM),
     // # Renders
-    // Replays at the same time, for the whole hub, 1 to 256. Keep it below the number of workers.
+    // Maximum number of concurrent replays of the whole hub, 1 to 256. Keep it below the number of workers.
     setting(c"sse.render_concurrency", c"2", SYSTEM),
-    // Bytes that the hub keeps for all streams with callbacks (or `reauthorize`) together: their requests, and the
-    // events that callbacks have not got yet. One client address (of IPv6, one /64 network) may take an eighth of
-    // them. Beyond, a new stream gets 503, or of such an address 429, each with `Retry-After`, and callbacks are
-    // told that anything may have changed.
+    // Bytes that the hub keeps for all streams with callbacks (or `reauthorize`) together: their requests, and the events
+    // not passed to callbacks yet. One client address (for IPv6, one /64 network) may use an eighth. Above the total a
+    // new stream gets 503, above the share 429, each with `Retry-After`, and callbacks are told that anything may have
+    // changed.
     setting(c"sse.render_bytes", c"64M", SYSTEM),
-    // Seconds that a replay may take, 1 to 3600. One that goes on longer has failed; its place is kept for as long
-    // once more, as its worker may still be busy.
+    // Seconds that a replay may take, 1 to 3600. A longer one has failed; its place stays taken for the same time again,
+    // because its worker may still be busy.
     setting(c"sse.render_timeout", c"30", SYSTEM),
     // # The hub's life and log
     // Seconds without any connection after which a hub ends. `0`: never.
@@ -143,10 +141,10 @@ static SETTINGS: IniEntryDefs<43> = IniEntryDefs::new([
     // `off`, `error`, `warn`, `info`, `debug` or `trace`.
     setting(c"sse.log_level", c"warn", SYSTEM),
     // # Scripts that write event streams themselves
-    // `1`: scripts that write an event stream by themselves are adopted.
+    // `1`: adopt scripts that write an event stream by themselves.
     setting(c"sse.adopt", c"0", PER_DIR),
-    // Which topics end the sleep of which adopted script: `"chat/*.php=chat.** users.*, report.php=reports"`. Empty:
-    // any topic, of all scripts.
+    // Which topics end the sleep of which adopted script: `"chat/*.php=chat.** users.*, report.php=reports"`. Empty: any
+    // topic, for all scripts.
     setting(c"sse.adopt_topics", c"", PER_DIR),
     IniEntryDef::end(),
 ]);
@@ -159,7 +157,7 @@ const fn setting(name: &'static CStr, default: &'static CStr, permission: IniEnt
     IniEntryDef { on_modify: Some(remembered::changed), ..IniEntryDef::new(name, default, permission) }
 }
 
-/// Tells PHP about the settings.
+/// Registers the settings with PHP.
 pub fn register(module: i32) {
     IniEntryDef::register(SETTINGS.as_slice(), module);
 }
@@ -167,29 +165,29 @@ pub fn register(module: i32) {
 /// The names of all settings.
 pub fn names() -> impl Iterator<Item = &'static CStr> {
     let named = SETTINGS.as_slice().iter().filter(|entry| !entry.name.is_null());
-    // SAFETY: each name but the last, which is null, is a C string of the table above.
+    // SAFETY: each name except the last, which is null, is a C string of the table above.
     named.map(|entry| unsafe { CStr::from_ptr(entry.name) })
 }
 
 /// The value of a setting as text; empty if it is not set.
 ///
 /// # Errors
-/// Bytes that are no text. They must not count as nothing: that could open what the setting was to close.
+/// Invalid text. It must not count as empty: that could open what the setting was meant to close.
 fn text(name: &'static CStr) -> Result<String, ConfigError> {
     let problem = match String::from_utf8(zend::ini(name)) {
         Ok(text) if !text.contains('\0') => return Ok(text),
         Ok(_) => "has a NUL byte in it",
         Err(_) => "is not UTF-8",
     };
-    // The address of a bus has a password in it.
+    // The address of a bus contains a password.
     let shown = if name == c"sse.bus" { "…".into() } else { zend::ini(name).escape_ascii().to_string() };
     Err(ConfigError::new(&name.to_string_lossy(), &shown, problem))
 }
 
-/// The value of a setting that has a path in it, in whatever bytes that is; empty if it is not set.
+/// The value of a setting that contains a path, as raw bytes; empty if it is not set.
 ///
 /// # Errors
-/// A NUL, by which every call of the system would end the path.
+/// A NUL byte, at which every system call would end the path.
 fn path(name: &'static CStr) -> Result<OsString, ConfigError> {
     let value = zend::ini(name);
     if value.contains(&0) {
@@ -202,10 +200,10 @@ fn path(name: &'static CStr) -> Result<OsString, ConfigError> {
     Ok(OsString::from_vec(value))
 }
 
-/// Where the hub of this request is, and how its folder is guarded.
+/// The hub's socket for this request, and the protection of its folder.
 ///
 /// # Errors
-/// A namespace that can't be part of a file name, or a default folder that can't be had.
+/// An invalid namespace, or a default folder that is unusable.
 pub fn socket() -> Result<(PathBuf, Folder), SpawnError> {
     let namespace = text(c"sse.namespace")?;
     config::namespace(&namespace)?;
@@ -228,7 +226,7 @@ pub fn socket() -> Result<(PathBuf, Folder), SpawnError> {
     Ok((path, if shared { Folder::Shared } else { Folder::Chosen }))
 }
 
-/// Tells the operator, once a process and in PHP's error log, that the hub is not where it is expected.
+/// Logs to PHP's error log, once per process, that the hub's folder is not the expected one.
 fn tell_instead(folder: &Private, user: u32) {
     static TOLD: AtomicBool = AtomicBool::new(false);
     if let Some((expected, why)) = &folder.instead_of
@@ -241,7 +239,7 @@ fn tell_instead(folder: &Private, user: u32) {
     }
 }
 
-/// The setting that leads to this socket in the namespace of now.
+/// The value of `sse.socket` that leads to this socket under the current namespace.
 pub fn without_namespace(socket: &Path) -> PathBuf {
     let namespace = [b".", &*zend::ini(c"sse.namespace")].concat();
     let stem = socket.file_stem().and_then(|stem| stem.as_bytes().strip_suffix(&*namespace));
@@ -253,7 +251,7 @@ pub fn without_namespace(socket: &Path) -> PathBuf {
     }
 }
 
-/// Longest time that a call may wait for the hub.
+/// Maximum time that a call may wait for the hub.
 ///
 /// # Errors
 /// Not a number of milliseconds.
@@ -263,7 +261,7 @@ pub fn timeout() -> Result<Duration, ConfigError> {
     TIMEOUT.with(|timeout| timeout.get(read))
 }
 
-/// When events are sent that are published without a mode of their own.
+/// The default mode of publishing.
 ///
 /// # Errors
 /// Not the name of a mode.
@@ -280,7 +278,7 @@ pub fn commit_bytes() -> Result<usize, ConfigError> {
     size(c"sse.commit_bytes", 1, 1 << 30)
 }
 
-/// Seconds of silence after which a stream gets a comment; 0: never.
+/// Seconds of silence before a comment; 0: never.
 ///
 /// # Errors
 /// Not a number of seconds up to a day.
@@ -288,10 +286,10 @@ pub fn heartbeat() -> Result<u32, ConfigError> {
     small(c"sse.heartbeat", MAX_HEARTBEAT)
 }
 
-/// Longest heartbeat, in seconds.
+/// Maximum heartbeat, in seconds.
 pub const MAX_HEARTBEAT: u32 = 86_400;
 
-/// Reconnection time told to clients, in milliseconds; 0: not told.
+/// Reconnection time for clients, in milliseconds; 0: not sent.
 ///
 /// # Errors
 /// Not a number of milliseconds up to a day.
@@ -299,11 +297,10 @@ pub fn retry() -> Result<u32, ConfigError> {
     small(c"sse.retry", MAX_RETRY)
 }
 
-/// Longest reconnection time, in milliseconds.
+/// Maximum reconnection time, in milliseconds.
 pub const MAX_RETRY: u32 = 86_400_000;
 
-/// How much longer than that some clients wait at most, in percent of it: those that lost their streams together don't all
-/// come back together.
+/// Maximum random addition to [`retry`], in percent of it.
 ///
 /// # Errors
 /// Not a number up to 100.
@@ -319,10 +316,10 @@ pub fn max_lifetime() -> Result<u32, ConfigError> {
     small(c"sse.max_lifetime", MAX_LIFETIME)
 }
 
-/// Longest lifetime, in seconds.
+/// Maximum lifetime of a stream, in seconds.
 pub const MAX_LIFETIME: u32 = 31_536_000;
 
-/// Streams that one user may have, where the script names users; 0: any number.
+/// Maximum number of streams of one user, where the script names users; 0: unlimited.
 ///
 /// # Errors
 /// Not a number of streams.
@@ -330,10 +327,10 @@ pub fn max_streams_per_user() -> Result<u32, ConfigError> {
     small(c"sse.max_streams_per_user", MAX_STREAMS)
 }
 
-/// Most streams that any limit may allow.
+/// The upper bound of every limit of streams.
 pub const MAX_STREAMS: u32 = 10_000_000;
 
-/// Bytes of data that an event may have.
+/// Maximum bytes of data of one event.
 ///
 /// # Errors
 /// Not a number of bytes.
@@ -342,7 +339,7 @@ pub fn max_event_size() -> Result<usize, ConfigError> {
     SIZE.with(|limit| limit.get(|| size(c"sse.max_event_size", 1, sse_protocol::wire::MAX_EVENT_SIZE)))
 }
 
-/// Topics that one stream or one event may have.
+/// Maximum number of topics of one stream or one event.
 ///
 /// # Errors
 /// Not a number.
@@ -354,12 +351,12 @@ pub fn max_topics() -> Result<usize, ConfigError> {
 /// Whether streams may, or must, leave the worker.
 ///
 /// # Errors
-/// None of `auto`, `require` and `off`.
+/// Not `auto`, `require` or `off`.
 pub fn detach() -> Result<Detach, ConfigError> {
     config::detach(&text(c"sse.detach")?)
 }
 
-/// Whether a hub may be started where none runs.
+/// Whether a process may start a hub if none runs.
 ///
 /// # Errors
 /// Neither `auto` nor `off`.
@@ -367,7 +364,7 @@ pub fn spawn() -> Result<bool, ConfigError> {
     config::switch("sse.spawn", &text(c"sse.spawn")?)
 }
 
-/// Whether scripts that send an event stream by themselves are adopted.
+/// Whether to adopt scripts that send an event stream by themselves.
 ///
 /// # Errors
 /// Neither on nor off.
@@ -375,21 +372,21 @@ pub fn adopt() -> Result<bool, ConfigError> {
     config::boolean("sse.adopt", &text(c"sse.adopt")?)
 }
 
-/// The topics that wake an adopted script.
+/// The patterns whose notifications wake an adopted script.
 ///
 /// # Errors
-/// The first entry that can't be used.
+/// The first entry that is invalid.
 pub fn adopt_topics(script: &str) -> Result<Vec<String>, ConfigError> {
     let map = text(c"sse.adopt_topics")?;
     Ok(TopicMap::parse(&map)?.topics(script).into_iter().map(Into::into).collect())
 }
 
-/// What a new hub at this socket is told.
+/// The configuration of a new hub at this socket.
 ///
 /// # Errors
-/// The first setting that can't be used.
+/// The first setting that is invalid.
 pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
-    // Any bytes: who makes one at random should not have to spell it.
+    // Any bytes: a randomly generated key needs no encoding.
     let key = zend::ini(c"sse.udp_key");
     let idle = small(c"sse.idle_exit", u32::MAX)?;
     let log = path(c"sse.log")?;
@@ -435,20 +432,20 @@ pub fn hub_config(socket: PathBuf) -> Result<Config, ConfigError> {
         log_level: config::log_level(&text(c"sse.log_level")?)?,
         shards: 0,
         processes: config::processes(&text(c"sse.processes")?)?,
-        // It is going to be forked, or is said to be otherwise.
+        // A forked hub has one thread; other callers override this.
         may_fork: true,
         foreground: false,
         successor,
     })
 }
 
-/// Which Redis the hub shares its events by.
+/// The Redis through which the hub shares its events.
 fn bus(keep: &Keep) -> Result<Option<Bus>, ConfigError> {
     let address = BusAddress::parse(&text(c"sse.bus")?, &text(c"sse.namespace")?)?;
     let Some(address) = address else { return Ok(None) };
     config::bus_history(&path(c"sse.history")?.to_string_lossy(), keep)?;
     let wait = config::bus_outage(&text(c"sse.bus_outage")?)?;
-    // So that a publisher hears why before its own time is over.
+    // Half the time, so that a publisher gets the reason before its own timeout.
     let patience = if wait { timeout()? / 2 } else { Duration::ZERO };
     Ok(Some(Bus { address, patience, queue: size(c"sse.bus_queue", 1 << 16, 1 << 40)? }))
 }

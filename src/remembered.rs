@@ -1,4 +1,4 @@
-//! Values of settings that every call needs: read and checked again only once a setting has changed.
+//! Caches values of settings that every call needs, until a setting changes.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -9,12 +9,12 @@ thread_local! {
     static CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Counts changes of settings: those by `ini_set()`, those that a request brings, and the way back at its end.
+/// The number of changes of settings: by `ini_set()`, by a request's configuration, and by the restore at its end.
 pub fn changes() -> u64 {
     CHANGES.get()
 }
 
-/// What the engine calls before it changes a setting.
+/// Counts a change. The engine calls it before it changes a setting.
 pub unsafe extern "C" fn changed(
     _entry: *mut zend_ini_entry,
     _value: *mut zend_string,
@@ -24,23 +24,23 @@ pub unsafe extern "C" fn changed(
     _stage: c_int,
 ) -> c_int {
     CHANGES.set(CHANGES.get() + 1);
-    // SUCCESS: a value that can't be used is told by the first call that needs it.
+    // SUCCESS. The first call that needs an invalid value reports it.
     0
 }
 
-/// A value that was made of settings.
+/// A cached value that depends on settings.
 pub struct Remembered<T>(Cell<Option<(u64, T)>>);
 
 impl<T: Copy> Remembered<T> {
-    /// Nothing yet.
+    /// An empty cache.
     pub const fn new() -> Self {
         Self(Cell::new(None))
     }
 
-    /// What `read` has given since the last change, or gives now.
+    /// Returns the cached value, or the result of `read` if a setting has changed since.
     ///
     /// # Errors
-    /// Those of `read`, which are not remembered.
+    /// Those of `read`, which are not cached.
     pub fn get<E>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let changes = changes();
         if let Some((at, value)) = self.0.get()
