@@ -1,7 +1,7 @@
-//! `sse.publish=commit`: events that wait for the end of their request, and are sent only if it succeeded.
+//! `sse.publish=commit`: holds events back until their request ends, and sends them only if it succeeded.
 //!
-//! The end is the engine's own, after shutdown functions, destructors and the flush of the output. What a process
-//! publishes later still, in a session handler for example, follows the request's outcome at once.
+//! The end is the engine's own: after shutdown functions, destructors and the output flush. A later publication, in a
+//! session handler for example, follows the request's outcome at once.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,17 +13,17 @@ use crate::php::engine::Engine;
 use crate::spawn::{self, Fate};
 use crate::{handoff, ini, zend};
 
-/// Topics that a line of PHP's error log names.
+/// Maximum number of topics in one log line.
 const NAMED: usize = 10;
 
-/// An event that waits, ready to be sent.
+/// A held event, encoded.
 struct Held {
     topics: Vec<String>,
     message: Vec<u8>,
 }
 
 impl Held {
-    /// Bytes that it takes, more or less.
+    /// Its approximate size in memory, in bytes.
     fn size(&self) -> usize {
         self.message.len()
             + self.topics.iter().map(|topic| topic.len() + size_of::<String>()).sum::<usize>()
@@ -37,10 +37,10 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// How far the request is.
+/// The progress of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It goes on.
+    /// It runs.
     Open,
     /// It has succeeded.
     Succeeded,
@@ -48,23 +48,23 @@ enum Phase {
     Failed,
 }
 
-/// What the request holds back.
+/// The events that the request holds back.
 struct State {
     phase: Phase,
-    /// Whose it is: a forked child has a copy of what is its parent's to send.
+    /// The owner. A forked child has a copy of events that its parent will send.
     process: u32,
     held: Vec<Held>,
     bytes: usize,
 }
 
 thread_local! {
-    // No code of a user runs while this is borrowed.
+    // No user code runs while this is borrowed.
     static STATE: RefCell<State> =
         const { RefCell::new(State { phase: Phase::Open, process: 0, held: Vec::new(), bytes: 0 }) };
 }
 
 impl State {
-    /// Lets go of what another process will send.
+    /// Drops the events of another process, which will send them itself.
     fn claim(&mut self) {
         let process = std::process::id();
         if self.process != process {
@@ -79,7 +79,7 @@ impl State {
     }
 }
 
-/// Runs when a request starts.
+/// Resets the state for a new request.
 pub fn begin_request() {
     STATE.with_borrow_mut(|state| {
         state.take();
@@ -87,10 +87,10 @@ pub fn begin_request() {
     });
 }
 
-/// Keeps a checked publication until the request's end; false if that is over and it should be sent at once.
+/// Holds a checked publication back until the request ends. False if it has ended: then send the event at once.
 ///
 /// # Errors
-/// `Other` if the request holds too much back already.
+/// `Other` if the held events exceed `sse.commit_bytes`.
 pub fn hold(request: &Request<'_>) -> Result<bool, Problem> {
     let limit = ini::commit_bytes()?;
     let Request::Publish { topics, .. } = request else { return Ok(false) };
@@ -98,7 +98,7 @@ pub fn hold(request: &Request<'_>) -> Result<bool, Problem> {
         match state.phase {
             Phase::Open => {}
             Phase::Succeeded => return Ok(false),
-            // Dropped, with those before it.
+            // Drop it, like the events before it.
             Phase::Failed => return Ok(true),
         }
         state.claim();
@@ -116,7 +116,7 @@ pub fn hold(request: &Request<'_>) -> Result<bool, Problem> {
     })
 }
 
-/// Runs when a request has ended.
+/// Sends the held events if the request has succeeded.
 pub fn end_request(engine: &mut Engine) {
     let failed = zend::has_failed();
     let held = STATE.with_borrow_mut(|state| {
@@ -133,16 +133,16 @@ pub fn end_request(engine: &mut Engine) {
     }
 }
 
-/// Lets the client have its response before the hub is waited for, where PHP can do that.
+/// Completes the client's response before the wait for the hub, where PHP can do that.
 fn finish_response(engine: &mut Engine) {
     if zend::sapi_name() == c"fpm-fcgi" && !handoff::is_complete() {
-        // Where that function is disabled, or the client has gone, the events are sent all the same.
+        // If the function is disabled or the client has gone, the events are still sent.
         let _ = zend::call(engine, "fastcgi_finish_request", &[]);
         zend::forget_bailout();
     }
 }
 
-/// Sends the events in order; returns what has become of those that the hub has not taken.
+/// Sends the events in order. Returns a log message if the hub did not accept all of them.
 fn send(held: &[Held]) -> Option<String> {
     let mut taken = vec![false; held.len()];
     let mut unknown = 0;

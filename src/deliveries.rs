@@ -1,4 +1,4 @@
-//! Events read from the hub by this process, over a socket pair.
+//! Reads a subscription's events from the hub, over a socket pair.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -10,25 +10,25 @@ use sse_protocol::wire::{self, Delivery, PREFIX};
 use crate::api::event;
 use crate::api::exceptions::Problem;
 
-/// What comes from the hub.
+/// The receiving end of a subscription.
 #[derive(Debug)]
 pub struct Deliveries {
     socket: OwnedFd,
     inbox: Vec<u8>,
 }
 
-/// What reading without waiting gave.
+/// The result of a read that does not wait.
 #[derive(Debug)]
 pub enum Read {
-    /// An event or a trigger, as an `SseEvent`.
+    /// An event or a notification, as an `SseEvent`.
     Event(Zval),
-    /// A sign of life.
+    /// The hub is alive.
     Heartbeat,
-    /// The user of the stream has begun another one: its client is to come back after so many milliseconds.
+    /// A newer stream of the same user replaced this one. The client should reconnect after this many milliseconds.
     Replaced(u32),
-    /// Nothing more for now.
+    /// Nothing more has arrived.
     Nothing,
-    /// The hub has ended it.
+    /// The hub has ended the subscription.
     End,
 }
 
@@ -38,15 +38,15 @@ impl Deliveries {
         Self { socket, inbox: Vec::new() }
     }
 
-    /// To wait for more.
+    /// The socket, to wait for more.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Takes the next of what has come. An event's topic is the first of its own that matches one of the patterns.
+    /// Takes the next delivery. An event's topic is its first that matches one of the patterns.
     ///
     /// # Errors
-    /// `Other` if the bytes make no sense, `Unavailable` if reading fails.
+    /// `Other` for malformed bytes, `Unavailable` if reading fails.
     pub fn read(&mut self, patterns: &[&str]) -> Result<Read, Problem> {
         loop {
             if let Some(read) = self.buffered(patterns)? {

@@ -1,8 +1,7 @@
-//! The token of a replay is for the hub alone: whatever a page prints of its request, or an error report tells of it, the token
-//! is not in it.
+//! Hides a replay's token from the page: no dump of request variables and no error report may contain it.
 //!
-//! FPM and Apache give out where they keep a variable, and all ways to it lead there: it is overwritten. What was copied before
-//! is taken away from the copy. `php -S` has its own function for headers, and no other way to them than `$_SERVER`.
+//! FPM and Apache expose the memory of a variable, and every access reads it there, so the token is overwritten. Copies
+//! made earlier are removed. `php -S` exposes headers only through its own functions and `$_SERVER`.
 
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,24 +14,24 @@ use crate::{rendering, zend};
 
 type Handler = unsafe extern "C" fn(*mut ffi::zend_execute_data, *mut Zval);
 
-/// The functions of `php -S` that tell headers.
+/// The functions of `php -S` that return headers.
 const TELLERS: [&CStr; 2] = [c"getallheaders", c"apache_request_headers"];
 
-/// What they were; null until then.
+/// Their original handlers. Null until `startup`.
 static ORIGINALS: [AtomicPtr<()>; TELLERS.len()] = [const { AtomicPtr::new(std::ptr::null_mut()) }; TELLERS.len()];
 
 const STAND_INS: [Handler; TELLERS.len()] = [tell::<0>, tell::<1>];
 
-/// The header as the hub sends it, and as a server may fold it.
+/// The header's name, as the hub sends it and in lower case.
 const HEADER: [&str; 2] = ["Sse-Render-Token", "sse-render-token"];
 
-/// Puts stand-ins before the functions of `php -S`, which are added to the engine when all extensions have started: one address
-/// is right in all processes and for all code that is compiled.
+/// Replaces the functions of `php -S`. The engine registers them after all extensions have started, so all processes and
+/// all compiled code see the same address.
 pub fn startup() {
     if zend::sapi_name() != c"cli-server" {
         return;
     }
-    // SAFETY: the module starts, before any thread or script; the list ends with a null name, and stays for the life of the
+    // SAFETY: runs at module start, before any thread or script. The list ends with a null name and lives as long as the
     // process, as does the copy.
     unsafe {
         let module = &mut *ffi::ext_php_rs_sapi_module();
@@ -60,9 +59,9 @@ pub fn startup() {
     }
 }
 
-/// Tells the headers as PHP does, without the token in a replay.
+/// Returns the headers as PHP does; in a replay, without the token.
 unsafe extern "C" fn tell<const NTH: usize>(call: *mut ffi::zend_execute_data, result: *mut Zval) {
-    // SAFETY: the function that `startup` has found, before anything could call this; with the engine's own arguments.
+    // SAFETY: `startup` stored the handler before this function could be called. The arguments come from the engine.
     unsafe {
         let original = ORIGINALS[NTH].load(Ordering::Acquire);
         if let Some(original) = std::mem::transmute::<*mut (), Option<Handler>>(original) {
@@ -73,17 +72,17 @@ unsafe extern "C" fn tell<const NTH: usize>(call: *mut ffi::zend_execute_data, r
         if !rendering::is_replay() {
             return;
         }
-        // SAFETY: the result is there for as long as the call.
+        // SAFETY: the result outlives the call.
         if let Some(headers) = unsafe { (*result).array_mut() } {
             HEADER.iter().for_each(|name| drop(headers.remove(*name)));
         }
     }));
 }
 
-/// Overwrites a variable of the request where the server keeps it. To be called under FPM and Apache only.
+/// Overwrites a request variable in the server's memory. Call it under FPM and Apache only.
 pub fn wipe(name: &CStr, secret: &str) {
-    // SAFETY: the SAPI's module structure is static, and the name outlives the call. Both servers return the place in their own
-    // memory of this request, as a C string; as many bytes are written as were found there.
+    // SAFETY: the SAPI's module structure is static, and the name outlives the call. Both servers return the place in
+    // their own memory of this request, as a C string. The write has the length of what was found.
     unsafe {
         let Some(getenv) = (*ffi::ext_php_rs_sapi_module()).getenv else { return };
         let found = getenv(name.as_ptr(), name.count_bytes());

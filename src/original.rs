@@ -1,4 +1,4 @@
-//! The current request, as the hub needs it to send it again.
+//! Captures the current request so that the hub can replay it.
 
 use serde_bytes::Bytes;
 use sse_protocol::wire::{MAX_REQUEST, OriginalRequest, Protocol};
@@ -10,10 +10,10 @@ use crate::php::engine::Engine;
 use crate::variables;
 use crate::zend::{self, NoValue};
 
-/// Longest body that is kept, in bytes.
+/// Maximum length of a kept body, in bytes.
 const MAX_BODY: usize = 64 << 10;
 
-/// Variables that PHP makes itself, and those that are different each time.
+/// Variables that PHP creates itself, and those that differ each time.
 const NOT_PARAMETERS: [&str; 8] = [
     "PHP_SELF",
     "REQUEST_TIME",
@@ -25,8 +25,8 @@ const NOT_PARAMETERS: [&str; 8] = [
     "SSE_RENDER_TOKEN",
 ];
 
-/// Headers of the connection, not of the request, and those that are different each time. With underscores for dashes: to
-/// PHP both are one.
+/// Headers of the connection rather than the request, and those that differ each time. Written with underscores, because
+/// PHP does not distinguish them from dashes.
 const NOT_HEADERS: [&str; 12] = [
     "connection",
     "keep_alive",
@@ -45,11 +45,11 @@ const NOT_HEADERS: [&str; 12] = [
 /// Names and values, in bytes.
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// A request that can be sent again.
+/// A request that can be replayed.
 #[derive(Debug)]
 pub struct Original {
     script: String,
-    /// Method and target; `None`: FastCGI.
+    /// Method and target; `None` for FastCGI.
     http: Option<(String, String)>,
     fields: Fields,
     body: Vec<u8>,
@@ -59,10 +59,10 @@ pub struct Original {
 }
 
 impl Original {
-    /// The current request.
+    /// Captures the current request.
     ///
     /// # Errors
-    /// Why it can't be sent again.
+    /// Why it can't be replayed.
     pub fn capture(engine: &mut Engine) -> Result<Self, Stays> {
         let variable = |name| variables::of_server(name).unwrap_or_default();
         let fastcgi = zend::sapi_name() == c"fpm-fcgi";
@@ -97,13 +97,13 @@ impl Original {
     fn size(&self) -> usize {
         let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
         let line = self.http.as_ref().map_or(0, |(method, target)| method.len() + target.len());
-        // The id is told to the hub twice, as that of the request and as that of the stream.
+        // The hub gets the id twice: with the request and with the stream.
         let id = 2 * self.last_event_id.as_ref().map_or(0, String::len);
         let session = self.session.as_ref().map_or(0, String::len);
         fields + self.body.len() + line + self.script.len() + id + session
     }
 
-    /// As it goes over the wire.
+    /// The request in wire format.
     pub fn wire(&self) -> OriginalRequest<'_> {
         OriginalRequest {
             script: &self.script,
@@ -120,19 +120,19 @@ impl Original {
     }
 }
 
-/// The FastCGI parameters. The server's variables are just these, as FPM and the web server have completed them.
+/// The FastCGI parameters: the server's variables, as the web server and FPM have completed them.
 fn parameters(body: &[u8]) -> Fields {
     let mut parameters = Vec::new();
-    // PHP makes these of the header; without it the web server has given them.
+    // PHP derives `PHP_AUTH_*` from this header. Without the header, they come from the web server.
     let derived = variables::of_server("HTTP_AUTHORIZATION").is_some();
     for (name, value) in variables::all_of_server() {
-        // The environment of the pool is there for every request, and may be another one by then.
+        // Every request gets the pool's environment, which may have changed by the time of a replay.
         let of_process = || std::env::var_os(&name).is_some_and(|own| own.as_encoded_bytes() == value);
         let of_header = derived && name.starts_with("PHP_AUTH_");
         if NOT_PARAMETERS.contains(&name.as_str()) || of_header || of_process() {
             continue;
         }
-        // A body that came in chunks has no length of its own.
+        // A chunked body has no length header.
         let value =
             if name == "CONTENT_LENGTH" && !body.is_empty() { body.len().to_string().into_bytes() } else { value };
         parameters.push((name.into_bytes(), value));
@@ -143,8 +143,8 @@ fn parameters(body: &[u8]) -> Fields {
     parameters
 }
 
-/// A part of the request line. An empty one is not told by this PHP; one with other bytes than a request line may have is the
-/// client's doing.
+/// Reads a part of the request line. An empty one means that this PHP does not provide it; one with invalid bytes is the
+/// client's fault.
 fn of_line(variable: &str) -> Result<String, Stays> {
     let bytes = variables::bytes_of_server(variable).unwrap_or_default();
     if bytes.is_empty() {
@@ -154,19 +154,19 @@ fn of_line(variable: &str) -> Result<String, Stays> {
     text.ok_or_else(|| cannot(Kind::Unclear, "its request line has bytes that no request line may have"))
 }
 
-/// The headers as they came.
+/// The request headers.
 fn headers(engine: &mut Engine) -> Result<Fields, Stays> {
     let mut kept = Vec::new();
     for (name, value) in if zend::sapi_name() == c"cli-server" { of_variables() } else { of_apache(engine)? } {
         let plain = name.to_ascii_lowercase().replace('-', "_");
         let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         if token && !NOT_HEADERS.contains(&plain.as_str()) {
-            // A folded header is one line all the same.
+            // Unfold a folded header into one line.
             let line = value.iter().map(|b| if matches!(b, b'\r' | b'\n' | 0) { b' ' } else { *b });
             kept.push((name.into_bytes(), line.collect()));
         }
     }
-    // HTTP/1.0 needs none, what the hub sends does.
+    // HTTP/1.0 does not require a Host header, but the hub's request does.
     if !kept.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"host")) {
         let name = variables::of_server("SERVER_NAME").filter(|name| !name.is_empty());
         kept.push((b"Host".to_vec(), name.unwrap_or_else(|| "localhost".into()).into_bytes()));
@@ -174,21 +174,21 @@ fn headers(engine: &mut Engine) -> Result<Fields, Stays> {
     Ok(kept)
 }
 
-/// The id of the session that the script is in, or will be once it starts one: as PHP reads the cookie, which a client can
-/// write in more than one way.
+/// The id of the session that the script is in, or that it would start. PHP parses the cookie, because clients can encode
+/// it in several ways.
 fn session(engine: &mut Engine) -> Option<String> {
     let id = of_session(engine, "session_id");
     let id = id.or_else(|| variables::of_cookie(&of_session(engine, "session_name")?));
     id.filter(|id| !id.is_empty())
 }
 
-/// What a function of the session says, if that is anything.
+/// The result of a session function. `None` if it is empty.
 fn of_session(engine: &mut Engine, function: &str) -> Option<String> {
     let value = zend::call(engine, function, &[]).ok()?;
     value.look(engine).string().filter(|text| !text.is_empty())
 }
 
-/// A session that this very request has begun, or given another id, is not in its cookies yet.
+/// Adds the session to the cookies, if this request started it or changed its id.
 fn with_session(engine: &mut Engine, fields: &mut Fields, header: &[u8]) {
     let (Some(id), Some(name)) = (of_session(engine, "session_id"), of_session(engine, "session_name")) else { return };
     let own = format!("{name}={id}");
@@ -206,7 +206,7 @@ fn with_session(engine: &mut Engine, fields: &mut Fields, header: &[u8]) {
     }
 }
 
-/// Apache's own. PHP's variables leave some out, such as Authorization.
+/// The headers from Apache. PHP's variables omit some, such as Authorization.
 fn of_apache(engine: &mut Engine) -> Result<Vec<(String, Vec<u8>)>, Stays> {
     let headers = zend::call(engine, "getallheaders", &[]);
     let headers = headers.ok().ok_or_else(|| cannot(Kind::Server, "getallheaders() is disabled"))?;
@@ -216,17 +216,17 @@ fn of_apache(engine: &mut Engine) -> Result<Vec<(String, Vec<u8>)>, Stays> {
     Ok(strings.collect())
 }
 
-/// Those of php -S, whose `getallheaders()` reads freed memory where a header came twice (seen with PHP 8.2).
+/// The headers of `php -S`, whose `getallheaders()` reads freed memory if a header came twice (seen with PHP 8.2).
 fn of_variables() -> Vec<(String, Vec<u8>)> {
     let all = variables::all_of_server().into_iter();
     let headers = all.filter_map(|(name, value)| Some((name.strip_prefix("HTTP_")?.replace('_', "-"), value)));
     headers.collect()
 }
 
-/// The body. Whatever is wrong with it, a request without one would do: it is the client's doing.
+/// Reads the body. Any error in it counts as the client's: a request without a body would work.
 fn body(engine: &mut Engine, variable: &impl Fn(&'static str) -> String) -> Result<Vec<u8>, Stays> {
     let announced = variable("CONTENT_LENGTH");
-    // One that is no number of bytes is more than any.
+    // Treat an invalid number as too large.
     let announced: usize = if announced.is_empty() { 0 } else { announced.parse().unwrap_or(usize::MAX) };
     if announced == 0 && variable("HTTP_TRANSFER_ENCODING").is_empty() {
         return Ok(Vec::new());

@@ -1,15 +1,15 @@
-//! How long calls wait for the hub: `sse.timeout` each, and a hub that doesn't answer costs a request no more than that
-//! over all its calls.
+//! Limits how long calls wait for the hub: `sse.timeout` for each call, and no more than that over all calls of a request
+//! while the hub does not answer.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::zend;
 
-/// A request that goes on for so long after it has waited in vain may wait again.
+/// A request may wait again this long after its first wait in vain.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 
-/// What was waited in vain.
+/// The time waited in vain.
 #[derive(Debug, Clone, Copy)]
 struct Waited {
     time: Duration,
@@ -20,7 +20,7 @@ thread_local! {
     static WAITED: Cell<Option<Waited>> = const { Cell::new(None) };
 }
 
-/// What is left of `sse.timeout`, over all that a call may have to wait for.
+/// The part of `sse.timeout` that is left, for all waits of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     from: Instant,
@@ -29,31 +29,31 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// That of a call that begins now.
+    /// Starts the time of a call.
     pub fn new(timeout: Duration) -> Self {
         let waited = waited().map_or(Duration::ZERO, |waited| waited.time);
         let from = Instant::now();
         Self { from, until: from + timeout.saturating_sub(waited), whole: waited.is_zero() }
     }
 
-    /// At least a moment, so that nothing is given up that would be there at once.
+    /// The time left, at least a millisecond, so that an immediate answer still arrives.
     pub fn left(self) -> Duration {
         let left = self.until.saturating_duration_since(Instant::now());
-        // In whole milliseconds, rounded up, as it is shown in messages.
+        // In whole milliseconds, rounded up, because messages show it.
         Duration::from_millis(u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1))
     }
 
-    /// Whether all of it has passed.
+    /// Whether the time is over.
     pub fn is_over(self) -> bool {
         Instant::now() >= self.until
     }
 
-    /// Whether it began as all of `sse.timeout`.
+    /// Whether the call began with the whole `sse.timeout`.
     pub fn is_whole(self) -> bool {
         self.whole
     }
 
-    /// It was in vain. On the command line, where a request has no end, each call may wait.
+    /// Records a wait in vain. On the command line a request has no end, so each call may wait.
     pub fn spend(self) {
         if matches!(zend::sapi_name().to_bytes(), b"cli" | b"phpdbg") {
             return;
@@ -64,7 +64,7 @@ impl Patience {
     }
 }
 
-/// A new request begins, or the hub has answered: all of `sse.timeout` is left.
+/// Restores the whole `sse.timeout`: a new request begins, or the hub has answered.
 pub fn reset() {
     WAITED.set(None);
 }

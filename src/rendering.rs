@@ -1,4 +1,4 @@
-//! This request is one that the hub has sent again: whether it is, and what the hub is told of it.
+//! Detects whether the current request is a replay, and reports its result to the hub.
 
 use std::cell::RefCell;
 
@@ -14,57 +14,57 @@ use crate::php::engine::Engine;
 use crate::spawn::{self, SpawnError};
 use crate::{hiding, variables, zend};
 
-/// FPM's parameter with the token. What clients send begins with `HTTP_`, so this can only come from the hub.
+/// FPM's parameter with the token. Client headers begin with `HTTP_`, so only the hub can set it.
 const PARAMETER: &str = "SSE_RENDER_TOKEN";
 
-/// The header with the token, where there are only headers. From outside it holds no token that the hub knows.
+/// The header with the token, for servers that only have headers. A client can send it, but the hub knows no such token.
 const HEADER: &str = "HTTP_SSE_RENDER_TOKEN";
 
-/// What a replay is for.
+/// The purpose of a replay.
 #[derive(Debug, Clone)]
 pub enum Replay {
-    /// A run that the hub waits for.
+    /// The hub waits for it.
     Wanted(Rendering),
-    /// A run that nobody waits for any more: its stream has ended, or its time was over before it began.
+    /// Nobody waits for it any more: its stream has ended, or its time was over before it began.
     Over,
 }
 
-/// What the hub asks for.
+/// The render job that the hub wants.
 #[derive(Debug, Clone)]
 pub struct Rendering {
-    /// The stream it is for.
+    /// The id of its stream.
     pub stream: u64,
-    /// Why.
+    /// Why the hub wants it.
     pub reason: Reason,
-    /// The Last-Event-ID as of now.
+    /// The current Last-Event-ID.
     pub last_event_id: Option<String>,
 }
 
-/// A run of this script.
+/// A render by this script.
 #[derive(Debug)]
 pub enum Run {
-    /// That the hub waits for, as far as is known.
+    /// The hub waits for it, as far as is known.
     Wanted(Token),
-    /// That nobody waits for any more.
+    /// Nobody waits for it any more.
     Over,
 }
 
-/// Proves to the hub that this process does what it has asked for.
+/// Proves to the hub that this process does the render job.
 #[derive(Debug)]
 pub struct Token(String);
 
-/// The state of the current request.
+/// The replay that the current request is.
 struct State {
-    /// The process that the hub has sent it to. A child that the script forks has a copy of all this, and is asked nothing.
+    /// The process that the hub sent the request to. A child forked by the script has a copy of this state but no job.
     process: u32,
     token: String,
-    /// What the hub has said to the token; `None`: it was not asked yet.
+    /// The hub's answer about the token; `None` before it was asked.
     replay: Option<Replay>,
-    /// The hub has been told what came of it.
+    /// Whether the hub has the result.
     done: bool,
-    /// Why it failed, if that is known.
+    /// Why the render failed, if known.
     failure: Option<String>,
-    /// Where it came from, if that can't be found out later.
+    /// The connection, if it can't be found later.
     connection: Option<Connection>,
 }
 
@@ -78,7 +78,7 @@ impl State {
         Self { process: std::process::id(), token, replay, done, failure: None, connection }
     }
 
-    /// What the hub has said to the token, as far as this process has asked. For a forked child, nobody waits.
+    /// The hub's answer about the token, if this process has asked. Nobody waits for a forked child.
     fn replay(&self) -> Option<Replay> {
         if self.is_forked() { Some(Replay::Over) } else { self.replay.clone() }
     }
@@ -88,15 +88,15 @@ impl State {
     }
 }
 
-/// Leaves the response to the process that the hub has sent the request to: what a forked child answers would end it.
+/// Leaves the response to the parent process: a forked child's output would end it.
 fn leave_to_parent(engine: &mut Engine, connection: Option<Connection>) {
     if let Some(connection) = connection.or_else(|| handoff::find(engine).ok()) {
-        // Where that fails the hub runs the script again.
+        // On failure the hub runs the script again.
         let _ = connection.release();
     }
 }
 
-/// Looks whether the hub has sent this request, before its script runs.
+/// Detects a replay, before the script runs.
 pub fn begin(engine: &mut Engine) {
     STATE.set(None);
     let sapi = zend::sapi_name().to_bytes();
@@ -108,7 +108,7 @@ pub fn begin(engine: &mut Engine) {
     };
     let Some(token) = token else { return };
     if name == PARAMETER {
-        // It can't come from a client, so it is the hub's: most scripts have nothing to ask it before their callback runs.
+        // Only the hub can set it, so ask nothing now: most scripts need no answer before their callback runs.
         hiding::wipe(c"SSE_RENDER_TOKEN", &token);
         variables::set_of_server(engine, &[(name, None)]);
         variables::take_of_environment(engine, name);
@@ -122,10 +122,10 @@ pub fn begin(engine: &mut Engine) {
             STATE.set(Some(State::new(token, Some(Replay::Over), None)));
             return;
         }
-        // An ordinary request, whatever it says of itself.
+        // An ordinary request, whatever its header claims.
         Err(_) => return,
     };
-    // By the address of its other end, which the request is about to lose.
+    // Find the connection now: the search needs the peer address, which is replaced below.
     let connection = if sapi == b"cli-server" { handoff::find(engine).ok() } else { None };
     let mut variables = vec![(name, None)];
     if !address.is_empty() {
@@ -135,25 +135,25 @@ pub fn begin(engine: &mut Engine) {
     STATE.set(Some(State::new(token, Some(replay), connection)));
 }
 
-/// Sets variables of a replay that came with a header, and takes the header away.
+/// Sets a replay's variables and removes the header with the token.
 fn hide(engine: &mut Engine, sapi: &[u8], token: &str, variables: &[(&str, Option<&str>)]) {
     variables::set_of_server(engine, variables);
     if sapi == b"apache2handler" {
-        // Apache's headers and what getenv() tells of them are in one place.
+        // Apache's headers and `getenv()` share this memory.
         hiding::wipe(c"HTTP_SSE_RENDER_TOKEN", token);
-        // What getenv() tells is Apache's own. Where this function is disabled it tells of the hub's connection.
+        // `getenv()` reads Apache's own copy. If this function is disabled, it shows the hub's connection.
         for (name, value) in variables {
             let _ = zend::call(engine, "apache_setenv", &[name, &value.unwrap_or_default()]);
         }
     }
 }
 
-/// Whether this request is one that the hub has sent.
+/// Whether this request is a replay.
 pub fn is_replay() -> bool {
     STATE.with_borrow(Option::is_some)
 }
 
-/// Asks the hub what a token is for; the client's address and port beside that.
+/// Asks the hub about a token. Returns the replay, and the client's address and port.
 fn ask(token: &str) -> Result<(Replay, (String, String)), SpawnError> {
     spawn::call_running(&Request::Replayed { token }, |reply| match reply {
         Reply::Replayed { stream, reason, remote, last_event_id } => {
@@ -165,13 +165,13 @@ fn ask(token: &str) -> Result<(Replay, (String, String)), SpawnError> {
     })
 }
 
-/// What this request is for, if it comes from the hub.
+/// The purpose of this request, if it is a replay.
 pub fn current() -> Option<Replay> {
     let token = match STATE.with_borrow(|state| state.as_ref().map(|state| (state.replay(), state.token.clone())))? {
         (Some(replay), _) => return Some(replay),
         (None, token) => token,
     };
-    // A hub that doesn't know it any more, or is away, waits for nothing.
+    // A hub that has forgotten the token or is gone waits for nothing.
     let replay = ask(&token).map_or(Replay::Over, |(replay, _)| replay);
     STATE.with_borrow_mut(|state| {
         if let Some(state) = state {
@@ -182,7 +182,7 @@ pub fn current() -> Option<Replay> {
     Some(replay)
 }
 
-/// The run that this request is, if it comes from the hub.
+/// The render that this request is for, if it is a replay.
 pub fn run(engine: &mut Engine) -> Option<Run> {
     let forked = STATE.with_borrow_mut(|state| {
         let state = state.as_mut().filter(|state| state.is_forked())?;
@@ -198,7 +198,7 @@ pub fn run(engine: &mut Engine) -> Option<Run> {
     })
 }
 
-/// Keeps why the callback did not return, for the hub's log; `None`: PHP's last error tells.
+/// Records for the hub's log why the callback did not return. `None`: PHP's last error says it.
 pub fn failed_by(why: Option<String>) {
     STATE.with_borrow_mut(|state| {
         if let Some(state) = state {
@@ -207,7 +207,7 @@ pub fn failed_by(why: Option<String>) {
     });
 }
 
-/// Tells the hub, before the response ends, if its stream gets nothing from this request.
+/// Tells the hub before the response ends if this request gives its stream nothing.
 pub fn end(engine: &mut Engine) {
     let Some(state) = STATE.take() else { return };
     if state.is_forked() {
@@ -215,18 +215,18 @@ pub fn end(engine: &mut Engine) {
     }
     let State { token, done: false, failure, .. } = state else { return };
     let reason = failure.or_else(zend::last_error).unwrap_or_else(|| "it ended before sse_stream() was done".into());
-    // A hub that does not hear it sees the response end all the same.
+    // If this fails, the hub still sees the response end.
     let _ = spawn::call_running(&Request::NotRendered { token: &token, reason: &reason }, |_| Ok(()));
 }
 
 impl Token {
-    /// What has happened since the callback's last run; `None` if the stream has ended meanwhile.
+    /// The events since the callback's last run; `None` if the stream has ended meanwhile.
     ///
     /// # Errors
     /// `Unavailable` if the hub does not answer.
     pub fn events(&self, patterns: &[&str]) -> Result<Option<Vec<Zval>>, Problem> {
         let request = Request::Render { token: &self.0, patterns: patterns.to_vec() };
-        // The objects are made afterwards: for want of memory the engine may jump over what is held here.
+        // Create the objects afterwards: if memory runs out, the engine may jump over this frame and what it owns.
         let answer = spawn::call_running(&request, |reply| match reply {
             Reply::Events { events } => Ok(events.iter().map(wire::encode).collect::<Vec<_>>()),
             other => Err(other.unexpected("a render")),
@@ -238,13 +238,13 @@ impl Token {
                 .collect::<Result<_, _>>()
                 .map(Some),
             Err(error) if is_over(&error) => Ok(None),
-            // The hub that has sent this request has gone meanwhile.
+            // The hub that sent this request has ended meanwhile.
             Err(SpawnError::Client(ClientError::NotRunning { .. })) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Gives the hub what came of it.
+    /// Sends the result to the hub.
     ///
     /// # Errors
     /// `Unavailable` if the hub does not answer.
@@ -266,7 +266,7 @@ fn event_of(message: &[u8], patterns: &[&str]) -> Result<Option<Zval>, Problem> 
     event::object(&delivery, patterns).map_err(|error| Problem::Other(error.to_string()))
 }
 
-/// The stream has ended, or the time for this run is over: there is nobody to render for.
+/// Whether the stream or the attempt has ended, so that nobody waits for the render.
 fn is_over(error: &SpawnError) -> bool {
     matches!(error, SpawnError::Client(ClientError::Hub { code: ErrorCode::Over, .. }))
 }

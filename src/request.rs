@@ -1,4 +1,4 @@
-//! The beginning and the end of each request.
+//! The start and end of each request.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,9 +6,9 @@ use crate::api::stream;
 use crate::php::engine::Engine;
 use crate::{adopt, commit, handoff, patience, rendering, signatures, zend};
 
-/// Called by the engine before the script. A panic ends here: it would take the server's process with it.
+/// Called by the engine before the script. Panics stop here, because they would end the server's process.
 pub extern "C" fn start(_type: i32, _module: i32) -> i32 {
-    // SAFETY: the engine has called this function.
+    // SAFETY: the engine calls this function.
     let engine = &mut unsafe { Engine::entered() };
     let _ = catch_unwind(AssertUnwindSafe(|| {
         zend::forget_bailout();
@@ -29,7 +29,7 @@ pub extern "C" fn end(_type: i32, _module: i32) -> i32 {
     let engine = &mut unsafe { Engine::entered() };
     let _ = catch_unwind(AssertUnwindSafe(|| rendering::end(engine)));
     let _ = catch_unwind(adopt::end_request);
-    // Last, since it may wait.
+    // Last, because it may wait.
     let _ = catch_unwind(AssertUnwindSafe(|| commit::end_request(engine)));
     0
 }

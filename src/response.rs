@@ -1,4 +1,4 @@
-//! A PHP response becomes an event stream: the session is let go, buffers are emptied, headers are sent.
+//! Turns a PHP response into an event stream: closes the session, empties the buffers and sends the headers.
 
 use std::ffi::CString;
 
@@ -9,25 +9,25 @@ use crate::api::exceptions::Problem;
 use crate::php::engine::Engine;
 use crate::zend::{self, NoValue, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
 
-/// The headers of every event stream. `X-Accel-Buffering` tells nginx not to collect the response.
+/// The headers of every event stream. `X-Accel-Buffering` makes nginx pass the response on unbuffered.
 const HEADERS: [&str; 3] = ["Content-Type: text/event-stream", "Cache-Control: no-cache", "X-Accel-Buffering: no"];
 
-/// Headers that describe a body other than an event stream, set by the page or by an output handler.
+/// Headers that describe another body than an event stream, set by the page or by an output handler.
 const UNFIT: [&str; 4] = ["Content-Encoding", "Content-Length", "ETag", "Last-Modified"];
 
-/// Headers that are not the script's to choose: an event stream would not work with others.
+/// Headers that a script can't choose, because a different value would break the stream.
 pub const FIXED: [&str; 5] = ["Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Connection"];
 
-/// What kind of response the request asks for.
+/// What the request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// The stream.
     Stream,
-    /// Its headers only.
+    /// The stream's headers only.
     HeadersOnly,
 }
 
-/// A user's code that ran meanwhile did not return: it has thrown, called `exit`, or failed fatally. That goes on when this
+/// User code that ran meanwhile did not return: it threw, called `exit`, or failed fatally. That continues when this
 /// extension's function returns to the engine.
 #[derive(Debug)]
 pub struct Interrupted;
@@ -35,9 +35,9 @@ pub struct Interrupted;
 /// Checks that the response can still become an event stream. Changes nothing.
 ///
 /// # Errors
-/// If an output callback is running, or if headers are already on their way.
+/// If an output callback is running, the response is complete, or headers are already sent.
 pub fn check() -> Result<Wanted, Problem> {
-    // SAFETY: asks for flags of the output layer.
+    // SAFETY: reads flags of the output layer.
     if unsafe { ffi::php_output_get_status() } & PHP_OUTPUT_LOCKED != 0 {
         return Err(Problem::Other("sse_stream() can't be called inside an output buffer's callback".into()));
     }
@@ -48,18 +48,18 @@ pub fn check() -> Result<Wanted, Problem> {
         return Err(Problem::Other(message.into()));
     }
     check_unbegun()?;
-    // SAFETY: the engine keeps it for as long as the request.
+    // SAFETY: the engine keeps the text as long as the request.
     let method = unsafe { zend::text(zend::sapi_globals(|globals| globals.request_info.request_method)) };
     Ok(if method == Some("HEAD") { Wanted::HeadersOnly } else { Wanted::Stream })
 }
 
-/// Whether headers are on their way to the client. On the command line there are none.
+/// Whether headers have been sent to the client. Never on the command line.
 pub fn begun() -> bool {
     zend::sapi_globals(|globals| globals.headers_sent != 0 && !globals.request_info.no_headers)
         && !zend::is_command_line()
 }
 
-/// Checks that no user code that ran meanwhile has sent headers.
+/// Checks that user code that ran meanwhile has sent no headers.
 ///
 /// # Errors
 /// If it has, as for [`check`].
@@ -68,7 +68,7 @@ pub fn check_unbegun() -> Result<(), Problem> {
 }
 
 fn headers_sent() -> String {
-    // SAFETY: asks where output began; the name belongs to the engine, and is copied before anything else is output.
+    // SAFETY: reads where output began. The name belongs to the engine and is copied before any further output.
     let (file, line) =
         unsafe { (zend::text(ffi::php_output_get_start_filename()), ffi::php_output_get_start_lineno()) };
     let advice = "call sse_stream() before any output, or turn output_buffering on";
@@ -78,17 +78,17 @@ fn headers_sent() -> String {
     }
 }
 
-/// Lets the session go, empties all output buffers and sends the headers and what comes first of the body. Runs the user's
-/// code where handlers for sessions, buffers or headers are registered.
+/// Closes the session, discards all output buffers, and sends the headers and the start of the body. Runs user code in
+/// registered handlers for sessions, buffers or headers.
 ///
 /// # Errors
-/// [`Interrupted`], if such code did not return.
+/// [`Interrupted`] if such code did not return.
 pub fn begin(engine: &mut Engine, extra: &[String], first: &str) -> Result<(), Interrupted> {
     prepare(engine, extra)?;
     send_headers(engine, first)
 }
 
-/// The same for a response that nobody reads: it is not sent before it ends, unless the server does that by itself.
+/// Begins a response that nobody reads: it is sent at its end, unless the server sends it earlier.
 ///
 /// # Errors
 /// As [`begin`].
@@ -107,7 +107,7 @@ fn prepare(engine: &mut Engine, extra: &[String]) -> Result<(), Interrupted> {
     for header in UNFIT {
         remove_header(engine, header);
     }
-    // "If res's status is not 200 [...] then fail the connection": a browser takes no other status for a stream.
+    // "If res's status is not 200 [...] then fail the connection": a browser accepts no other status for a stream.
     set_status(engine, 200);
     for header in HEADERS.into_iter().chain(extra.iter().map(String::as_str)) {
         set_header(engine, header);
@@ -115,18 +115,18 @@ fn prepare(engine: &mut Engine, extra: &[String]) -> Result<(), Interrupted> {
     Ok(())
 }
 
-/// An answer in place of a stream.
+/// A response that refuses a stream.
 #[derive(Debug)]
 pub struct Refusal {
-    /// The response's status.
+    /// The HTTP status.
     pub status: usize,
-    /// Seconds after which the client may try again; `None`: it would be refused again.
+    /// Seconds after which the client may retry; `None`: it would be refused again.
     pub retry_after: Option<u32>,
-    /// For people who see the response.
+    /// The body, for people.
     pub sentence: &'static str,
 }
 
-/// Answers that there is no stream, and why.
+/// Sends a refusal.
 ///
 /// # Errors
 /// [`Interrupted`], as for [`begin`].
@@ -150,26 +150,26 @@ pub fn refuse(engine: &mut Engine, refusal: &Refusal) -> Result<(), Interrupted>
     })
 }
 
-/// Throws away what user code outputs, so that neither a displayed warning nor a forgotten dump gets into the stream or
-/// sends headers before it. What `exit` or a fatal error says at the end of the script is kept if nothing was sent yet.
+/// Runs user code and discards its output, so that no warning or forgotten dump gets into the stream or sends headers too
+/// early. The message of `exit` or of a fatal error is kept if nothing was sent yet.
 pub fn muted<R>(engine: &mut Engine, code: impl FnOnce(&mut Engine) -> R) -> R {
-    // SAFETY: asks for numbers; not inside a handler, see `check`, so that a buffer can be put on the others.
+    // SAFETY: reads numbers. `check` ensures that no handler is running, so a buffer can be added.
     let (level, status) = unsafe {
         let kept = (ffi::php_output_get_level(), ffi::php_output_get_status());
         ffi::php_output_start_default();
         kept
     };
-    // The engine takes all buffers off for some fatal errors, and user code may as well. Before the headers are sent this
-    // flag would not keep them from being sent.
+    // The engine removes all buffers at some fatal errors, and user code may too. Before the headers are sent, this flag
+    // would not stop them.
     if begun() {
         silence();
     }
-    // What it suspends would go on with this buffer on top.
+    // A fiber must not switch inside: the code outside would continue with this buffer on top.
     let result = zend::within_fiber(engine, code);
-    // SAFETY: sets flags of the output layer as they were.
+    // SAFETY: restores flags of the output layer.
     unsafe { ffi::php_output_set_status(status) };
     if !zend::leaving() {
-        // A handler that user code has put on this buffer is user code as well. What does not let itself be taken off stays.
+        // User code may have put a handler on this buffer, which runs here. A buffer that can't be removed stays.
         // SAFETY: as above.
         let _ = guarded(engine, || unsafe {
             while ffi::php_output_get_level() > level && ffi::php_output_discard() == 0 {}
@@ -178,16 +178,16 @@ pub fn muted<R>(engine: &mut Engine, code: impl FnOnce(&mut Engine) -> R) -> R {
     result
 }
 
-/// Makes everything that the script still outputs harmless.
+/// Discards everything that the script outputs from here on.
 pub fn silence() {
     // SAFETY: sets a flag of the output layer.
     unsafe { ffi::php_output_set_status(PHP_OUTPUT_DISABLED) };
 }
 
-/// Another request of the same visitor may now have the session.
+/// Closes the session, so that other requests of the same visitor can use it.
 ///
 /// # Errors
-/// [`Interrupted`], if a session handler of the user did not return.
+/// [`Interrupted`] if a user's session handler did not return.
 pub fn close_session(engine: &mut Engine) -> Result<(), Interrupted> {
     match zend::call(engine, "session_write_close", &[]) {
         Err(NoValue::Interrupted) => Err(Interrupted),
@@ -196,19 +196,18 @@ pub fn close_session(engine: &mut Engine) -> Result<(), Interrupted> {
     }
 }
 
-/// Ends all buffers without sending what they hold. The engine takes zlib's handlers off first, so that no compressed
-/// body is begun.
+/// Discards all buffers. The engine first removes zlib's handlers, so that no compressed body begins.
 fn discard_output(engine: &mut Engine) -> Result<(), Interrupted> {
-    // SAFETY: not inside a handler, see `check`; handlers that are user code run within `run`.
+    // SAFETY: not inside a handler, see `check`. User handlers run within `run`.
     run(engine, || unsafe { ffi::php_output_discard_all() })
 }
 
-/// Sends the headers and the first of the body, and what the SAPI itself keeps back.
+/// Sends the headers and the start of the body, and flushes the SAPI.
 ///
 /// # Errors
-/// [`Interrupted`], if a user's code for headers did not return.
+/// [`Interrupted`] if user code for headers did not return.
 pub fn send_headers(engine: &mut Engine, first: &str) -> Result<(), Interrupted> {
-    // SAFETY: all belong to a running request. PHP 8.1's flush alone would not send them.
+    // SAFETY: a request is running. The explicit call is for PHP 8.1, whose flush alone does not send headers.
     run(engine, || unsafe {
         ffi::sapi_send_headers();
         if !first.is_empty() {
@@ -218,16 +217,16 @@ pub fn send_headers(engine: &mut Engine, first: &str) -> Result<(), Interrupted>
     })
 }
 
-/// Runs engine code that may run a user's.
+/// Runs engine code that may run user code.
 ///
 /// # Errors
-/// [`Interrupted`], if that did not return.
+/// [`Interrupted`] if that did not return.
 pub fn run(engine: &mut Engine, code: impl FnOnce()) -> Result<(), Interrupted> {
     let _ = guarded(engine, code);
     if zend::interrupted() { Err(Interrupted) } else { Ok(()) }
 }
 
-/// Sets a header in place of those of the same name.
+/// Sets a header and replaces those of the same name.
 pub fn set_header(engine: &mut Engine, line: &str) {
     header(engine, ffi::sapi_header_op_enum_SAPI_HEADER_REPLACE, line);
 }
@@ -240,12 +239,12 @@ fn header(engine: &mut Engine, operation: ffi::sapi_header_op_enum, line: &str) 
     let Ok(text) = CString::new(line) else { return };
     let mut line = ffi::sapi_header_line { line: text.as_ptr().cast_mut(), line_len: line.len(), response_code: 0 };
     let line = &raw mut line;
-    // SAFETY: the engine copies the line. A warning that headers are sent already runs the user's error handler.
+    // SAFETY: the engine copies the line. Its warning about sent headers may run the user's error handler.
     let _ = guarded(engine, || unsafe { ffi::sapi_header_op(operation, line.cast()) });
 }
 
 fn set_status(engine: &mut Engine, code: usize) {
-    // SAFETY: this operation takes the number in the pointer's place.
+    // SAFETY: this operation expects the number in place of the pointer.
     let _ = guarded(engine, || unsafe {
         ffi::sapi_header_op(ffi::sapi_header_op_enum_SAPI_HEADER_SET_STATUS, std::ptr::without_provenance_mut(code))
     });

@@ -1,4 +1,4 @@
-//! Completes the signatures that Reflection shows: ext-php-rs has no union types, and no `[]` as a default.
+//! Completes the signatures that Reflection shows: ext-php-rs supports no union types and no `[]` as a default.
 
 use std::ffi::CStr;
 use std::sync::Once;
@@ -9,7 +9,7 @@ use ext_php_rs::zend::ExecutorGlobals;
 const STRING: u32 = 1 << ffi::IS_STRING;
 const ARRAY: u32 = 1 << ffi::IS_ARRAY;
 
-/// A parameter: its class (empty for a function), function and position, its type, and its default if it has one.
+/// A parameter: class (empty for a function), function, position, type mask, and default if any.
 struct Parameter(&'static str, &'static str, usize, u32, Option<&'static CStr>);
 
 static PARAMETERS: [Parameter; 7] = [
@@ -22,7 +22,7 @@ static PARAMETERS: [Parameter; 7] = [
     Parameter("ssesubscription", "__construct", 1, ARRAY, Some(c"[]")),
 ];
 
-/// To be called when the first request starts, once all classes are registered.
+/// Sets all parameters. Call it when the first request starts, after all classes are registered.
 pub fn complete() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -35,7 +35,7 @@ pub fn complete() {
 fn set(Parameter(class, function, position, mask, default): &Parameter) {
     let globals = ExecutorGlobals::get();
     // SAFETY: a class table holds pointers to class entries, and a function table holds pointers to functions. This
-    // function is the extension's own; ext-php-rs has allocated its parameters, and nobody reads them meanwhile.
+    // function is the extension's own; ext-php-rs allocated its parameters, and nobody reads them meanwhile.
     unsafe {
         let table = if class.is_empty() {
             globals.function_table()

@@ -1,4 +1,4 @@
-//! The variables of a request: the server's, the URL's, and those that only the SAPI has.
+//! The variables of a request: those of the server, of the URL, and of the SAPI.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 
@@ -9,30 +9,30 @@ use crate::php::engine::{Engine, Value};
 use crate::zend::{call, guarded};
 
 unsafe extern "C" {
-    /// `main/SAPI.h`, the same in 8.1–8.6: a variable of the request as the SAPI has it, in memory that the caller frees.
+    /// `main/SAPI.h`, the same in 8.1–8.6: a request variable from the SAPI, in memory that the caller frees.
     fn sapi_getenv(name: *const c_char, len: usize) -> *mut c_char;
 }
 
-/// `main/SAPI.h`, the same in 8.1–8.6: the kind of variable that an input filter gets; to PHP code it is `INPUT_SERVER`.
+/// `main/SAPI.h`, the same in 8.1–8.6: the input filter's kind for `INPUT_SERVER`.
 const PARSE_SERVER: c_int = 5;
-/// The same; to PHP code it is `INPUT_ENV`.
+/// As above, for `INPUT_ENV`.
 const PARSE_ENV: c_int = 4;
-/// `main/php_globals.h`, the same in 8.1–8.6: the place of `$_ENV` among the tables of variables.
+/// `main/php_globals.h`, the same in 8.1–8.6: the index of `$_ENV` among the variable tables.
 const TRACK_VARS_ENV: u32 = 4;
 
-/// A variable of the server, such as `REMOTE_ADDR`, as the SAPI gave it: not `$_SERVER`, which scripts change.
+/// A server variable, such as `REMOTE_ADDR`, as the SAPI provided it. Not from `$_SERVER`, which scripts can change.
 pub fn of_server(name: &str) -> Option<String> {
     table()?.get(name)?.string()
 }
 
-/// The same, whatever bytes it has.
+/// Like [`of_server`], as raw bytes.
 pub fn bytes_of_server(name: &str) -> Option<Vec<u8>> {
     table()?.get(name)?.zend_str().map(|text| text.as_bytes().to_vec())
 }
 
-/// A variable of the request as the SAPI has it, without filling in `$_SERVER`; not every SAPI can tell.
+/// A request variable from the SAPI, without filling `$_SERVER`. Not every SAPI supports this.
 pub fn of_request(name: &CStr) -> Option<String> {
-    // SAFETY: the name outlives the call; what comes back is a C string allocated by the engine for the caller.
+    // SAFETY: the name outlives the call. The result is a C string that the engine allocates for the caller.
     unsafe {
         let value = sapi_getenv(name.as_ptr(), name.count_bytes());
         if value.is_null() {
@@ -44,12 +44,12 @@ pub fn of_request(name: &CStr) -> Option<String> {
     }
 }
 
-/// A parameter of the URL, as PHP has read it.
+/// A URL parameter, as parsed by PHP.
 pub fn of_query(name: &str) -> Option<String> {
     of_client("_GET", ffi::TRACK_VARS_GET, name)
 }
 
-/// A cookie, as PHP has read it.
+/// A cookie, as parsed by PHP.
 pub fn of_cookie(name: &str) -> Option<String> {
     of_client("_COOKIE", ffi::TRACK_VARS_COOKIE, name)
 }
@@ -64,7 +64,7 @@ fn of_client(global: &str, tracked: u32, name: &str) -> Option<String> {
     table?.get(name).filter(|value| value.is_string())?.string()
 }
 
-/// All variables of the server that are strings, in their order, as the SAPI gave them.
+/// All server variables that are strings, in order, as the SAPI provided them.
 pub fn all_of_server() -> Vec<(String, Vec<u8>)> {
     let Some(table) = table() else { return Vec::new() };
     let strings =
@@ -72,14 +72,14 @@ pub fn all_of_server() -> Vec<(String, Vec<u8>)> {
     strings.collect()
 }
 
-/// Sets variables of the server for this request, in `$_SERVER` and for `filter_input()` as well; `None` takes one away.
+/// Sets server variables for this request, in `$_SERVER` and for `filter_input()`. `None` removes a variable.
 pub fn set_of_server(engine: &mut Engine, variables: &[(&str, Option<&str>)]) {
     if let Some(table) = table() {
         set(engine, Kind::Server, table, variables);
     }
 }
 
-/// Takes one away from `$_ENV`, if that is filled in and has it.
+/// Removes a variable from `$_ENV`, if present.
 pub fn take_of_environment(engine: &mut Engine, name: &str) {
     // SAFETY: a table of this request, or no array yet.
     let table = unsafe { (*ffi::ext_php_rs_process_globals()).http_globals[TRACK_VARS_ENV as usize].array() };
@@ -88,7 +88,7 @@ pub fn take_of_environment(engine: &mut Engine, name: &str) {
     }
 }
 
-/// Variables that scripts have an array of.
+/// The variables of one superglobal array.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Server,
@@ -96,7 +96,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The kind as an input filter gets it, the place among the engine's tables, and the name of the array.
+    /// The input filter's kind, the index among the engine's tables, and the array's name.
     fn parts(self) -> (c_int, u32, &'static str) {
         match self {
             Self::Server => (PARSE_SERVER, ffi::TRACK_VARS_SERVER, "_SERVER"),
@@ -110,7 +110,7 @@ fn set(engine: &mut Engine, kind: Kind, table: &ZendHashTable, variables: &[(&st
     let mut changed = table.to_owned();
     for (name, value) in variables {
         filter(engine, kind, name, value.unwrap_or_default());
-        // Neither can fail but for want of memory, which ends the request by itself.
+        // These fail only if memory runs out, which ends the request anyway.
         let _ = match value {
             Some(value) => changed.insert(*name, *value).is_ok(),
             None => changed.remove(*name).is_some(),
@@ -119,9 +119,9 @@ fn set(engine: &mut Engine, kind: Kind, table: &ZendHashTable, variables: &[(&st
     let mut changed_value = Zval::new();
     changed_value.set_hashtable(changed);
     let shared = changed_value.shallow_clone();
-    // What was in both before is let go, and a script may have put objects with destructors there.
-    // SAFETY: both are arrays of this request, kept by value; the copy is shared by both, as the engine does it. Each place
-    // has its new value before the old one is let go.
+    // The old values are dropped below; scripts may have put objects with destructors there.
+    // SAFETY: both are arrays of this request, kept by value. They share the copy, as the engine does. Each place gets
+    // its new value before the old one is dropped.
     let (kept, symbols) = unsafe {
         let kept = &raw mut (*ffi::ext_php_rs_process_globals()).http_globals[place as usize];
         (kept.replace(changed_value), &raw mut (*ffi::ext_php_rs_executor_globals()).symbol_table)
@@ -131,7 +131,7 @@ fn set(engine: &mut Engine, kind: Kind, table: &ZendHashTable, variables: &[(&st
     let _ = guarded(engine, || unsafe { (*symbols).insert(symbol, shared) }.is_ok());
 }
 
-/// Tells the filter extension of a variable if it has one of that name: it keeps copies of its own.
+/// Updates the filter extension's own copy of a variable, if it has one.
 fn filter(engine: &mut Engine, kind: Kind, name: &str, value: &str) {
     let (kind, ..) = kind.parts();
     let has = call(engine, "filter_has_var", &[&kind, &name]);
@@ -142,14 +142,14 @@ fn filter(engine: &mut Engine, kind: Kind, name: &str, value: &str) {
     let filter = unsafe { (*ffi::ext_php_rs_sapi_module()).input_filter };
     let (Some(filter), Ok(name), Ok(text)) = (filter, CString::new(name), CString::new(value)) else { return };
     let (mut bytes, mut len) = (text.as_ptr().cast_mut(), 0);
-    // SAFETY: variables of these kinds are copied from there; the text stays the caller's.
+    // SAFETY: the filter copies variables of these kinds; the caller keeps the text.
     unsafe { filter(kind, name.as_ptr(), &raw mut bytes, value.len(), &raw mut len) };
 }
 
 fn table() -> Option<&'static ZendHashTable> {
     let mut server = ZendStr::new("_SERVER", false);
-    // SAFETY: the name outlives the call. The table is looked at through a fresh pointer after it: the call is what
-    // fills it in when the script has not mentioned `$_SERVER` (auto_globals_jit).
+    // SAFETY: the name outlives the call. The table is read through a fresh pointer after it, because the call fills the
+    // table if the script does not mention `$_SERVER` (auto_globals_jit).
     unsafe {
         ffi::zend_is_auto_global(server.as_mut_ptr());
         (*ffi::ext_php_rs_process_globals()).http_globals[ffi::TRACK_VARS_SERVER as usize].array()
