@@ -8,6 +8,7 @@ use Links;
 use Names;
 use PHPUnit\Framework\TestCase;
 use Settings;
+use Steps;
 use Tests;
 
 /** What tools/docs finds wrong in the manual. */
@@ -17,7 +18,7 @@ final class ManualTest extends TestCase
 
     public static function setUpBeforeClass(): void
     {
-        foreach (['Links', 'Names', 'Settings', 'Tests'] as $class) {
+        foreach (['Links', 'Names', 'Settings', 'Steps', 'Tests'] as $class) {
             require_once dirname(__DIR__, 2) . "/tools/manual/$class.php";
         }
     }
@@ -72,6 +73,31 @@ final class ManualTest extends TestCase
                 "x.md: there is no test 'a_test_that_is_not_there'",
             ],
             Tests::missing('x.md', '`ManualTest::testNone` `none.phpt` `a_test_that_is_not_there`'),
+        );
+    }
+
+    public function testAFileAndAFunctionThatAStepNamesAreThere(): void
+    {
+        $good = "1. `hub/src/broker/publish.rs` `publish`, `deliver`: gives the id.\n   Then `hub/src/store/mod.rs` `Store` decides.\n"
+            . "\n| `hub/src/` | the hub |\n| `stubs/sse.stub.php` `sse_publish` or `hub/src/run.rs` | |\n";
+        self::assertSame([], Steps::missing('x.md', "$good\nOutside of lists: `none.rs` `hub/none.rs` `none`\n"));
+        self::assertSame(
+            [
+                "x.md: 'hub/src/broker/publish.rs' has no 'unpublish'",
+                "x.md: 'hub/src/store/mod.rs' has no 'deliver'",
+                "x.md: there is no 'hub/none.rs'",
+                "x.md: 'hub/src/store/mod.rs' has no 'Keeper'",
+                "x.md: there is no 'hub/none/'",
+            ],
+            Steps::missing(
+                'x.md',
+                "1. `hub/src/broker/publish.rs` `publish`, `unpublish`\n   and `hub/src/store/mod.rs`\n   `deliver`\n"
+                    . "2. `hub/none.rs` `run`\n\n| a | `hub/src/store/mod.rs` `start` and `Keeper` |\n| `hub/none/` | |\n",
+            ),
+        );
+        self::assertSame(
+            ['x.md: no numbered list or table names a function and its file'],
+            Steps::missing('x.md', "1. `hub/src/broker/publish.rs`: gives the id\n"),
         );
     }
 
