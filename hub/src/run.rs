@@ -13,9 +13,8 @@ use tracing::{info, warn};
 
 use crate::config::{self, Config, ConfigError};
 use crate::server::Server;
-use crate::server::upgrade::monotonic;
 use crate::socket::{self, SocketError, StartLock};
-use crate::sys::{self, BlockedSignals};
+use crate::sys::{self, BlockedSignals, clock};
 use crate::upgrade::receive::{self, Succession};
 use crate::util::log;
 
@@ -112,7 +111,7 @@ pub fn take_over(
             let router = successor.confirm()?;
             set_access(&fresh);
             work(router, signals, move |streams| {
-                let pause = monotonic().saturating_sub(stopped);
+                let pause = clock::monotonic().saturating_sub(stopped);
                 info!(streams, ms = pause.as_millis() as u64, from = version, "has taken over from another hub");
                 begun(Succeeded { streams, pause: Some(pause) });
                 drop(lock);

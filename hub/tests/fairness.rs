@@ -15,6 +15,10 @@ fn session(id: &str) -> Visitor<'_> {
     Visitor { session: Some(id), ..Visitor::default() }
 }
 
+/// Somebody at another address than all others.
+const VICTIM: Visitor<'_> =
+    Visitor { address: "198.51.100.1", cookie: None, session: None, user: None, render: true, reauthorize: 0 };
+
 /// Waits until so many renders wait, run, and are late.
 fn until(hub: &Hub, queued: u64, running: u64, late: u64) {
     let found = |renders: &Value| ["queued", "running", "late"].map(|name| renders[name].as_u64());
@@ -38,7 +42,7 @@ fn a_client_whose_scripts_hang_has_half_of_the_places_and_gives_them_up() {
         let server = Server::new();
         let mut client = hub.client();
         let _evil = streams(&hub, &server, "evil", &evil);
-        let _victims = streams(&hub, &server, "victim", &[Visitor::default(); 2]);
+        let _victims = streams(&hub, &server, "victim", &[VICTIM; 2]);
         trigger(&client, &["evil"]);
         let hangs = server.asked();
         trigger(&client, &["victim"]);
@@ -58,14 +62,48 @@ fn a_client_whose_scripts_hang_has_half_of_the_places_and_gives_them_up() {
     }
 }
 
+/// The attack: a visitor has many sessions, and holds the locks of all of them. His scripts would have all places, those for late
+/// ones included, for as long as he likes.
+#[test]
+fn many_sessions_of_one_address_have_half_of_the_places_while_some_of_them_hang() {
+    let mut hub = Hub::with(json!({ "render_concurrency": 2 }));
+    let server = Server::new();
+    let mut client = hub.client();
+    let ids: Vec<String> = (0..5).map(|number| format!("s{number}")).collect();
+    let _evil = streams(&hub, &server, "evil", &ids.iter().map(|id| session(id)).collect::<Vec<_>>());
+    let _victim = server.stream(&hub, "victim", VICTIM);
+    trigger(&client, &["evil"]);
+    let mut hanging: Vec<Asked> = (0..3).map(|_| server.asked()).collect();
+    until(&hub, 2, 3, 2);
+    for upgraded in [false, true] {
+        if upgraded {
+            hub.upgrade(&json!({}));
+            until(&hub, 2, 3, 2);
+        }
+        trigger(&hub.client(), &["victim"]);
+        let asked = server.asked();
+        assert_eq!(asked.topic(), "victim");
+        asked.run(&mut client);
+        asked.answer(200);
+        until(&hub, 2, 3, 2);
+    }
+    // When none of them hangs any more they have all places that others leave.
+    for asked in &mut hanging {
+        asked.reach(&mut client);
+    }
+    hanging.into_iter().for_each(|asked| asked.answer(500));
+    assert_eq!([server.asked().topic(), server.asked().topic()], ["evil"; 2]);
+}
+
 /// The pool must not be flooded.
 #[test]
 fn whoever_hangs_no_more_than_twice_as_many_run() {
     let hub = Hub::with(json!({ "render_concurrency": 2 }));
     let server = Server::new();
     let mut client = hub.client();
-    let ids: Vec<String> = (0..7).map(|number| format!("s{number}")).collect();
-    let _evil = streams(&hub, &server, "evil", &ids.iter().map(|id| session(id)).collect::<Vec<_>>());
+    let addresses: Vec<String> = (0..7).map(|number| format!("192.0.2.{number}")).collect();
+    let evil: Vec<_> = addresses.iter().map(|address| Visitor { address, ..session(address) }).collect();
+    let _evil = streams(&hub, &server, "evil", &evil);
     trigger(&client, &["evil"]);
     let mut hanging: Vec<Asked> = (0..4).map(|_| server.asked()).collect();
     until(&hub, 3, 4, 2);
@@ -82,8 +120,8 @@ fn a_script_that_has_arrived_in_time_keeps_its_place_until_it_ends() {
     let hub = Hub::with(json!({ "render_concurrency": 2 }));
     let server = Server::new();
     let mut client = hub.client();
-    let topics = ["slow", "hangs", "next", "last"];
-    let _streams = topics.map(|topic| server.stream(&hub, topic, session(topic)));
+    let topics = [("slow", "192.0.2.1"), ("hangs", "192.0.2.2"), ("next", "192.0.2.3"), ("last", "192.0.2.4")];
+    let _streams = topics.map(|(topic, address)| server.stream(&hub, topic, Visitor { address, ..session(topic) }));
     trigger(&client, &["slow"]);
     let slow = server.asked();
     slow.run(&mut client);

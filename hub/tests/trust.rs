@@ -43,6 +43,14 @@ fn peer_process() {
                 UnixDatagram::unbound().expect("a socket").send_to(b"WAKEUP news", sse_hub::udp::notify::path(&path));
             tell(sent.map(|_| "sent".into()).map_err(ClientError::from));
         }
+        "replace" => {
+            let (near, far) = UnixStream::pair().expect("a pair");
+            let user = Some(wire::User { key: "alice", limit: 1, replace: true });
+            let wanted = Request::Attach(Attach { patterns: vec!["news"], user, ..Attach::default() });
+            let mut client = connect(&path, None);
+            tell(client.call(&wanted, Some(near.as_fd()), PATIENCE).map(|_| "attached".into()));
+            drop(far);
+        }
         "listen" => {
             let _listener = UnixListener::bind(&path).expect("a folder of everybody's");
             tell(Ok("listens".into()));
@@ -264,6 +272,33 @@ fn a_member_publishes_and_watches_and_gets_nothing_else() {
 }
 
 /// Attack: a member names a process of its own as the hub's owner, and ends that.
+/// Attack: a member names a user of the owner's scripts, and his streams end for that.
+#[test]
+fn the_users_of_a_members_scripts_are_not_the_owners() {
+    let Some(hub) = hub(0o660, Some(50)) else { return };
+    let mut client = hub.client();
+    let (near, far) = UnixStream::pair().expect("a pair");
+    let user = Some(wire::User { key: "alice", limit: 1, replace: false });
+    let wanted = Request::Attach(Attach { patterns: vec!["news"], user, ..Attach::default() });
+    let Ok(Reply::Attached { stream, .. }) = client.call(&wanted, Some(near.as_fd()), PATIENCE) else {
+        panic!("the owner attaches");
+    };
+    drop(near);
+    support::commit(&client, stream, Framing::Raw);
+    hub.until("it is open", |stats| stats["streams"]["open"] == 1);
+    let said = all_said(peer(&hub.socket, 1000, 50, "", "replace", hub.folder.path()));
+    assert_eq!(said, ["answer: attached"]);
+    support::publish(&mut client, &["news"], "1", "still here");
+    let mut far = support::patient(far);
+    let mut text = String::new();
+    while !text.contains("still here") {
+        let mut bytes = [0; 256];
+        let count = far.read(&mut bytes).expect("the stream goes on");
+        assert!(count > 0, "the stream has ended: {text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+}
+
 #[test]
 fn the_hub_does_not_end_with_a_members_process() {
     let Some(hub) = hub(0o660, Some(50)) else { return };

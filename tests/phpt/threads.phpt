@@ -3,7 +3,7 @@ A process with another thread does not fork a hub: PHP's command line starts it
 --EXTENSIONS--
 ffi
 --SKIPIF--
-<?php if (getenv('USE_ZEND_ALLOC') === '0') die('skip to valgrind, a thread that never ends is a leak'); ?>
+<?php if (getenv('USE_ZEND_ALLOC') === '0') die('skip outside-valgrind: to that, a thread that never ends is a leak'); ?>
 --INI--
 sse.namespace=threads
 sse.udp=

@@ -42,9 +42,10 @@ pub(crate) struct Attached {
 }
 
 impl Broker {
-    /// Attaches a stream: checks the limits, charges it, and holds its connection until the worker commits.
+    /// Holds a stream, of a subscriber's process if one is named.
     pub(crate) fn attach(
         &mut self,
+        subscriber: Option<u32>,
         wanted: wire::Attach<'_>,
         descriptor: Option<OwnedFd>,
         truncated: bool,
@@ -70,7 +71,7 @@ impl Broker {
             self.counts.refused_full += 1;
             return Err((ErrorCode::Full, self.full()));
         }
-        let mut party = self.quota.admit(address, user).map_err(|refused| self.too_many(refused))?;
+        let mut party = self.quota.admit(address, user, subscriber).map_err(|refused| self.too_many(refused))?;
         let charge = self.topics.reserve(address, &patterns).map_err(|exhausted| {
             self.counts.refused_topic_bytes += 1;
             let message = exhausted.to_string();

@@ -286,8 +286,9 @@ impl Broker {
             return None;
         };
         let rendered = replay.as_ref().is_some_and(|replay| replay.render);
-        // An attach that will be refused needs no search.
-        let full = self.streams() >= self.max_streams as u64 || self.quota.admit(*address, *user).is_err();
+        // One that is going to be refused is so at once, whatever its reader has missed.
+        let full = self.streams() >= self.max_streams as u64
+            || self.quota.admit(*address, *user, session.subscriber()).is_err();
         if !session.greeted || rendered || self.is_unread(id) || full {
             return None;
         }
@@ -327,7 +328,7 @@ impl Broker {
         }
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
-            Request::Attach(wanted) => match self.attach(wanted, descriptor, truncated, missed) {
+            Request::Attach(wanted) => match self.attach(session.subscriber(), wanted, descriptor, truncated, missed) {
                 Ok(Attached { stream, rendered, opening }) => {
                     session.held.push(stream);
                     session.reply(&Reply::Attached { stream, rendered, opening: &opening });

@@ -97,7 +97,13 @@ pub(crate) struct QuotaKeys {
 }
 
 impl QuotaKey {
-    /// State to pass to the new hub.
+    /// A user by his key. Those of scripts of another system user, who is a member of `sse.socket_group`, are others: he would
+    /// end the streams of anybody's users by his own.
+    fn user(key: &str, member: Option<u32>) -> Self {
+        Self::User(member.map_or_else(|| key.into(), |uid| format!("\0{uid}\0{key}").into()))
+    }
+
+    /// As it is passed to another hub.
     pub(crate) fn state(&self) -> QuotaKeyState<'_> {
         match self {
             Self::Address(address) => QuotaKeyState::Address(*address),
@@ -134,8 +140,13 @@ impl Quota {
     /// The keys that a new stream would count for.
     ///
     /// # Errors
-    /// The key whose limit is reached.
-    pub(crate) fn admit(&self, address: Option<&str>, user: Option<User<'_>>) -> Result<QuotaKeys, OverQuota> {
+    /// Who has as many as allowed already.
+    pub(crate) fn admit(
+        &self,
+        address: Option<&str>,
+        user: Option<User<'_>>,
+        member: Option<u32>,
+    ) -> Result<QuotaKeys, OverQuota> {
         let mut quota = Vec::new();
         let mut replaces = Vec::new();
         if let Some(address) = address.filter(|_| self.per_address > 0).and_then(address::client) {
@@ -150,7 +161,7 @@ impl Quota {
             quota.push(visitor);
         }
         if let Some(User { key, limit, replace }) = user {
-            let visitor = QuotaKey::User(key.into());
+            let visitor = QuotaKey::user(key, member);
             let limit = limit as usize;
             let count = self.count(&visitor);
             let is_full = limit > 0 && count >= limit;
@@ -237,21 +248,21 @@ mod tests {
     fn an_address_has_so_many_streams_and_room_again_when_one_ends() {
         let mut quota = Quota::new(2);
         for stream in [1, 2] {
-            let party = quota.admit(Some("192.0.2.7"), None).expect("room");
+            let party = quota.admit(Some("192.0.2.7"), None, None).expect("room");
             quota.enter(stream, party);
         }
-        let refused = quota.admit(Some("192.0.2.7"), None).expect_err("full");
+        let refused = quota.admit(Some("192.0.2.7"), None, None).expect_err("full");
         assert_eq!(
             refused,
             OverQuota::Address("192.0.2.7 has as many streams open as sse.max_streams_per_ip allows (2)".into())
         );
-        assert!(quota.admit(Some("192.0.2.8"), None).is_ok());
+        assert!(quota.admit(Some("192.0.2.8"), None, None).is_ok());
         quota.leave(1);
         // A second report of the same end doesn't count.
         quota.leave(1);
-        let party = quota.admit(Some("192.0.2.7"), None).expect("room again");
+        let party = quota.admit(Some("192.0.2.7"), None, None).expect("room again");
         quota.enter(3, party);
-        assert!(quota.admit(Some("192.0.2.7"), None).is_err());
+        assert!(quota.admit(Some("192.0.2.7"), None, None).is_err());
         quota.leave(2);
         quota.leave(3);
         assert_eq!((quota.len(), quota.streams.len()), (0, 0));
@@ -260,43 +271,43 @@ mod tests {
     #[test]
     fn the_addresses_of_one_network_have_their_streams_together() {
         let mut quota = Quota::new(1);
-        let party = quota.admit(Some("2001:db8:1:2::1"), None).expect("room");
+        let party = quota.admit(Some("2001:db8:1:2::1"), None, None).expect("room");
         quota.enter(1, party);
-        let refused = quota.admit(Some("2001:db8:1:2::2"), None).expect_err("full");
+        let refused = quota.admit(Some("2001:db8:1:2::2"), None, None).expect_err("full");
         assert!(matches!(refused, OverQuota::Address(text) if text.contains("2001:db8:1:2::/64")));
     }
 
     #[test]
     fn a_users_streams_are_counted_wherever_they_come_from_and_for_whatever_limit() {
         let mut quota = Quota::new(0);
-        let party = quota.admit(Some("192.0.2.7"), user("alice", 0)).expect("no limit");
+        let party = quota.admit(Some("192.0.2.7"), user("alice", 0), None).expect("no limit");
         quota.enter(1, party);
         assert_eq!(quota.len(), 1, "the address has no limit and is not counted");
-        assert!(matches!(quota.admit(Some("192.0.2.8"), user("alice", 1)), Err(OverQuota::User(_))));
-        assert!(quota.admit(None, user("alice", 2)).is_ok());
-        assert!(quota.admit(None, user("bob", 1)).is_ok());
-        assert!(quota.admit(None, None).is_ok_and(|party| party.quota.is_empty()));
+        assert!(matches!(quota.admit(Some("192.0.2.8"), user("alice", 1), None), Err(OverQuota::User(_))));
+        assert!(quota.admit(None, user("alice", 2), None).is_ok());
+        assert!(quota.admit(None, user("bob", 1), None).is_ok());
+        assert!(quota.admit(None, None, None).is_ok_and(|party| party.quota.is_empty()));
         quota.leave(1);
-        assert!(quota.admit(None, user("alice", 1)).is_ok());
+        assert!(quota.admit(None, user("alice", 1), None).is_ok());
     }
 
     #[test]
     fn a_users_oldest_streams_are_replaced_where_that_is_wanted() {
         let mut quota = Quota::new(0);
         for stream in [3, 1, 2] {
-            let party = quota.admit(None, user("alice", 0)).expect("no limit");
+            let party = quota.admit(None, user("alice", 0), None).expect("no limit");
             quota.enter(stream, party);
         }
         let replacing = |limit| Some(User { key: "alice", limit, replace: true });
-        assert_eq!(quota.admit(None, replacing(4)).map(|party| party.replaces), Ok(vec![]));
-        assert_eq!(quota.admit(None, replacing(3)).map(|party| party.replaces), Ok(vec![1]));
+        assert_eq!(quota.admit(None, replacing(4), None).map(|party| party.replaces), Ok(vec![]));
+        assert_eq!(quota.admit(None, replacing(3), None).map(|party| party.replaces), Ok(vec![1]));
         // Another script allows less.
-        let party = quota.admit(None, replacing(2)).expect("replaced");
+        let party = quota.admit(None, replacing(2), None).expect("replaced");
         assert_eq!(party.replaces, [1, 2]);
         party.replaces.iter().for_each(|stream| quota.leave(*stream));
         quota.enter(4, QuotaKeys { replaces: Vec::new(), ..party });
-        assert!(quota.admit(None, user("alice", 2)).is_err());
-        assert!(quota.admit(None, user("alice", 3)).is_ok());
+        assert!(quota.admit(None, user("alice", 2), None).is_err());
+        assert!(quota.admit(None, user("alice", 3), None).is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Attempts: replayed requests and the reading of their responses.
 
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,6 +48,8 @@ pub(crate) struct Run {
     pub(crate) stream: u64,
     /// The client of that stream.
     pub(crate) client: Client,
+    /// Where that one is, as far as that is known.
+    pub(crate) address: Option<IpAddr>,
     /// The script's path.
     pub(crate) script: Arc<str>,
     /// The upstream's place.

@@ -63,6 +63,7 @@ impl Renders {
             wanted: true,
             stream: subscriber.stream,
             client,
+            address: subscriber.request.client(),
             script: Arc::clone(&subscriber.request.script),
             upstream: job.upstream,
             started: now,
@@ -93,7 +94,8 @@ impl Renders {
 
     /// Adds an attempt, which takes a slot.
     pub(crate) fn admit(&mut self, attempt: Attempt) -> usize {
-        self.queue.began(attempt.run.client);
+        let Run { client, address, late, .. } = attempt.run;
+        self.queue.began(client, address, late);
         self.late += usize::from(attempt.run.late);
         self.attempts.insert(attempt)
     }
@@ -101,7 +103,7 @@ impl Renders {
     /// Removes an attempt, which frees its slot.
     fn take_out(&mut self, place: usize) -> Run {
         let run = self.attempts.remove(place).run;
-        self.queue.ended(run.client);
+        self.queue.ended(run.client, run.address, run.late);
         self.late -= usize::from(run.late);
         run
     }
@@ -115,6 +117,7 @@ impl Renders {
             }
             if attempt.run.late_at().is_some_and(|at| at <= now) {
                 attempt.run.late = true;
+                self.queue.late(attempt.run.address);
                 self.late += 1;
                 debug!(stream = attempt.run.stream, script = %attempt.run.script, "late; others don't wait for it");
             }

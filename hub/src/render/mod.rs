@@ -352,7 +352,7 @@ impl Renders {
     fn enqueue(&mut self, key: u32) {
         let job = &self.jobs[key as usize];
         if let Some(subscriber) = job.subscribers.first() {
-            self.queue.push(subscriber.client, (key, job.serial));
+            self.queue.push(subscriber.client, subscriber.request.client(), (key, job.serial));
         }
         if self.queue.len() > 2 * self.jobs.len() + LITTER {
             let jobs = &self.jobs;

@@ -1,7 +1,12 @@
-//! The queue of render jobs: clients take turns, and none has more than its share of the slots.
+//! Jobs that wait for their turn: their clients take turns, and none of them has more places than its share.
+//!
+//! Who has many sessions is many clients, and could have them all wait at once. So an address whose scripts keep places for late
+//! ones has no more of the others than one client's share. Only such an address: all clients of a proxy that is not declared
+//! have one.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 
 use crate::render::client::Client;
 
@@ -17,7 +22,9 @@ pub(crate) struct Queue {
     lines: HashMap<Client, Line>,
     /// Clients that may have a turn, in order. `pop` skips one whose share is used up by then.
     ring: VecDeque<Client>,
-    /// Number of jobs in all lines.
+    /// What those addresses have that have places.
+    addresses: HashMap<IpAddr, Held>,
+    /// Jobs of all lines.
     len: usize,
 }
 
@@ -27,14 +34,33 @@ struct Line {
     jobs: VecDeque<Waiting>,
     /// Slots that the client has.
     running: usize,
-    /// Whether the client is in the ring.
+    /// It is in the ring, or in its address's.
     listed: bool,
+    /// Where its last job came from.
+    address: Option<IpAddr>,
+}
+
+/// What one address has.
+#[derive(Debug, Default)]
+struct Held {
+    /// Ordinary places.
+    running: usize,
+    /// Those for late ones.
+    late: usize,
+    /// Its clients whose turn has come while it had no more.
+    ring: VecDeque<Client>,
 }
 
 impl Queue {
     /// A queue for this many slots; one client's share is half of them, rounded up.
     pub(crate) fn new(places: usize) -> Self {
-        Self { share: places.div_ceil(2), lines: HashMap::new(), ring: VecDeque::new(), len: 0 }
+        Self {
+            share: places.div_ceil(2),
+            lines: HashMap::new(),
+            ring: VecDeque::new(),
+            addresses: HashMap::new(),
+            len: 0,
+        }
     }
 
     /// Number of waiting jobs, stale ones included.
@@ -42,9 +68,11 @@ impl Queue {
         self.len
     }
 
-    /// Adds a job of a client.
-    pub(crate) fn push(&mut self, client: Client, job: Waiting) {
-        self.lines.entry(client).or_default().jobs.push_back(job);
+    /// Adds a job of this client.
+    pub(crate) fn push(&mut self, client: Client, address: Option<IpAddr>, job: Waiting) {
+        let line = self.lines.entry(client).or_default();
+        line.jobs.push_back(job);
+        line.address = address;
         self.len += 1;
         self.list(client);
     }
@@ -53,6 +81,11 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         while let Some(client) = self.ring.pop_front() {
             let Some(line) = self.lines.get_mut(&client) else { continue };
+            let held = line.address.and_then(|address| self.addresses.get_mut(&address));
+            if let Some(held) = held.filter(|held| held.is_full(self.share)) {
+                held.ring.push_back(client);
+                continue;
+            }
             line.listed = false;
             if line.running >= self.share {
                 continue;
@@ -72,13 +105,25 @@ impl Queue {
         self.lines.get(&client).is_none_or(|line| line.running < self.share)
     }
 
-    /// Counts one more slot for a client.
-    pub(crate) fn began(&mut self, client: Client) {
+    /// A client has one more place.
+    pub(crate) fn began(&mut self, client: Client, address: Option<IpAddr>, late: bool) {
         self.lines.entry(client).or_default().running += 1;
+        if let Some(address) = address {
+            *self.addresses.entry(address).or_default().places(late) += 1;
+        }
     }
 
-    /// Counts one slot less for a client.
-    pub(crate) fn ended(&mut self, client: Client) {
+    /// A place of an address is one for late ones now.
+    pub(crate) fn late(&mut self, address: Option<IpAddr>) {
+        self.change(address, |held| {
+            held.running = held.running.saturating_sub(1);
+            held.late += 1;
+        });
+    }
+
+    /// A client has one place less.
+    pub(crate) fn ended(&mut self, client: Client, address: Option<IpAddr>, late: bool) {
+        self.change(address, |held| *held.places(late) = held.places(late).saturating_sub(1));
         if let Some(line) = self.lines.get_mut(&client) {
             line.running = line.running.saturating_sub(1);
         }
@@ -89,18 +134,35 @@ impl Queue {
     pub(crate) fn sweep(&mut self, wanted: impl Fn(Waiting) -> bool) {
         self.lines.values_mut().for_each(|line| line.jobs.retain(|job| wanted(*job)));
         self.lines.retain(|_, line| !line.jobs.is_empty() || line.running > 0);
-        self.ring.retain(|client| self.lines.contains_key(client));
+        let rings = self.addresses.values_mut().map(|held| &mut held.ring);
+        for ring in rings.chain([&mut self.ring]) {
+            ring.retain(|client| self.lines.contains_key(client));
+        }
         self.len = self.lines.values().map(|line| line.jobs.len()).sum();
     }
 
     /// All jobs; each client's are in their order.
     pub(crate) fn jobs(&self) -> Vec<Waiting> {
         let unlisted = self.lines.iter().filter(|(_, line)| !line.listed).map(|(client, _)| client);
-        let clients = self.ring.iter().chain(unlisted);
+        let held = self.addresses.values().flat_map(|held| &held.ring);
+        let clients = self.ring.iter().chain(held).chain(unlisted);
         clients.filter_map(|client| self.lines.get(client)).flat_map(|line| &line.jobs).copied().collect()
     }
 
-    /// Puts a client into the ring if it may have a turn, and removes one without jobs and slots.
+    /// Changes what an address has. If it may have more then, its clients have turns again.
+    fn change(&mut self, address: Option<IpAddr>, change: impl FnOnce(&mut Held)) {
+        let Some(Entry::Occupied(mut entry)) = address.map(|address| self.addresses.entry(address)) else { return };
+        let held = entry.get_mut();
+        change(held);
+        if !held.is_full(self.share) {
+            self.ring.append(&mut held.ring);
+        }
+        if (held.running, held.late) == (0, 0) {
+            entry.remove();
+        }
+    }
+
+    /// Puts a client into the ring if it has reason to be there, and forgets one that has nothing.
     fn list(&mut self, client: Client) {
         let Entry::Occupied(mut entry) = self.lines.entry(client) else { return };
         let line = entry.get_mut();
@@ -112,6 +174,17 @@ impl Queue {
             line.listed = true;
             self.ring.push_back(client);
         }
+    }
+}
+
+impl Held {
+    fn places(&mut self, late: bool) -> &mut usize {
+        if late { &mut self.late } else { &mut self.running }
+    }
+
+    /// Whether it may have no more places for now.
+    fn is_full(&self, share: usize) -> bool {
+        self.late > 0 && self.running >= share
     }
 }
 
@@ -127,7 +200,7 @@ mod tests {
     fn queue(places: usize, jobs: &[(u64, u32)]) -> Queue {
         let mut queue = Queue::new(places);
         for &(of, key) in jobs {
-            queue.push(client(of), (key, of));
+            queue.push(client(of), None, (key, of));
         }
         queue
     }
@@ -136,7 +209,7 @@ mod tests {
     fn start(queue: &mut Queue) -> Vec<u32> {
         std::iter::from_fn(|| {
             let (key, of) = queue.pop()?;
-            queue.began(client(of));
+            queue.began(client(of), None, false);
             Some(key)
         })
         .collect()
@@ -156,24 +229,56 @@ mod tests {
             let mut queue = queue(places, &jobs);
             assert_eq!(start(&mut queue).len(), share);
             assert!(!queue.has_room(client(A)) && queue.has_room(client(B)));
-            queue.push(client(B), (5000, B));
+            queue.push(client(B), None, (5000, B));
             assert_eq!(start(&mut queue), [5000], "nobody else waits for it");
-            queue.ended(client(A));
+            queue.ended(client(A), None, false);
             assert_eq!(start(&mut queue), [share as u32]);
         }
+    }
+
+    /// The attack: one with many sessions holds the locks of all of them.
+    #[test]
+    fn an_address_with_late_runs_has_half_of_the_ordinary_places_whoever_its_clients_are() {
+        let evil = Some(IpAddr::from([192, 0, 2, 9]));
+        let mut queue = Queue::new(2);
+        for of in 1..=5 {
+            queue.push(client(of), evil, (of as u32, of));
+        }
+        let next = |queue: &mut Queue, address| {
+            let (_, of) = queue.pop()?;
+            queue.began(client(of), address, false);
+            Some(of)
+        };
+        assert_eq!([next(&mut queue, evil), next(&mut queue, evil)], [Some(1), Some(2)], "nobody else wants them");
+        queue.late(evil);
+        queue.late(evil);
+        assert_eq!([next(&mut queue, evil), next(&mut queue, evil)], [Some(3), None]);
+        queue.push(client(9), None, (9, 9));
+        assert_eq!(next(&mut queue, None), Some(9), "the other half is everybody's");
+        assert_eq!(queue.jobs().len(), 2, "those that are held back are there");
+        queue.ended(client(3), evil, false);
+        assert_eq!([next(&mut queue, evil), next(&mut queue, evil)], [Some(4), None]);
+        queue.ended(client(1), evil, true);
+        assert_eq!(next(&mut queue, evil), None, "one is still late");
+        queue.ended(client(2), evil, true);
+        assert_eq!(next(&mut queue, evil), Some(5));
+        queue.ended(client(4), evil, false);
+        queue.ended(client(5), evil, false);
+        queue.ended(client(9), None, false);
+        assert_eq!((queue.len(), queue.lines.len(), queue.ring.len(), queue.addresses.len()), (0, 0, 0, 0));
     }
 
     #[test]
     fn what_nobody_wants_any_more_takes_no_memory() {
         let mut queue = queue(2, &[(A, 1), (A, 2), (A, 3), (B, 10)]);
         assert_eq!(queue.pop(), Some((1, A)));
-        queue.began(client(A));
+        queue.began(client(A), None, false);
         queue.sweep(|(key, _)| key == 3);
         assert_eq!((queue.len(), queue.lines.len()), (1, 1));
         assert_eq!(queue.pop(), None, "it has its share");
-        queue.ended(client(A));
+        queue.ended(client(A), None, false);
         assert_eq!(start(&mut queue), [3]);
-        queue.ended(client(A));
+        queue.ended(client(A), None, false);
         assert_eq!((queue.len(), queue.lines.len(), queue.ring.len()), (0, 0, 0));
     }
 

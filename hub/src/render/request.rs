@@ -1,5 +1,6 @@
 //! The request that opened a stream, kept for replays.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::quota::budget::{Account, Reservation};
@@ -74,7 +75,12 @@ impl Request {
         self
     }
 
-    /// Releases the interned fields.
+    /// Where its client is, as far as that is known.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.reservation.client()
+    }
+
+    /// Gives the shared parts back.
     pub(crate) fn release(self, pool: &mut FieldInterner) {
         for part in self.fields {
             pool.give_back(part);

@@ -252,7 +252,10 @@ impl Renders {
             let job = state.job.and_then(|(key, _)| self.jobs.get(key as usize));
             let accounts = (job.map_or(&self.common, |job| &job.account), &self.common);
             let taken = state.taken.as_ref().map(|taken| arrived.pending(taken, tables, accounts)).transpose()?;
-            let attempt = Attempt::restore(state, script, taken, socket, now)?;
+            let mut attempt = Attempt::restore(state, script, taken, socket, now)?;
+            let subscriber =
+                job.and_then(|job| job.subscribers.iter().find(|subscriber| subscriber.stream == state.stream));
+            attempt.run.address = subscriber.and_then(|subscriber| subscriber.request.client());
             let place = self.admit(attempt);
             self.attempts[place].register(token_of(place), &self.registry)?;
             self.unread.push(place);
@@ -364,6 +367,7 @@ impl Attempt {
             wanted,
             stream,
             client,
+            address: _,
             script,
             upstream,
             started,
@@ -429,6 +433,7 @@ impl Attempt {
                 wanted: state.wanted,
                 stream: state.stream,
                 client: Client::restore(state.whose),
+                address: None,
                 script,
                 upstream: state.upstream,
                 started: before(now, state.started),

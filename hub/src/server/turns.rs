@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use rustix::time::ClockId;
 use serde_json::{Map, Value, json};
 
-/// Upper bounds of the histogram's buckets, in microseconds, and their labels in seconds.
+use crate::sys::clock;
+
+/// Bounds that turns are counted between, in microseconds, and how they are written: in seconds.
 const BOUNDS: [(u64, &str); 10] = [
     (50, "0.00005"),
     (200, "0.0002"),
@@ -44,12 +45,12 @@ impl Turns {
 
     /// Begins a turn of the calling thread.
     pub(crate) fn begin(&mut self) {
-        self.begun = processor_time();
+        self.begun = clock::of_thread();
     }
 
     /// Ends the turn and counts it.
     pub(crate) fn end(&mut self) {
-        self.count(processor_time().saturating_sub(self.begun));
+        self.count(clock::of_thread().saturating_sub(self.begun));
     }
 
     fn count(&mut self, took: Duration) {
@@ -73,11 +74,6 @@ impl Turns {
             "seconds": { "sum": self.sum.as_secs_f64(), "buckets": buckets },
         })
     }
-}
-
-/// CPU time of the calling thread.
-fn processor_time() -> Duration {
-    Duration::try_from(rustix::time::clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::pipe::PipeFlags;
-use rustix::time::ClockId;
 use tracing::{info, warn};
 
 use crate::event::Event;
@@ -20,6 +19,7 @@ use crate::server::{Of, Server};
 use crate::shard::handle::ShardHandle;
 use crate::store::history::resume::Slice;
 use crate::stream::Stream;
+use crate::sys::clock;
 use crate::udp;
 use crate::udp::notify::{Notify, NotifyStats};
 use crate::upgrade::channel::Channel;
@@ -157,7 +157,7 @@ impl Server {
         if wanted.protocol != PROTOCOL {
             self.dismiss_peers();
         }
-        let stopped = monotonic();
+        let stopped = clock::monotonic();
         self.stop().map_err(io::Error::other)?;
         let (lifeline, last_words) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let foreground = if self.broker.config.foreground { Some(ForegroundProxy::new()?) } else { None };
@@ -400,10 +400,4 @@ impl Server {
         }
         self.broker.resume_keeper()
     }
-}
-
-/// The monotonic clock, which all processes of the machine share.
-pub(crate) fn monotonic() -> Duration {
-    let now = rustix::time::clock_gettime(ClockId::Monotonic);
-    Duration::try_from(now).unwrap_or_default()
 }

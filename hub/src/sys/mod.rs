@@ -1,6 +1,7 @@
 //! System calls that rustix lacks: the only unsafe code of this crate.
 #![allow(unsafe_code)]
 
+pub(crate) mod clock;
 #[cfg(test)]
 pub(crate) mod counting;
 pub(crate) mod datagram;

@@ -99,7 +99,12 @@ impl Session {
         }
     }
 
-    /// Serial number: unique among all connections, also across upgrades.
+    /// The system user whose process it is, where that is a subscriber only.
+    pub(crate) fn subscriber(&self) -> Option<u32> {
+        (self.role == Role::Subscriber).then_some(self.credentials.uid)
+    }
+
+    /// Tells it from all others, also in the hub that takes over.
     pub(crate) fn connection(&self) -> u64 {
         self.ticket.serial
     }
