@@ -7,9 +7,14 @@ namespace PhpSse\Tests\Support;
 /** What /proc says about processes. */
 final class Proc
 {
+    /** A process whose main thread has ended has its sockets until all of its threads have. */
     public static function isAlive(int $pid): bool
     {
-        return !in_array(self::stat($pid)[0] ?? 'X', ['Z', 'X'], true);
+        return match (self::stat($pid)[0] ?? 'X') {
+            'X' => false,
+            'Z' => count(glob("/proc/$pid/task/*") ?: []) > 1,
+            default => true,
+        };
     }
 
     /**
