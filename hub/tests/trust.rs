@@ -37,6 +37,18 @@ fn peer_process() {
             // Until the test has looked.
             let _ = std::io::stdin().read(&mut [0]);
         }
+        "crowd" => {
+            let mut kept = Vec::new();
+            loop {
+                let mut client = connect(&path, None);
+                if client.call(&Request::Cursor, None, PATIENCE).is_err() {
+                    break;
+                }
+                kept.push(client);
+            }
+            tell(Ok(format!("{} connections, and one that is refused", kept.len())));
+            let _ = std::io::stdin().read(&mut [0]);
+        }
         "replay" => replay_elsewhere(&path),
         "notify" => {
             let sent =
@@ -156,6 +168,10 @@ fn attach_with_replay() -> Attach<'static> {
 
 /// A hub of user 33 whose socket file anybody can open: what stands between is the hub's own check.
 fn hub(mode: u32, group: Option<u32>) -> Option<Hub> {
+    hub_with(json!({"socket_mode": mode, "socket_group": group}))
+}
+
+fn hub_with(mut settings: serde_json::Value) -> Option<Hub> {
     if !rustix::process::geteuid().is_root() {
         support::skipped("root: only root can become other users");
         return None;
@@ -163,7 +179,8 @@ fn hub(mode: u32, group: Option<u32>) -> Option<Hub> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("own folder");
     std::os::unix::fs::chown(folder.path(), Some(33), None).expect("root may");
-    let hub = Hub::in_folder(folder, json!({"socket_mode": mode, "socket_group": group, "user": 33}));
+    settings["user"] = json!(33);
+    let hub = Hub::in_folder(folder, settings);
     std::fs::set_permissions(&hub.socket, PermissionsExt::from_mode(0o666)).expect("own file");
     hub.stats();
     Some(hub)
@@ -271,7 +288,6 @@ fn a_member_publishes_and_watches_and_gets_nothing_else() {
     assert_eq!(hub.stats()["refused"]["peers"], json!(7));
 }
 
-/// Attack: a member names a process of its own as the hub's owner, and ends that.
 /// Attack: a member names a user of the owner's scripts, and his streams end for that.
 #[test]
 fn the_users_of_a_members_scripts_are_not_the_owners() {
@@ -299,6 +315,26 @@ fn the_users_of_a_members_scripts_are_not_the_owners() {
     }
 }
 
+/// Attack: a member's connections, which ask for nothing, take all descriptors, and no worker gets one.
+#[test]
+fn members_leave_the_hubs_own_user_its_connections() {
+    let Some(hub) = hub_with(json!({"socket_mode": 0o660, "socket_group": 50, "processes": 1, "descriptors": 256}))
+    else {
+        return;
+    };
+    let mut member = peer(&hub.socket, 1000, 50, "", "crowd", hub.folder.path());
+    assert_eq!(first_said(&mut member), "answer: 64 connections, and one that is refused");
+    support::publish(&mut hub.client(), &["news"], "1", "still here");
+    // Another one finds no room, until the first has gone.
+    let full = asked_by(&hub, 1001, 50, "");
+    assert!(full.starts_with("error: Full: other users than the hub's own have 64 connections"), "{full}");
+    drop(member.stdin.take());
+    member.wait().expect("own child");
+    hub.until("they have gone", |stats| stats["peers"] == 1);
+    assert!(asked_by(&hub, 1001, 50, "").starts_with("answer: Cursor"));
+}
+
+/// Attack: a member names a process of its own as the hub's owner, and ends that.
 #[test]
 fn the_hub_does_not_end_with_a_members_process() {
     let Some(hub) = hub(0o660, Some(50)) else { return };

@@ -31,6 +31,9 @@ use sse_protocol::wire::{self, ErrorCode, Whose};
 /// One part in this many of a lifetime is random, so that streams that began together don't end together.
 const LIFETIME_SPREAD: u32 = 10;
 
+/// Members of `sse.socket_group` get one part in this many of the descriptors for their connections, all together.
+const MEMBERS_PART: usize = 4;
+
 /// The answer to a worker's attach.
 pub(crate) struct Attached {
     /// Id of the stream.
@@ -42,10 +45,10 @@ pub(crate) struct Attached {
 }
 
 impl Broker {
-    /// Holds a stream, of a subscriber's process if one is named.
+    /// Holds a stream, of a member's process if one is named.
     pub(crate) fn attach(
         &mut self,
-        subscriber: Option<u32>,
+        member: Option<u32>,
         wanted: wire::Attach<'_>,
         descriptor: Option<OwnedFd>,
         truncated: bool,
@@ -71,7 +74,7 @@ impl Broker {
             self.counts.refused_full += 1;
             return Err((ErrorCode::Full, self.full()));
         }
-        let mut party = self.quota.admit(address, user, subscriber).map_err(|refused| self.too_many(refused))?;
+        let mut party = self.quota.admit(address, user, member).map_err(|refused| self.too_many(refused))?;
         let charge = self.topics.reserve(address, &patterns).map_err(|exhausted| {
             self.counts.refused_topic_bytes += 1;
             let message = exhausted.to_string();
@@ -300,6 +303,25 @@ impl Broker {
     pub(crate) fn no_descriptor(&mut self) -> String {
         self.counts.refused_descriptors += 1;
         let message = out_of_descriptors(self.descriptors);
+        self.warn_full(&message);
+        message
+    }
+
+    /// Most connections that members of `sse.socket_group` have together: a part of the descriptors, so that the hub's own user
+    /// always has some.
+    pub(crate) fn members_share(&self) -> usize {
+        self.descriptors / MEMBERS_PART
+    }
+
+    /// The error for a member's connection when members have their share.
+    pub(crate) fn too_many_members(&mut self) -> String {
+        self.counts.refused_descriptors += 1;
+        let message = format!(
+            "other users than the hub's own have {} connections to it, and may have no more of the {} descriptors that its \
+             limit allows; raise it (ulimit -n, or LimitNOFILE in a systemd unit), or have them connect less often",
+            self.members_share(),
+            self.descriptors
+        );
         self.warn_full(&message);
         message
     }

@@ -287,8 +287,8 @@ impl Broker {
         };
         let rendered = replay.as_ref().is_some_and(|replay| replay.render);
         // One that is going to be refused is so at once, whatever its reader has missed.
-        let full = self.streams() >= self.max_streams as u64
-            || self.quota.admit(*address, *user, session.subscriber()).is_err();
+        let full =
+            self.streams() >= self.max_streams as u64 || self.quota.admit(*address, *user, session.member()).is_err();
         if !session.greeted || rendered || self.is_unread(id) || full {
             return None;
         }
@@ -328,7 +328,7 @@ impl Broker {
         }
         match request {
             Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
-            Request::Attach(wanted) => match self.attach(session.subscriber(), wanted, descriptor, truncated, missed) {
+            Request::Attach(wanted) => match self.attach(session.member(), wanted, descriptor, truncated, missed) {
                 Ok(Attached { stream, rendered, opening }) => {
                     session.held.push(stream);
                     session.reply(&Reply::Attached { stream, rendered, opening: &opening });

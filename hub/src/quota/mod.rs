@@ -91,7 +91,7 @@ pub(crate) enum OverQuota {
 /// The keys that a new stream counts for.
 #[derive(Debug, Default)]
 pub(crate) struct QuotaKeys {
-    quota: Vec<QuotaKey>,
+    keys: Vec<QuotaKey>,
     /// Streams to close, which the new one replaces.
     pub(crate) replaces: Vec<u64>,
 }
@@ -122,12 +122,12 @@ impl QuotaKey {
 impl QuotaKeys {
     /// Restores the keys that the old hub passed on.
     pub(crate) fn restore(party: &[QuotaKeyState<'_>]) -> Self {
-        Self { quota: party.iter().map(QuotaKey::restore).collect(), replaces: Vec::new() }
+        Self { keys: party.iter().map(QuotaKey::restore).collect(), replaces: Vec::new() }
     }
 
     /// Whether a user's key is among them.
     pub(crate) fn has_user(&self) -> bool {
-        self.quota.iter().any(|visitor| matches!(visitor, QuotaKey::User(_)))
+        self.keys.iter().any(|key| matches!(key, QuotaKey::User(_)))
     }
 }
 
@@ -147,25 +147,25 @@ impl Quota {
         user: Option<User<'_>>,
         member: Option<u32>,
     ) -> Result<QuotaKeys, OverQuota> {
-        let mut quota = Vec::new();
+        let mut keys = Vec::new();
         let mut replaces = Vec::new();
         if let Some(address) = address.filter(|_| self.per_address > 0).and_then(address::client) {
             let limit = self.per_address;
-            let visitor = QuotaKey::Address(address);
-            if self.count(&visitor) >= limit {
+            let key = QuotaKey::Address(address);
+            if self.count(&key) >= limit {
                 let what = address::shown(address);
                 return Err(OverQuota::Address(format!(
                     "{what} has as many streams open as sse.max_streams_per_ip allows ({limit})"
                 )));
             }
-            quota.push(visitor);
+            keys.push(key);
         }
         if let Some(User { key, limit, replace }) = user {
-            let visitor = QuotaKey::user(key, member);
+            let key = QuotaKey::user(key, member);
             let limit = limit as usize;
-            let count = self.count(&visitor);
+            let count = self.count(&key);
             let is_full = limit > 0 && count >= limit;
-            if let Some(streams) = self.counts.get(&visitor).filter(|_| is_full && replace) {
+            if let Some(streams) = self.counts.get(&key).filter(|_| is_full && replace) {
                 replaces = streams.oldest(count - limit + 1);
             }
             if is_full && !replace {
@@ -174,21 +174,21 @@ impl Quota {
                     "a user has as many streams open as max_per_user or sse.max_streams_per_user allows ({limit})"
                 )));
             }
-            quota.push(visitor);
+            keys.push(key);
         }
-        Ok(QuotaKeys { quota, replaces })
+        Ok(QuotaKeys { keys, replaces })
     }
 
     /// Counts a new stream.
     pub(crate) fn enter(&mut self, stream: u64, party: QuotaKeys) {
-        let QuotaKeys { quota, replaces: _ } = party;
-        if quota.is_empty() {
+        let QuotaKeys { keys, replaces: _ } = party;
+        if keys.is_empty() {
             return;
         }
-        for visitor in &quota {
+        for visitor in &keys {
             self.counts.entry(visitor.clone()).or_insert_with(|| Streams::none_of(visitor)).add(stream);
         }
-        self.streams.insert(stream, quota);
+        self.streams.insert(stream, keys);
     }
 
     /// Stops counting a stream that has ended, or is sure to.
@@ -286,7 +286,7 @@ mod tests {
         assert!(matches!(quota.admit(Some("192.0.2.8"), user("alice", 1), None), Err(OverQuota::User(_))));
         assert!(quota.admit(None, user("alice", 2), None).is_ok());
         assert!(quota.admit(None, user("bob", 1), None).is_ok());
-        assert!(quota.admit(None, None, None).is_ok_and(|party| party.quota.is_empty()));
+        assert!(quota.admit(None, None, None).is_ok_and(|party| party.keys.is_empty()));
         quota.leave(1);
         assert!(quota.admit(None, user("alice", 1), None).is_ok());
     }

@@ -33,6 +33,7 @@ use crate::run::HubError;
 use crate::server::acceptor::{Acceptor, Candidate};
 use crate::server::connection::{Connection, Read};
 use crate::server::owners::Owners;
+use crate::server::rights::Role;
 use crate::server::signals::Signals;
 use crate::server::upgrade::{Inherited, UpgradeOutcome};
 use crate::shard::command::Command;
@@ -43,6 +44,7 @@ use crate::shard::thread::{Limits, Shared};
 use crate::socket;
 use crate::store::Ticket;
 use crate::store::history::resume::Slice;
+use crate::sys::Credentials;
 use crate::udp;
 use crate::udp::notify::{self, Notify};
 use crate::upgrade::foreground::{ForegroundProxy, Link};
@@ -91,6 +93,8 @@ pub(crate) struct Server {
     broker: Broker,
     owners: Owners,
     connections: Slab<Connection>,
+    /// Number of connections of members.
+    pub(crate) members: usize,
     /// Keys of the connections that may have sent something.
     ready: Vec<usize>,
     /// Serial number of the newest connection.
@@ -178,6 +182,7 @@ impl Server {
             broker,
             owners: Owners::default(),
             connections: Slab::new(),
+            members: 0,
             ready: Vec::new(),
             serial: 0,
             signals,
@@ -409,6 +414,10 @@ impl Server {
                     self.acceptor.refill();
                 }
                 Candidate::Connection(socket) => match trust::check(&self.broker.config, socket.as_fd()) {
+                    Ok(credentials) if self.has_members_share(credentials) => {
+                        let reason = self.broker.too_many_members();
+                        crate::server::acceptor::no_room(&socket, &reason);
+                    }
                     Ok(credentials) => {
                         let entry = self.connections.vacant_entry();
                         self.serial += 1;
@@ -416,6 +425,7 @@ impl Server {
                         let mut connection = Connection::new(socket, credentials, ticket);
                         match connection.register(Of::Connection(entry.key()).into(), self.poll.registry()) {
                             Ok(()) => {
+                                self.members += usize::from(connection.session.member().is_some());
                                 entry.insert(connection);
                                 self.broker.connections += 1;
                             }
@@ -429,6 +439,12 @@ impl Server {
                 },
             }
         }
+    }
+
+    /// Whether this is a process of a member, and members have all the connections that they may have together.
+    fn has_members_share(&self, credentials: Credentials) -> bool {
+        let role = Role::of(credentials, rustix::process::geteuid().as_raw());
+        role == Role::Member && self.members >= self.broker.members_share()
     }
 
     fn queue(&mut self, key: usize) {
@@ -497,6 +513,7 @@ impl Server {
         }
         self.broker.wake_shards();
         self.broker.connections -= 1;
+        self.members -= usize::from(connection.session.member().is_some());
     }
 
     fn reason_to_end(&mut self) -> Option<&'static str> {

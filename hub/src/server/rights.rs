@@ -13,13 +13,13 @@ pub(crate) enum Role {
     /// A process of the hub's own user, or of root.
     Owner,
     /// A process of another user, admitted by the settings.
-    Subscriber,
+    Member,
 }
 
 impl Role {
     /// The role of a process with these credentials at a hub of user `hub`.
-    pub(crate) fn of(connection: Credentials, hub: u32) -> Self {
-        if connection.uid == hub || connection.uid == 0 { Self::Owner } else { Self::Subscriber }
+    pub(crate) fn of(process: Credentials, hub: u32) -> Self {
+        if process.uid == hub || process.uid == 0 { Self::Owner } else { Self::Member }
     }
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn allowed(role: Role, request: &Request<'_>) -> Result<(), &'static 
         // The hub ends with its owners.
         Request::Hello { owner: Some(_), .. } => Err("name processes that it ends with"),
         Request::Hello { owner: None, .. } => Ok(()),
-        // The hub would connect to the server that the client's connection names, and send it a request of the subscriber's
+        // The hub would connect to the server that the client's connection names, and send it a request of the member's
         // choice.
         Request::Attach(Attach { replay: Some(_), .. }) => {
             Err("have scripts run again ($render of sse_stream(), and its option reauthorize)")
@@ -62,17 +62,17 @@ mod tests {
     use serde_bytes::Bytes;
     use sse_protocol::wire::{Framing, OriginalRequest, Protocol, Replay, Whose};
 
-    fn connection(uid: u32) -> Credentials {
+    fn process(uid: u32) -> Credentials {
         Credentials { pid: 1, uid, gid: 33 }
     }
 
     #[test]
     fn the_hubs_user_and_root_are_owners_and_all_others_members() {
-        assert_eq!(Role::of(connection(33), 33), Role::Owner);
-        assert_eq!(Role::of(connection(0), 33), Role::Owner);
-        assert_eq!(Role::of(connection(34), 33), Role::Subscriber);
+        assert_eq!(Role::of(process(33), 33), Role::Owner);
+        assert_eq!(Role::of(process(0), 33), Role::Owner);
+        assert_eq!(Role::of(process(34), 33), Role::Member);
         // A hub of root admits only root as owner.
-        assert_eq!(Role::of(connection(33), 0), Role::Subscriber);
+        assert_eq!(Role::of(process(33), 0), Role::Member);
     }
 
     fn hello(magic: u32, owner: Option<u32>) -> Request<'static> {
@@ -107,7 +107,7 @@ mod tests {
         Request::Publish { topics: vec!["a"], name: None, id: None, retry: None, data: b"", answer: true }
     }
 
-    /// Every request, and whether a subscriber may make it.
+    /// Every request, and whether a member may make it.
     fn table() -> Vec<(Request<'static>, bool)> {
         vec![
             (hello(MAGIC, None), true),
@@ -151,14 +151,14 @@ mod tests {
     }
     const KINDS: usize = 13;
 
-    /// Attack: a subscriber makes the hub do, with the hub's rights, what the subscriber may not do.
+    /// Attack: a member makes the hub do, with the hub's rights, what the member may not do.
     #[test]
     fn a_member_publishes_and_watches_and_nothing_else() {
         let mut seen = [false; KINDS];
-        for (request, subscriber) in table() {
+        for (request, member) in table() {
             seen[kind(&request)] = true;
             assert_eq!(allowed(Role::Owner, &request), Ok(()), "{request:?}");
-            assert_eq!(allowed(Role::Subscriber, &request).is_ok(), subscriber, "{request:?}");
+            assert_eq!(allowed(Role::Member, &request).is_ok(), member, "{request:?}");
         }
         assert_eq!(seen, [true; KINDS], "every kind of request has a line in the table");
     }

@@ -12,26 +12,25 @@ const OTHERS_WRITE: u32 = 0o002;
 /// The credentials of the process at the other end, or a sentence that tells it why the hub refuses. The socket file's mode
 /// says the same, but a file may be reachable by several paths, and its mode be changed by mistake.
 pub(crate) fn check(config: &Config, socket: BorrowedFd<'_>) -> Result<Credentials, String> {
-    let connection =
-        sys::peer_credentials(socket).map_err(|error| format!("the hub can't tell who you are: {error}"))?;
+    let process = sys::peer_credentials(socket).map_err(|error| format!("the hub can't tell who you are: {error}"))?;
     let own = rustix::process::geteuid().as_raw();
     let groups = || sys::peer_groups(socket).unwrap_or_default();
-    if is_trusted(config, own, connection, groups) {
-        return Ok(connection);
+    if is_trusted(config, own, process, groups) {
+        return Ok(process);
     }
     Err(format!(
         "this hub belongs to user {own}, and user {} may not use it; to allow it on purpose, set sse.socket_group to a \
          group of that user and sse.socket_mode to 0660, and restart PHP",
-        connection.uid
+        process.uid
     ))
 }
 
-fn is_trusted(config: &Config, own: u32, connection: Credentials, groups: impl FnOnce() -> Vec<u32>) -> bool {
-    if connection.uid == own || connection.uid == 0 || config.socket_mode & OTHERS_WRITE != 0 {
+fn is_trusted(config: &Config, own: u32, process: Credentials, groups: impl FnOnce() -> Vec<u32>) -> bool {
+    if process.uid == own || process.uid == 0 || config.socket_mode & OTHERS_WRITE != 0 {
         return true;
     }
     match config.socket_group {
-        Some(group) if config.socket_mode & GROUP_WRITE != 0 => connection.gid == group || groups().contains(&group),
+        Some(group) if config.socket_mode & GROUP_WRITE != 0 => process.gid == group || groups().contains(&group),
         _ => false,
     }
 }

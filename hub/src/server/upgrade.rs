@@ -351,6 +351,7 @@ impl Server {
             self.serial = self.serial.max(state.serial);
             let mut connection = Connection::restore(state, key, &mut descriptors)?;
             connection.register(Of::Connection(key).into(), self.poll.registry())?;
+            self.members += usize::from(connection.session.member().is_some());
             entry.insert(connection);
             self.broker.connections += 1;
             self.queue(key);

@@ -99,9 +99,9 @@ impl Session {
         }
     }
 
-    /// The system user whose process it is, where that is a subscriber only.
-    pub(crate) fn subscriber(&self) -> Option<u32> {
-        (self.role == Role::Subscriber).then_some(self.credentials.uid)
+    /// The system user whose process it is, where that is a member only.
+    pub(crate) fn member(&self) -> Option<u32> {
+        (self.role == Role::Member).then_some(self.credentials.uid)
     }
 
     /// Tells it from all others, also in the hub that takes over.
