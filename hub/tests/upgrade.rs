@@ -324,7 +324,7 @@ fn limits_and_lifetimes_go_on() {
     let patterns = vec!["a"];
     let alice = Some(User { key: "alice", limit: 1, replace: false });
     let lasting = Attach { patterns: patterns.clone(), user: alice, ..Attach::default() };
-    let passing = Attach { patterns, address: Some("192.0.2.7"), max_lifetime: 2, ..Attach::default() };
+    let passing = Attach { patterns, address: Some("192.0.2.7"), max_lifetime: 5, ..Attach::default() };
     let _lasting = open(&hub, lasting.clone()).expect("the first");
     let mut ending = open(&hub, passing.clone()).expect("the first");
     hub.upgrade(&json!({}));
