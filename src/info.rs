@@ -1,83 +1,89 @@
 //! The extension's section of phpinfo().
 
-use std::ffi::c_int;
+use std::path::Path;
 
-use ext_php_rs::ffi::{self, zend_string};
-use ext_php_rs::zend::ModuleEntry;
-use ext_php_rs::{info_table_end, info_table_header, info_table_row, info_table_start};
+use serde_json::Value;
 use sse_hub::config::Detach;
-use sse_hub::masked_bus_address;
+use sse_hub::socket::{Folder, others};
 use sse_hub::udp::notify;
+use sse_protocol::wire::{Reply, Request};
 
-use crate::{ini, zend};
+use crate::hub_connection;
+use crate::ini;
+use crate::php::{fork, info, zend};
+use crate::spawn;
 
-/// Prints the version, the hub's address, how this SAPI serves streams, and all settings.
-pub extern "C" fn print(module: *mut ModuleEntry) {
-    let (socket, notify) = match ini::socket() {
-        Ok((path, _)) => (path.display().to_string(), notify::path(&path).display().to_string()),
-        Err(error) => (error.to_string(), String::new()),
-    };
-    let required = matches!(ini::detach(), Ok(Detach::Require));
-    let streams = match zend::sapi_name().to_bytes() {
-        b"cli" | b"phpdbg" => "served in the worker",
-        _ if cfg!(php_zts) && required => "refused (thread-safe PHP, sse.detach=require)",
-        _ if cfg!(php_zts) => "served in the worker (thread-safe PHP)",
-        b"fpm-fcgi" | b"cli-server" => "handed over to the hub",
-        b"apache2handler" if required => "handed over to the hub (HTTPS: refused)",
-        b"apache2handler" => "handed over to the hub (HTTPS: served in the worker)",
-        _ if required => "refused (sse.detach=require)",
-        _ => "served in the worker",
-    };
-    info_table_start!();
-    info_table_header!("sse support", "enabled");
-    info_table_row!("Version", sse_protocol::wire::VERSION);
-    info_table_row!("Hub", socket);
-    info_table_row!("Wakes by this user", notify);
-    info_table_row!("Streams of this SAPI", streams);
-    info_table_end!();
-    // SAFETY: PHP passes the entry of this module.
-    unsafe { ffi::display_ini_entries(module) };
+/// The version, the hub's address, and how this SAPI serves streams.
+pub struct SseSection;
+
+impl info::Section for SseSection {
+    const TITLE: &'static str = "sse support";
+
+    fn rows() -> Vec<(&'static str, String)> {
+        let (socket, notify) = match ini::socket() {
+            Ok((path, _)) => (path.display().to_string(), notify::path(&path).display().to_string()),
+            Err(error) => (error.to_string(), String::new()),
+        };
+        let detach = ini::detach();
+        let required = matches!(detach, Ok(Detach::Require));
+        let streams = match zend::sapi_name().to_bytes() {
+            b"cli" | b"phpdbg" => "served in the worker",
+            _ if matches!(detach, Ok(Detach::Redirect)) => {
+                "fetched from the hub by the web server (sse.detach=redirect)"
+            }
+            b"fpm-fcgi" | b"cli-server" => "handed over to the hub",
+            b"apache2handler" if cfg!(php_zts) && fork::has_other_threads() => match required {
+                true => "refused (Apache with threads, sse.detach=require)",
+                false => "served in the worker (Apache with threads)",
+            },
+            b"apache2handler" if required => "handed over to the hub (HTTPS: refused)",
+            b"apache2handler" => "handed over to the hub (HTTPS: served in the worker)",
+            _ if required => "refused (sse.detach=require)",
+            _ => "served in the worker",
+        };
+        let mut rows = vec![
+            ("Version", sse_protocol::wire::VERSION.to_string()),
+            ("Hub", socket),
+            ("Running hub", running()),
+            ("Wakes by this user", notify),
+            ("Streams of this SAPI", streams.to_owned()),
+        ];
+        rows.extend(elsewhere().map(|other| ("Web server's hub", other)));
+        rows
+    }
 }
 
-/// `ZEND_INI_DISPLAY_ORIG`: show the value from before the script's change.
-const DISPLAY_ORIGINAL: c_int = 1;
-
-/// Prints `sse.bus` without its password, wherever PHP shows settings.
-///
-/// # Safety
-/// `entry` is that of the setting, as the engine passes it.
-pub unsafe extern "C" fn show_bus(entry: *mut ffi::zend_ini_entry, kind: c_int) {
-    // SAFETY: the caller's promise.
-    unsafe { show(entry, kind, |url| masked_bus_address(&String::from_utf8_lossy(url))) };
+/// Whether a hub runs there, whose it is, and how many streams it has. Starts none.
+fn running() -> String {
+    let answer = hub_connection::call_running(&Request::Stats, |reply| match reply {
+        Reply::Stats { json } => Ok(serde_json::from_str::<Value>(json).unwrap_or_default()),
+        other => Err(other.unexpected("a question for the counters")),
+    });
+    match answer {
+        Ok(stats) => {
+            let user = ini::socket().ok().and_then(|(path, _)| owner(&path)).map(|user| format!(" of user {user}"));
+            let open = &stats["streams"]["open"];
+            format!(
+                "process {}{}, {open} {} open, php-sse {}",
+                stats["pid"],
+                user.unwrap_or_default(),
+                if *open == 1 { "stream" } else { "streams" },
+                stats["version"].as_str().unwrap_or_default()
+            )
+        }
+        Err(error) if error.is_missing() => "none".into(),
+        Err(error) => error.to_string(),
+    }
 }
 
-/// Prints that `sse.udp_key` is set, but neither the key nor its length.
-///
-/// # Safety
-/// `entry` is that of the setting, as the engine passes it.
-pub unsafe extern "C" fn show_key(entry: *mut ffi::zend_ini_entry, kind: c_int) {
-    // SAFETY: the caller's promise.
-    unsafe { show(entry, kind, |_| "***".into()) };
+/// The hub that the web server uses, where the command line uses another one and nobody has chosen its path.
+fn elsewhere() -> Option<String> {
+    let (path, _) = ini::socket().ok().filter(|(_, folder)| zend::is_command_line() && *folder == Folder::Private)?;
+    let other = others::find(&path, rustix::process::geteuid().as_raw(), spawn::answers(&path))?;
+    Some(format!("{other}; {}", other.advice()))
 }
 
-/// Prints a setting in the form that `masked` returns.
-///
-/// # Safety
-/// `entry` is that of a setting, as the engine passes it.
-unsafe fn show(entry: *mut ffi::zend_ini_entry, kind: c_int, masked: impl Fn(&[u8]) -> String) {
-    // SAFETY: see above. An unset value is null, any other is a string of the engine.
-    let value = unsafe {
-        let (entry, original) = (&*entry, kind == DISPLAY_ORIGINAL);
-        let value = if original && entry.modified != 0 { entry.orig_value } else { entry.value };
-        value.as_ref().map(zend_string::as_bytes)
-    };
-    let as_text = zend::shows_text();
-    let shown = match value {
-        None | Some(b"") if as_text => "no value".into(),
-        None | Some(b"") => "<i>no value</i>".into(),
-        Some(value) if as_text => masked(value),
-        Some(value) => masked(value).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
-    };
-    // SAFETY: the pointer is valid for the length.
-    unsafe { ffi::php_output_write(shown.as_ptr().cast(), shown.len()) };
+/// The user who listens at the socket: its file belongs to whoever has made it.
+fn owner(socket: &Path) -> Option<u32> {
+    rustix::fs::lstat(socket).ok().map(|stat| stat.st_uid)
 }

@@ -1,26 +1,56 @@
 //! Turns a PHP response into an event stream: closes the session, empties the buffers and sends the headers.
 
-use std::ffi::CString;
-
-use ext_php_rs::ffi;
-
-use crate::adopt;
 use crate::api::exceptions::Problem;
+use crate::php::call::Bailout;
 use crate::php::engine::Engine;
-use crate::zend::{self, NoValue, PHP_OUTPUT_DISABLED, PHP_OUTPUT_LOCKED, guarded};
+pub use crate::php::output::silence;
+use crate::php::zend::{self, NoValue};
+use crate::php::{header_callback, headers, output};
 
-/// The headers of every event stream. `X-Accel-Buffering` makes nginx pass the response on unbuffered.
-const HEADERS: [&str; 3] = ["Content-Type: text/event-stream", "Cache-Control: no-cache", "X-Accel-Buffering: no"];
+/// The headers of every event stream. Without the charset, PHP would add that of `default_charset`, and "any other charset
+/// than UTF-8" makes a browser close the stream for good. With `no-transform` a proxy may not compress the response, and so
+/// hold it back. `X-Accel-Buffering` makes nginx pass it on unbuffered.
+const HEADERS: [&str; 3] = [
+    "Content-Type: text/event-stream; charset=utf-8",
+    "Cache-Control: no-cache, no-transform",
+    "X-Accel-Buffering: no",
+];
 
 /// Headers that describe another body than an event stream, set by the page or by an output handler.
-const UNFIT: [&str; 4] = ["Content-Encoding", "Content-Length", "ETag", "Last-Modified"];
+const OF_BODY: [&str; 7] =
+    ["Content-Encoding", "Content-Length", "Content-Range", "Content-MD5", "Accept-Ranges", "ETag", "Last-Modified"];
 
-/// Headers that a script can't choose, because a different value would break the stream.
-pub const FIXED: [&str; 5] = ["Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Connection"];
+/// Headers that the web server obeys or sends itself: they replace the status, the body or its framing.
+const OF_SERVER: [&str; 18] = [
+    "Status",
+    "Location",
+    "Transfer-Encoding",
+    "Connection",
+    "Proxy-Connection",
+    "Keep-Alive",
+    "Trailer",
+    "Upgrade",
+    "X-Accel-Redirect",
+    "X-Accel-Limit-Rate",
+    "X-Accel-Expires",
+    "X-Accel-Charset",
+    "X-Sendfile",
+    "X-Sendfile2",
+    "X-Sendfile-Temporary",
+    "X-LIGHTTPD-send-file",
+    "X-LiteSpeed-Location",
+    "X-Reproxy-URL",
+];
+
+/// Whether a script can't choose this header, because a different value would break the stream.
+pub fn is_fixed(name: &str) -> bool {
+    let mut fixed = ["Content-Type", "Content-Encoding", "Content-Length"].iter().chain(&OF_SERVER);
+    fixed.any(|fixed| fixed.eq_ignore_ascii_case(name))
+}
 
 /// What the request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedResponse {
     /// The stream.
     Stream,
     /// The stream's headers only.
@@ -36,27 +66,32 @@ pub struct Interrupted;
 ///
 /// # Errors
 /// If an output callback is running, the response is complete, or headers are already sent.
-pub fn check() -> Result<Wanted, Problem> {
-    // SAFETY: reads flags of the output layer.
-    if unsafe { ffi::php_output_get_status() } & PHP_OUTPUT_LOCKED != 0 {
+pub fn check() -> Result<WantedResponse, Problem> {
+    if output::status().is_locked() {
         return Err(Problem::Other("sse_stream() can't be called inside an output buffer's callback".into()));
     }
-    // SAFETY: as above.
-    if unsafe { ffi::php_output_get_status() } & PHP_OUTPUT_DISABLED != 0 {
+    if output::status().is_disabled() {
         let message =
             "the response of this request is complete, or is a stream already; call sse_stream() once, with all topics";
         return Err(Problem::Other(message.into()));
     }
     check_unbegun()?;
-    // SAFETY: the engine keeps the text as long as the request.
-    let method = unsafe { zend::text(zend::sapi_globals(|globals| globals.request_info.request_method)) };
-    Ok(if method == Some("HEAD") { Wanted::HeadersOnly } else { Wanted::Stream })
+    Ok(if zend::request_method().as_deref() == Some("HEAD") {
+        WantedResponse::HeadersOnly
+    } else {
+        WantedResponse::Stream
+    })
 }
 
 /// Whether headers have been sent to the client. Never on the command line.
 pub fn begun() -> bool {
-    zend::sapi_globals(|globals| globals.headers_sent != 0 && !globals.request_info.no_headers)
-        && !zend::is_command_line()
+    zend::headers_sent() && !zend::sapi_globals(|globals| globals.request_info.no_headers) && !zend::is_command_line()
+}
+
+/// Whether PHP takes headers without a warning. On the command line, where nobody reads them, it does until the first
+/// output; elsewhere nothing is sent yet, see [`check`].
+fn takes_headers() -> bool {
+    !zend::is_command_line() || !zend::headers_sent()
 }
 
 /// Checks that user code that ran meanwhile has sent no headers.
@@ -68,12 +103,9 @@ pub fn check_unbegun() -> Result<(), Problem> {
 }
 
 fn headers_sent() -> String {
-    // SAFETY: reads where output began. The name belongs to the engine and is copied before any further output.
-    let (file, line) =
-        unsafe { (zend::text(ffi::php_output_get_start_filename()), ffi::php_output_get_start_lineno()) };
     let advice = "call sse_stream() before any output, or turn output_buffering on";
-    match file {
-        Some(file) => format!("the response's headers are already sent (output started at {file}:{line}); {advice}"),
+    match output::started_at() {
+        Some((file, line)) => format!("the response's headers are already sent (output started at {file}:{line}); {advice}"),
         None => "the response's headers are already sent, for example by flush() or fastcgi_finish_request(); call sse_stream() before those".into(),
     }
 }
@@ -83,9 +115,31 @@ fn headers_sent() -> String {
 ///
 /// # Errors
 /// [`Interrupted`] if such code did not return.
-pub fn begin(engine: &mut Engine, extra: &[String], first: &str) -> Result<(), Interrupted> {
+pub fn begin(engine: &mut Engine, extra: &[String], first: &[u8]) -> Result<(), Interrupted> {
     prepare(engine, extra)?;
     send_headers(engine, first)
+}
+
+/// The headers of an event stream and of the page, for a response that this process does not send itself.
+///
+/// # Errors
+/// As [`begin`].
+pub fn take_headers(engine: &mut Engine, extra: &[String]) -> Result<Vec<Vec<u8>>, Interrupted> {
+    prepare(engine, extra)?;
+    Ok(headers::all())
+}
+
+/// Sends a response that the web server takes as the instruction to fetch another one: this header, and no other of the page,
+/// which the other one has.
+///
+/// # Errors
+/// As [`begin`].
+pub fn redirect(engine: &mut Engine, line: &str) -> Result<(), Interrupted> {
+    headers::remove_all(engine);
+    // A server that keeps the type of the first response must not keep PHP's default.
+    set_header(engine, HEADERS[0]);
+    set_header(engine, line);
+    send_headers(engine, b"")
 }
 
 /// Begins a response that nobody reads: it is sent at its end, unless the server sends it earlier.
@@ -94,21 +148,13 @@ pub fn begin(engine: &mut Engine, extra: &[String], first: &str) -> Result<(), I
 /// As [`begin`].
 pub fn begin_unread(engine: &mut Engine, extra: &[String]) -> Result<(), Interrupted> {
     prepare(engine, extra)?;
-    // SAFETY: as in `send_headers`.
-    run(engine, || unsafe {
-        ffi::sapi_send_headers();
-    })
+    settled(output::send_headers(engine))
 }
 
 fn prepare(engine: &mut Engine, extra: &[String]) -> Result<(), Interrupted> {
-    adopt::renounce();
     close_session(engine)?;
-    discard_output(engine)?;
-    for header in UNFIT {
-        remove_header(engine, header);
-    }
     // "If res's status is not 200 [...] then fail the connection": a browser accepts no other status for a stream.
-    set_status(engine, 200);
+    begin_head(engine, 200)?;
     for header in HEADERS.into_iter().chain(extra.iter().map(String::as_str)) {
         set_header(engine, header);
     }
@@ -117,7 +163,7 @@ fn prepare(engine: &mut Engine, extra: &[String]) -> Result<(), Interrupted> {
 
 /// A response that refuses a stream.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct RefusalResponse {
     /// The HTTP status.
     pub status: usize,
     /// Seconds after which the client may retry; `None`: it would be refused again.
@@ -130,35 +176,44 @@ pub struct Refusal {
 ///
 /// # Errors
 /// [`Interrupted`], as for [`begin`].
-pub fn refuse(engine: &mut Engine, refusal: &Refusal) -> Result<(), Interrupted> {
+pub fn refuse(engine: &mut Engine, refusal: &RefusalResponse) -> Result<(), Interrupted> {
     close_session(engine)?;
-    discard_output(engine)?;
-    for header in UNFIT {
-        remove_header(engine, header);
-    }
-    set_status(engine, refusal.status);
+    begin_head(engine, refusal.status)?;
     set_header(engine, "Content-Type: text/plain; charset=utf-8");
     set_header(engine, "Cache-Control: no-store");
     match refusal.retry_after {
         Some(seconds) => set_header(engine, &format!("Retry-After: {seconds}")),
         None => remove_header(engine, "Retry-After"),
     }
-    send_headers(engine, "")?;
-    // SAFETY: the engine only reads the bytes.
-    run(engine, || unsafe {
-        ffi::php_output_write(refusal.sentence.as_ptr().cast(), refusal.sentence.len());
-    })
+    send_headers(engine, &[])?;
+    settled(output::write(engine, refusal.sentence.as_bytes()))
+}
+
+/// Discards the page's output and what it said about its response, so that neither spoils ours.
+fn begin_head(engine: &mut Engine, status: usize) -> Result<(), Interrupted> {
+    discard_output(engine)?;
+    // PHP would call it as the last before the headers are sent, when it could still change ours.
+    if let Some(callback) = header_callback::take() {
+        let _ = muted(engine, |engine| zend::call_value(engine, &callback, Vec::new()));
+        if zend::interrupted() {
+            return Err(Interrupted);
+        }
+    }
+    for header in OF_BODY.into_iter().chain(OF_SERVER) {
+        remove_header(engine, header);
+    }
+    // A status line that the page has written lasts until the number changes.
+    set_status(engine, if status == 200 { 500 } else { 200 });
+    set_status(engine, status);
+    Ok(())
 }
 
 /// Runs user code and discards its output, so that no warning or forgotten dump gets into the stream or sends headers too
 /// early. The message of `exit` or of a fatal error is kept if nothing was sent yet.
 pub fn muted<R>(engine: &mut Engine, code: impl FnOnce(&mut Engine) -> R) -> R {
-    // SAFETY: reads numbers. `check` ensures that no handler is running, so a buffer can be added.
-    let (level, status) = unsafe {
-        let kept = (ffi::php_output_get_level(), ffi::php_output_get_status());
-        ffi::php_output_start_default();
-        kept
-    };
+    let (level, status) = (output::level(), output::status());
+    // `check` ensures that no callback of a buffer is running, so one can be added.
+    let _ = output::start_buffer(engine);
     // The engine removes all buffers at some fatal errors, and user code may too. Before the headers are sent, this flag
     // would not stop them.
     if begun() {
@@ -166,22 +221,12 @@ pub fn muted<R>(engine: &mut Engine, code: impl FnOnce(&mut Engine) -> R) -> R {
     }
     // A fiber must not switch inside: the code outside would continue with this buffer on top.
     let result = zend::within_fiber(engine, code);
-    // SAFETY: restores flags of the output layer.
-    unsafe { ffi::php_output_set_status(status) };
+    status.restore();
     if !zend::leaving() {
         // User code may have put a handler on this buffer, which runs here. A buffer that can't be removed stays.
-        // SAFETY: as above.
-        let _ = guarded(engine, || unsafe {
-            while ffi::php_output_get_level() > level && ffi::php_output_discard() == 0 {}
-        });
+        let _ = output::discard_above(engine, level);
     }
     result
-}
-
-/// Discards everything that the script outputs from here on.
-pub fn silence() {
-    // SAFETY: sets a flag of the output layer.
-    unsafe { ffi::php_output_set_status(PHP_OUTPUT_DISABLED) };
 }
 
 /// Closes the session, so that other requests of the same visitor can use it.
@@ -198,54 +243,37 @@ pub fn close_session(engine: &mut Engine) -> Result<(), Interrupted> {
 
 /// Discards all buffers. The engine first removes zlib's handlers, so that no compressed body begins.
 fn discard_output(engine: &mut Engine) -> Result<(), Interrupted> {
-    // SAFETY: not inside a handler, see `check`. User handlers run within `run`.
-    run(engine, || unsafe { ffi::php_output_discard_all() })
+    settled(output::discard_all(engine))
 }
 
 /// Sends the headers and the start of the body, and flushes the SAPI.
 ///
 /// # Errors
 /// [`Interrupted`] if user code for headers did not return.
-pub fn send_headers(engine: &mut Engine, first: &str) -> Result<(), Interrupted> {
-    // SAFETY: a request is running. The explicit call is for PHP 8.1, whose flush alone does not send headers.
-    run(engine, || unsafe {
-        ffi::sapi_send_headers();
-        if !first.is_empty() {
-            ffi::php_output_write(first.as_ptr().cast(), first.len());
-        }
-        ffi::sapi_flush();
-    })
+pub fn send_headers(engine: &mut Engine, first: &[u8]) -> Result<(), Interrupted> {
+    settled(output::send(engine, first))
 }
 
-/// Runs engine code that may run user code.
-///
-/// # Errors
-/// [`Interrupted`] if that did not return.
-pub fn run(engine: &mut Engine, code: impl FnOnce()) -> Result<(), Interrupted> {
-    let _ = guarded(engine, code);
+/// The outcome of engine code that may have run user code.
+fn settled(_: Result<(), Bailout>) -> Result<(), Interrupted> {
     if zend::interrupted() { Err(Interrupted) } else { Ok(()) }
 }
 
 /// Sets a header and replaces those of the same name.
 pub fn set_header(engine: &mut Engine, line: &str) {
-    header(engine, ffi::sapi_header_op_enum_SAPI_HEADER_REPLACE, line);
+    if takes_headers() {
+        headers::set(engine, line);
+    }
 }
 
 fn remove_header(engine: &mut Engine, name: &str) {
-    header(engine, ffi::sapi_header_op_enum_SAPI_HEADER_DELETE, name);
-}
-
-fn header(engine: &mut Engine, operation: ffi::sapi_header_op_enum, line: &str) {
-    let Ok(text) = CString::new(line) else { return };
-    let mut line = ffi::sapi_header_line { line: text.as_ptr().cast_mut(), line_len: line.len(), response_code: 0 };
-    let line = &raw mut line;
-    // SAFETY: the engine copies the line. Its warning about sent headers may run the user's error handler.
-    let _ = guarded(engine, || unsafe { ffi::sapi_header_op(operation, line.cast()) });
+    if takes_headers() {
+        headers::remove(engine, name);
+    }
 }
 
 fn set_status(engine: &mut Engine, code: usize) {
-    // SAFETY: this operation expects the number in place of the pointer.
-    let _ = guarded(engine, || unsafe {
-        ffi::sapi_header_op(ffi::sapi_header_op_enum_SAPI_HEADER_SET_STATUS, std::ptr::without_provenance_mut(code))
-    });
+    if takes_headers() {
+        headers::set_status(engine, code);
+    }
 }

@@ -79,7 +79,7 @@ fn children(pid: u32) -> Result<Vec<u32>> {
 
 /// A server that runs, and that streams can be opened at.
 pub trait Server {
-    /// The name it was started by, one of [`NAMES`].
+    /// The name it was started by, one of [`names`].
     fn name(&self) -> &'static str;
 
     /// Where clients connect.

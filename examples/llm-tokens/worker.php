@@ -13,15 +13,17 @@ function model(string $question): Generator
     }
 }
 
-foreach (new SseSubscription('questions') as $event) {
+$questions = new SseSubscription('questions');
+echo "The worker takes questions.\n";        // what is asked from here on is answered
+foreach ($questions as $event) {
     ['id' => $id, 'question' => $question] = json_decode($event->data, true);
     try {
         foreach (model($question) as $token) {
             sse_publish("answers.$id", json_encode($token, JSON_UNESCAPED_UNICODE), event: 'token');
         }
-        sse_publish("answers.$id", '', event: 'done');
+        sse_finish("answers.$id", '', 'done');
     } catch (Exception $exception) {
         error_log((string) $exception);
-        sse_publish("answers.$id", '', event: 'failed');
+        sse_finish("answers.$id", '', 'failed');
     }
 }

@@ -18,6 +18,7 @@ function work(PDO $database): void
 
 $database = database();
 $queue = new SseSubscription('queue');      // first, so that no job is missed
+echo "The worker takes jobs.\n";
 work($database);
 foreach ($queue as $event) {
     work($database);

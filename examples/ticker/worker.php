@@ -2,6 +2,7 @@
 
 // Stands for what gets prices from somewhere. `examples/run` starts it beside the server.
 
+echo "The worker publishes prices.\n";
 $prices = ['ABC' => 100.0, 'XYZ' => 20.0, 'PHP' => 8.5];
 while (true) {
     $symbol = array_rand($prices);

@@ -6,9 +6,16 @@
 //!                          └─ ids, order, limits
 //! ```
 
+#![deny(unsafe_code)]
+
 mod broker;
 pub mod config;
+mod connection;
+mod error;
 pub mod event;
+mod http;
+mod index;
+mod presence;
 mod quota;
 mod render;
 mod run;
@@ -25,15 +32,16 @@ pub mod udp;
 mod upgrade;
 pub mod util;
 
-pub use crate::run::{HubError, Succeeded, check, run, take_over};
-pub use crate::store::redis::address::{Address as BusAddress, masked as masked_bus_address};
+pub use crate::config::bus_address::{BusAddress, masked as masked_bus_address};
+pub use crate::error::HubError;
+pub use crate::run::{Succeeded, check, run, start, take_over};
 pub use crate::util::program::Ran;
 
 /// Parsers of untrusted bytes, exported for the fuzz targets.
 #[doc(hidden)]
 pub mod fuzzing {
+    pub use crate::connection::decoder;
     pub use crate::render::http::{fastcgi, http1};
-    pub use crate::server::decoder;
     #[cfg(fuzzing)]
     pub use crate::store::history::trial;
 }

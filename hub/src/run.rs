@@ -6,60 +6,16 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use thiserror::Error;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config};
+use crate::error::HubError;
 use crate::server::Server;
-use crate::socket::{self, SocketError, StartLock};
-use crate::sys::{self, BlockedSignals, clock};
-use crate::upgrade::receive::{self, Succession};
+use crate::server::upgrade::receive::{self, Succession};
+use crate::socket::{self, StartLock};
+use crate::sys::{self, BlockedSignals, clock, descriptors};
 use crate::util::log;
-
-/// Why a hub could not run.
-#[derive(Debug, Error)]
-pub enum HubError {
-    /// A setting has an invalid value.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The log file can't be opened.
-    #[error("sse.log: opening {path} failed: {error}")]
-    Log {
-        /// Path of the log file.
-        path: String,
-        /// Error of the operating system.
-        error: io::Error,
-    },
-    /// A system call that the hub depends on failed.
-    #[error("{what} failed: {error}")]
-    System {
-        /// The operation that failed.
-        what: &'static str,
-        /// Error of the operating system.
-        error: io::Error,
-    },
-    /// The upgrade failed; the old hub keeps running.
-    #[error("taking over from the hub failed: {0}")]
-    NotTakenOver(String),
-    /// The socket can't be prepared or bound.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
-    /// The upgraded hub, for which this process stayed in the foreground, was killed.
-    #[error("the hub that had taken over was killed")]
-    Lost,
-    /// A thread of the hub panicked, which is a bug.
-    #[error("{0} panicked; this is a bug of php-sse")]
-    Panicked(String),
-}
-
-impl HubError {
-    /// Builds the closure that `map_err` needs for [`HubError::System`].
-    pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
-        move |error| Self::System { what, error }
-    }
-}
 
 /// Runs a hub on a listening socket until it ends: on SIGTERM or SIGINT, with its last owner, after `idle_exit`, or when its
 /// socket file is gone.
@@ -70,14 +26,28 @@ impl HubError {
 /// # Errors
 /// A [`HubError`] if the hub can't start, or if one of its threads panicked.
 pub fn run(config: Config, listener: UnixListener) -> Result<(), HubError> {
+    start(config, listener, |_| {})
+}
+
+/// As [`run`]; calls `begun` once the hub serves.
+///
+/// # Errors
+/// As [`run`]. What ends the hub stands in the log as well.
+pub fn start(
+    config: Config,
+    listener: UnixListener,
+    begun: impl FnOnce(Succeeded) + Send + 'static,
+) -> Result<(), HubError> {
     if let Some(address) = config.udp {
         config::udp(&address.to_string(), config.udp_key.as_ref().is_some_and(|key| !key.is_empty()))?;
     }
     log::install(&config).map_err(|error| log_error(&config, error))?;
+    sys::limit_free_memory();
     let descriptors = raise_descriptor_limit();
     let signals = BlockedSignals::new();
-    let router = Server::new(config, listener, descriptors, None)?;
-    work(router, signals, |_| {})
+    Server::new(config, listener, descriptors, None)
+        .and_then(|server| work(server, signals, |streams| begun(Succeeded { streams, pause: None })))
+        .inspect_err(|error| error!("{error}; the hub ends"))
 }
 
 /// Upgrades the hub at the socket: the new hub receives everything that the old one has, and no stream closes. If no hub runs,
@@ -92,6 +62,7 @@ pub fn take_over(
     lock: StartLock,
     begun: impl FnOnce(Succeeded) + Send + 'static,
 ) -> Result<(), HubError> {
+    sys::limit_free_memory();
     let descriptors = raise_descriptor_limit();
     let signals = BlockedSignals::new();
     let fresh = config.clone();
@@ -100,17 +71,17 @@ pub fn take_over(
             let mut config = fresh;
             prepare(&mut config, None)?;
             let listener = socket::bind(&lock, &config.socket, config.socket_mode, config.socket_group)?;
-            let router = Server::new(config, listener, descriptors, None)?;
-            work(router, signals, move |_| {
+            let server = Server::new(config, listener, descriptors, None)?;
+            work(server, signals, move |_| {
                 begun(Succeeded { streams: 0, pause: None });
                 drop(lock);
             })
         }
         Succession::Ready(successor) => {
             let (stopped, version) = (successor.stopped, successor.version.clone());
-            let router = successor.confirm()?;
+            let server = successor.confirm()?;
             set_access(&fresh);
-            work(router, signals, move |streams| {
+            work(server, signals, move |streams| {
                 let pause = clock::monotonic().saturating_sub(stopped);
                 info!(streams, ms = pause.as_millis() as u64, from = version, "has taken over from another hub");
                 begun(Succeeded { streams, pause: Some(pause) });
@@ -154,14 +125,14 @@ fn set_access(config: &Config) {
     }
 }
 
-fn work(router: Server, signals: BlockedSignals, begun: impl FnOnce(u64) + Send + 'static) -> Result<(), HubError> {
-    let thread = thread::Builder::new().name("sse-router".into()).spawn(move || {
+fn work(server: Server, signals: BlockedSignals, begun: impl FnOnce(u64) + Send + 'static) -> Result<(), HubError> {
+    let thread = thread::Builder::new().name("sse-ordering".into()).spawn(move || {
         sys::unblock_signals(&[SIGTERM, SIGINT, SIGHUP]);
-        router.run(begun)
+        server.run(begun)
     });
-    let thread = thread.map_err(HubError::system("starting the router"))?;
+    let thread = thread.map_err(HubError::system("starting the ordering thread"))?;
     drop(signals);
-    thread.join().unwrap_or_else(|_| Err(HubError::Panicked("sse-router".into())))
+    thread.join().unwrap_or_else(|_| Err(HubError::Panicked("sse-ordering".into())))
 }
 
 /// Checks for errors that would end a hub right after its start, for a caller that forks the hub and can't see its errors.
@@ -177,14 +148,23 @@ fn log_error(config: &Config, error: io::Error) -> HubError {
     HubError::Log { path: path.display().to_string(), error }
 }
 
+/// The limit that POSIX promises nearly everywhere, for a system that tells none.
+const USUAL_DESCRIPTORS: usize = 1024;
+
 /// Raises the soft descriptor limit to the hard one; returns the limit.
 fn raise_descriptor_limit() -> usize {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    if let Err(error) = raised {
-        warn!(%error, "the limit of descriptors can't be raised");
+    let raised = descriptors::limit().and_then(|limit| {
+        let highest = libc::rlimit64 { rlim_cur: limit.rlim_max, ..limit };
+        descriptors::set_limit(highest).map(|()| highest).or_else(|error| {
+            warn!(%error, "the limit of descriptors can't be raised");
+            Ok(limit)
+        })
+    });
+    match raised {
+        Ok(limit) => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
+        Err(error) => {
+            warn!(%error, taken = USUAL_DESCRIPTORS, "the system does not tell the limit of descriptors");
+            USUAL_DESCRIPTORS
+        }
     }
-    // `None` means unlimited.
-    let limit = rustix::process::getrlimit(Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }

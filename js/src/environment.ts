@@ -27,6 +27,18 @@ export interface Channel {
   onmessage: ((event: { data: unknown }) => void) | null
 }
 
+/** The part of a shared worker's port that is used. */
+export interface SharedPort {
+  postMessage(message: unknown): void
+  onmessage: ((event: { data: unknown }) => void) | null
+}
+
+/** The part of a SharedWorker that is used. */
+export interface Shared {
+  readonly port: SharedPort
+  onerror: ((event: unknown) => void) | null
+}
+
 /** The part of sessionStorage that is used. */
 export interface Store {
   getItem(key: string): string | null
@@ -50,6 +62,8 @@ export interface Environment {
   readonly document: Visible | null
   readonly locks: Locks | null
   readonly BroadcastChannel: (new (name: string) => Channel) | null
+  /** Used where there are no locks, and the page has named the worker's script. */
+  readonly SharedWorker: (new (url: string, name: string) => Shared) | null
   readonly storage: Store | null
 }
 
@@ -69,6 +83,7 @@ export function surroundings(): Environment {
     document: page ? document : null,
     locks: all.navigator?.locks ?? null,
     BroadcastChannel: page ? ((all.BroadcastChannel as (new (name: string) => Channel) | undefined) ?? null) : null,
+    SharedWorker: page ? ((all.SharedWorker as (new (url: string, name: string) => Shared) | undefined) ?? null) : null,
     storage: page ? storage() : null,
   }
 }

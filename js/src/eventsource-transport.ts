@@ -7,6 +7,9 @@ import type { Environment } from './environment.js'
 import type { Frame } from './frame.js'
 import type { Transport } from './transport.js'
 
+/** Types that every stream may have: events without one, and what the hub tells itself. */
+const ALWAYS = ['message', 'gap', 'stream', 'presence.list', 'presence.join', 'presence.leave']
+
 /** A transport by this runtime's EventSource, which listens to events of these types. */
 export function eventSourceTransport(environment: Pick<Environment, 'EventSource'>, types: readonly string[]): Transport {
   const { EventSource } = environment
@@ -33,10 +36,10 @@ export function eventSourceTransport(environment: Pick<Environment, 'EventSource
           return
         }
       }
-      listener.frame({ kind: 'event', id, type: event.type, data: event.data, topics: [] })
+      listener.frame({ kind: 'event', id, type: event.type, data: event.data, topics: [], finished: false, retained: null })
     }
-    source.onopen = () => listener.open()
-    for (const type of new Set(['message', 'gap', ...types])) source.addEventListener(type, received as EventListener)
+    source.onopen = () => listener.open(null)
+    for (const type of new Set([...ALWAYS, ...types])) source.addEventListener(type, received as EventListener)
     source.onerror = () => {
       // "CLOSED: The connection is not open, and the user agent is not trying to reconnect": an error status, or no stream.
       const gaveUp = source.readyState === 2
@@ -58,10 +61,14 @@ function unwrap(data: string, id: string): Frame | null {
     return null
   }
   if (typeof content !== 'object' || content === null) return null
-  const { cursor, reached, topics, event, data: inner } = content as Record<string, unknown>
+  const { cursor, reached, topics: told, event, data: inner, finished, retained: last } = content as Record<string, unknown>
   if (typeof cursor === 'string') return { kind: 'cursor', id: cursor }
   if (typeof reached === 'string') return { kind: 'reached', id: reached }
-  if (!Array.isArray(topics) || typeof inner !== 'string') return null
+  if (!Array.isArray(told) || typeof inner !== 'string') return null
   const type = typeof event === 'string' ? event : 'message'
-  return { kind: 'event', id: id === '' ? null : id, type, data: inner, topics: topics.map(String) }
+  const topics = told.map(String)
+  const retained = typeof last === 'string' ? last : null
+  // What has no id comes with that of the event before: a last value, and what the hub tells itself.
+  const hasId = id !== '' && retained === null && !topics.some((topic) => topic.startsWith('$'))
+  return { kind: 'event', id: hasId ? id : null, type, data: inner, topics, finished: finished === true, retained }
 }

@@ -10,6 +10,10 @@ export interface EventFrame {
   readonly data: string
   /** The topics that the server told; empty if it told none. */
   readonly topics: readonly string[]
+  /** Whether it is the last event of its topics. */
+  readonly finished: boolean
+  /** Of a last value, which comes first and without an id (`retained` of sse_stream()): its id; null for any other event. */
+  readonly retained: string | null
 }
 
 /** The newest event of all when the stream began; the hub's stream begins with it. */
@@ -25,6 +29,17 @@ export interface ReachedFrame {
 }
 
 export type Frame = EventFrame | CursorFrame | ReachedFrame
+
+/** The public id that the server tells of the stream (`stream_id`); null if the frame is anything else. What somebody published has an id. */
+export function streamId(frame: Frame): string | null {
+  if (frame.kind !== 'event' || frame.type !== 'stream' || frame.id !== null || frame.topics.length > 0) return null
+  try {
+    const { stream } = JSON.parse(frame.data) as { stream?: unknown }
+    return typeof stream === 'string' ? stream : null
+  } catch {
+    return null
+  }
+}
 
 /** A frame, and the stream that it came by. */
 export interface Received {

@@ -2,6 +2,7 @@
 
 import type { EventFrame, Received } from './frame.js'
 import { compare, isOrdered } from './position.js'
+import { Rooms } from './presence.js'
 import type { Subscriber } from './subscription.js'
 import { allCovered } from './topic.js'
 
@@ -18,6 +19,7 @@ export interface Gap {
 
 export class Inbox {
   readonly subscribers = new Set<Subscriber>()
+  readonly rooms = new Rooms()
   /** The newest place up to which this tab has everything. */
   #position: string | null
   /** The stream that this tab reads: one that began, or was joined, where the tab was. */
@@ -26,11 +28,18 @@ export class Inbox {
   readonly #remembered = new Map<string, string>()
   readonly #gap: (gap: Gap) => void
   readonly #message: (frame: EventFrame) => void
+  readonly #finished: (topics: readonly string[]) => void
 
-  constructor(position: string | null, gap: (gap: Gap) => void, message: (frame: EventFrame) => void) {
+  constructor(
+    position: string | null,
+    gap: (gap: Gap) => void,
+    message: (frame: EventFrame) => void,
+    finished: (topics: readonly string[]) => void,
+  ) {
     this.#position = position
     this.#gap = gap
     this.#message = message
+    this.#finished = finished
   }
 
   get position(): string | null {
@@ -39,7 +48,12 @@ export class Inbox {
 
   /** What all subscriptions watch, without what another pattern covers. */
   get topics(): string[] {
-    return union([...this.subscribers].map(({ pattern }) => pattern))
+    return union([...this.subscribers].map(({ pattern }) => pattern), this.rooms.wanted)
+  }
+
+  /** The topics of subscriptions that have not had a last event. */
+  get unfinished(): string[] {
+    return union([...this.subscribers].filter(({ isFinished }) => !isFinished).map(({ pattern }) => pattern))
   }
 
   /** Ends a subscription; true if it was one. After the last one, nothing is needed from anywhere. */
@@ -66,8 +80,9 @@ export class Inbox {
   opened(link: string, topics: readonly string[], from: string | null): boolean {
     this.#reads = this.#isIn(from) ? link : null
     if (this.#reads === null) return false
+    this.rooms.keep(topics)
     for (const subscriber of this.subscribers) {
-      if (allCovered([subscriber.pattern], topics)) subscriber.opened(link)
+      if (allCovered([subscriber.pattern], topics)) subscriber.opened(link, true)
     }
     return true
   }
@@ -79,8 +94,29 @@ export class Inbox {
     this.#position ??= now
     for (const subscriber of this.subscribers) {
       if (!allCovered([subscriber.pattern], topics)) continue
-      subscriber.opened(link)
-      subscriber.begin(now)
+      subscriber.opened(link, false)
+      // Where that is not known yet, the stream itself will say where it begins.
+      if (now !== null) subscriber.begin(now)
+    }
+    return true
+  }
+
+  /** A stream is asked to bring these topics as well. */
+  expect(link: string, topics: readonly string[]): void {
+    if (this.#reads !== link) return
+    for (const subscriber of this.subscribers) {
+      if (!subscriber.began && allCovered([subscriber.pattern], topics)) subscriber.expect(link)
+    }
+  }
+
+  /** A stream has these topics, and of those that are new everything after `place`. False if this tab doesn't read it. */
+  changed(link: string, topics: readonly string[], place: string): boolean {
+    if (this.#reads !== link) return false
+    this.rooms.keep(topics)
+    for (const subscriber of this.subscribers) {
+      if (!allCovered([subscriber.pattern], topics)) continue
+      subscriber.opened(link, false)
+      subscriber.begin(place)
     }
     return true
   }
@@ -88,6 +124,7 @@ export class Inbox {
   /** This tab hears nothing any more, until it joins again. */
   left(): void {
     this.#reads = null
+    this.rooms.clear()
   }
 
   /** Whether this tab misses nothing by a stream that goes on from this place. */
@@ -105,13 +142,17 @@ export class Inbox {
       for (const subscriber of this.subscribers) subscriber.cursor(frame.id, link)
     } else if (frame.kind === 'reached') {
       this.#advance(frame.id)
+      for (const subscriber of this.subscribers) subscriber.reached(link)
     } else if (isGap(frame)) {
       this.#tellGap(frame)
-    } else {
+    } else if (!this.rooms.take(frame) || frame.topics.length > 0) {
       this.#advance(frame.id)
       if (frame.id !== null && !(ordered && isOrdered(frame.id)) && this.#cameBefore(frame, frame.id, link)) return
-      this.#message(frame)
-      for (const subscriber of [...this.subscribers]) subscriber.offer(frame, received)
+      // Two streams overlap while one takes the other's place: an event is new if some subscription has not had it.
+      const claiming = [...this.subscribers].filter((subscriber) => subscriber.claims(frame, received))
+      if (claiming.length > 0) this.#message(frame)
+      for (const subscriber of claiming) subscriber.take(frame)
+      if (frame.finished && claiming.length > 0) this.#finished(frame.topics)
     }
   }
 
@@ -151,10 +192,10 @@ export class Inbox {
   }
 }
 
-/** All patterns, once each, but those that another one covers. */
-export function union(patterns: readonly string[]): string[] {
+/** All patterns, once each, but those that another one covers; `exact` ones in any case. */
+export function union(patterns: readonly string[], exact: readonly string[] = []): string[] {
   const all = [...new Set(patterns)].sort()
-  return all.filter((pattern) => !all.some((other) => other !== pattern && allCovered([pattern], [other])))
+  return all.filter((pattern) => exact.includes(pattern) || !all.some((other) => other !== pattern && allCovered([pattern], [other])))
 }
 
 /** The hub's own word; an event of that type which somebody published has an id. */

@@ -1,5 +1,6 @@
 /**
- * Where a page was when it was left, so that it goes on from there after a reload. It is the tab's own (sessionStorage), and
+ * Where a page was when it was left, so that it goes on from there after a reload. It is the tab's own (sessionStorage), kept only
+ * while the page is away, as a tab that is duplicated, or opened by this one, gets a copy; and
  * bound to the session: what another user saw, before a logout, is no place to go on from.
  */
 
@@ -26,6 +27,11 @@ export class Memory {
   position(pattern: string): string | null {
     const place = this.#place
     return place !== null && allCovered([pattern], place.topics) ? place.position : null
+  }
+
+  /** The page is there again: its place is the page's own affair, and no tab that copies this one's storage is to go on from it. */
+  forget(): void {
+    this.save(null, [])
   }
 
   save(position: string | null, topics: readonly string[]): void {

@@ -15,14 +15,16 @@ export interface SSEMessage<Data = unknown> {
   readonly text: string
   /** The event's id; empty if it has none. */
   readonly id: string
+  /** Whether it is the topic's last value, from before the subscription; see `retained` of the configuration. */
+  readonly retained: boolean
 }
 
 /** How data becomes a value: `json` (what is no JSON stays text), `text`, or a function of its own. */
 export type Decode = 'json' | 'text' | ((text: string, message: Omit<SSEMessage, 'data'>) => unknown)
 
 export function message(frame: EventFrame, topic: string, decode: Decode): SSEMessage {
-  const { type, topics, data: text, id } = frame
-  const told = { topic, topics, type, text, id: id ?? '' }
+  const { type, topics, data: text, id, retained } = frame
+  const told = { topic, topics, type, text, id: id ?? retained ?? '', retained: retained !== null }
   return { ...told, data: decoded(text, told, decode) }
 }
 

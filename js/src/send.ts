@@ -2,6 +2,7 @@
 
 import type { SSEManagerConfig } from './config.js'
 import type { Environment } from './environment.js'
+import { post } from './post.js'
 
 export interface SendOptions {
   /** The event's type. */
@@ -38,22 +39,21 @@ export async function publish(
   data: unknown,
   { event, id, signal, headers: more }: SendOptions,
 ): Promise<unknown> {
-  const { publishUrl, headers = {}, withCredentials } = config
+  const { publishUrl } = config
   if (publishUrl === undefined) throw new TypeError('send(): config.publishUrl is not set; it names the script to post to')
   if (fetch === null) throw new TypeError("send(): this runtime has no fetch()")
-  const given = typeof headers === 'function' ? await headers() : headers
-  const response = await fetch(publishUrl, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', Accept: 'application/json', ...given, ...more },
-    credentials: withCredentials ? 'include' : 'same-origin',
-    body: JSON.stringify({ topic, data, ...(event !== undefined && { event }), ...(id !== undefined && { id }) }),
-    ...(signal && { signal }),
+  const body = JSON.stringify({ topic, data, ...(event !== undefined && { event }), ...(id !== undefined && { id }) })
+  const response = await post(config, fetch, {
+    url: publishUrl,
+    body,
+    headers: { 'Content-Type': 'application/json', ...more },
+    signal,
   })
-  const body = await response.text()
-  if (!response.ok) throw new SendError(response.status, body)
+  const answer = await response.text()
+  if (!response.ok) throw new SendError(response.status, answer)
   try {
-    return JSON.parse(body) as unknown
+    return JSON.parse(answer) as unknown
   } catch {
-    return body
+    return answer
   }
 }

@@ -1,10 +1,11 @@
 /**
  * Topics and patterns, as php-sse has them: segments joined by dots; in a pattern `*` stands for one segment and `**`,
- * as the last segment, for one or more.
+ * as the last segment, for one or more. A wildcard as the first segment matches no topic of the hub's own (`$presence.chat`).
  */
 
 /** Whether a pattern matches a topic. */
 export function matches(pattern: string, topic: string): boolean {
+  if (topic.startsWith('$') && pattern.startsWith('*')) return false
   const found = topic.split('.')
   const wanted = pattern.split('.')
   for (const [at, segment] of wanted.entries()) {
@@ -17,6 +18,7 @@ export function matches(pattern: string, topic: string): boolean {
 
 /** Whether everything that `narrow` matches is matched by `wide` too. */
 export function covers(wide: string, narrow: string): boolean {
+  if (narrow.startsWith('$') && wide.startsWith('*')) return false
   const inner = narrow.split('.')
   const outer = wide.split('.')
   for (const [at, segment] of outer.entries()) {
@@ -34,6 +36,25 @@ export function allCovered(patterns: Iterable<string>, by: readonly string[]): b
     if (!by.some((wide) => covers(wide, pattern))) return false
   }
   return true
+}
+
+/**
+ * Whether a stream of the topics `by` has all that is wanted. What is wanted by its name although a pattern that is wanted covers it
+ * must be among them.
+ */
+export function hasAll(wanted: readonly string[], by: readonly string[]): boolean {
+  return wanted.every(
+    (topic) =>
+      by.includes(topic) || (allCovered([topic], by) && !wanted.some((other) => other !== topic && covers(other, topic))),
+  )
+}
+
+/** Throws where somebody can't be: on what is no topic, on a pattern, or on one of the hub's own. */
+export function checkTopic(topic: string): void {
+  checkPattern(topic)
+  if (topic.includes('*') || topic.startsWith('$')) {
+    throw new TypeError(`presence(): nobody is on '${topic}': it must be a topic, without wildcards, that does not begin with '$'`)
+  }
 }
 
 /**

@@ -35,6 +35,15 @@ test('the types can be used as they are', (t) => {
     live.on('gap', ({ requested, oldest }) => [requested.length, oldest?.length])
     live.on('closed', ({ failure }) => failure?.status?.toFixed())
     for await (const event of live.subscribe<number>('n')) { const one: SSEMessage<number> = event; one.data.toFixed(); break }
+    const known = new SSEManager<{ 'chat.*': { text: string }; count: number }>({ url: '/', method: 'POST', debug: true })
+    known.subscribe('count', ({ data }) => data.toFixed(), { once: true, type: ['a'], signal: AbortSignal.timeout(1) })
+    known.subscribe('chat.*', ({ data }) => data.text.length)
+    known.subscribe('other', ({ data }) => { const unknown: unknown = data; return unknown })
+    for await (const { data } of known.subscribe('count')) data.toFixed()
+    // @ts-expect-error that topic has numbers
+    known.subscribe('count', ({ data }) => data.length)
+    known.once('closed', ({ failure }) => failure?.message)
+    { using subscription = known.subscribe('count'); subscription.failure?.reason }
     // @ts-expect-error there is no such event
     live.on('opened', stop)
     // @ts-expect-error there is no such option

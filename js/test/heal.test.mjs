@@ -301,7 +301,7 @@ describe('the page', () => {
     const faults = await Faults.start(answer)
     t.after(() => faults.stop())
     const environment = page()
-    const manager = managers(t)({ url: faults.url, environment })
+    const manager = managers(t)({ url: faults.url, fallback: [], environment })
     manager.subscribe('a')
     await next(manager, 'open')
     environment.window.dispatchEvent(new Event('offline'))

@@ -7,6 +7,7 @@ namespace Sse;
 use LogicException;
 use Sse\CrudApi\Bridge;
 use Sse\CrudApi\Controller;
+use Sse\Publisher\ExtensionPublisher;
 
 /**
  * Makes a PHP-CRUD-API live, by two lines in its configuration: the autoloader, and this around its settings.
@@ -41,6 +42,7 @@ final class CrudApi
      *                                          `reconnect`, where the settings have any, may keep rows from a client.
      *                                          A stream can't know then whether its client knew of a row that is gone,
      *                                          and says `reset`. False, if they don't.
+     * @param PublisherInterface|null $publisher What publishes the changes. Null: the extension.
      *
      * @return array<string, mixed> Settings for Config.
      */
@@ -50,8 +52,10 @@ final class CrudApi
         string $prefix = 'records',
         int $reauthorize = 60,
         bool $handlersHideRows = true,
+        ?PublisherInterface $publisher = null,
     ): array {
-        self::$bridge = new Bridge($settings, $record, $prefix, $reauthorize, $handlersHideRows);
+        $publisher ??= new ExtensionPublisher();
+        self::$bridge = new Bridge($settings, $record, $prefix, $reauthorize, $handlersHideRows, $publisher);
 
         return self::$bridge->settings();
     }

@@ -54,6 +54,7 @@ final class Grant
         ?string $user = null,
     ): string {
         foreach ($topics as $topic) {
+            // @mago-expect analysis:redundant-type-comparison(3),redundant-logical-operation - callers may not keep to types.
             if (!is_string($topic) || !Topic::isPattern($topic)) {
                 throw new InvalidArgumentException('a grant is for topics: ' . var_export($topic, true) . ' is none');
             }
@@ -63,11 +64,11 @@ final class Grant
                 "a grant needs a topic and a time: $seconds s is none, or no topic is given",
             );
         }
-        $payload = self::encode(json_encode(
+        $payload = Base64::encode(json_encode(
             ['v' => self::VERSION, 't' => array_values($topics), 'e' => time() + $seconds, 'u' => $user],
             JSON_THROW_ON_ERROR,
         ));
-        $token = $payload . '.' . self::encode(self::signature($payload, $key));
+        $token = $payload . '.' . Base64::encode(self::signature($payload, $key));
         if (strlen($token) > self::LONGEST) {
             throw new InvalidArgumentException(sprintf(
                 'the grant is %d bytes long, at most %d fit into a cookie; use patterns',
@@ -100,15 +101,17 @@ final class Grant
         }
         [$payload, $signature] = $parts;
         // Compared as text: base64 has several forms of the same bytes.
-        if (!hash_equals(self::encode(self::signature($payload, $key)), $signature)) {
+        if (!hash_equals(Base64::encode(self::signature($payload, $key)), $signature)) {
             return null;
         }
         try {
-            $content = json_decode((string) base64_decode(strtr($payload, '-_', '+/')), true, 8, JSON_THROW_ON_ERROR);
+            // It was signed with the key, so sign() has made it.
+            /** @var array{v: int, t: list<string>, e: int, u: string|null}|null $content */
+            $content = json_decode((string) Base64::decode($payload), true, 8, JSON_THROW_ON_ERROR);
         } catch (JsonException) {
             return null;
         }
-        if (($content['v'] ?? null) !== self::VERSION || $content['e'] <= time()) {
+        if ($content === null || $content['v'] !== self::VERSION || $content['e'] <= time()) {
             return null;
         }
         $for = $content['u'];
@@ -136,10 +139,5 @@ final class Grant
 
         // A purpose of its own: what the key signs elsewhere is no grant.
         return hash_hmac('sha256', "php-sse grant\n$payload", $key, true);
-    }
-
-    private static function encode(string $bytes): string
-    {
-        return rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');
     }
 }

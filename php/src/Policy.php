@@ -28,7 +28,10 @@ final class Policy
         return new self(static fn (): bool => false);
     }
 
-    /** These topics, and all that these patterns cover. A pattern is allowed if one of them covers it whole. */
+    /**
+     * These topics, and all that these patterns cover. A pattern is allowed if one of them covers it whole. The hub's own topics
+     * have to be named: `$presence.**`, which tells who is there, is not covered by `**`.
+     */
     public static function patterns(string ...$patterns): self
     {
         return new self(static function (string $asked) use ($patterns): bool {
@@ -63,7 +66,8 @@ final class Policy
 
     /**
      * What a callable says. It is asked for single topics only, and patterns are refused, unless `$patterns` says that
-     * it knows them: `fn ($topic) => $topic !== 'secret'` would let `**` pass, which watches `secret` as well.
+     * it knows them: `fn ($topic) => $topic !== 'secret'` would let `**` pass, which watches `secret` as well. The hub's own
+     * topics, which begin with `$`, are refused without asking: `->or(Policy::patterns('$presence.chat.*'))` allows some.
      *
      * @param callable(string): bool $allows
      */
@@ -72,7 +76,9 @@ final class Policy
         $allows = $allows(...);
 
         return new self(
-            static fn (string $asked): bool => ($patterns || Topic::isTopic($asked)) && $allows($asked) === true,
+            static fn (string $asked): bool => !Topic::isReserved($asked)
+                && ($patterns || Topic::isTopic($asked))
+                && $allows($asked) === true,
         );
     }
 
@@ -91,14 +97,16 @@ final class Policy
     /** @param array<string, string|int|null> $values */
     private static function fill(string $pattern, array $values): ?string
     {
-        $known = true;
-        $filled = preg_replace_callback('/\{(\w+)\}/', static function (array $match) use ($values, &$known): string {
-            $value = $values[$match[1]] ?? null;
-            $known = $known && $value !== null;
+        preg_match_all('/\{(\w+)\}/', $pattern, $found);
+        $segments = [];
+        foreach ($found[1] as $name) {
+            $value = $values[$name] ?? null;
+            if ($value === null) {
+                return null;
+            }
+            $segments["{{$name}}"] = Topic::segment((string) $value);
+        }
 
-            return Topic::segment((string) $value);
-        }, $pattern);
-
-        return $known ? $filled : null;
+        return strtr($pattern, $segments);
     }
 }

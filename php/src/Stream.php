@@ -52,7 +52,8 @@ final class Stream
     /**
      * Makes what is sent from what happened; without it, events are sent as they were published.
      *
-     * @param callable(list<\SseEvent>): mixed $render Called with the events since its last run (none in the first).
+     * @param callable(list<\SseEvent>, string=): mixed $render Called with the events since its last run (none in the
+     *                                                          first); after streamId() also with the public id.
      */
     public function render(callable $render): self
     {
@@ -134,6 +135,41 @@ final class Stream
         return $this->with('over_limit', $replace ? 'replace' : 'refuse');
     }
 
+    /** Tells the client the stream's public id first, by which its later requests can name it. */
+    public function streamId(bool $tell = true): self
+    {
+        return $this->with('stream_id', $tell);
+    }
+
+    /** Gives the client the last value of each topic first: what was published with `retain`. */
+    public function retained(bool $first = true): self
+    {
+        return $this->with('retained', $first);
+    }
+
+    /** The client is told each event at a random moment within so many milliseconds, up to 60000. */
+    public function spread(int $milliseconds): self
+    {
+        return $this->with('spread', $milliseconds);
+    }
+
+    /**
+     * Shows who is there: the user is a member of the stream's topics, as sse_presence() tells.
+     *
+     * @param int|string $id   Who they are.
+     * @param mixed      $info What others are told of them, at most 4096 bytes as JSON.
+     */
+    public function presence(int|string $id, mixed $info = null): self
+    {
+        return $this->with('presence', ['id' => $id, 'info' => $info]);
+    }
+
+    /** The client is told who is there: first by a list, then by joins and leaves. */
+    public function presenceEvents(bool $events = true): self
+    {
+        return $this->with('presence_events', $events);
+    }
+
     /** False: serves the stream in this worker. */
     public function detach(bool $detach): self
     {
@@ -143,7 +179,10 @@ final class Stream
     /** Sends a response header, in place of one of the same name. */
     public function header(string $name, string $value): self
     {
-        return $this->with('headers', [$name => $value] + ($this->options['headers'] ?? []));
+        $headers = $this->options['headers'] ?? [];
+
+        // What is none stays, for sse_stream() to refuse.
+        return is_array($headers) ? $this->with('headers', [$name => $value] + $headers) : $this;
     }
 
     /**
@@ -157,6 +196,7 @@ final class Stream
      */
     public function open(): bool
     {
+        // @mago-expect analysis:possibly-invalid-argument - it refuses an option that has no name, too.
         return \sse_stream($this->topics, $this->render, $this->options);
     }
 

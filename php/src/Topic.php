@@ -10,9 +10,8 @@ use InvalidArgumentException;
  * Topics made of values that may be anything, and patterns compared with each other.
  *
  * A segment of a topic has no dot, no `*` and no white space, so a value is percent-encoded: all but ASCII letters,
- * digits,
- * `-` and `_`, as rawurlencode() does, and `.` and `~` too. The empty value is `~`, and one that would be longer than
- * 110 bytes is `~` and its SHA-256. No two values have the same segment.
+ * digits, `-` and `_`, as rawurlencode() does, and `.` and `~` too. The empty value is `~`, and one that would be longer
+ * than 110 bytes is `~` and its SHA-256. No two values have the same segment.
  *
  * ```php
  * Topic::of('users', 'a.b@example.com')     // users.a%2Eb%40example%2Ecom
@@ -24,8 +23,6 @@ use InvalidArgumentException;
 final class Topic
 {
     private const LONGEST_SEGMENT = 110;
-    private const LONGEST = 255;
-    private const MOST_WILD_SEGMENTS = 16;
 
     /** A topic of a name, which may have dots of its own, and values, each of which becomes one segment. */
     public static function of(string $name, string|int ...$values): string
@@ -59,21 +56,7 @@ final class Topic
     /** Whether it can be watched: the extension's own rules, which it tells by an exception. */
     public static function isPattern(string $pattern): bool
     {
-        if (strlen($pattern) > self::LONGEST || preg_match('/^[^\s\p{Z}\p{Cc}]+$/Du', $pattern) !== 1) {
-            return false;
-        }
-        $segments = explode('.', $pattern);
-        if (count($segments) > self::MOST_WILD_SEGMENTS && str_contains($pattern, '*')) {
-            return false;
-        }
-        foreach ($segments as $i => $segment) {
-            $wild = str_contains($segment, '*');
-            if ($segment === '' || ($wild && $segment !== '*' && !($segment === '**' && $i === count($segments) - 1))) {
-                return false;
-            }
-        }
-
-        return true;
+        return Rules::problem($pattern) === null;
     }
 
     /** Whether it can be published to. */
@@ -82,10 +65,17 @@ final class Topic
         return !str_contains($topic, '*') && self::isPattern($topic);
     }
 
+    /** Whether a topic or pattern is about the hub's own topics: who is on a topic, and Mercure's updates. */
+    public static function isReserved(string $pattern): bool
+    {
+        return str_starts_with($pattern, '$');
+    }
+
     /**
      * Whether every topic that `$asked` watches is watched by `$allowed` as well.
      *
-     * `a.*` covers `a.b` and `a.*`, but not `a.**`; `a.**` covers all three.
+     * `a.*` covers `a.b` and `a.*`, but not `a.**`; `a.**` covers all three. As in the hub, a pattern that begins with a wildcard
+     * covers nothing that begins with `$`.
      *
      * @throws InvalidArgumentException One of them is no pattern.
      */
@@ -96,17 +86,7 @@ final class Topic
                 throw new InvalidArgumentException("'$pattern' is not a topic or a pattern of topics");
             }
         }
-        $asked = explode('.', $asked);
-        foreach (explode('.', $allowed) as $i => $segment) {
-            $found = $asked[$i] ?? null;
-            if ($segment === '**') {
-                return $found !== null;
-            }
-            if ($found === null || $found === '**' || ($segment !== '*' && $segment !== $found)) {
-                return false;
-            }
-        }
 
-        return count($asked) === $i + 1;
+        return Rules::matches($allowed, $asked);
     }
 }

@@ -49,10 +49,11 @@ impl ErrorCode {
     #[must_use]
     pub fn cause(self) -> Option<Cause> {
         match self {
-            Self::TooMany => Some(Cause::Client),
+            // `Finished`: another client, which has not got all, gets a stream.
+            Self::TooMany | Self::Finished => Some(Cause::Client),
             // `Over`: the job that held the stream has ended meanwhile.
             Self::Full | Self::Busy | Self::Over | Self::NotKept => Some(Cause::Load),
-            Self::NoReplay => Some(Cause::Server),
+            Self::NoReplay | Self::NoRedirect => Some(Cause::Server),
             Self::Invalid | Self::Unknown | Self::Denied => None,
         }
     }
@@ -84,11 +85,13 @@ mod tests {
         let not_running = || std::io::ErrorKind::NotFound.into();
         let table = [
             (hub(ErrorCode::TooMany), Some(Cause::Client)),
+            (hub(ErrorCode::Finished), Some(Cause::Client)),
             (hub(ErrorCode::Full), Some(Cause::Load)),
             (hub(ErrorCode::Busy), Some(Cause::Load)),
             (hub(ErrorCode::Over), Some(Cause::Load)),
             (hub(ErrorCode::NotKept), Some(Cause::Load)),
             (hub(ErrorCode::NoReplay), Some(Cause::Server)),
+            (hub(ErrorCode::NoRedirect), Some(Cause::Server)),
             (hub(ErrorCode::Invalid), None),
             (hub(ErrorCode::Unknown), None),
             (hub(ErrorCode::Denied), None),

@@ -99,30 +99,29 @@ pub struct Client {
 
 impl Client {
     /// Connects and sends the greeting without waiting for the reply: the first [`call`](Self::call) reads that.
-    /// `patience` limits the wait for a hub whose accept queue is full; zero means no wait.
+    /// `timeout` limits the wait for a hub whose accept queue is full; zero means no wait.
     ///
     /// # Errors
     /// `NotRunning` if no process listens, `Untrusted` if the wrong user does, `Timeout` or `Behind` if the hub is too busy
     /// to accept. A busy hub must not count as a missing one, or the caller would start another.
-    pub fn connect(path: &Path, owner: Option<u32>, patience: Duration) -> Result<Self, ClientError> {
+    pub fn connect(path: &Path, owner: Option<u32>, timeout: Duration) -> Result<Self, ClientError> {
         let not_running =
             |error: Errno| ClientError::NotRunning { path: path.display().to_string(), error: error.into() };
         // Only connect and receive may block; every other call passes `DONTWAIT`.
-        let blocking = if patience.is_zero() { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
+        let blocking = if timeout.is_zero() { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
         let flags = SocketFlags::CLOEXEC | blocking;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
-        if !patience.is_zero() {
-            rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))
-                .map_err(io::Error::from)?;
+        if !timeout.is_zero() {
+            rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(timeout)).map_err(io::Error::from)?;
         }
         let address = SocketAddrUnix::new(path).map_err(not_running)?;
         loop {
             match rustix::net::connect(&socket, &address) {
                 Ok(()) => break,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if patience.is_zero() => return Err(ClientError::Behind),
-                Err(Errno::AGAIN) => return Err(ClientError::Timeout(patience)),
+                Err(Errno::AGAIN) if timeout.is_zero() => return Err(ClientError::Behind),
+                Err(Errno::AGAIN) => return Err(ClientError::Timeout(timeout)),
                 Err(error) => return Err(not_running(error)),
             }
         }
@@ -242,11 +241,7 @@ impl Client {
     ) -> Result<Reply<'_>, ClientError> {
         let deadline = Deadline::new(timeout);
         match self.send(&wire::encode(request), descriptor, deadline) {
-            // A hub that refuses sends its reason before it closes.
-            Err(ClientError::Closed) if !self.welcomed => {
-                self.greeted(deadline)?;
-                return Err(ClientError::Closed);
-            }
+            Err(ClientError::Closed) => return Err(self.why_closed(deadline)),
             sent => sent?,
         }
         if !self.welcomed {
@@ -256,6 +251,21 @@ impl Client {
             Reply::Error { code, message } => Err(ClientError::Hub { code, message: message.into() }),
             Reply::Refused { reason } => Err(ClientError::Refused(reason.into())),
             reply => Ok(reply),
+        }
+    }
+
+    /// Why the hub closed the connection before it had all of a request: one that refuses the process, or a request that is too
+    /// long, sends its reason first. Such a request must not be sent again.
+    fn why_closed(&mut self, deadline: Deadline) -> ClientError {
+        if !self.welcomed
+            && let Err(error) = self.greeted(deadline)
+        {
+            return error;
+        }
+        match self.receive(deadline) {
+            Ok(Reply::Error { code, message }) => ClientError::Hub { code, message: message.into() },
+            Ok(Reply::Refused { reason }) => ClientError::Refused(reason.into()),
+            _ => ClientError::Closed,
         }
     }
 

@@ -5,7 +5,9 @@
 
 use thiserror::Error;
 
-/// Longest topic or pattern, in bytes.
+use crate::mercure::{self, MercureError};
+
+/// Longest topic or pattern, in bytes. Only one in Mercure's namespace may be longer: see [`check_bytes`].
 pub const MAX_LEN: usize = 255;
 
 /// Most segments of a pattern with a wildcard: each one may cost the hub memory, and time for every event.
@@ -30,7 +32,7 @@ pub enum TopicError {
     #[error("topic '{0}' contains white space or a control character, which topics can't have")]
     Character(String),
     /// A wildcard in a topic to publish to.
-    #[error("topic '{0}' contains '*'; wildcards are for watching only, publish to a full topic")]
+    #[error("topic '{0}' contains '*'; wildcards are for watching only, give a full topic")]
     Wildcard(String),
     /// A wildcard that is only part of a segment.
     #[error("pattern '{0}': '*' must be a whole segment, as in 'orders.*.status'")]
@@ -38,9 +40,18 @@ pub enum TopicError {
     /// A wildcard pattern of more than [`MAX_WILD_SEGMENTS`] segments.
     #[error("pattern '{0}' has {1} segments; at most {MAX_WILD_SEGMENTS} are allowed where there is a wildcard")]
     TooManySegments(String, usize),
+    /// A topic that only the hub publishes to.
+    #[error("topic '{0}' begins with '$'; such topics are the hub's own, nobody else publishes to them")]
+    Reserved(String),
     /// `**` before the end.
     #[error("pattern '{0}': '**' may only be the last segment, as in 'orders.**'")]
     DeepWildcard(String),
+    /// Topics or patterns that are too long together.
+    #[error("topics of {0} bytes given; {1} are allowed, which is sse.max_topics times {MAX_LEN}")]
+    Bytes(usize, usize),
+    /// Something wrong with a name in Mercure's namespace.
+    #[error(transparent)]
+    Mercure(#[from] MercureError),
 }
 
 /// Checks a topic to publish to.
@@ -52,6 +63,9 @@ pub fn check_topic(topic: &str) -> Result<(), TopicError> {
     if topic.contains('*') {
         return Err(TopicError::Wildcard(printable(topic)));
     }
+    if is_reserved(topic) {
+        return Err(TopicError::Reserved(printable(topic)));
+    }
     Ok(())
 }
 
@@ -60,6 +74,9 @@ pub fn check_topic(topic: &str) -> Result<(), TopicError> {
 /// # Errors
 /// A [`TopicError`] that names the value and the rule.
 pub fn check_pattern(pattern: &str) -> Result<(), TopicError> {
+    if mercure::is_mercure(pattern) {
+        return Ok(mercure::check_pattern(pattern)?);
+    }
     check_shape(pattern)?;
     let mut segments = pattern.split('.').peekable();
     while let Some(segment) = segments.next() {
@@ -80,15 +97,44 @@ pub fn check_pattern(pattern: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
+/// Checks the bytes of the topics or patterns of one event or stream, of which `max_topics` are allowed: some may be longer
+/// than [`MAX_LEN`], but not on average.
+///
+/// # Errors
+/// [`TopicError::Bytes`].
+pub fn check_bytes<'a>(topics: impl IntoIterator<Item = &'a str>, max_topics: usize) -> Result<(), TopicError> {
+    let (bytes, limit) = (topics.into_iter().map(str::len).sum(), max_topics * MAX_LEN);
+    if bytes > limit { Err(TopicError::Bytes(bytes, limit)) } else { Ok(()) }
+}
+
+/// Checks the patterns of one stream, of which there are no more than `max_topics`.
+///
+/// # Errors
+/// A [`TopicError`] that names the value and the rule.
+pub fn check_patterns(patterns: &[&str], max_topics: usize) -> Result<(), TopicError> {
+    patterns.iter().try_for_each(|pattern| check_pattern(pattern))?;
+    check_bytes(patterns.iter().copied(), max_topics)?;
+    Ok(mercure::check_patterns(patterns.iter().copied())?)
+}
+
 /// Whether a checked pattern has a wildcard; if not, it is a plain topic.
 #[must_use]
 pub fn is_wild(pattern: &str) -> bool {
     pattern.contains('*')
 }
 
-/// Whether a checked pattern matches a checked topic.
+/// Whether a topic or pattern is about the hub's own topics, which begin with `$`.
+#[must_use]
+pub fn is_reserved(topic: &str) -> bool {
+    topic.starts_with('$')
+}
+
+/// Whether a checked pattern matches a checked topic. A pattern that begins with a wildcard matches no topic of the hub's own.
 #[must_use]
 pub fn matches(pattern: &str, topic: &str) -> bool {
+    if is_reserved(topic) && (pattern.starts_with('*') || mercure::is_mercure(topic)) {
+        return mercure::matches(pattern, topic);
+    }
     let mut topic = topic.split('.');
     for segment in pattern.split('.') {
         match (segment, topic.next()) {
@@ -119,14 +165,46 @@ fn check_shape(topic: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
-/// The value with its control characters escaped, for error messages.
+/// The value for error messages, without what would end its line, steer a terminal or change the direction of the text after it.
 pub fn printable(value: &str) -> String {
-    value.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    value.chars().flat_map(|c| if is_unsafe(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+/// The beginning of a value of any length, for error messages.
+pub fn shortened(value: &str) -> String {
+    let rest = value.char_indices().nth(64).map_or("", |(end, _)| &value[end..]);
+    let start = printable(&value[..value.len() - rest.len()]);
+    if rest.is_empty() { start } else { start + "…" }
+}
+
+/// Whether a character would break a line of a log: a control character, or one that changes the direction of text.
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_topics_are_longer_but_not_all_of_a_message() {
+        let selector = mercure::subscription(&"/".repeat(200));
+        assert_eq!(check_patterns(&[&selector], 3), Ok(()));
+        let bytes = 2 * selector.len();
+        assert_eq!(check_patterns(&[&selector, &selector], 3), Err(TopicError::Bytes(bytes, 3 * MAX_LEN)));
+        assert_eq!(check_patterns(&[&selector, &selector], 5), Ok(()));
+    }
+
+    /// The attack: a value of megabytes, or one that rewrites the line of the log that tells of it.
+    #[test]
+    fn what_a_message_shows_of_a_value_is_short_and_harmless() {
+        assert_eq!(printable("a\n\u{202e}b\u{2028}\u{200f}é"), "a\\n\\u{202e}b\\u{2028}\\u{200f}é");
+        assert_eq!(shortened("é\0"), "é\\u{0}");
+        assert_eq!(shortened(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(shortened(&"é".repeat(1 << 20)), "é".repeat(64) + "…");
+    }
 
     #[test]
     fn topics_are_names_joined_by_dots() {
@@ -189,6 +267,17 @@ mod tests {
         assert!(matches("**", "a"));
         assert!(matches("**", "a.b.c"));
         assert!(!matches("*", "a.b"));
+    }
+
+    #[test]
+    fn the_hubs_own_topics_are_watched_by_name_only() {
+        assert_eq!(check_topic("$presence.a"), Err(TopicError::Reserved("$presence.a".into())));
+        assert_eq!(check_topic("a.$b"), Ok(()));
+        assert_eq!(check_pattern("$presence.*"), Ok(()));
+        for pattern in ["*", "**", "*.a", "*.**"] {
+            assert!(!matches(pattern, "$presence.a"), "{pattern}");
+        }
+        assert!(matches("$presence.*", "$presence.a") && matches("$presence.**", "$presence.a.b"));
     }
 
     #[test]

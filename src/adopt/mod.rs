@@ -1,51 +1,52 @@
 //! `sse.adopt`: improves event streams of scripts that use `echo`, `flush()` and `sleep()`, without a change to the
 //! script.
 //!
-//! [`hooks`] replaces the PHP functions of such a loop. A request stays in [`Phase::Watching`] until its response is an
-//! event stream; all other requests pass to the original functions. From its first sleep or first byte, a stream receives
-//! notifications from the hub ([`wakes`]), and they shorten its sleeps ([`rest`]). From its first flush, [`output`] is
-//! unbuffered, and comments are sent during sleeps. [`sapi`] intercepts the server's functions for this.
+//! A request stays in [`AdoptionPhase::Watching`] until its response is an event stream; all other requests pass to PHP's
+//! own functions. [`hooks`] replaces the sleeps, which notifications for the script's topics ([`wakes`]) shorten
+//! ([`rest`]). [`sapi`] intercepts the server's functions: from the first byte on the wire, comments are sent during
+//! sleeps, and the first such sleep lets the [`session`] go. [`output`] has PHP's own buffer pass everything on; buffers
+//! of the script stay as they are, so that the client gets the bytes that it would get without adoption.
 
 mod hooks;
 mod output;
 mod rest;
 mod sapi;
+mod session;
+pub mod state;
 mod wakes;
 
-use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use self::state::{Adoption, AdoptionPhase, WakeSubscription};
+use crate::ini;
 use crate::php::engine::Engine;
-use crate::response::{self, Interrupted};
-use crate::{ini, zend};
+use crate::php::zend;
+use crate::request::{self, lend};
 
-use wakes::Wakes;
-
-/// The progress of a request's adoption.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Not adopted: `sse.adopt` is off, or there is no request.
-    Off,
-    /// The response may become an event stream.
-    Watching,
-    /// An event stream, not flushed yet: notifications shorten its sleeps.
-    Listening,
-    /// An event stream that was flushed: its session is closed and its buffers are removed.
-    Streaming,
-    /// `sse_stream()` serves the request.
-    Renounced,
-    /// The client has left, but the script continues (`ignore_user_abort`).
-    Left,
+fn with<R>(look: impl FnOnce(&Adoption) -> R) -> R {
+    request::with(|request| look(&request.adoption))
 }
 
-thread_local! {
-    static PHASE: Cell<Phase> = const { Cell::new(Phase::Off) };
-    /// The process that owns the stream. A forked child must not consume its notifications or send comments.
-    static PROCESS: Cell<u32> = const { Cell::new(0) };
-    /// Whether buffers of the script were removed.
-    static BUFFERS_TAKEN: Cell<bool> = const { Cell::new(false) };
-    // No engine call that may run user code happens while this is borrowed.
-    static WAKES: RefCell<Option<Wakes>> = const { RefCell::new(None) };
+fn phase() -> AdoptionPhase {
+    with(|adoption| adoption.phase.get())
+}
+
+fn set_phase(phase: AdoptionPhase) {
+    with(|adoption| adoption.phase.set(phase));
+}
+
+/// Whether this process owns the stream. A forked child must not consume its notifications or send comments.
+fn is_owner() -> bool {
+    with(|adoption| adoption.process.get()) == std::process::id()
+}
+
+/// No user code runs meanwhile.
+fn with_wakes<R>(work: impl FnOnce(&mut Option<WakeSubscription>) -> R) -> R {
+    with(|adoption| lend(&adoption.wakes, work))
+}
+
+fn drop_wakes() {
+    with(|adoption| adoption.wakes.take());
 }
 
 /// Installs the replacements. Runs before any server forks.
@@ -56,6 +57,7 @@ pub fn begin_module() {
 /// Restores the functions at module end.
 pub fn end_module() {
     hooks::uninstall();
+    sapi::leave();
 }
 
 /// Starts adoption for a new request, if `sse.adopt` is on.
@@ -64,8 +66,8 @@ pub fn begin_request() {
         Ok(false) => {}
         Ok(true) => {
             sapi::stand_in();
-            rest::reset();
-            PHASE.set(Phase::Watching);
+            output::remember_buffers();
+            set_phase(AdoptionPhase::Watching);
         }
         Err(error) => {
             static TOLD: AtomicBool = AtomicBool::new(false);
@@ -75,30 +77,31 @@ pub fn begin_request() {
 }
 
 /// Ends adoption for a request.
-pub fn end_request() {
-    if PHASE.replace(Phase::Off) == Phase::Off {
+pub fn end_request(engine: &mut Engine) {
+    if with(|adoption| adoption.phase.take()) == AdoptionPhase::Off {
         return;
     }
-    BUFFERS_TAKEN.set(false);
-    WAKES.take();
+    session::end(engine);
+    output::forget_buffers();
+    drop_wakes();
     sapi::step_back();
 }
 
 /// Leaves the request to `sse_stream()`.
 pub fn renounce() {
-    if PHASE.get() != Phase::Off {
-        PHASE.set(Phase::Renounced);
-        WAKES.take();
+    if phase() != AdoptionPhase::Off {
+        set_phase(AdoptionPhase::Renounced);
+        drop_wakes();
     }
 }
 
 /// Whether a replacement has work to do. Every sleep of an ordinary page calls this.
 fn is_concerned() -> bool {
-    match PHASE.get() {
-        Phase::Off | Phase::Renounced => false,
-        Phase::Watching => output::is_event_stream(),
-        Phase::Listening | Phase::Streaming | Phase::Left => {
-            if PROCESS.get() != std::process::id() {
+    match phase() {
+        AdoptionPhase::Off | AdoptionPhase::Renounced => false,
+        AdoptionPhase::Watching => output::is_event_stream(),
+        AdoptionPhase::Listening | AdoptionPhase::Streaming | AdoptionPhase::Left => {
+            if !is_owner() {
                 // In a forked child, PHP's functions behave as without this extension.
                 renounce();
                 return false;
@@ -109,38 +112,33 @@ fn is_concerned() -> bool {
 }
 
 /// Checks whether the response is an event stream; if so, subscribes to notifications.
-fn look() -> Phase {
-    let phase = PHASE.get();
-    if phase == Phase::Watching && output::is_open() && output::is_event_stream() {
-        PROCESS.set(std::process::id());
-        WAKES.set(Some(Wakes::open(topics())));
-        PHASE.set(Phase::Listening);
+fn look() -> AdoptionPhase {
+    if phase() == AdoptionPhase::Watching && output::is_open() && output::is_event_stream() {
+        with(|adoption| adoption.process.set(std::process::id()));
+        let wakes = topics().map(WakeSubscription::open);
+        with(|adoption| adoption.wakes.set(wakes));
+        set_phase(AdoptionPhase::Listening);
     }
-    PHASE.get()
+    phase()
 }
 
-/// Handles the first flush of an event stream: closes the session, removes the buffers and sends all output so far.
-///
-/// # Errors
-/// [`Interrupted`] if user code that ran meanwhile did not return.
-fn begin(engine: &mut Engine) -> Result<(), Interrupted> {
-    // Set first, because user code may flush as well.
-    PHASE.set(Phase::Streaming);
-    response::close_session(engine)?;
-    BUFFERS_TAKEN.set(output::take_off_buffers(engine)?);
-    response::send_headers(engine, "")
+/// Notes that the headers of the response are being sent.
+fn begin() {
+    // Subscribe first: a client that sees the stream may rely on notifications.
+    if look() == AdoptionPhase::Listening {
+        set_phase(AdoptionPhase::Streaming);
+    }
 }
 
-/// The patterns whose notifications wake this request's script.
-fn topics() -> Vec<String> {
-    // SAFETY: the engine keeps the path as long as the request.
-    let script =
-        unsafe { zend::text(zend::sapi_globals(|globals| globals.request_info.path_translated)) }.unwrap_or("");
-    ini::adopt_topics(script).unwrap_or_else(|error| {
+/// The patterns whose notifications wake this request's script. `None` if `sse.adopt_topics` does not name it: a pause
+/// that paces something must not be cut by what happens elsewhere on the site.
+fn topics() -> Option<Vec<String>> {
+    let topics = ini::adopt_topics(&zend::script_path().unwrap_or_default()).unwrap_or_else(|error| {
         static TOLD: AtomicBool = AtomicBool::new(false);
-        tell_once(&TOLD, &format!("{error}; until then every topic wakes an adopted script"));
-        vec![sse_protocol::topic::ALL.into()]
-    })
+        tell_once(&TOLD, &format!("{error}; until then nothing wakes an adopted script"));
+        Vec::new()
+    });
+    (!topics.is_empty()).then_some(topics)
 }
 
 /// Logs a message to PHP's error log once per process. The script must not see it.

@@ -8,26 +8,17 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use sse_protocol::wire::{Attach, Framing};
 
+use super::state::WakeSubscription;
 use super::tell_once;
 use crate::api::arguments;
 use crate::api::exceptions::Problem;
-use crate::{blocking, spawn};
+use crate::hub_connection;
 
-/// Wait before the next attempt to reach a missing hub: `AGAIN`, or `PATIENCE` times the last attempt if longer.
+/// Wait before the next attempt to reach a missing hub: `AGAIN`, or `BACKOFF` times the last attempt if longer.
 const AGAIN: Duration = Duration::from_secs(1);
-const PATIENCE: u32 = 10;
+const BACKOFF: u32 = 10;
 
-/// A subscription that reports only that something happened. Without a hub there is none, and scripts sleep their full
-/// time until a hub is back.
-#[derive(Debug)]
-pub struct Wakes {
-    topics: Vec<String>,
-    socket: Option<OwnedFd>,
-    /// When to try again to reach a hub.
-    again: Instant,
-}
-
-impl Wakes {
+impl WakeSubscription {
     /// Subscribes to these patterns.
     pub fn open(topics: Vec<String>) -> Self {
         let mut wakes = Self { topics, socket: None, again: Instant::now() };
@@ -66,7 +57,7 @@ impl Wakes {
     fn attach(&mut self) -> bool {
         let before = Instant::now();
         let attached = subscribe(&self.topics);
-        self.again = Instant::now() + AGAIN.max(before.elapsed() * PATIENCE);
+        self.again = Instant::now() + AGAIN.max(before.elapsed() * BACKOFF);
         match attached {
             Ok(socket) => self.socket = Some(socket),
             Err(problem) => {
@@ -79,8 +70,9 @@ impl Wakes {
 }
 
 fn subscribe(topics: &[String]) -> Result<OwnedFd, Problem> {
-    let (ours, theirs) = blocking::pair()?;
-    let held = spawn::attach(Attach { patterns: arguments::borrowed(topics), ..Attach::default() }, theirs.as_fd())?;
-    spawn::commit(&held, Framing::Wake)?;
+    let (ours, theirs) = hub_connection::pair()?;
+    let held =
+        hub_connection::attach(Attach { patterns: arguments::borrowed(topics), ..Attach::default() }, theirs.as_fd())?;
+    hub_connection::commit(&held, Framing::Wake)?;
     Ok(ours)
 }

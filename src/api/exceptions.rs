@@ -1,10 +1,8 @@
 //! `SseException`, its subclasses, and the errors that become them.
 
-use std::sync::atomic::{AtomicPtr, Ordering};
-
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::exception::PhpException;
-use ext_php_rs::zend::{ClassEntry, ce};
+use ext_php_rs::zend::ce;
 use sse_hub::config::ConfigError;
 use sse_hub::socket::SocketError;
 use sse_protocol::client::ClientError;
@@ -13,31 +11,15 @@ use sse_protocol::topic::TopicError;
 use sse_protocol::wire::ErrorCode;
 use thiserror::Error;
 
-use crate::php::engine::Engine;
+use crate::ini::AddressError;
+use crate::php::class::{Class, runtime_exception};
+use crate::php::function::Throw;
+use crate::php::zend::NoValue;
 use crate::spawn::SpawnError;
-use crate::zend::{self, NoValue, spl_ce_RuntimeException};
-
-/// A class of the engine, set at its registration.
-struct Class(AtomicPtr<ClassEntry>);
 
 static EXCEPTION: Class = Class::new();
 static UNAVAILABLE: Class = Class::new();
 static INVALID_ARGUMENT: Class = Class::new();
-
-impl Class {
-    const fn new() -> Self {
-        Self(AtomicPtr::new(std::ptr::null_mut()))
-    }
-
-    fn set(&self, class: &'static mut ClassEntry) {
-        self.0.store(class, Ordering::Release);
-    }
-
-    fn get(&self) -> &'static ClassEntry {
-        // SAFETY: registered classes live until the module ends, and nothing throws before their registration.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }.expect("the classes are registered when the module starts")
-    }
-}
 
 /// An error of a call, by the exception that PHP code catches.
 #[derive(Debug, Error)]
@@ -59,22 +41,12 @@ pub enum Problem {
     Pending,
 }
 
-/// Returns the outcome of a call to the engine. If code that ran meanwhile left by a bailout, the bailout continues here;
-/// after an exception, the engine ignores the returned value. The caller must own nothing any more.
-///
-/// # Errors
-/// The exception to throw.
-pub fn settle<T: Default>(engine: &mut Engine, outcome: Result<T, Problem>) -> Result<T, PhpException> {
-    let outcome = outcome.map_err(|problem| match problem {
-        Problem::Pending => None,
-        other => Some(PhpException::from(other)),
-    });
-    // SAFETY: see above.
-    unsafe { zend::resume_bailout(engine) };
-    match outcome {
-        Ok(value) => Ok(value),
-        Err(None) => Ok(T::default()),
-        Err(Some(exception)) => Err(exception),
+impl Throw for Problem {
+    fn exception(self) -> Option<PhpException> {
+        match self {
+            Self::Pending => None,
+            other => Some(other.into()),
+        }
     }
 }
 
@@ -97,7 +69,7 @@ impl From<Problem> for PhpException {
             Problem::Type(message) => Self::new(message, 0, ce::type_error()),
             Problem::Unavailable(message) => Self::new(message, 0, UNAVAILABLE.get()),
             Problem::Other(message) => Self::new(message, 0, EXCEPTION.get()),
-            // Only `settle` expects `Pending`. If nothing is pending after all, there must still be a message.
+            // Only `Throw` expects `Pending`. If nothing is pending after all, there must still be a message.
             Problem::Pending => Self::new("an exception was thrown meanwhile".into(), 0, EXCEPTION.get()),
         }
     }
@@ -127,6 +99,12 @@ impl From<SocketError> for Problem {
     }
 }
 
+impl From<AddressError> for Problem {
+    fn from(error: AddressError) -> Self {
+        SpawnError::from(error).into()
+    }
+}
+
 impl From<SpawnError> for Problem {
     fn from(error: SpawnError) -> Self {
         match error {
@@ -152,10 +130,8 @@ impl From<ClientError> for Problem {
 /// # Errors
 /// If the engine refuses a class.
 pub fn register() -> ext_php_rs::error::Result<()> {
-    // SAFETY: SPL is part of every PHP and starts before this extension.
-    let runtime = || unsafe { &*spl_ce_RuntimeException };
     ClassBuilder::new("SseException")
-        .extends((runtime, "\\RuntimeException"))
+        .extends((runtime_exception, "\\RuntimeException"))
         .registration(|c, _| EXCEPTION.set(c))
         .register()?;
     let base = || EXCEPTION.get();

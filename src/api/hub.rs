@@ -9,8 +9,9 @@ use sse_hub::config::Config;
 use sse_hub::{socket, sys};
 
 use super::exceptions::Problem;
-use crate::upgrade::{self, Upgraded};
-use crate::{ini, signals, spawn, zend};
+use crate::php::{signals, zend};
+use crate::spawn::upgrade::{self, Upgraded};
+use crate::{ini, spawn};
 
 /// Adds the functions to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -55,7 +56,7 @@ fn run() -> Result<(), Problem> {
         idle_exit: None,
         foreground: true,
         may_fork: sys::threads() == Some(1),
-        ..ini::hub_config(path.clone())?
+        ..spawn::hub_config(&path)?
     };
     socket::check_folder(&path, folder)?;
     let lock = socket::lock(&path, ini::timeout()?)?;

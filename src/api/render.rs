@@ -7,7 +7,7 @@ use ext_php_rs::types::ZendHashTable;
 use ext_php_rs::{php_function, wrap_function};
 
 use super::exceptions::Problem;
-use crate::rendering::{self, Replay};
+use crate::replay::{self, Rendering, ReplayPurpose};
 
 /// Adds the function to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -20,18 +20,22 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// Only when memory runs out.
 #[php_function]
 pub fn sse_render() -> PhpResult<Option<ZBox<ZendHashTable>>> {
-    let Some(replay) = rendering::current() else { return Ok(None) };
+    let Some(replay) = replay::current() else { return Ok(None) };
     Ok(Some(table(&replay).map_err(|error| Problem::Other(error.to_string()))?))
 }
 
-fn table(replay: &Replay) -> ext_php_rs::error::Result<ZBox<ZendHashTable>> {
-    let (reason, stream, last_event_id) = match replay {
-        Replay::Wanted(rendering) => (rendering.reason.name(), rendering.stream, rendering.last_event_id.as_deref()),
-        Replay::Over => ("over", 0, None),
+fn table(replay: &ReplayPurpose) -> ext_php_rs::error::Result<ZBox<ZendHashTable>> {
+    let (reason, stream, public, last_event_id, topics) = match replay {
+        ReplayPurpose::Wanted(Rendering { stream, public, reason, last_event_id, topics }) => {
+            (reason.name(), *stream, public.as_str(), last_event_id.as_deref(), topics.as_slice())
+        }
+        ReplayPurpose::Over => ("over", 0, "", None, [].as_slice()),
     };
     let mut table = ZendHashTable::new();
     table.insert("reason", reason)?;
     table.insert("stream", i64::try_from(stream).unwrap_or(i64::MAX))?;
+    table.insert("stream_id", public)?;
     table.insert("last_event_id", last_event_id.unwrap_or_default())?;
+    table.insert("topics", topics.to_vec())?;
     Ok(table)
 }

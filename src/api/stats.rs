@@ -3,13 +3,17 @@
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::builders::ModuleBuilder;
 use ext_php_rs::exception::PhpResult;
-use ext_php_rs::types::ZendHashTable;
+use ext_php_rs::types::{ZendHashTable, Zval};
 use ext_php_rs::{php_function, wrap_function};
 use sse_protocol::wire::{Reply, Request};
 
-use super::exceptions::{Problem, settle};
-use crate::php::engine::Engine;
-use crate::{spawn, zend};
+use super::arguments::Parameter;
+use super::exceptions::Problem;
+use super::pages::Table;
+use crate::hub_connection;
+use crate::php::engine::{Engine, Value};
+use crate::php::function;
+use crate::php::zend;
 
 /// Adds the functions to the module.
 pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
@@ -23,7 +27,7 @@ pub fn declare(module: ModuleBuilder<'_>) -> ModuleBuilder<'_> {
 /// `SseUnavailable`.
 #[php_function]
 pub fn sse_cursor() -> PhpResult<String> {
-    let id = spawn::call(&Request::Cursor, None, |reply| match reply {
+    let id = hub_connection::call(&Request::Cursor, None, |reply| match reply {
         Reply::Cursor { id } => Ok(id.to_owned()),
         other => Err(other.unexpected("a question for the cursor")),
     })?;
@@ -35,11 +39,9 @@ pub fn sse_cursor() -> PhpResult<String> {
 /// # Errors
 /// `SseUnavailable`.
 #[php_function]
-pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
-    // SAFETY: PHP has called this function.
-    let engine = &mut unsafe { Engine::entered() };
-    let counters = stats(engine).map(Counters);
-    settle(engine, counters).map(|counters| counters.0)
+pub fn sse_stats(start: Option<&Zval>) -> PhpResult<ZBox<ZendHashTable>> {
+    let start = start.map(Value::of);
+    function::run(|engine| stats(engine, start)).map(|Table(counters)| counters)
 }
 
 /// Returns the hub's counters in Prometheus format. See stubs/sse.stub.php.
@@ -48,29 +50,26 @@ pub fn sse_stats() -> PhpResult<ZBox<ZendHashTable>> {
 /// `SseUnavailable`.
 #[php_function]
 pub fn sse_metrics() -> PhpResult<String> {
-    let text = spawn::call(&Request::Metrics, None, |reply| match reply {
+    let text = hub_connection::call(&Request::Metrics, None, |reply| match reply {
         Reply::Metrics { text } => Ok(text.to_owned()),
         other => Err(other.unexpected("a question for the metrics")),
     })?;
     Ok(text)
 }
 
-/// The counters, with an empty array as default: `settle` needs one when an exception is pending.
-struct Counters(ZBox<ZendHashTable>);
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self(ZendHashTable::new())
-    }
-}
-
-fn stats(engine: &mut Engine) -> Result<ZBox<ZendHashTable>, Problem> {
-    let json = spawn::call(&Request::Stats, None, |reply| match reply {
+fn stats(engine: &mut Engine, start: Option<Value>) -> Result<Table, Problem> {
+    let parameter = Parameter { function: "sse_stats()", position: 1, name: "$start", expected: "of type bool" };
+    let read = |reply: Reply<'_>| match reply {
         Reply::Stats { json } => Ok(json.to_owned()),
         other => Err(other.unexpected("a question for the counters")),
-    })?;
+    };
+    let starts = start.is_none() || parameter.flag(engine, start)?;
+    let json = match starts {
+        true => hub_connection::call(&Request::Stats, None, read)?,
+        false => hub_connection::call_running(&Request::Stats, read)?,
+    };
     let decoded = zend::call(engine, "json_decode", &[&json, &true]);
     let decoded = decoded.map_err(|why| Problem::no_value("json_decode", why))?;
     let counters = decoded.look(engine).array().map(ToOwned::to_owned);
-    counters.ok_or_else(|| Problem::Other("the hub's counters make no sense".into()))
+    counters.map(Table).ok_or_else(|| Problem::Other("the hub's counters make no sense".into()))
 }

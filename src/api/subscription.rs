@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use ext_php_rs::class::ConstructorResult;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::types::{ZendHashTable, Zval};
@@ -11,13 +12,16 @@ use ext_php_rs::zend::ce;
 use ext_php_rs::{php_class, php_impl};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use sse_protocol::client::ClientError;
 use sse_protocol::wire::{Attach, Framing};
 
 use super::arguments::{self, Options};
-use super::exceptions::{Problem, settle};
-use crate::deliveries::{Deliveries, Read};
+use super::exceptions::Problem;
+use crate::deliveries::{Deliveries, DeliveryRead};
+use crate::hub_connection::{self, HeldStream};
 use crate::php::engine::{Argument, ArrayArgument, Engine, Value};
-use crate::{blocking, spawn, zend};
+use crate::php::{function, zend};
+use crate::spawn::SpawnError;
 
 /// See stubs/sse.stub.php.
 #[php_class]
@@ -29,13 +33,14 @@ pub struct SseSubscription {
     timeout: Option<Duration>,
     /// The owner. A child forked by this process would consume its events.
     process: u32,
-    place: RefCell<Place>,
+    iteration: RefCell<Iteration>,
     deliveries: RefCell<Deliveries>,
+    held: RefCell<HeldStream>,
 }
 
-/// The position of the iteration.
+/// How far the iteration is.
 #[derive(Debug)]
-struct Place {
+struct Iteration {
     current: Option<Value>,
     /// Number of events read before the current one; -1 before the first.
     position: i64,
@@ -47,22 +52,24 @@ impl SseSubscription {
     ///
     /// # Errors
     /// `SseInvalidArgument`, `SseUnavailable`.
-    pub fn __construct(topics: &Zval, options: Option<&ZendHashTable>) -> PhpResult<Self> {
-        // SAFETY: PHP has called this function.
-        let engine = &mut unsafe { Engine::entered() };
-        Ok(Self::open(engine, Argument::new(topics), options.map(ArrayArgument::new))?)
+    pub fn __construct(topics: &Zval, options: Option<&ZendHashTable>) -> ConstructorResult<Self> {
+        let options = options.map(ArrayArgument::new);
+        match function::run(|engine| Self::open(engine, Argument::new(topics), options).map(Some)) {
+            Ok(Some(subscription)) => ConstructorResult::Ok(subscription),
+            // The exception of user code is pending.
+            Ok(None) => ConstructorResult::ArgError,
+            Err(exception) => ConstructorResult::Exception(exception),
+        }
     }
 
     /// See stubs/sse.stub.php.
     pub fn current(&self) -> Zval {
-        // SAFETY: PHP has called this function.
-        let engine = &unsafe { Engine::entered() };
-        self.place.borrow().current.as_ref().map_or_else(Zval::null, |event| event.look(engine).shallow_clone())
+        self.iteration.borrow().current.as_ref().map_or_else(Zval::null, Value::copy)
     }
 
     /// See stubs/sse.stub.php.
     pub fn key(&self) -> i64 {
-        self.place.borrow().position
+        self.iteration.borrow().position
     }
 
     /// See stubs/sse.stub.php.
@@ -70,10 +77,7 @@ impl SseSubscription {
     /// # Errors
     /// `SseUnavailable` if the hub ended the subscription.
     pub fn next(&self) -> PhpResult<()> {
-        // SAFETY: as above.
-        let engine = &mut unsafe { Engine::entered() };
-        let advanced = self.advance(engine);
-        settle(engine, advanced)
+        function::run(|engine| self.advance(engine))
     }
 
     /// See stubs/sse.stub.php.
@@ -86,28 +90,28 @@ impl SseSubscription {
 
     /// See stubs/sse.stub.php.
     pub fn valid(&self) -> bool {
-        self.place.borrow().current.is_some()
+        self.iteration.borrow().current.is_some()
     }
 }
 
 impl SseSubscription {
-    fn open(engine: &Engine, topics: Argument<'_>, options: Option<ArrayArgument<'_>>) -> Result<Self, Problem> {
+    fn open(engine: &mut Engine, topics: Argument<'_>, options: Option<ArrayArgument<'_>>) -> Result<Self, Problem> {
         const FUNCTION: &str = "SseSubscription";
         let patterns = arguments::patterns(engine, FUNCTION, topics)?;
         let mut options = Options::new(engine, FUNCTION, options);
         let timeout = options.seconds("timeout")?.map(Duration::from_secs_f64);
         let last_event_id = options.text("last_event_id")?;
         options.finish()?;
-        let (ours, theirs) = blocking::pair()?;
-        let wanted = Attach { patterns: arguments::borrowed(&patterns), last_event_id, ..Attach::default() };
-        let held = spawn::attach(wanted, theirs.as_fd())?;
-        spawn::commit(&held, Framing::Message)?;
+        let (ours, theirs) = hub_connection::pair()?;
+        let held = hub_connection::attach(wanted(&patterns, last_event_id), theirs.as_fd())?;
+        hub_connection::commit(&held, Framing::Message)?;
         Ok(Self {
             patterns,
             timeout,
             process: std::process::id(),
-            place: RefCell::new(Place { current: None, position: -1 }),
+            iteration: RefCell::new(Iteration { current: None, position: -1 }),
             deliveries: RefCell::new(Deliveries::new(ours)),
+            held: RefCell::new(held),
         })
     }
 
@@ -120,12 +124,12 @@ impl SseSubscription {
             ));
         }
         // The old event may be an object with a destructor, so no borrow may last while it is dropped.
-        let before = self.place.borrow_mut().current.take();
+        let before = self.iteration.borrow_mut().current.take();
         drop(before);
         if let Some(event) = self.receive(engine)? {
-            let mut place = self.place.borrow_mut();
-            place.current = Some(event.into());
-            place.position += 1;
+            let mut iteration = self.iteration.borrow_mut();
+            iteration.current = Some(event.into());
+            iteration.position += 1;
         }
         Ok(())
     }
@@ -136,12 +140,13 @@ impl SseSubscription {
         loop {
             let read = self.deliveries.borrow_mut().read(&arguments::borrowed(&self.patterns))?;
             match read {
-                Read::Event(event) => return Ok(Some(event)),
+                DeliveryRead::Event(event) => return Ok(Some(event)),
                 // A subscription has no user, so it is never replaced.
-                Read::Heartbeat | Read::Replaced(_) => {}
-                Read::Nothing if self.wait(engine, deadline)? => {}
-                Read::Nothing => return Ok(None),
-                Read::End => {
+                DeliveryRead::Heartbeat | DeliveryRead::Replaced(_) | DeliveryRead::Retry(_) => {}
+                DeliveryRead::Nothing if self.wait(engine, deadline)? => {}
+                DeliveryRead::Nothing => return Ok(None),
+                DeliveryRead::End if self.resume()? => {}
+                DeliveryRead::End => {
                     return Err(Problem::Unavailable(
                         "the hub ended the subscription: it stopped, or this process read too slowly (sse.stream_buffer)"
                             .into(),
@@ -149,6 +154,26 @@ impl SseSubscription {
                 }
             }
         }
+    }
+
+    /// Goes on after the last event, as a browser does, where the same hub has ended the stream because this process read
+    /// too slowly. False if that hub has stopped, or ended it before any event was read.
+    fn resume(&self) -> Result<bool, Problem> {
+        let Some(last_id) = self.deliveries.borrow().last_id().map(str::to_owned) else { return Ok(false) };
+        let (ours, theirs) = hub_connection::pair()?;
+        let again =
+            hub_connection::attach_again(&self.held.borrow(), wanted(&self.patterns, Some(&last_id)), theirs.as_fd());
+        let held = match again {
+            Ok(Some(held)) => held,
+            Err(error @ SpawnError::Client(ClientError::Hub { .. })) => return Err(error.into()),
+            Ok(None) | Err(_) => return Ok(false),
+        };
+        if hub_connection::commit(&held, Framing::Message).is_err() {
+            return Ok(false);
+        }
+        *self.deliveries.borrow_mut() = Deliveries::new(ours);
+        *self.held.borrow_mut() = held;
+        Ok(true)
     }
 
     /// Waits for bytes; false after the deadline. Signal handlers run here, with nothing borrowed: they may use this same
@@ -171,4 +196,8 @@ impl SseSubscription {
             Err(error) => Err(Problem::Unavailable(format!("waiting for events failed: {error}"))),
         }
     }
+}
+
+fn wanted<'a>(patterns: &'a [String], last_event_id: Option<&'a str>) -> Attach<'a> {
+    Attach { patterns: arguments::borrowed(patterns), last_event_id, ..Attach::default() }
 }

@@ -1,9 +1,9 @@
 //! `php -S`: finds the browser's own connection. Output is unbuffered and unframed, and the server closes it afterwards.
 
 use super::obstacle::Obstacle;
-use super::{Connection, Sapi, peer};
+use super::{ProvedConnection, Sapi, peer};
 
 /// Finds the connection to the browser.
-pub(super) fn find() -> Result<Connection, Obstacle> {
-    Connection::new(peer::find()?, Sapi::CliServer)
+pub(super) fn find() -> Result<ProvedConnection, Obstacle> {
+    ProvedConnection::new(peer::find()?, Sapi::CliServer)
 }

@@ -3,11 +3,13 @@
 use rustix::io::Errno;
 use sse_protocol::cause::Cause;
 
+use crate::api::exceptions::Problem;
+
 /// Why a stream is not handed off.
 #[derive(Debug)]
 pub struct Obstacle {
     /// The kind of reason.
-    pub kind: Kind,
+    pub kind: ObstacleKind,
     /// The reason as a sentence for the log.
     pub why: String,
     /// Details that depend on the client.
@@ -17,7 +19,7 @@ pub struct Obstacle {
 /// Kinds of reasons. Only for a reason of the server does the worker serve the stream: reasons that clients or load can
 /// cause would occupy all workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ObstacleKind {
     /// Client: its request is too large to be kept, or has files.
     TooLarge,
     /// Client: its request line has invalid bytes.
@@ -26,6 +28,8 @@ pub enum Kind {
     Version,
     /// Client: its address or its user is at a limit.
     TooMany,
+    /// Client: it has everything already of a stream that is over for good.
+    Finished,
     /// Client: it has left.
     Left,
     /// Load: there is no room, or no hub that answers, at the moment.
@@ -36,11 +40,13 @@ pub enum Kind {
     Expected,
 }
 
-impl Kind {
+impl ObstacleKind {
     /// Who caused the obstacle.
     pub fn cause(self) -> Cause {
         match self {
-            Self::TooLarge | Self::Unclear | Self::Version | Self::TooMany | Self::Left => Cause::Client,
+            Self::TooLarge | Self::Unclear | Self::Version | Self::TooMany | Self::Finished | Self::Left => {
+                Cause::Client
+            }
             Self::Load => Cause::Load,
             Self::Server | Self::Expected => Cause::Server,
         }
@@ -49,7 +55,7 @@ impl Kind {
 
 impl Obstacle {
     /// Creates an obstacle.
-    pub fn new(kind: Kind, why: impl Into<String>) -> Self {
+    pub fn new(kind: ObstacleKind, why: impl Into<String>) -> Self {
         Self { kind, why: why.into(), detail: None }
     }
 
@@ -58,19 +64,39 @@ impl Obstacle {
         Self { detail: Some(detail.into()), ..self }
     }
 
-    /// Creates an obstacle of kind [`Kind::Server`].
+    /// Creates an obstacle of kind [`ObstacleKind::Server`].
     pub fn server(why: impl Into<String>) -> Self {
-        Self::new(Kind::Server, why)
+        Self::new(ObstacleKind::Server, why)
     }
 
     /// Creates an obstacle from a system error: load if a shared resource ran out, otherwise the server.
     pub fn of_system(what: &str, error: &std::io::Error) -> Self {
-        let kind = if Cause::of_error(error) == Cause::Load { Kind::Load } else { Kind::Server };
+        let kind = if Cause::of_error(error) == Cause::Load { ObstacleKind::Load } else { ObstacleKind::Server };
         Self::new(kind, format!("{what}: {error}"))
     }
 
     /// Like [`of_system`](Self::of_system), for an error number.
     pub fn of_errno(what: &str, error: Errno) -> Self {
         Self::of_system(what, &error.into())
+    }
+}
+
+/// Why the stream is not handed off.
+pub enum Stays {
+    /// An obstacle; the worker still has the stream.
+    Because(Obstacle),
+    /// The call has failed.
+    Failed(Problem),
+}
+
+impl<T: Into<Problem>> From<T> for Stays {
+    fn from(problem: T) -> Self {
+        Self::Failed(problem.into())
+    }
+}
+
+impl From<Obstacle> for Stays {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Because(obstacle)
     }
 }

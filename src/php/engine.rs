@@ -12,7 +12,7 @@ use ext_php_rs::convert::IntoZvalDyn;
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::{ZendHashTable, Zval};
 
-use crate::zend;
+use crate::php::zend;
 
 /// The right to run PHP code, on the thread of PHP's current call.
 #[derive(Debug)]
@@ -23,8 +23,9 @@ impl Engine {
     ///
     /// # Safety
     /// Only for a function that the engine itself has just called. It creates one token and passes it on: two tokens in
-    /// one call would defeat their purpose. (But see the `Drop` of [`Value`].)
-    pub unsafe fn entered() -> Self {
+    /// one call would defeat their purpose. (But see the `Drop` of [`Value`].) [`function::run`](super::function::run) does
+    /// so for the functions that PHP code calls.
+    pub(super) unsafe fn entered() -> Self {
         Self(PhantomData)
     }
 }
@@ -88,6 +89,11 @@ impl Value {
     /// The held value.
     pub fn look<'e>(&'e self, _: &'e Engine) -> &'e Zval {
         &self.0
+    }
+
+    /// A copy for the engine.
+    pub fn copy(&self) -> Zval {
+        self.0.shallow_clone()
     }
 
     /// Values in the form of the engine's arguments.

@@ -18,9 +18,10 @@ test('the built scripts and the style sheet are those of the sources', (t) => {
   t.after(() => rmSync(folder, { recursive: true }))
   execFileSync(process.execPath, [`${web}/build.mjs`, folder])
   const built = readdirSync(folder)
-  assert.deepEqual(built.sort(), ['app.css', 'app.js', 'inter-license.txt', 'inter.woff2', 'theme.js'])
+  assert.deepEqual(built.sort(), ['app.css', 'app.js', 'dashboard.html', 'inter-license.txt', 'inter.woff2', 'theme.js', 'uplot-license.txt'])
   for (const name of built) {
-    const current = readFileSync(join(folder, name)).equals(readFileSync(`${root}php/demo/public/assets/${name}`))
-    assert.ok(current, `php/demo/public/assets/${name} is old: (cd php/demo/web && npm ci && npm run build)`)
+    const path = name === 'dashboard.html' ? 'php/src/Endpoint/Dashboard/page.html' : `php/demo/public/assets/${name}`
+    const current = readFileSync(join(folder, name)).equals(readFileSync(root + path))
+    assert.ok(current, `${path} is old: (cd php/demo/web && npm ci && npm run build)`)
   }
 })

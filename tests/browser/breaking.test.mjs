@@ -1,24 +1,13 @@
 // Everything that the page offers to break, and that nothing is lost by it.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
-import { after, before, test } from 'node:test'
-import { launch, open, stage } from './support/browser.mjs'
-import { Demo } from './support/demo.mjs'
+import { test } from 'node:test'
+import { isAlive } from '../node/alive.mjs'
+import { open, stage, start } from './support/browser.mjs'
 import { until } from './support/until.mjs'
 
-let demo, browser
-before(async () => {
-  demo = await Demo.start()
-  browser = await launch()
-})
-after(async () => {
-  await browser?.close()
-  await demo?.stop()
-})
+const { demo, browser } = await start()
 
 const openStreams = async () => (await demo.stats()).streams.open
-/** Whether the process runs; one that is dead may still be listed, until its parent has asked how it ended. */
-const isAlive = (pid) => readFile(`/proc/${pid}/stat`, 'utf8').then((stat) => !/^\d+ \(.*\) [ZX]/.test(stat), () => false)
 const verdict = (page, text) => page.locator('#verdict', { hasText: text }).waitFor()
 
 test('the hub is killed in the middle of a conversation, and nothing is lost', async (t) => {
@@ -34,7 +23,7 @@ test('the hub is killed in the middle of a conversation, and nothing is lost', a
 
   await page.getByRole('button', { name: 'Kill the hub', exact: true }).click()
   await page.getByText(`The hub, process ${pid}, was killed`).first().waitFor()
-  await until('it is dead', async () => !(await isAlive(pid)))
+  await until('it is dead', () => !isAlive(pid))
   // Said while both are without a stream.
   for (const text of ['meanwhile 1', 'meanwhile 2']) await say(alice, text)
   await alice.live()
@@ -82,7 +71,9 @@ test("Bob's Wi-Fi is gone: his connection is closed, his messages are kept, and 
   await page.getByRole('button', { name: 'Bring Bob’s Wi-Fi back', exact: true }).click()
   await bob.has(['before', ...missed])
   await verdict(page, 'none lost, none twice')
-  assert.equal(await openStreams(), streams)
+  await until('one stream is his again', async () => (await openStreams()) === streams)
+  const told = (await page.locator('#feed .feed-event span').allTextContents()).filter((text) => text.startsWith('Bob'))
+  assert.deepEqual(told.reverse(), ['Bob is live', 'Bob has no Wi-Fi', 'Bob is live'])
 })
 
 test("Alice's Wi-Fi is gone: what she writes waits, and is sent once", async (t) => {

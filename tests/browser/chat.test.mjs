@@ -1,19 +1,10 @@
 // The chat, as two people and a shell use it.
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { enter, launch, Pane, stage } from './support/browser.mjs'
-import { Demo } from './support/demo.mjs'
+import { test } from 'node:test'
+import { enter, Pane, stage, start } from './support/browser.mjs'
 import { until } from './support/until.mjs'
 
-let demo, browser
-before(async () => {
-  demo = await Demo.start()
-  browser = await launch()
-})
-after(async () => {
-  await browser?.close()
-  await demo?.stop()
-})
+const { demo, browser } = await start()
 
 test('two people in two browsers talk, see each other typing, and leave', async (t) => {
   const carol = await enter(t, browser, demo, 'tea', 'Carol')
@@ -75,11 +66,11 @@ test("the timeline has every step of a message, in order, and the whole way's ti
   await bob.has(['one', 'two', 'three'])
   await until('all six steps have a time', async () => (await page.locator('#steps li[data-at]').count()) === 6)
   const steps = await page.locator('#steps li').evaluateAll((items) => items.map(({ dataset }) => [dataset.step, Number(dataset.at)]))
-  assert.deepEqual(steps.map(([name]) => name), ['sender', 'php', 'sqlite', 'nudge', 'hub', 'receiver'])
+  assert.deepEqual(steps.map(([name]) => name), ['sender', 'php', 'sqlite', 'notification', 'hub', 'receiver'])
   const at = Object.fromEntries(steps)
   assert.equal(at.sender, 0)
-  assert.ok(0 <= at.php && at.php < at.sqlite && at.sqlite <= at.nudge && at.nudge < at.hub, JSON.stringify(at))
-  assert.ok(at.nudge <= at.receiver && at.receiver < 20_000, JSON.stringify(at))
+  assert.ok(0 <= at.php && at.php < at.sqlite && at.sqlite <= at.notification && at.notification < at.hub, JSON.stringify(at))
+  assert.ok(at.notification <= at.receiver && at.receiver < 20_000, JSON.stringify(at))
   // The feed has the same time for the whole way.
   assert.equal(await page.locator('#feed li:first-child .feed-took').textContent(), `${at.receiver.toFixed(1)} ms`)
 
@@ -106,6 +97,18 @@ test('the conversation plays itself, letter by letter, until it is stopped', asy
   await page.getByRole('button', { name: 'Play a conversation', exact: true }).waitFor()
   // The last line may still be on its way to one of them.
   await until('both have the same', async () => JSON.stringify(await alice.texts()) === JSON.stringify(await bob.texts()))
+})
+
+test('who writes in person while the conversation plays has the field, and the conversation stops', async (t) => {
+  const { page, alice, bob } = await stage(t, browser, demo, 'taken')
+  await page.getByRole('button', { name: 'Play a conversation', exact: true }).click()
+  const field = alice.where.getByRole('textbox', { name: 'Message' })
+  await until('a line is being typed', async () => (await field.inputValue()).length > 3)
+  await field.pressSequentially('My own words', { delay: 20 })
+  assert.equal(await field.inputValue(), 'My own words')
+  await page.getByRole('button', { name: 'Play a conversation', exact: true }).waitFor()
+  await field.press('Enter')
+  await bob.has(['My own words'])
 })
 
 test('a shell reads and writes the same room', async (t) => {

@@ -1,23 +1,15 @@
 // What the pages look like: kept in build/screenshots, to be looked at. README_SCREENSHOTS=1 renews those of README.md.
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, statSync } from 'node:fs'
-import { after, before, test } from 'node:test'
-import { DESKTOP, enter, launch, open, PHONE, stage } from './support/browser.mjs'
-import { Demo, root } from './support/demo.mjs'
+import { test } from 'node:test'
+import { DESKTOP, enter, open, PHONE, stage, start } from './support/browser.mjs'
+import { root } from './support/demo.mjs'
 import { until } from './support/until.mjs'
 
 const folder = `${root}build/screenshots`
 const readme = ['chat-light', 'table-light', 'hub-dark', 'room-phone']
-let demo, browser
-before(async () => {
-  mkdirSync(folder, { recursive: true })
-  demo = await Demo.start()
-  browser = await launch()
-})
-after(async () => {
-  await browser?.close()
-  await demo?.stop()
-})
+mkdirSync(folder, { recursive: true })
+const { demo, browser } = await start()
 
 async function keep(page, name) {
   const path = `${folder}/${name}.png`
@@ -50,6 +42,13 @@ for (const [look, viewport, colorScheme] of looks) {
     await page.getByRole('button', { name: 'Kill the hub', exact: true }).click()
     await until('there is another hub', async () => demo.stats().then((stats) => stats.pid !== pid, () => false))
     for (const who of [alice, bob]) await who.live()
+    const streams = async () => Number(await page.locator('#streams').textContent())
+    await page.getByRole('button', { name: 'Open 200 more streams', exact: true }).click()
+    t.after(async () => {
+      await demo.post('crowd.php', { seconds: '0' }, { 'X-Demo': 'crowd' })
+      await until('they have left', async () => (await demo.stats()).streams.open < 200)
+    })
+    await until('all are open', async () => (await streams()) >= 202)
     for (const [who, text] of [
       [bob, 'Then there is a new one, and nothing is lost.'],
       [alice, '<b>Nothing</b> at all?'],

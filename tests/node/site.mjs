@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const serve = fileURLToPath(new URL('../phpunit/serve.php', import.meta.url))
+const serve = fileURLToPath(new URL('../servers/serve.php', import.meta.url))
 
 export class Site {
   static async start(server, ...settings) {
@@ -11,16 +11,17 @@ export class Site {
     const about = await new Promise((resolve, reject) => {
       child.stdout.on('data', (bytes) => {
         printed += bytes
-        if (printed.includes('\n')) resolve(JSON.parse(printed))
+        if (printed.includes('\n')) resolve(JSON.parse(printed.split('\n')[0]))
       })
       child.on('exit', (code) => reject(new Error(`the server did not start (${code}): ${printed}`)))
     })
-    return new Site(child, about.url)
+    return new this(child, about)
   }
 
-  constructor(child, url) {
+  constructor(child, { url, folder }) {
     this.child = child
     this.url = url
+    this.folder = folder
   }
 
   streamUrl(topics) {
@@ -37,6 +38,16 @@ export class Site {
     const answer = await response.json()
     if (!response.ok) throw new Error(`${answer.error}: ${answer.message}`)
     return answer.ids[0]
+  }
+
+  /** Stops or starts PHP-FPM alone: `stop`, `start`. */
+  async php(what) {
+    const done = new Promise((resolve, reject) => {
+      this.child.stdout.once('data', resolve)
+      this.child.once('exit', (code) => reject(new Error(`the server has ended (${code})`)))
+    })
+    this.child.stdin.write(`${what}\n`)
+    await done
   }
 
   async stop() {

@@ -5,6 +5,7 @@ sse.namespace=adopt_other_types
 sse.udp=
 sse.idle_exit=5
 sse.adopt=1
+sse.adopt_topics="*=**"
 --FILE--
 <?php
 header('Content-Type: text/event-streams');

@@ -7,6 +7,7 @@ sse.namespace=adopt_signals
 sse.udp=
 sse.idle_exit=5
 sse.adopt=1
+sse.adopt_topics="*=**"
 --FILE--
 <?php
 header('Content-Type: text/event-stream');

@@ -1,22 +1,29 @@
 --TEST--
-sse.adopt: user code that runs at the first flush, or for a sleep's argument, may throw
+sse.adopt: user code that runs at the first sleep, or for a sleep's argument, may throw
 --INI--
 sse.namespace=adopt_user_code
 sse.udp=
 sse.idle_exit=5
 sse.adopt=1
+sse.adopt_topics="*=**"
 --FILE--
 <?php
 header('Content-Type: text/event-stream');
-ob_start(function (string $text, int $mode) {
-    if ($mode & PHP_OUTPUT_HANDLER_FINAL) {
-        throw new RuntimeException('from the callback');
-    }
-    return $text;
-});
-echo "what it held\n";
+session_set_save_handler(new class implements SessionHandlerInterface {
+    public function open(string $path, string $name): bool { return true; }
+    public function close(): bool { return true; }
+    public function read(string $id): string { return ''; }
+    public function write(string $id, string $data): bool { throw new RuntimeException('from the session'); }
+    public function destroy(string $id): bool { return true; }
+    public function gc(int $lifetime): int { return 0; }
+    public function create_sid(): string { return 'made'; }
+    public function validateId(string $id): bool { return true; }
+}, false);
+session_start();
+$_SESSION['n'] = 1;
+echo "what it sends\n";
 try {
-    ob_flush();
+    sleep(60);
 } catch (RuntimeException $exception) {
     echo $exception->getMessage(), "\n";
 }
@@ -27,17 +34,15 @@ try {
 } catch (ErrorException $exception) {
     echo $exception->getMessage(), "\n";
 }
-var_dump(ob_flush());
 SseTrigger::push('any.topic');
 echo sleep(60), "\n";
 register_shutdown_function(function () { echo "shutdown\n"; sleep(0); flush(); });
 exit("the end\n");
 ?>
 --EXPECT--
-what it held
-from the callback
+what it sends
+from the session
 Implicit conversion from float 1.5 to int loses precision
-bool(false)
 0
 the end
 shutdown

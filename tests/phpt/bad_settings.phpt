@@ -7,7 +7,7 @@ sse.idle_exit=5
 --FILE--
 <?php
 $php = getenv('TEST_PHP_EXECUTABLE');
-$arguments = '-n -d extension=' . escapeshellarg(getenv('SSE_EXTENSION') ?: dirname(__DIR__, 2) . '/build/sse.so');
+$arguments = '-n -d sse.other_hub=off -d extension=' . escapeshellarg(getenv('SSE_EXTENSION') ?: dirname(__DIR__, 2) . '/build/sse.so');
 foreach (['sse.udp=0.0.0.0:8099', 'sse.udp=nonsense', 'sse.spawn=maybe', 'sse.max_event_size=lots', 'sse.socket_mode=0444',
     'sse.socket_group=no-such-group', 'sse.namespace=a/b', 'sse.log_level=loud', 'sse.timeout=0', 'sse.publish=later', 'sse.history=disk', 'sse.history_events=0', 'sse.max_streams_per_ip=-1', 'sse.processes=0', 'sse.render_bytes=1K', 'sse.log=/no/such/folder/hub.log', 'sse.log=hub.log', 'sse.socket=hub.sock'] as $setting) {
     $code = 'try { sse_publish("a", "x"); echo "accepted"; } catch (SseException $e) { echo get_class($e), ": ", $e->getMessage(); }';

@@ -8,7 +8,7 @@ sse.idle_exit=5
 <?php
 $php = getenv('TEST_PHP_EXECUTABLE');
 $extension = getenv('SSE_EXTENSION') ?: dirname(__DIR__, 2) . '/build/sse.so';
-$command = [$php, '-n', '-d', "extension=$extension", '-d', 'sse.socket=' . ini_get('sse.socket'), '-d', 'sse.udp=', '-d', 'sse.retry_jitter=0', '-d', 'sse.namespace=cli_stream', '-r',
+$command = [$php, '-n', '-d', "extension=$extension", '-d', 'sse.other_hub=off', '-d', 'sse.socket=' . ini_get('sse.socket'), '-d', 'sse.udp=', '-d', 'sse.retry_jitter=0', '-d', 'sse.namespace=cli_stream', '-r',
     'ob_start(); echo "thrown away"; $result = sse_stream("a", options: ["retry" => 700]); fwrite(STDERR, var_export($result, true)); echo "late";'];
 $process = proc_open($command, [1 => ['pipe', 'w'], 2 => ['pipe', 'w']], $pipes);
 echo fread($pipes[1], 100);

@@ -9,7 +9,7 @@ disable_functions=sys_get_temp_dir,json_encode,error_log,get_debug_type,set_time
 <?php
 var_dump(strlen(sse_publish('a', 'x')) > 0);
 var_dump(SseTrigger::push('a'));
-foreach ([fn () => sse_publish('a', ['x']), fn () => sse_publish(1.5, 'x')] as $call) {
+foreach ([fn () => sse_publish('a', ['x']), fn () => sse_publish(new ArrayObject(), 'x')] as $call) {
     try {
         $call();
     } catch (Throwable $e) {
@@ -22,5 +22,5 @@ echo sse_stats()['published'], "\n";
 bool(true)
 bool(true)
 SseException: php-sse needs json_encode(), which this PHP does not have; see disable_functions
-TypeError: sse_publish(): Argument #1 ($topics) must be of type array|string, float given
+TypeError: sse_publish(): Argument #1 ($topics) must be of type array|string, ArrayObject given
 1

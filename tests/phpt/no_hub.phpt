@@ -17,6 +17,8 @@ foreach ([fn () => sse_publish('a', 'x'), fn () => sse_cursor(), fn () => sse_st
     }
 }
 var_dump(SseTrigger::push('a'));
+ini_set('sse.publish', 'commit'); // At its end nothing is told: nobody listens.
+var_dump(SseTrigger::push('a'));
 ?>
 --EXPECTF--
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
@@ -27,3 +29,4 @@ no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s: %s, and sse.spawn is off; start one with: php -r 'sse_hub();'
 no hub runs at %s.sock, and sse.spawn is off; start one with: php -r 'sse_hub();'
 bool(false)
+bool(true)

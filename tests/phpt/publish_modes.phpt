@@ -21,7 +21,8 @@ foreach ($reader as $event) {
     }
 }
 echo "\n";
-foreach ([fn () => sse_publish('a', 'x', mode: 'later'), fn () => sse_publish('a*', 'x'), fn () => sse_publish('a', "\xff"),
+foreach ([fn () => sse_publish('a', 'x', mode: 'later'),
+    fn () => sse_publish('a', 'x', mode: "\n" . str_repeat('m', 1 << 20)), fn () => sse_publish('a*', 'x'), fn () => sse_publish('a', "\xff"),
     fn () => sse_publish('a', 'x', '', mode: 'async'), fn () => sse_publish('a', str_repeat('x', 1000))] as $call) {
     try {
         $call();
@@ -47,8 +48,9 @@ int(1)
 int(4)
 1 2 3 7 
 SseInvalidArgument: sse_publish(): $mode must be 'ack', 'async' or 'commit', 'later' given
-SseInvalidArgument: topic 'a*' contains '*'; wildcards are for watching only, publish to a full topic
+SseInvalidArgument: sse_publish(): $mode must be 'ack', 'async' or 'commit', '\nmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm…' given
+SseInvalidArgument: topic 'a*' contains '*'; wildcards are for watching only, give a full topic
 SseInvalidArgument: data is not valid UTF-8 (first bad byte at offset 0); event streams are text, encode binary data, for example with base64_encode()
-SseInvalidArgument: event name must not be empty; leave it out instead
+SseInvalidArgument: event type must not be empty; leave it out instead
 SseException: sse_publish(): this request holds back %d bytes in 3 events until its end, and %d more are over the 1000 that sse.commit_bytes allows; raise it, or publish with the mode 'ack'
 sse.publish: 'soon' is not one of: ack, async, commit

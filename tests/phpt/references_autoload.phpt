@@ -8,7 +8,12 @@ sse.retry=0
 --FILE--
 <?php
 spl_autoload_register(function (string $class) {
-    global $topic, $options, $kept;
+    global $topic, $options, $kept, $asked;
+    // A debug build of PHP checks all types by itself first, and asks for the class. That is not what is tested.
+    if (PHP_DEBUG && !isset($asked[$class])) {
+        $asked[$class] = true;
+        return;
+    }
     $topic = $options = null;
     for ($i = 0; $i < 16; $i++) {
         $kept[] = str_repeat('Z', 40);

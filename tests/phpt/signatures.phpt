@@ -20,7 +20,7 @@ function signature(ReflectionFunctionAbstract $function): string
         return $text . ($p->isDefaultValueAvailable() ? ' = ' . var_export($p->getDefaultValue(), true) : '');
     }, $function->getParameters());
     $returns = $function->hasReturnType() ? $function->getReturnType() : $function->getTentativeReturnType();
-    return $function->getShortName() . '(' . implode(', ', $parameters) . ')' . ($returns ? ": $returns" : '');
+    return $function->getShortName() . '(' . implode(', ', $parameters) . ')' . ($returns ? ': ' . str_replace('Stub\\', '', (string) $returns) : '');
 }
 
 function describe(ReflectionClass $class): string

@@ -29,12 +29,7 @@ final class Verifier
     private array $connections = [];
     /** @var list<list<int>> numbers of events that were seen one after the other */
     private array $chains = [];
-    /** @var array<int, int> */
-    private array $places = [];
-    /** @var array<int, int> by number, for events without a stamp, one that they are surely before */
-    private array $latest = [];
-    /** @var list<Entry> accepted events that nobody has seen, and whose place is therefore not known */
-    private array $floating = [];
+    private Sequence $sequence;
 
     /**
      * @param callable(int, int, bool): bool $excuses whether a gap between these times may be told; the last: whether
@@ -187,9 +182,9 @@ final class Verifier
     /** After everything was added. */
     public function verify(): void
     {
-        $this->order();
+        $this->sequence = new Sequence($this->ledger, $this->chains, $this->violate(...));
         foreach ($this->connections as $name => $connections) {
-            [$mine, $ranks] = $this->expected($this->patterns[$name]);
+            [$mine, $ranks] = $this->sequence->expected($this->patterns[$name]);
             foreach ($connections as $connection) {
                 $this->connection($name, $connection, $mine, $ranks);
             }
@@ -241,128 +236,6 @@ final class Verifier
         return $entry;
     }
 
-    private function order(): void
-    {
-        $stamps = $stamped = [];
-        $accepted = $later = [];
-        foreach ($this->ledger->entries as $entry) {
-            if (!$entry->exists) {
-                continue;
-            }
-            if ($entry->stamp === 0 && !$entry->placed) {
-                $this->floating[] = $entry;
-                continue;
-            }
-            $stamps[$entry->number] = $entry->stamp;
-            if ($entry->stamp > 0) {
-                $stamped[$entry->number] = $entry->stamp;
-            }
-            if ($entry->state === Entry::ACCEPTED) {
-                $chain = $accepted[$entry->publisher] ?? [];
-                $last = $chain === [] ? null : $this->ledger->entries[end($chain)];
-                if ($last !== null && $entry->stamp > 0 && $last->stamp > $entry->stamp) {
-                    $what = "$entry->key ($entry->id) was published after $last->key, and is before it";
-                    $this->violate('reordered', $what, $entry->answered, $entry->publisher, $entry->key);
-                } else {
-                    $accepted[$entry->publisher][] = $entry->number;
-                }
-            } elseif (isset($accepted[$entry->publisher])) {
-                // Tried when that one was there.
-                $later[] = [end($accepted[$entry->publisher]), $entry->number];
-            }
-        }
-        asort($stamped);
-        $chains = [...array_values($accepted), ...$later, ...$this->behindWhatWasKnown($stamps)];
-        foreach ($this->chains as $chain) {
-            $chains[] = array_values(array_filter($chain, static fn (int $number): bool => isset($stamps[$number])));
-        }
-        $this->latest = self::latest($stamps, $chains);
-        $order = new Order($stamps, [array_keys($stamped), ...$chains]);
-        $this->places = $order->places;
-        if ($order->contradicting !== []) {
-            $some = array_slice($order->contradicting, 0, 10);
-            $keys = array_map(fn (int $number): string => $this->ledger->entries[$number]->key, $some);
-            $this->violate(
-                'reordered',
-                sprintf('%d events came in different orders: %s', count($order->contradicting), implode(' ', $keys)),
-                $this->ledger->entries[$some[0]]->tried,
-                'readers',
-                $keys[0],
-            );
-        }
-    }
-
-    /**
-     * What is tried when somebody knows of another event comes behind that.
-     *
-     * @param array<int, int> $stamps
-     * @return list<array{int, int}> for each event without a stamp the newest that was known, and itself
-     */
-    private function behindWhatWasKnown(array $stamps): array
-    {
-        $times = [];
-        foreach ($stamps as $number => $stamp) {
-            $entry = $this->ledger->entries[$number];
-            $times[] = [$stamp > 0 ? $entry->known : $entry->tried, $stamp, $number];
-        }
-        sort($times);
-        [$chains, $newest] = [[], null];
-        foreach ($times as [, $stamp, $number]) {
-            if ($stamp === 0 && $newest !== null) {
-                $chains[] = [$newest, $number];
-            } elseif ($stamp > 0 && ($newest === null || $stamp > $stamps[$newest])) {
-                $newest = $number;
-            }
-        }
-
-        return $chains;
-    }
-
-    /**
-     * @param array<int, int> $stamps
-     * @param list<list<int>> $chains
-     * @return array<int, int> for events without a stamp one that they are surely before
-     */
-    private static function latest(array $stamps, array $chains): array
-    {
-        $latest = [];
-        foreach ($chains as $chain) {
-            $next = PHP_INT_MAX;
-            foreach (array_reverse($chain) as $number) {
-                if ($stamps[$number] > 0) {
-                    $next = $stamps[$number];
-                } else {
-                    $latest[$number] = min($latest[$number] ?? PHP_INT_MAX, $next);
-                }
-            }
-        }
-
-        return $latest;
-    }
-
-    /** Whether the one is surely before the other, and not only as early as it can be. */
-    private function isBefore(Entry $one, Entry $other): bool
-    {
-        return $one->stamp > 0 || $other->stamp === 0 || ($this->latest[$one->number] ?? PHP_INT_MAX) <= $other->stamp;
-    }
-
-    /**
-     * @param list<string> $patterns
-     * @return array{list<Entry>, array<int, int>} all events of these topics in order, and the rank of each by its number
-     */
-    private function expected(array $patterns): array
-    {
-        $mine = $ranks = [];
-        foreach ($this->places as $number => $place) {
-            if (Topics::match($patterns, $this->ledger->entries[$number]->topics)) {
-                $ranks[$number] = count($mine);
-                $mine[] = $this->ledger->entries[$number];
-            }
-        }
-
-        return [$mine, $ranks];
-    }
-
     /**
      * @param list<Entry> $mine
      * @param array<int, int> $ranks
@@ -403,7 +276,7 @@ final class Verifier
             }
             if ($rank > $next && !$excused) {
                 $missing = array_slice($mine, $next, $rank - $next);
-                $missing = array_filter($missing, fn (Entry $one): bool => $this->isBefore($one, $entry));
+                $missing = array_filter($missing, fn (Entry $one): bool => $this->sequence->isBefore($one, $entry));
                 if ($forgotten) {
                     $missing = array_filter($missing, static fn (Entry $one): bool => $one->tried > $connection->opened);
                 }
@@ -430,10 +303,10 @@ final class Verifier
             return null;
         }
         $since = $this->ledger->byId($connection->since);
-        if ($since !== null && isset($this->places[$since->number])) {
-            $place = $this->places[$since->number];
+        if ($since !== null && isset($this->sequence->places[$since->number])) {
+            $place = $this->sequence->places[$since->number];
 
-            return $this->search($mine, fn (Entry $entry): bool => $this->places[$entry->number] > $place);
+            return $this->search($mine, fn (Entry $entry): bool => $this->sequence->places[$entry->number] > $place);
         }
         $stamp = $since->stamp ?? Entry::stampOf($connection->since);
         if ($stamp === 0) {
@@ -532,7 +405,7 @@ final class Verifier
     /** Accepted events whose place is not known: who got something that is surely newer had to get these as well, or a gap. */
     private function floating(string $name): void
     {
-        if ($this->floating === []) {
+        if ($this->sequence->floating === []) {
             return;
         }
         $spans = $got = [];
@@ -553,7 +426,7 @@ final class Verifier
                 }
             }
         }
-        foreach ($this->floating as $entry) {
+        foreach ($this->sequence->floating as $entry) {
             if (isset($got[$entry->key]) || $entry->state !== Entry::ACCEPTED || !Topics::match($this->patterns[$name], $entry->topics)) {
                 continue;
             }

@@ -52,7 +52,7 @@ final class World
         $this->folder->folder('log', 0777);
         $this->folder->folder('tests');
         // Copies, since another user may have no access to the place of these.
-        foreach (['phpunit', 'soak'] as $part) {
+        foreach (['servers', 'soak'] as $part) {
             $this->folder->copy(dirname(__DIR__) . "/$part", "tests/$part");
         }
         $this->journal = new Journal($this->journalOf('chaos'));

@@ -9,7 +9,7 @@ use PhpSse\Tests\Soak\Features;
 use PhpSse\Tests\Soak\Scenario;
 use PhpSse\Tests\Soak\Soak;
 
-require dirname(__DIR__) . '/phpunit/bootstrap.php';
+require dirname(__DIR__) . '/servers/bootstrap.php';
 
 ini_set('memory_limit', '-1');
 $seed = (int) (getenv('SEED') ?: random_int(1, 999_999_999));

@@ -18,7 +18,7 @@ final class Statistics
 
     public static function read(string $metrics, string $ended, string $refused): self
     {
-        $pattern = '/^ *\("(\/[^"]*)", (?:Kind::)?(\w+)(?:\("(\w+)"\))?, "(\w*)", (?:None|Some\(Unit::(\w+)\)), "([^"]*)"\),$/m';
+        $pattern = '/^ *\("(\/[^"]*)", (?:MetricKind::)?(\w+)(?:\("(\w+)"\))?, "(\w*)", (?:None|Some\(Unit::(\w+)\)), "([^"]*)"\),$/m';
         preg_match_all($pattern, (string) file_get_contents($metrics), $found, PREG_SET_ORDER);
         $rows = [];
         foreach ($found as [, $path, $kind, $label, $name, $unit, $text]) {
@@ -29,11 +29,11 @@ final class Statistics
         return new self($rows, ['/streams/closed' => self::ended($ended), '/refused' => self::refused($refused)]);
     }
 
-    /** The variants of `enum Ended`, by name, with their comments. @return array<string, string> */
+    /** The variants of `enum EndReason`, by name, with their comments. @return array<string, string> */
     private static function ended(string $file): array
     {
         $code = (string) file_get_contents($file);
-        $enum = preg_match('/enum Ended \{(.*?)^\}/ms', $code, $match) ? $match[1] : '';
+        $enum = preg_match('/enum EndReason \{(.*?)^\}/ms', $code, $match) ? $match[1] : '';
         preg_match_all('/((?: *\/\/\/ .*\n)+) *(\w+),/', $enum, $found, PREG_SET_ORDER);
         $reasons = [];
         foreach ($found as [, $comment, $variant]) {
@@ -46,7 +46,8 @@ final class Statistics
     /** The counters `refused_…`, with their comments. @return array<string, string> */
     private static function refused(string $file): array
     {
-        preg_match_all('/((?: *\/\/\/ .*\n)+) *pub\(crate\) refused_(\w+): u64,/', (string) file_get_contents($file), $found, PREG_SET_ORDER);
+        $source = (string) file_get_contents($file);
+        preg_match_all('/((?: *\/\/\/ .*\n)+) *pub\(crate\) refused_(\w+): u64,/', $source, $found, PREG_SET_ORDER);
         $reasons = [];
         foreach ($found as [, $comment, $name]) {
             $reasons[$name] = self::joined($comment);
@@ -91,7 +92,8 @@ final class Statistics
             $shown = $kind === self::NO_METRIC ? '' : "`$metric$labels`" . ($kind === 'Flag' ? ', 0 or 1' : '');
             $page .= "| `$path` | $shown | $text |\n";
         }
-        $page .= "\n## Why streams ended\n\n`/streams/closed`, `sse_streams_ended_total{reason=…}`, and the log:\n\n| reason | |\n|---|---|\n";
+        $page .= "\n## Why streams ended\n\n`/streams/closed`, `sse_streams_ended_total{reason=…}`, and the log:\n\n"
+            . "| reason | |\n|---|---|\n";
         foreach ($this->reasons['/streams/closed'] as $reason => $text) {
             $page .= "| `$reason` | $text |\n";
         }
@@ -144,8 +146,38 @@ final class Statistics
                 $problems[] = "stubs/sse.stub.php leaves $path out where it says what sse_stats() returns";
             }
         }
+        $type = preg_match('/@return (.*?)\n \* \}/s', $docblock, $match) ? str_replace("\n *", '', $match[1]) . '}' : '';
+        $typed = self::typed(preg_replace('/\s+/', ' ', $type), '', $paths);
+        foreach (array_diff($paths, $typed) as $path) {
+            $problems[] = "stubs/sse.stub.php leaves $path out of the array{…} that sse_stats() returns";
+        }
+        foreach (array_diff($typed, $paths) as $path) {
+            $problems[] = "stubs/sse.stub.php has $path in the array{…} that sse_stats() returns, and the hub has not";
+        }
 
         return $problems;
+    }
+
+    /**
+     * The paths in a type such as `array{a: int, b?: array{c: list<int>}, ...}`: /a and /b/c. What the table has as a whole is
+     * not taken apart.
+     *
+     * @param list<string> $whole
+     * @return list<string>
+     */
+    public static function typed(string $type, string $path, array $whole): array
+    {
+        if (!str_starts_with($type, 'array{') || in_array($path, $whole, true)) {
+            return [$path];
+        }
+        $paths = [];
+        $entry = '/(\w+)\??: ((?:[^,{}<>]++|(\{(?:[^{}]++|(?3))*\})|(<(?:[^<>]++|(?4))*>))+)/';
+        preg_match_all($entry, substr($type, strlen('array{'), -1), $entries, PREG_SET_ORDER);
+        foreach ($entries as [, $key, $inner]) {
+            array_push($paths, ...self::typed(trim($inner), "$path/$key", $whole));
+        }
+
+        return $paths;
     }
 
     /**

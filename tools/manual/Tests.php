@@ -25,7 +25,9 @@ final class Tests
     private static function isMissing(string $name): bool
     {
         if (preg_match('/^(\w+Test)::(test\w+)$/', $name, $match)) {
-            return !str_contains((string) @file_get_contents("tests/phpunit/$match[1].php"), "function $match[2](");
+            $files = glob("tests/servers/*/$match[1].php") ?: [];
+
+            return $files === [] || !str_contains((string) file_get_contents($files[0]), "function $match[2](");
         }
         if (preg_match('/^\w+\.phpt$/', $name)) {
             return !is_file("tests/phpt/$name");

@@ -1,32 +1,40 @@
 //! Attach and end of streams, and the effects of render jobs.
 
+use std::collections::HashMap;
 use std::mem;
-use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::net::SocketType;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::broker::{Broker, OVER};
+use crate::broker::Broker;
+use crate::broker::finish::Conclusion;
+use crate::broker::presence::PresenceEntry;
+use crate::broker::refusal::StreamRefusal;
+use crate::broker::resuming::Searched;
+use crate::connection::ProcessSession;
+use crate::connection::token::Of;
+use crate::event::Event;
 use crate::quota;
 use crate::quota::OverQuota;
 use crate::quota::address;
-use crate::quota::budget::Exhausted;
-use crate::render::Output;
-use crate::render::client::Client;
+use crate::quota::budget::{Exhausted, Reservation};
+use crate::render::CallOutput;
+use crate::render::client::ClientHash;
 use crate::render::upstream::NoReplay;
-use crate::server::Of;
-use crate::server::connection::Session;
-use crate::shard::command::{Attach, Command};
-use crate::stats::Ended;
+use crate::shard::command::{Command, FinishTime, NewStream};
+use crate::shard::report::ShardReport;
+use crate::stats::EndReason;
 use crate::store::history::Missed;
 use crate::util::log;
 use crate::util::random;
 use sse_protocol::cause::Cause;
 use sse_protocol::event;
+use sse_protocol::mercure;
+use sse_protocol::stream::StreamSpec;
 use sse_protocol::topic;
-use sse_protocol::wire::{self, ErrorCode, Whose};
+use sse_protocol::wire::{self, Whose};
 
 /// One part in this many of a lifetime is random, so that streams that began together don't end together.
 const LIFETIME_SPREAD: u32 = 10;
@@ -42,6 +50,10 @@ pub(crate) struct Attached {
     pub(crate) rendered: bool,
     /// First bytes of the stream, which the worker sends itself.
     pub(crate) opening: String,
+    /// The stream's public id, if its script asked for it; otherwise empty.
+    pub(crate) public: String,
+    /// The stream goes on after its client's last event, and nothing is missing in between.
+    pub(crate) resumed: bool,
 }
 
 impl Broker {
@@ -52,51 +64,51 @@ impl Broker {
         wanted: wire::Attach<'_>,
         descriptor: Option<OwnedFd>,
         truncated: bool,
-        missed: Option<Missed>,
-    ) -> Result<Attached, (ErrorCode, String)> {
-        let invalid = |message: String| (ErrorCode::Invalid, message);
-        let wire::Attach {
-            patterns,
-            heartbeat,
-            retry,
-            max_lifetime,
-            last_event_id,
-            address,
-            user,
-            topics_as,
-            cursor,
-            opens,
-            replay,
-        } = wanted;
-        let patterns = self.checked(patterns)?;
-        quota::check_user(user).map_err(invalid)?;
+        searched: Option<Searched>,
+    ) -> Result<Attached, StreamRefusal> {
+        let last = match self.conclusion(&wanted) {
+            Some(Conclusion::Over) => {
+                self.counts.over += 1;
+                return Err(StreamRefusal::Finished);
+            }
+            Some(Conclusion::Last(last)) => Some(last),
+            None => None,
+        };
+        let wire::Attach { patterns, mut spec, last_event_id, address, user, retained: _, replay, presence } = wanted;
+        let Searched { missed, retained } = searched.unwrap_or_default();
+        let render = replay.as_ref().is_some_and(|replay| replay.render);
+        let patterns = if render { self.checked_of_callback(patterns)? } else { self.checked(patterns)? };
+        quota::check_user(user)?;
         if self.streams() >= self.max_streams as u64 {
             self.counts.refused_full += 1;
-            return Err((ErrorCode::Full, self.full()));
+            return Err(StreamRefusal::Full(self.full()));
         }
-        let mut party = self.quota.admit(address, user, member).map_err(|refused| self.too_many(refused))?;
-        let charge = self.topics.reserve(address, &patterns).map_err(|exhausted| {
-            self.counts.refused_topic_bytes += 1;
-            let message = exhausted.to_string();
-            self.warn_full(&message);
-            let code = if matches!(exhausted, Exhausted::Client { .. }) { ErrorCode::TooMany } else { ErrorCode::Full };
-            (code, message)
-        })?;
+        let mut keys = self.quota.admit(address, user, member).map_err(|refused| self.over_quota(refused))?;
+        let (charge, entry) =
+            self.charge(address, &patterns, presence, (!render, spec.stream_id)).inspect_err(|refused| {
+                if let StreamRefusal::TopicBytes(exhausted) = refused {
+                    self.counts.refused_topic_bytes += 1;
+                    self.warn_full(&exhausted.to_string());
+                }
+            })?;
+        let client = address.and_then(address::client);
+        let templates = self.templates.check(client, patterns.iter().copied());
+        let templates = templates.map_err(|exhausted| self.too_many_steps(exhausted))?;
         let Some(socket) = descriptor else {
             if !truncated {
-                return Err(invalid("no connection came with the request".into()));
+                return Err(StreamRefusal::NoConnection);
             }
             self.counts.refused_descriptors += 1;
             let message = out_of_descriptors(self.descriptors);
             self.warn_full(&message);
-            return Err((ErrorCode::Full, message));
+            return Err(StreamRefusal::Full(message));
         };
         if rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::STREAM) {
-            return Err(invalid("what came with the request is not a stream socket".into()));
+            return Err(StreamRefusal::NoSocket);
         }
         let Some(id) = self.next_stream() else {
             self.counts.refused_full += 1;
-            return Err((ErrorCode::Full, self.full()));
+            return Err(StreamRefusal::Full(self.full()));
         };
         let replay = match replay {
             Some(replay) => {
@@ -109,19 +121,25 @@ impl Broker {
             None => None,
         };
         self.counts.attached += 1;
-        self.pass_nudges();
+        self.pass_notifications();
         // A stream with a callback gets the callback's output instead of the events.
-        let forwarded = if replay.as_ref().is_some_and(|(.., replay)| replay.render) { &[] } else { &patterns[..] };
-        let watched = forwarded.iter().copied().map(Box::from).collect();
-        // A stream of a user may be replaced by a newer one.
-        let followed = replay.is_some() || party.has_user();
-        for old in mem::take(&mut party.replaces) {
+        let forwarded = if render { &[] } else { &patterns[..] };
+        let steerable: Vec<Box<str>> = forwarded.iter().copied().map(Box::from).collect();
+        let watched: Vec<Box<str>> = forwarded.iter().copied().chain(entry.readings()).map(Box::from).collect();
+        // A stream of a user may be replaced by a newer one, and one that knows its public id may be changed.
+        let followed = replay.is_some() || keys.has_user() || spec.stream_id;
+        for old in mem::take(&mut keys.replaces) {
             self.uncount(old);
-            self.shard(old).send(Command::End { stream: old, why: Ended::Replaced });
+            self.shard(old).send(Command::End { stream: old, why: EndReason::Replaced });
         }
-        self.quota.enter(id, party);
+        self.quota.enter(id, keys);
+        if spec.stream_id && !steerable.is_empty() {
+            self.steerable.keep(id, steerable);
+        }
         self.topics.charge(id, charge);
-        let lifetime = shortened(max_lifetime);
+        self.templates.enter(id, templates);
+        let lists = self.enter(id, entry);
+        spec.max_lifetime = shortened(spec.max_lifetime);
         // The stream starts to watch in this same turn, so it gets later events itself.
         let since = last_event_id.filter(|_| missed.is_some());
         let mut missed = match missed {
@@ -129,101 +147,159 @@ impl Broker {
             None if self.loaded && !forwarded.is_empty() => self.history.none_missed(),
             None => Missed::default(),
         };
+        let resumed = missed.gap.is_none() && since.is_some_and(|id| id != mercure::EARLIEST);
+        let over = last.is_some();
+        if let Some(last) = last {
+            missed = Self::complete(missed, last);
+        }
         let script = replay.as_ref().map(|(.., replay)| replay.request.script);
         info!(stream = id, topics = patterns.len(), script, missed = missed.events.len(), "attached");
+        debug!(stream = id, topics = ?log::Topics(&patterns), "watches");
         if missed.gap.is_some() {
             let oldest = missed.events.first().map(|event| log::shown(event.id()));
             info!(stream = id, requested = since.map(log::shown), oldest, "a gap was told");
         }
+        if !retained.is_empty() {
+            let known: HashMap<&str, &Event> = missed.events.iter().map(|event| (event.id(), &**event)).collect();
+            let is_missed = |event: &Event| known.get(event.id()).is_some_and(|other| other.data() == event.data());
+            let mut events: Vec<_> = retained.into_iter().filter(|event| !is_missed(event)).collect();
+            events.append(&mut missed.events);
+            missed.events = events;
+        }
+        // A callback's first output answers a long-poll by itself.
+        let begins = since.is_none() || missed.gap.is_some() || !missed.events.is_empty();
+        let answered = spec.long_poll && !render && begins;
         // Before the bus is read its newest id is unknown.
-        missed.cursor = missed.cursor.filter(|_| cursor && self.loaded);
-        let opening = if opens { opening(retry, &mut missed) } else { String::new() };
-        let attach = Attach {
+        missed.cursor = missed.cursor.filter(|_| spec.cursor && self.loaded);
+        let public = if spec.stream_id { self.stream_ids.public(id) } else { String::new() };
+        let told = spec.stream_id.then(|| event::stream_told(&public));
+        let (opening, first) = match spec.opens {
+            true => (opening(&spec, told.as_deref(), &mut missed), None),
+            false => (String::new(), told.map(String::into_boxed_str)),
+        };
+        let finished = if spec.finishes && !over { self.finished_among(&patterns) } else { Vec::new() };
+        let attach = NewStream {
             id,
-            client: address::number(address.and_then(address::client)),
+            client: address::number(client),
             socket,
             patterns: watched,
-            heartbeat,
-            retry,
-            lifetime,
+            spec,
+            first,
             missed,
-            opened: opens,
+            newest: spec.topics_as.map(|_| self.newest().into()),
             followed,
         };
-        self.shard(id).stats().told.add(usize::from(opens));
+        self.shard(id).stats().told.add(usize::from(spec.opens));
         // The shard only queues for a held stream, so it need not wake before another command follows.
         self.shard(id).send_ahead(Command::Attach(attach));
-        if let Some(topics_as) = topics_as {
-            let cursor = self.newest().into();
-            self.shard(id).send_ahead(Command::TellTopics { stream: id, topics_as, cursor });
+        for topic in finished {
+            self.shard(id).send_ahead(Command::Finish { topic, when: FinishTime::Before });
         }
+        // Its worker opens it first, so it gets what is queued.
+        if over {
+            self.shard(id).send(Command::End { stream: id, why: EndReason::Finished });
+        } else if answered {
+            self.shard(id).send(Command::End { stream: id, why: EndReason::Lifetime });
+        }
+        self.send_lists(id, &lists);
         let rendered = replay.is_some_and(|(upstream, request, replay)| {
-            let client = Client::of(id, user, address, &replay.request);
+            let client = ClientHash::of(id, user, address, &replay.request);
             self.renders.attach(id, upstream, (client, request), &replay, &patterns)
         });
         self.pass_effects();
-        Ok(Attached { stream: id, rendered, opening })
+        Ok(Attached { stream: id, rendered, opening, public, resumed })
+    }
+
+    /// Reserves the memory for a stream's subscription and for what it has to do with presence.
+    fn charge<'a>(
+        &self,
+        address: Option<&str>,
+        patterns: &[&'a str],
+        presence: wire::Presence<'_>,
+        (forwarded, steerable): (bool, bool),
+    ) -> Result<(Reservation, PresenceEntry<'a>), StreamRefusal> {
+        let entry = self.presence_of(presence, patterns, address, forwarded)?;
+        let watched: Vec<&str> = patterns.iter().copied().chain(entry.readings()).collect();
+        let charge = self.topics.reserve(address, &watched, steerable)?;
+        Ok((charge, entry))
     }
 
     /// Checks, sorts and deduplicates patterns.
-    pub(crate) fn checked<'a>(&self, mut patterns: Vec<&'a str>) -> Result<Vec<&'a str>, (ErrorCode, String)> {
-        let invalid = |message: String| (ErrorCode::Invalid, message);
+    pub(crate) fn checked<'a>(&self, mut patterns: Vec<&'a str>) -> Result<Vec<&'a str>, StreamRefusal> {
         patterns.sort_unstable();
         patterns.dedup();
         if patterns.is_empty() {
-            return Err(invalid("no topic given; name at least one topic or pattern to watch".into()));
+            return Err(StreamRefusal::NoTopic);
         }
         if patterns.len() > self.config.max_topics {
             let (count, limit) = (patterns.len(), self.config.max_topics);
-            return Err(invalid(format!("{count} topics given; sse.max_topics allows {limit} for one stream")));
+            return Err(StreamRefusal::Topics { count, limit });
         }
-        for pattern in &patterns {
-            topic::check_pattern(pattern).map_err(|error| invalid(error.to_string()))?;
+        topic::check_patterns(&patterns, self.config.max_topics)?;
+        Ok(patterns)
+    }
+
+    /// Checks, sorts and deduplicates the patterns of a callback.
+    pub(crate) fn checked_of_callback<'a>(&self, patterns: Vec<&'a str>) -> Result<Vec<&'a str>, StreamRefusal> {
+        let patterns = self.checked(patterns)?;
+        // The ordering thread finds the callbacks, and compares no templates.
+        if patterns.iter().any(|pattern| mercure::is_mercure(pattern)) {
+            return Err(StreamRefusal::Selector);
         }
         Ok(patterns)
     }
 
     pub(crate) fn rendered(
         &mut self,
-        session: &Session,
+        session: &ProcessSession,
         whose: Whose<'_>,
-        mut output: Output<'_>,
-    ) -> Result<(), (ErrorCode, String)> {
-        output.patterns = self.checked(output.patterns)?;
+        mut output: CallOutput<'_>,
+    ) -> Result<(), StreamRefusal> {
+        output.patterns =
+            if output.render { self.checked_of_callback(output.patterns)? } else { self.checked(output.patterns)? };
         let taken = match whose {
             Whose::Stream(stream) => session.held.contains(&stream) && self.renders.rendered_first(stream, &output),
             Whose::Token(token) => self.renders.rendered(token, session.connection(), &output),
         };
         self.pass_effects();
-        if taken { Ok(()) } else { Err((ErrorCode::Over, OVER.into())) }
+        if taken { Ok(()) } else { Err(StreamRefusal::Over) }
     }
 
-    /// Releases ended streams that the shards have reported, for about `time`.
-    pub(crate) fn learn_ends(&mut self, time: Duration) {
+    /// Handles what the shards have reported, for about `time`: releases ended streams, and learns what inquiries have found.
+    pub(crate) fn hear_shards(&mut self, time: Duration) {
         let begun = Instant::now();
         while begun.elapsed() <= time
-            && let Ok(stream) = self.ends.try_recv()
+            && let Ok(report) = self.shard_reports.try_recv()
         {
-            self.renders.ended(stream);
-            self.uncount(stream);
+            match report {
+                ShardReport::Ended(stream) => {
+                    self.renders.ended(stream);
+                    self.uncount(stream);
+                }
+                ShardReport::Listed { question, streams, more } => self.inquiries.listed(question, streams, more),
+                ShardReport::Counted { question, streams } => self.inquiries.counted(question, streams),
+            }
         }
     }
 
-    /// Whether more ends are reported.
-    pub(crate) fn has_ends(&self) -> bool {
-        !self.ends.is_empty()
+    /// Whether the shards have reported more.
+    pub(crate) fn has_shard_reports(&self) -> bool {
+        !self.shard_reports.is_empty()
     }
 
-    /// Releases the quota and topic bytes of a stream that has ended, or is bound to.
+    /// Releases the quota, topic bytes and templates of a stream that has ended, or is bound to.
     pub(crate) fn uncount(&mut self, stream: u64) {
         self.quota.leave(stream);
+        self.steerable.forget(stream);
         self.topics.release(stream);
+        self.templates.release(stream);
+        self.presence.leave(stream, Instant::now());
     }
 
     /// Continues the attempts whose sockets are ready, and starts waiting jobs. `heard`: all messages of the connections so far
     /// were read.
     pub(crate) fn go_on_rendering(&mut self, attempts: &[usize], heard: bool) {
-        self.pass_nudges();
+        self.pass_notifications();
         if heard {
             self.renders.conclude_ended();
         }
@@ -236,45 +312,53 @@ impl Broker {
 
     pub(crate) fn pass_effects(&mut self) {
         for (stream, command) in self.renders.take_effects() {
-            self.shard(stream).send(command);
+            match command {
+                Command::Watch { patterns, .. } => self.rewatch(stream, &patterns),
+                command => self.shard(stream).send(command),
+            }
         }
         for (stream, bytes) in self.renders.take_watched() {
+            let bytes = bytes + self.steerable.bytes(stream) + self.reading_bytes(stream);
             if let Err(exhausted) = self.topics.change(stream, bytes) {
-                self.warn_full(&exhausted.to_string());
-                // The client reconnects, and the attach then reports the limit.
-                self.shard(stream).send(Command::End { stream, why: Ended::Moved });
+                self.end_exhausted(stream, &exhausted);
             }
         }
     }
 
-    pub(crate) fn too_many(&mut self, refused: OverQuota) -> (ErrorCode, String) {
-        let message = match refused {
-            OverQuota::Address(message) => {
-                self.counts.refused_per_ip += 1;
-                message
-            }
-            OverQuota::User(message) => {
-                self.counts.refused_per_user += 1;
-                message
-            }
-        };
-        if let Some(kept_back) = self.too_many.due(Instant::now()) {
-            warn!(reason = message, before = kept_back, "a stream was refused");
-        }
-        (ErrorCode::TooMany, message)
+    /// Ends a stream whose new topics are too much.
+    pub(crate) fn end_exhausted(&mut self, stream: u64, exhausted: &Exhausted) {
+        self.warn_full(&exhausted.to_string());
+        // The client reconnects, and the attach then reports the limit.
+        self.shard(stream).send(Command::End { stream, why: EndReason::Moved });
     }
 
-    /// The error for a stream that can't be attached because its script could not be replayed.
-    fn no_replay(&mut self, NoReplay { cause, why }: NoReplay) -> (ErrorCode, String) {
-        let code = match cause {
-            Cause::Client => ErrorCode::TooMany,
-            Cause::Load => ErrorCode::Busy,
-            Cause::Server => return (ErrorCode::NoReplay, why),
-        };
-        if let Some(kept_back) = self.busy.due(Instant::now()) {
-            warn!(reason = why, before = kept_back, "a stream was refused");
+    /// Counts and logs a stream with too many templates.
+    pub(crate) fn too_many_steps(&mut self, exhausted: Exhausted) -> StreamRefusal {
+        self.counts.refused_template_steps += 1;
+        self.warn_full(&exhausted.to_string());
+        exhausted.into()
+    }
+
+    /// Counts and logs a stream over a quota.
+    fn over_quota(&mut self, refused: OverQuota) -> OverQuota {
+        match refused {
+            OverQuota::Address(_) => self.counts.refused_per_ip += 1,
+            OverQuota::User(_) => self.counts.refused_per_user += 1,
         }
-        (code, why)
+        if let Some(kept_back) = self.over_quota.due(Instant::now()) {
+            warn!(reason = refused.to_string(), before = kept_back, "a stream was refused");
+        }
+        refused
+    }
+
+    /// Logs a stream that can't be attached because its script could not be replayed.
+    fn no_replay(&mut self, refused: NoReplay) -> NoReplay {
+        if refused.cause != Cause::Server
+            && let Some(kept_back) = self.busy.due(Instant::now())
+        {
+            warn!(reason = refused.why, before = kept_back, "a stream was refused");
+        }
+        refused
     }
 
     pub(crate) fn full(&mut self) -> String {
@@ -340,19 +424,18 @@ fn out_of_descriptors(limit: usize) -> String {
     )
 }
 
-/// The first bytes of a stream whose worker sends them. They include the cursor only if no missed events or gap precede it;
-/// otherwise the hub sends it after those.
-fn opening(retry: u32, missed: &mut Missed) -> String {
+/// The first bytes of a stream whose worker sends them, with the event that tells its public id, if any. They include the cursor
+/// only if no missed events or gap precede it; otherwise the hub sends it after those.
+fn opening(spec: &StreamSpec, told: Option<&str>, missed: &mut Missed) -> String {
     let first = missed.gap.is_none() && missed.events.is_empty();
-    match missed.cursor.take_if(|_| first) {
-        Some(id) => event::opening_at(retry, &event::cursor(id)),
-        None => event::opening(retry),
-    }
+    let cursor = missed.cursor.take_if(|_| first).map(event::cursor);
+    let lines = [told, cursor.as_deref()].into_iter().flatten().collect::<String>();
+    if lines.is_empty() { event::opening(spec) } else { event::opening_at(spec, &lines) }
 }
 
-/// A lifetime in seconds, less a random part; `None`: unlimited.
-fn shortened(lifetime: u32) -> Option<NonZeroU32> {
-    NonZeroU32::new(lifetime - random::up_to(lifetime / LIFETIME_SPREAD))
+/// A lifetime in seconds, less a random part; 0: unlimited.
+fn shortened(lifetime: u32) -> u32 {
+    lifetime - random::up_to(lifetime / LIFETIME_SPREAD)
 }
 
 #[cfg(test)]
@@ -362,9 +445,9 @@ mod tests {
 
     #[test]
     fn streams_that_began_together_do_not_end_together() {
-        let lifetimes: BTreeSet<u32> = (0..1000).filter_map(|_| shortened(100)).map(NonZeroU32::get).collect();
+        let lifetimes: BTreeSet<u32> = (0..1000).map(|_| shortened(100)).collect();
         assert_eq!(lifetimes.into_iter().collect::<Vec<_>>(), (90..=100).collect::<Vec<_>>());
-        assert_eq!(shortened(1), NonZeroU32::new(1));
-        assert_eq!(shortened(0), None);
+        assert_eq!(shortened(1), 1);
+        assert_eq!(shortened(0), 0);
     }
 }

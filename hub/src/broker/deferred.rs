@@ -6,13 +6,13 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use crate::server::decoder::Incoming;
-use crate::store::Ticket;
+use crate::connection::decoder::Incoming;
+use crate::store::report::Ticket;
 use sse_protocol::id::Id;
 use sse_protocol::wire::{self, PREFIX, Request, WireError};
 
 /// Maximum wait, which must be well below `sse.timeout`.
-const PATIENCE: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(800);
 
 /// A request kept to be done later.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub(crate) struct DeferredRequest {
 
 /// A deferred request, and what it waits for.
 #[derive(Debug)]
-struct Waiting {
-    parked: DeferredRequest,
+struct WaitingRequest {
+    deferred: DeferredRequest,
     /// Number of the query for the newest id on the bus.
     question: u64,
     /// The answer to that query.
@@ -38,7 +38,7 @@ struct Waiting {
 /// All requests that wait for the bus.
 #[derive(Debug, Default)]
 pub(crate) struct DeferredRequests {
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingRequest>,
 }
 
 impl DeferredRequest {
@@ -62,13 +62,13 @@ impl DeferredRequest {
 
 impl DeferredRequests {
     /// Defers a request until query `question` is answered and the bus read up to that answer.
-    pub(crate) fn add(&mut self, parked: DeferredRequest, question: u64) {
-        self.waiting.push(Waiting { parked, question, goal: None, until: Instant::now() + PATIENCE });
+    pub(crate) fn add(&mut self, deferred: DeferredRequest, question: u64) {
+        self.waiting.push(WaitingRequest { deferred, question, goal: None, until: Instant::now() + TIMEOUT });
     }
 
     /// Drops the requests of a closed connection.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
-        self.waiting.retain(|waiting| !waiting.parked.ticket.is_of(ticket));
+        self.waiting.retain(|waiting| !waiting.deferred.ticket.is_of(ticket));
     }
 
     /// Sets the answer to query `question`, and to earlier ones.
@@ -85,8 +85,9 @@ impl DeferredRequests {
 
     /// Takes out the requests whose id is reached by `position`, or whose time is up.
     pub(crate) fn due(&mut self, position: Id, now: Instant) -> Vec<DeferredRequest> {
-        let due = |waiting: &mut Waiting| waiting.goal.is_some_and(|goal| goal <= position) || waiting.until <= now;
-        self.waiting.extract_if(.., due).map(|waiting| waiting.parked).collect()
+        let due =
+            |waiting: &mut WaitingRequest| waiting.goal.is_some_and(|goal| goal <= position) || waiting.until <= now;
+        self.waiting.extract_if(.., due).map(|waiting| waiting.deferred).collect()
     }
 
     /// When the first request's time is up.
@@ -99,28 +100,28 @@ impl DeferredRequests {
 mod tests {
     use super::*;
 
-    fn parked(connection: usize) -> DeferredRequest {
+    fn deferred(connection: usize) -> DeferredRequest {
         let incoming = Incoming { request: Request::Cursor, descriptor: None, truncated: false };
-        DeferredRequest::new(Ticket { connection, serial: 1, number: 1 }, incoming)
+        DeferredRequest::new(Ticket { connection, serial: 1, number: 1, reports: false }, incoming)
     }
 
     #[test]
     fn a_request_waits_for_what_was_there_when_it_came_and_not_for_ever() {
-        let (mut park, now) = (DeferredRequests::default(), Instant::now());
+        let (mut requests, now) = (DeferredRequests::default(), Instant::now());
         for (connection, question) in [(1, 1), (2, 1), (3, 2)] {
-            park.add(parked(connection), question);
+            requests.add(deferred(connection), question);
         }
         let at = |ms| Id { ms, seq: 0 };
-        let due = |park: &mut DeferredRequests, ms, now| -> Vec<usize> {
-            park.due(at(ms), now).iter().map(|parked| parked.ticket.connection).collect()
+        let due = |requests: &mut DeferredRequests, ms, now| -> Vec<usize> {
+            requests.due(at(ms), now).iter().map(|deferred| deferred.ticket.connection).collect()
         };
-        assert!(due(&mut park, 100, now).is_empty());
-        park.learn(1, at(5));
-        park.abandon(Ticket { connection: 2, serial: 1, number: 1 });
-        assert!(due(&mut park, 4, now).is_empty());
-        assert_eq!(due(&mut park, 5, now), [1]);
-        assert_eq!(due(&mut park, 5, now + PATIENCE * 2), [3]);
-        assert!(park.deadline().is_none());
-        assert_eq!(parked(1).incoming().expect("as it was").request, Request::Cursor);
+        assert!(due(&mut requests, 100, now).is_empty());
+        requests.learn(1, at(5));
+        requests.abandon(Ticket { connection: 2, serial: 1, number: 1, reports: false });
+        assert!(due(&mut requests, 4, now).is_empty());
+        assert_eq!(due(&mut requests, 5, now), [1]);
+        assert_eq!(due(&mut requests, 5, now + TIMEOUT * 2), [3]);
+        assert!(requests.deadline().is_none());
+        assert_eq!(deferred(1).incoming().expect("as it was").request, Request::Cursor);
     }
 }

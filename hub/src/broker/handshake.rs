@@ -7,13 +7,13 @@ use tracing::info;
 use tracing::warn;
 
 use crate::broker::Broker;
-use crate::server::connection::Session;
-use crate::server::rights;
+use crate::connection::ProcessSession;
+use crate::connection::rights;
 use crate::upgrade::{FORMAT, LEAVE, TAKE_OVER};
 use sse_protocol::wire::{ErrorCode, MAGIC, PROTOCOL, Reply, Request, VERSION, WireError};
 
 impl Broker {
-    pub(crate) fn greet(&mut self, session: &mut Session, request: &Request<'_>) {
+    pub(crate) fn greet(&mut self, session: &mut ProcessSession, request: &Request<'_>) {
         match request {
             Request::Hello { magic: MAGIC, protocol: PROTOCOL, version, owner } => {
                 session.greeted = true;
@@ -22,7 +22,7 @@ impl Broker {
                 let may_name = session.credentials.pid != 0 && rights::allowed(session.role, request).is_ok();
                 self.new_owners.extend(owner.filter(|_| self.config.follow_owners && may_name));
                 session.reply(&Reply::Welcome { protocol: PROTOCOL, version: VERSION, pid: std::process::id() });
-                debug!(pid = session.credentials.pid, uid = session.credentials.uid, version, "a peer has come");
+                debug!(pid = session.credentials.pid, uid = session.credentials.uid, version, "a connection has come");
             }
             Request::Hello { magic: magic @ (TAKE_OVER | LEAVE), protocol, version, .. } => {
                 self.greet_successor(session, *magic, *protocol, version);
@@ -39,7 +39,7 @@ impl Broker {
     }
 
     /// Accepts a new hub for an upgrade, or a request to leave, from this hub's own user only.
-    pub(crate) fn greet_successor(&mut self, session: &mut Session, magic: u32, format: u16, version: &str) {
+    pub(crate) fn greet_successor(&mut self, session: &mut ProcessSession, magic: u32, format: u16, version: &str) {
         let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
         if uid != own {
             let reason = format!("this hub belongs to user {own}; user {uid} can't start one that takes over from it");
@@ -54,7 +54,7 @@ impl Broker {
     }
 
     /// Refuses a request that the connection's role does not allow.
-    pub(crate) fn deny(&mut self, session: &mut Session, request: &Request<'_>, what: &str) {
+    pub(crate) fn deny(&mut self, session: &mut ProcessSession, request: &Request<'_>, what: &str) {
         let (own, uid) = (rustix::process::geteuid().as_raw(), session.credentials.uid);
         let reason = format!(
             "this hub belongs to user {own}; user {uid}, whom sse.socket_group or sse.socket_mode lets in, may publish to it \
@@ -68,7 +68,7 @@ impl Broker {
     }
 
     /// Refuses a malformed message; the rest of the input is unusable.
-    pub(crate) fn malformed(&mut self, session: &mut Session, error: &WireError) {
+    pub(crate) fn malformed(&mut self, session: &mut ProcessSession, error: &WireError) {
         if session.greeted {
             session.error(ErrorCode::Invalid, &error.to_string());
             session.refused = true;
@@ -79,7 +79,7 @@ impl Broker {
         }
     }
 
-    pub(crate) fn refuse(&mut self, session: &mut Session, reason: &str) {
+    pub(crate) fn refuse(&mut self, session: &mut ProcessSession, reason: &str) {
         self.counts.refused_protocol += 1;
         session.refuse(reason);
         self.warn_refused(reason);
@@ -87,13 +87,13 @@ impl Broker {
 
     /// Counts and logs a process that may not use the hub.
     pub(crate) fn distrusted(&mut self, reason: &str) {
-        self.counts.refused_peers += 1;
+        self.counts.refused_connections += 1;
         self.warn_refused(reason);
     }
 
     pub(crate) fn warn_refused(&mut self, reason: &str) {
         if let Some(kept_back) = self.refused.due(Instant::now()) {
-            warn!(reason, before = kept_back, "a peer was refused");
+            warn!(reason, before = kept_back, "a connection was refused");
         }
     }
 }

@@ -1,15 +1,30 @@
 //! The broker: does the requests. It owns ids, store, history, limits and counters, and sends commands to the shards.
 
 pub(crate) mod attach;
+pub(crate) mod busy;
+pub(crate) mod counts;
 pub(crate) mod deferred;
+pub(crate) mod finish;
 pub(crate) mod handshake;
+pub(crate) mod inquiry;
+pub(crate) mod keys;
 pub(crate) mod notifications;
 pub(crate) mod notify;
+pub(crate) mod presence;
 pub(crate) mod processes;
 pub(crate) mod publish;
+pub(crate) mod receipt;
+pub(crate) mod redirect;
+pub(crate) mod refusal;
 pub(crate) mod relief;
+pub(crate) mod report;
+pub(crate) mod requests;
 pub(crate) mod resuming;
 pub(crate) mod snapshot;
+pub(crate) mod steering;
+pub(crate) mod stream_id;
+pub(crate) mod subscriptions;
+pub(crate) mod turns;
 
 use std::io;
 use std::sync::Arc;
@@ -17,44 +32,47 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use mio::Waker;
-use serde::{Deserialize, Serialize};
 
-use crate::broker::attach::Attached;
-use crate::broker::deferred::{DeferredRequest, DeferredRequests};
+use crate::broker::busy::BusyTopics;
+use crate::broker::counts::BrokerCounts;
+use crate::broker::deferred::DeferredRequests;
+use crate::broker::inquiry::Inquiries;
+use crate::broker::keys::Keys;
 use crate::broker::notifications::Notifications;
 use crate::broker::relief::Relief;
 use crate::broker::resuming::Resuming;
-use crate::config::Config;
+use crate::broker::steering::Steerable;
+use crate::broker::stream_id::StreamIds;
+use crate::broker::turns::Turns;
+use crate::config::{Config, HttpConfig};
+use crate::http::listener::HttpListener;
+use crate::index::interner::PatternInterner;
+use crate::presence::PresenceTable;
 use crate::quota::Quota;
-use crate::quota::topics::Topics;
-use crate::render::{Known, Output, Renders, Replayed};
-use crate::server::connection::Session;
-use crate::server::decoder::Incoming;
-use crate::server::rights;
-use crate::server::turns::Turns;
+use crate::quota::templates::TemplateSteps;
+use crate::quota::topics::TopicCharges;
+use crate::render::Renders;
 use crate::shard::command::Command;
 use crate::shard::handle::ShardHandle;
-use crate::shard::interner::PatternInterner;
+use crate::shard::report::ShardReport;
 use crate::stats::ShardStats;
-use crate::stats::openmetrics;
-use crate::stats::report;
-use crate::store::history::resume::Search;
-use crate::store::history::{History, Limits, Missed};
-use crate::store::redis::Place;
-use crate::store::sqlite::Written;
-use crate::store::{Store, StoreEvent};
+use crate::store::Store;
+use crate::store::finished::Finished;
+use crate::store::history::{History, HistoryLimits};
+use crate::store::redis::{self, TailPosition};
+use crate::store::report::StoreEvent;
+use crate::store::retained::Retained;
+use crate::store::sqlite::SqliteCounts;
 use crate::udp;
 use crate::udp::notify::Notify;
 use crate::util::throttle::LogThrottle;
-use sse_protocol::event::NewEvent;
 use sse_protocol::id::{Id, IdClock};
-use sse_protocol::wire::{self, ErrorCode, Reply, Request};
 
 /// Approximate memory of an idle stream, in bytes.
 const STREAM: u64 = 256;
 
 /// How long requests wait for the bus after the hub's start; must be well below `sse.timeout`.
-const BUS_PATIENCE: Duration = Duration::from_millis(800);
+const BUS_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// All state that requests change.
 #[derive(Debug)]
@@ -62,10 +80,14 @@ pub(crate) struct Broker {
     pub(crate) config: Config,
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) names: Arc<PatternInterner>,
-    pub(crate) counts: Counts,
+    pub(crate) counts: BrokerCounts,
+    /// Topics that events and notifications came for lately.
+    pub(crate) busy_topics: BusyTopics,
     /// Statistics of the ordering thread's turns, since this hub's start or upgrade.
     pub(crate) turns: Turns,
     pub(crate) started: Instant,
+    /// The streams' public ids.
+    pub(crate) stream_ids: StreamIds,
     /// Number of upgrades since the first hub.
     pub(crate) upgrades: u64,
     /// A hub that can't upgrade this one waits for it to end.
@@ -76,26 +98,36 @@ pub(crate) struct Broker {
     pub(crate) udp: Option<udp::Receiver>,
     /// Unix datagram socket for notifications, if it could be bound.
     pub(crate) notify: Option<Notify>,
+    /// Where the web server fetches redirected streams.
+    pub(crate) http: HttpListener,
     /// Owners named by connections and not watched yet.
     pub(crate) new_owners: Vec<u32>,
     /// Render jobs of the streams that can be replayed.
     pub(crate) renders: Renders,
-    /// Ids of ended streams, of those that the shards report.
-    ends: Receiver<u64>,
+    /// Reports of the shards.
+    shard_reports: Receiver<ShardReport>,
     clock: IdClock,
     /// Where events are stored before they are delivered.
     pub(crate) store: Store,
     /// Counters and read position of a closed store, for the next one.
-    written: Written,
-    place: Option<Place>,
+    written: SqliteCounts,
+    place: Option<TailPosition>,
     /// Reports of the store.
-    news: Receiver<StoreEvent>,
+    reports: Receiver<StoreEvent>,
     /// Wakes the ordering thread when the store reports.
-    router: Arc<Waker>,
+    ordering_thread: Arc<Waker>,
     /// Recent events, for clients that reconnect.
     pub(crate) history: History,
+    /// Topics that are finished.
+    pub(crate) finished: Finished,
+    /// The shards do not know them yet.
+    pub(crate) finished_untold: bool,
     /// The history has more expired events than a turn evicts.
     pub(crate) expiring: bool,
+    /// Keys of publications.
+    pub(crate) keys: Keys,
+    /// Last values of topics.
+    pub(crate) retained: Retained,
     /// Stand-in for the newest id of a bus that is not read yet.
     unread: String,
     notifications: Notifications,
@@ -105,12 +137,18 @@ pub(crate) struct Broker {
     loaded: bool,
     /// The bus's notifications are received.
     listening: bool,
+    /// What other hubs have told of their members was read, or can't be, or there are none.
+    members_read: bool,
+    /// The number by which other hubs know this one's members.
+    hub: u64,
     /// Deadline of the wait for the bus after the start, during which no request is done.
     gate: Option<Instant>,
     /// Position up to which the bus was read.
     position: Id,
     /// Attaches that wait for the bus.
-    parked: DeferredRequests,
+    deferred: DeferredRequests,
+    /// Requests that wait for the shards' answers.
+    pub(crate) inquiries: Inquiries,
     /// Attaches that wait for a history search.
     pub(crate) resuming: Resuming,
     max_streams: usize,
@@ -120,273 +158,129 @@ pub(crate) struct Broker {
     descriptors: usize,
     /// Streams counted by address and by user.
     pub(crate) quota: Quota,
+    /// What the streams watch that may be changed.
+    pub(crate) steerable: Steerable,
     /// Bytes charged for the subscriptions of all streams.
-    pub(crate) topics: Topics,
+    pub(crate) topics: TopicCharges,
+    /// What comparing topics with their templates takes.
+    pub(crate) templates: TemplateSteps,
+    /// Who is on which topic.
+    pub(crate) presence: PresenceTable,
     /// Ends streams of slow clients when queues keep too many bytes.
     pub(crate) relief: Relief,
     full: LogThrottle,
-    too_many: LogThrottle,
+    over_quota: LogThrottle,
     busy: LogThrottle,
     refused: LogThrottle,
     unpublished: LogThrottle,
 }
 
-/// Counters of the ordering thread.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Counts {
-    /// Streams attached.
-    pub(crate) attached: u64,
-    /// Id of the newest stream.
-    pub(crate) last_stream: u64,
-    /// Stream processes that were killed or failed.
-    pub(crate) processes_lost: u64,
-    /// Clients whose workers gave up before the history search was complete.
-    pub(crate) resumes_given_up: u64,
-    /// Events accepted, and bytes of their data.
-    pub(crate) published: u64,
-    pub(crate) published_bytes: u64,
-    /// Events refused.
-    pub(crate) publish_refused: u64,
-    /// Notifications by connections, and those refused because of an invalid topic.
-    pub(crate) triggers: u64,
-    pub(crate) triggers_refused: u64,
-    /// Streams refused because of `sse.max_streams` or, without it, the descriptor limit.
-    pub(crate) refused_full: u64,
-    /// Streams refused because of `sse.max_streams_per_ip`.
-    pub(crate) refused_per_ip: u64,
-    /// Streams refused because of their user's limit.
-    pub(crate) refused_per_user: u64,
-    /// Streams refused because of `sse.topic_bytes`.
-    pub(crate) refused_topic_bytes: u64,
-    /// Streams or connections refused because no descriptor was free.
-    pub(crate) refused_descriptors: u64,
-    /// Connections refused, or requests denied, because of their user.
-    pub(crate) refused_peers: u64,
-    /// Connections refused because of their protocol or a malformed message.
-    pub(crate) refused_protocol: u64,
-}
-
 impl Broker {
     /// Makes a broker without a store.
+    ///
+    /// # Errors
+    /// If the system gives no random bytes.
     pub(crate) fn new(
         config: Config,
         shards: Vec<ShardHandle>,
         names: Arc<PatternInterner>,
         descriptors: usize,
         renders: Renders,
-        ends: Receiver<u64>,
-        router: Arc<Waker>,
-    ) -> Self {
+        shard_reports: Receiver<ShardReport>,
+        ordering_thread: Arc<Waker>,
+    ) -> io::Result<Self> {
         let max_streams = match config.max_streams {
-            0 => processes::room(&shards, descriptors),
+            0 => processes::room(&config, &shards, descriptors),
             limit => limit,
         };
         let quota = Quota::new(config.max_streams_per_ip);
-        let topics = Topics::new(config.topic_bytes);
+        let topics = TopicCharges::new(config.topic_bytes);
+        let templates = TemplateSteps::new(config.template_steps);
+        let presence = PresenceTable::new(config.presence_grace);
         let clock = IdClock::new();
-        let history = History::new(Limits::of(&config), clock.last());
-        Self {
+        let history = History::new(HistoryLimits::of(&config), clock.last());
+        let keys = Keys::new(config.key_ttl, config.key_bytes, config.history_file.is_some());
+        let finished = Finished::new(&config);
+        let retained = Retained::new(config.retain_bytes, config.history_file.is_some() || config.bus.is_some());
+        let connections = config.http.most_connections(descriptors);
+        let http = HttpConfig { connections, ..config.http.clone() };
+        let http = HttpListener::new(http, &config.socket, Arc::clone(&ordering_thread));
+        Ok(Self {
             config,
             shards,
             names,
-            counts: Counts::default(),
+            counts: BrokerCounts::default(),
+            busy_topics: BusyTopics::new(),
             turns: Turns::default(),
             started: Instant::now(),
+            stream_ids: StreamIds::new()?,
             upgrades: 0,
             is_asked_to_leave: false,
             connections: 0,
             udp: None,
             notify: None,
+            http,
             new_owners: Vec::new(),
             renders,
-            ends,
+            shard_reports,
             clock,
             store: Store::Memory,
-            written: Written::default(),
+            written: SqliteCounts::default(),
             place: None,
-            news: crossbeam_channel::never(),
-            router,
+            reports: crossbeam_channel::never(),
+            ordering_thread,
             history,
+            finished,
+            finished_untold: false,
             expiring: false,
+            keys,
+            retained,
             unread: String::new(),
             notifications: Notifications::default(),
             heard: Notifications::default(),
             loaded: true,
             listening: true,
+            members_read: true,
+            hub: redis::identity(),
             gate: None,
             position: Id::default(),
-            parked: DeferredRequests::default(),
+            deferred: DeferredRequests::default(),
+            inquiries: Inquiries::default(),
             resuming: Resuming::default(),
             max_streams,
             before: ShardStats::default(),
             descriptors,
             quota,
             topics,
+            templates,
+            presence,
+            steerable: Steerable::default(),
             relief: Relief::default(),
             full: LogThrottle::default(),
-            too_many: LogThrottle::default(),
+            over_quota: LogThrottle::default(),
             busy: LogThrottle::default(),
             refused: LogThrottle::default(),
             unpublished: LogThrottle::default(),
-        }
+        })
     }
 
     /// Starts the store, and loads the history from it.
     pub(crate) fn start_store(&mut self) -> io::Result<()> {
-        let (sender, news) = crossbeam_channel::unbounded();
-        (self.store, self.history) = Store::start(&self.config, &mut self.clock, sender, Arc::clone(&self.router))?;
-        self.news = news;
+        let (sender, reports) = crossbeam_channel::unbounded();
+        let presence = self.presence_start();
+        let started = Store::start(&self.config, presence, &mut self.clock, sender, Arc::clone(&self.ordering_thread))?;
+        (self.store, self.history) = (started.store, started.history);
+        self.keys.restore(started.keys);
+        started.retained.into_iter().for_each(|value| self.retained.restore(value));
+        self.restore_finished(started.finished, []);
+        self.reports = reports;
         if matches!(self.store, Store::Bus(_)) {
-            (self.loaded, self.listening, self.gate) = (false, false, Some(Instant::now() + BUS_PATIENCE));
+            (self.loaded, self.listening, self.members_read) = (false, false, false);
+            self.gate = Some(Instant::now() + BUS_TIMEOUT);
             // An unreached bus has no known id. This stand-in says so; only this hub knows it.
             self.unread = format!("none-{}", self.clock.last());
         }
         Ok(())
-    }
-
-    /// Does a request, or defers it until the bus is read or its history search complete.
-    pub(crate) fn handle(&mut self, session: &mut Session, incoming: Incoming<'_>) {
-        match self.question(session, &incoming.request) {
-            Some(question) => self.parked.add(DeferredRequest::new(session.wait(), incoming), question),
-            None => match self.search(session, &incoming.request) {
-                Some(search) => {
-                    session.resuming = true;
-                    self.resuming.add(DeferredRequest::new(session.wait(), incoming), search);
-                }
-                None => self.act(session, incoming, None),
-            },
-        }
-    }
-
-    /// Does a request that has waited for the bus, or starts its history search; returns true if it is done.
-    pub(crate) fn release(&mut self, session: &mut Session, mut parked: DeferredRequest) -> bool {
-        if let Some(search) = parked.request().ok().and_then(|request| self.search(session, &request)) {
-            session.resuming = true;
-            self.resuming.add(parked, search);
-            return false;
-        }
-        self.act_parked(session, &mut parked, None);
-        true
-    }
-
-    /// Does a deferred request, whose ticket must be the next to answer.
-    pub(crate) fn act_parked(&mut self, session: &mut Session, parked: &mut DeferredRequest, missed: Option<Missed>) {
-        let ticket = parked.ticket;
-        match parked.incoming() {
-            Ok(incoming) => self.act(session, incoming, missed),
-            Err(error) => self.malformed(session, &error),
-        }
-        session.answered(ticket);
-    }
-
-    /// The history search that a request needs first, if any: for the events that its client has missed.
-    fn search(&self, session: &Session, request: &Request<'_>) -> Option<Search> {
-        let Request::Attach(wire::Attach { patterns, last_event_id: Some(id), address, user, replay, .. }) = request
-        else {
-            return None;
-        };
-        let rendered = replay.as_ref().is_some_and(|replay| replay.render);
-        // One that is going to be refused is so at once, whatever its reader has missed.
-        let full =
-            self.streams() >= self.max_streams as u64 || self.quota.admit(*address, *user, session.member()).is_err();
-        if !session.greeted || rendered || self.is_unread(id) || full {
-            return None;
-        }
-        self.checked(patterns.clone()).ok().map(|patterns| Search::new(&patterns, id))
-    }
-
-    /// Whether this id is the stand-in for the newest id of the bus.
-    fn is_unread(&self, id: &str) -> bool {
-        !self.loaded && id == self.unread
-    }
-
-    /// Asks the bus for its newest id if the request must wait, because this hub may not have read its client's event yet.
-    fn question(&self, session: &Session, request: &Request<'_>) -> Option<u64> {
-        match (&self.store, request) {
-            (Store::Bus(bus), Request::Attach(wire::Attach { last_event_id: Some(id), replay, .. }))
-                if session.greeted
-                    && self.loaded
-                    && !replay.as_ref().is_some_and(|replay| replay.render)
-                    && self.history.may_come(id) =>
-            {
-                bus.ask()
-            }
-            _ => None,
-        }
-    }
-
-    /// Does a request now; `missed` is the result of its history search.
-    pub(crate) fn act(&mut self, session: &mut Session, incoming: Incoming<'_>, missed: Option<Missed>) {
-        let Incoming { request, descriptor, truncated } = incoming;
-        if !session.greeted {
-            self.greet(session, &request);
-            return;
-        }
-        if let Err(what) = rights::allowed(session.role, &request) {
-            self.deny(session, &request, what);
-            return;
-        }
-        match request {
-            Request::Hello { .. } => session.error(ErrorCode::Invalid, "this connection was greeted already"),
-            Request::Attach(wanted) => match self.attach(session.member(), wanted, descriptor, truncated, missed) {
-                Ok(Attached { stream, rendered, opening }) => {
-                    session.held.push(stream);
-                    session.reply(&Reply::Attached { stream, rendered, opening: &opening });
-                }
-                Err((code, message)) => session.error(code, &message),
-            },
-            Request::Commit { stream, framing } => {
-                if taken(&mut session.held, stream) {
-                    self.pass_nudges();
-                    self.shard(stream).commit(stream, framing);
-                    self.renders.open(stream);
-                }
-            }
-            Request::Abort { stream } => {
-                if taken(&mut session.held, stream) {
-                    self.abandon(&[stream]);
-                }
-            }
-            Request::Publish { topics, name, id, retry, data, answer } => {
-                self.publish(session, &NewEvent { topics, name, id, retry, data }, answer);
-            }
-            Request::Trigger { topics } => self.trigger(&topics),
-            Request::Replayed { token } => match self.renders.replayed(token, session.connection()) {
-                Known::Run(Replayed { stream, reason, remote, last_event_id }) => {
-                    session.reply(&Reply::Replayed { stream, reason, remote, last_event_id });
-                }
-                Known::Over => session.error(ErrorCode::Over, OVER),
-                Known::No => session.error(ErrorCode::Unknown, OVER),
-            },
-            Request::Render { token, patterns } => match self.checked(patterns) {
-                Ok(patterns) => {
-                    self.pass_nudges();
-                    match self.renders.render(token, session.connection(), &patterns) {
-                        Some(events) => session.reply(&Reply::Events { events }),
-                        None => session.error(ErrorCode::Over, OVER),
-                    }
-                }
-                Err((code, message)) => session.error(code, &message),
-            },
-            Request::Rendered { whose, render, share, patterns, last_id, frames, answer } => {
-                let output = Output { render, share, patterns, last_id, frames };
-                match self.rendered(session, whose, output) {
-                    Ok(()) if answer => session.reply(&Reply::Done),
-                    Err((code, message)) if answer => session.error(code, &message),
-                    // A process that doesn't wait for the answer could not react to an error.
-                    Ok(()) | Err(_) => {}
-                }
-            }
-            Request::NotRendered { token, reason } => {
-                self.renders.not_rendered(token, session.connection(), reason);
-                session.reply(&Reply::Done);
-            }
-            Request::Cursor => {
-                session.reply(&Reply::Cursor { id: &self.newest() });
-            }
-            Request::Stats => session.reply(&Reply::Stats { json: &report::report(self).to_string() }),
-            Request::Metrics => session.reply(&Reply::Metrics { text: &openmetrics::text(report::report(self)) }),
-        }
     }
 
     /// The hub's own id of the newest event, even where the publisher chose another: these ids are ordered, and stay known when
@@ -412,7 +306,11 @@ impl Broker {
     /// Approximate bytes kept in history, render jobs and queues.
     pub(crate) fn kept(&self) -> usize {
         let queued = self.sum(|stats| stats.queued_bytes.get()) + self.streams() * STREAM;
-        self.history.bytes() + self.renders.bytes() + usize::try_from(queued).unwrap_or(usize::MAX)
+        self.history.bytes()
+            + self.finished.bytes()
+            + self.retained.bytes()
+            + self.renders.bytes()
+            + usize::try_from(queued).unwrap_or(usize::MAX)
     }
 
     /// Whether requests must wait for the bus, the store or a shard.
@@ -437,17 +335,8 @@ impl Broker {
     }
 
     /// The shard of a stream. The id determines it, so no table is needed.
-    fn shard(&mut self, stream: u64) -> &mut ShardHandle {
+    pub(crate) fn shard(&mut self, stream: u64) -> &mut ShardHandle {
         let count = self.shards.len() as u64;
         &mut self.shards[(stream % count) as usize]
     }
-}
-
-/// Error for an unknown token, or a stream that the connection does not hold.
-const OVER: &str = "no such render, or none any more: its stream has ended or its time is over";
-
-/// Removes a stream from those a connection holds; false if it wasn't there.
-fn taken(held: &mut Vec<u64>, stream: u64) -> bool {
-    let place = held.iter().position(|id| *id == stream);
-    place.map(|place| held.swap_remove(place)).is_some()
 }

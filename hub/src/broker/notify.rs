@@ -1,6 +1,7 @@
 //! Receives notifications and passes them on to shards, render jobs and the bus.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::notifications;
@@ -64,7 +65,7 @@ impl Broker {
     }
 
     /// Passes this turn's notifications on. Callers do so before they act on anything that came later.
-    pub(crate) fn pass_nudges(&mut self) {
+    pub(crate) fn pass_notifications(&mut self) {
         if self.notifications.is_empty() && self.heard.is_empty() {
             return;
         }
@@ -79,7 +80,9 @@ impl Broker {
 
     fn pass(&mut self, triggers: &[Arc<Trigger>]) {
         self.renders.triggers(triggers);
+        let now = Instant::now();
         for trigger in triggers {
+            self.busy_topics.notification(trigger.topic(), now);
             for shard in &mut self.shards {
                 if trigger.topic() == topic::ALL || shard.may_watch(trigger.topic()) {
                     shard.send(Command::Trigger(Arc::clone(trigger)));

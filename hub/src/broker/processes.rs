@@ -7,6 +7,7 @@ use mio::{Registry, Token};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
+use crate::broker::report;
 use crate::config::Config;
 use crate::shard::handle::ShardHandle;
 use crate::shard::process::fork_server::ForkServer;
@@ -14,19 +15,18 @@ use crate::shard::process::remote::{self, Remote};
 use crate::shard::process::{self, Common};
 use crate::shard::thread::{self, ShardThread};
 use crate::stats::ShardStats;
-use crate::stats::report;
 use crate::sys;
 
 /// Where the shards run.
 #[derive(Debug)]
-pub(crate) enum House {
+pub(crate) enum Placement {
     /// In threads of this process, one for each element.
     Threads(&'static [ShardStats]),
     /// In processes of their own, one for each element.
     Processes(&'static [ShardStats], Arc<ForkServer>),
 }
 
-impl House {
+impl Placement {
     /// Prepares for this many processes; 1: threads of this one. Must run before the process starts any thread.
     pub(crate) fn new(config: &Config, processes: usize, common: Common) -> io::Result<Self> {
         if processes > 1 {
@@ -42,7 +42,7 @@ impl House {
     /// Makes the shards, not started yet.
     pub(crate) fn shards(
         self,
-        shared: &thread::Shared,
+        shared: &thread::ShardContext,
         registry: &Registry,
         token_of: fn(usize) -> Token,
     ) -> io::Result<Vec<ShardHandle>> {
@@ -52,9 +52,9 @@ impl House {
                 let shards = shards.map(|(nth, stats)| ShardThread::new(nth, stats, shared.clone()));
                 shards.map(|shard| shard.map(ShardHandle::Here)).collect()
             }
-            Self::Processes(counters, starter) => {
-                let (ended, started) = (shared.ended.clone(), shared.started);
-                let shared = remote::Shared { starter, count: counters.len(), ended, started };
+            Self::Processes(counters, fork_server) => {
+                let (reports, started) = (shared.reports.clone(), shared.started);
+                let shared = remote::RemoteContext { fork_server, count: counters.len(), reports, started };
                 let shards = counters
                     .iter()
                     .enumerate()
@@ -66,9 +66,9 @@ impl House {
 }
 
 /// Maximum number of streams in all shards, as far as descriptors allow.
-pub(crate) fn room(shards: &[ShardHandle], descriptors: usize) -> usize {
+pub(crate) fn room(config: &Config, shards: &[ShardHandle], descriptors: usize) -> usize {
     match shards.iter().filter(|shard| shard.process().is_some()).count() {
-        0 => process::room_here(descriptors),
+        0 => process::room_here(config, descriptors),
         count => process::room_elsewhere(descriptors).saturating_mul(count),
     }
 }
@@ -111,10 +111,13 @@ impl Broker {
                 continue;
             }
             self.counts.processes_lost += 1;
-            // A lost shard won't answer the current round.
+            // A lost shard won't answer the current round, nor an inquiry.
             self.relief.done_by(&self.shards[number]);
-            // Every stream is charged, so this finds all of them.
-            let gone: Vec<u64> = self.topics.streams().filter(|stream| stream % count == number as u64).collect();
+            self.inquiries.lost(u32::try_from(number).unwrap_or(u32::MAX));
+            // Every stream is charged, so this finds all of them, but for those that were bound to end. Of these only render
+            // jobs are left.
+            let all = self.topics.streams().chain(self.renders.streams());
+            let gone: Vec<u64> = all.filter(|stream| stream % count == number as u64).collect();
             for stream in gone {
                 self.renders.ended(stream);
                 self.uncount(stream);
@@ -122,7 +125,7 @@ impl Broker {
         }
     }
 
-    /// Lets the links to the processes drop evicted events.
+    /// Lets the pipes to the processes drop evicted events.
     pub(crate) fn tidy_processes(&mut self) {
         self.shards.iter_mut().filter_map(ShardHandle::process_mut).for_each(Remote::tidy);
     }

@@ -1,12 +1,14 @@
 //! An accepted event: its wire bytes are built once, and all streams share them.
 
+pub(crate) mod frames;
+pub(crate) mod pinned;
 pub(crate) mod snapshot;
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crate::stream::pinned::Keepers;
-use crate::util::heap::allocated;
+use crate::event::pinned::References;
+use crate::sys::heap::allocated;
 use sse_protocol::event::NewEvent;
 use sse_protocol::framing;
 use sse_protocol::wire::{self, Delivery};
@@ -16,15 +18,30 @@ use sse_protocol::wire::{self, Delivery};
 pub struct Event {
     id: Box<str>,
     topics: Box<[Box<str>]>,
-    name: Option<Box<str>>,
+    event_type: Option<Box<str>>,
     retry: Option<u32>,
+    finishes: bool,
+    /// Names the topics, if a newer event of the same ones replaces this one where it waits.
+    latest: Option<Arc<str>>,
+    /// Milliseconds over which its clients are spread when it is published. History does not keep it.
+    spread: u32,
+    rare: Option<Box<RareParts>>,
     /// Room for a FastCGI record header, then the event-stream bytes. Most streams are FastCGI with one record per event, so
     /// that one send() of one slice suffices.
     record: Box<[u8]>,
     data: Data,
     /// The event for [`Framing::Message`](sse_protocol::wire::Framing::Message) streams, encoded when the first one needs it.
     message: OnceLock<Box<[u8]>>,
-    keepers: Keepers,
+    references: References,
+}
+
+/// What few events have, so that others take no memory for it. The history's file does not keep it.
+#[derive(Debug)]
+struct RareParts {
+    /// The public id of a stream that does not get the event when it is published.
+    except: Option<Box<str>>,
+    /// W3C's Trace Context of who published it.
+    traceparent: Option<Box<str>>,
 }
 
 /// Where the published data is: a range of the frame if it is one line, else a copy.
@@ -38,27 +55,55 @@ impl Event {
     /// Builds an event from checked parts; `id` is the publisher's, or the hub's.
     #[must_use]
     pub fn new(new: &NewEvent<'_>, id: &str) -> Self {
+        Self::framed(new, id, true)
+    }
+
+    /// Builds an event of the hub's own, which has no id: a client's last event id stays as it is.
+    #[must_use]
+    pub(crate) fn unnumbered(new: &NewEvent<'_>) -> Self {
+        Self::framed(new, "", false)
+    }
+
+    /// The same event without the id in its frame.
+    #[must_use]
+    pub(crate) fn without_id(&self) -> Self {
+        let topics = self.topics.iter().map(AsRef::as_ref).collect();
+        let (event_type, retry, data) = (self.event_type(), self.retry, self.data());
+        Self::framed(&NewEvent { topics, event_type, retry, data, ..NewEvent::default() }, &self.id, false)
+    }
+
+    /// Whether the frame has the id.
+    pub(crate) fn has_id(&self) -> bool {
+        self.frame().starts_with(b"id: ")
+    }
+
+    fn framed(new: &NewEvent<'_>, id: &str, with_id: bool) -> Self {
         // The exact capacity for most events, so that `into_boxed_slice` doesn't reallocate.
-        let name = new.name.map_or(0, |name| "event: \n".len() + name.len());
-        let frame = "id: \n".len() + id.len() + name + "data: \n\n".len() + new.data.len();
+        let event_type = new.event_type.map_or(0, |event_type| "event: \n".len() + event_type.len());
+        let id_line = if with_id { "id: \n".len() + id.len() } else { 0 };
+        let frame = id_line + event_type + "data: \n\n".len() + new.data.len();
         let mut record = Vec::with_capacity(framing::HEADER + frame);
         record.extend_from_slice(&[0; framing::HEADER]);
-        let line = new.write(Some(id), &mut record);
+        let line = new.write(with_id.then_some(id), &mut record);
         let in_frame = |line: Range<usize>| Data::InFrame(line.start - framing::HEADER..line.end - framing::HEADER);
         let data = line.map_or_else(|| Data::Beside(new.data.into()), in_frame);
         Self {
             id: id.into(),
             topics: new.topics.iter().map(|&t| t.into()).collect(),
-            name: new.name.map(Into::into),
+            event_type: new.event_type.map(Into::into),
             retry: new.retry,
+            finishes: new.finishes,
+            latest: new.latest.then(|| topics_name(new.topics.clone())),
+            spread: new.spread,
+            rare: RareParts::new(new.except, new.traceparent),
             record: with_header(record),
             data,
             message: OnceLock::new(),
-            keepers: Keepers::default(),
+            references: References::default(),
         }
     }
 
-    /// The id that clients send back as Last-Event-ID.
+    /// The id that clients send back as Last-Event-ID; empty if it has none.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -72,14 +117,40 @@ impl Event {
 
     /// The event's type, if it has one.
     #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+    pub fn event_type(&self) -> Option<&str> {
+        self.event_type.as_deref()
     }
 
     /// The reconnection time sent with the event, in milliseconds.
     #[must_use]
     pub fn retry(&self) -> Option<u32> {
         self.retry
+    }
+
+    /// Whether this is the last event of its topics.
+    #[must_use]
+    pub fn finishes(&self) -> bool {
+        self.finishes
+    }
+
+    /// W3C's Trace Context of who published it.
+    pub(crate) fn traceparent(&self) -> Option<&str> {
+        self.rare.as_ref().and_then(|rare| rare.traceparent.as_deref())
+    }
+
+    /// The public id of a stream that does not get the event.
+    pub(crate) fn except(&self) -> Option<&str> {
+        self.rare.as_ref().and_then(|rare| rare.except.as_deref())
+    }
+
+    /// Names the event's topics, whatever their order, if a newer one of the same topics replaces this one where it waits.
+    pub(crate) fn latest(&self) -> Option<&Arc<str>> {
+        self.latest.as_ref()
+    }
+
+    /// Milliseconds over which its clients are spread when it is published.
+    pub(crate) fn spread(&self) -> u32 {
+        self.spread
     }
 
     /// The data as published.
@@ -92,8 +163,8 @@ impl Event {
     }
 
     /// Who keeps the event: the history, and how many queues.
-    pub(crate) fn keepers(&self) -> &Keepers {
-        &self.keepers
+    pub(crate) fn references(&self) -> &References {
+        &self.references
     }
 
     /// The event-stream bytes, including the final blank line.
@@ -126,7 +197,11 @@ impl Event {
             2 * size_of::<usize>() + size_of::<Self>(),
             self.id.len(),
             size_of_val(&*self.topics),
-            self.name.as_ref().map_or(0, |name| name.len()),
+            self.event_type.as_ref().map_or(0, |event_type| event_type.len()),
+            self.rare.as_ref().map_or(0, |_| size_of::<RareParts>()),
+            self.except().map_or(0, str::len),
+            self.traceparent().map_or(0, str::len),
+            self.latest.as_ref().map_or(0, |latest| 2 * size_of::<usize>() + latest.len()),
             self.record.len(),
             beside,
         ];
@@ -137,8 +212,23 @@ impl Event {
     #[must_use]
     pub fn delivery(&self) -> Delivery<'_> {
         let topics = self.topics.iter().map(AsRef::as_ref).collect();
-        Delivery::Event { id: &self.id, topics, name: self.name(), data: self.data() }
+        let (event_type, data, traceparent) = (self.event_type(), self.data(), self.traceparent());
+        Delivery::Event { id: &self.id, topics, event_type, data, traceparent }
     }
+}
+
+impl RareParts {
+    fn new(except: Option<&str>, traceparent: Option<&str>) -> Option<Box<Self>> {
+        let (except, traceparent) = (except.map(Into::into), traceparent.map(Into::into));
+        (except.is_some() || traceparent.is_some()).then(|| Box::new(Self { except, traceparent }))
+    }
+}
+
+/// A name for a set of topics. No topic has a line break.
+fn topics_name(mut topics: Vec<&str>) -> Arc<str> {
+    topics.sort_unstable();
+    topics.dedup();
+    topics.join("\n").into()
 }
 
 /// Fills in the reserved header, if the frame fits into one record.

@@ -4,20 +4,68 @@ use std::sync::OnceLock;
 
 use serde_bytes::Bytes;
 
-use crate::event::{Data, Event, with_header};
-use crate::stream::pinned::Keepers;
-use crate::upgrade::state::{DataState, EventState};
+use crate::event::pinned::References;
+use crate::event::{Data, Event, RareParts, topics_name, with_header};
+use serde::{Deserialize, Serialize, Serializer};
 use sse_protocol::framing;
+
+/// An event. Its bytes are passed as they are: a stream may have written some of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EventState<'a> {
+    pub(crate) id: &'a str,
+    #[serde(borrow)]
+    pub(crate) topics: Vec<&'a str>,
+    pub(crate) event_type: Option<&'a str>,
+    pub(crate) retry: Option<u32>,
+    pub(crate) finishes: bool,
+    pub(crate) latest: bool,
+    pub(crate) spread: u32,
+    pub(crate) traceparent: Option<&'a str>,
+    pub(crate) frame: &'a Bytes,
+    pub(crate) data: DataState<'a>,
+}
+
+/// Where an event's data is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum DataState<'a> {
+    /// Byte range within the frame: from, to.
+    InFrame(u64, u64),
+    Beside(#[serde(borrow)] &'a Bytes),
+}
+
+/// As its state, `EventState`.
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.state().serialize(serializer)
+    }
+}
 
 impl Event {
     /// The event's state for the new hub.
     pub(crate) fn state(&self) -> EventState<'_> {
-        let Self { id, topics, name, retry, record: _, data, message: _, keepers: _ } = self;
+        let Self {
+            id,
+            topics,
+            event_type,
+            retry,
+            finishes,
+            latest,
+            spread,
+            rare: _,
+            record: _,
+            data,
+            message: _,
+            references: _,
+        } = self;
         EventState {
             id,
             topics: topics.iter().map(AsRef::as_ref).collect(),
-            name: name.as_deref(),
+            event_type: event_type.as_deref(),
             retry: *retry,
+            finishes: *finishes,
+            latest: latest.is_some(),
+            spread: *spread,
+            traceparent: self.traceparent(),
             frame: Bytes::new(self.frame()),
             data: match data {
                 Data::InFrame(range) => DataState::InFrame(range.start as u64, range.end as u64),
@@ -39,12 +87,17 @@ impl Event {
         Some(Self {
             id: state.id.into(),
             topics: state.topics.iter().map(|&topic| topic.into()).collect(),
-            name: state.name.map(Into::into),
+            event_type: state.event_type.map(Into::into),
             retry: state.retry,
+            finishes: state.finishes,
+            latest: state.latest.then(|| topics_name(state.topics.clone())),
+            spread: state.spread,
+            // The event has reached all streams that it was for, so that none is excepted.
+            rare: RareParts::new(None, state.traceparent),
             record: with_header([&[0; framing::HEADER], &state.frame[..]].concat()),
             data,
             message: OnceLock::new(),
-            keepers: Keepers::default(),
+            references: References::default(),
         })
     }
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::quota::address;
 
 /// One client may take the whole limit divided by this.
-const SHARES: usize = 8;
+pub(crate) const SHARES: usize = 8;
 
 /// A limit, and the bytes in use.
 #[derive(Debug, Clone)]
@@ -43,11 +43,11 @@ pub(crate) enum Exhausted {
     Whole { setting: &'static str, limit: usize },
     /// This client reached its share.
     #[error(
-        "{} takes the eighth of {setting} ({limit} of its bytes) that one address may; raise it, or, if that is a proxy, let the \
+        "{} takes the eighth of {setting} ({limit} of its {unit}) that one address may; raise it, or, if that is a proxy, let the \
          web server tell PHP the clients' own addresses",
         address::shown(*.client)
     )]
-    Client { setting: &'static str, limit: usize, client: IpAddr },
+    Client { setting: &'static str, unit: &'static str, limit: usize, client: IpAddr },
 }
 
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Taker {
         if let Some(client) = *client
             && used.load(Relaxed) > limit / SHARES
         {
-            return Err(Exhausted::Client { setting, limit: limit / SHARES, client });
+            return Err(Exhausted::Client { setting, unit: "bytes", limit: limit / SHARES, client });
         }
         if whole.used.load(Relaxed) > limit { Err(Exhausted::Whole { setting, limit }) } else { Ok(()) }
     }

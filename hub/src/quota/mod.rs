@@ -2,14 +2,24 @@
 
 pub(crate) mod address;
 pub(crate) mod budget;
+pub(crate) mod templates;
 pub(crate) mod topics;
+mod ways;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::upgrade::state::QuotaKeyState;
+use serde::{Deserialize, Serialize};
 use sse_protocol::wire::{MAX_KEY, User};
+use thiserror::Error;
+
+/// Whose streams are counted.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum QuotaKeyState<'a> {
+    Address(IpAddr),
+    User(&'a str),
+}
 
 /// Whose streams are counted: an address or a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,22 +34,22 @@ pub(crate) struct Quota {
     /// Maximum number of streams of one address; 0: no limit.
     per_address: usize,
     /// Streams by key; no entry is empty.
-    counts: HashMap<QuotaKey, Streams>,
+    counts: HashMap<QuotaKey, KeyStreams>,
     streams: HashMap<u64, Vec<QuotaKey>>,
 }
 
 /// The streams of one key.
 #[derive(Debug)]
-enum Streams {
+enum KeyStreams {
     /// Number of streams of an address.
     Count(usize),
     /// Ids of a user's streams, oldest first.
     Each(BTreeSet<u64>),
 }
 
-impl Streams {
-    fn none_of(visitor: &QuotaKey) -> Self {
-        match visitor {
+impl KeyStreams {
+    fn none_of(key: &QuotaKey) -> Self {
+        match key {
             QuotaKey::Address(_) => Self::Count(0),
             QuotaKey::User(_) => Self::Each(BTreeSet::new()),
         }
@@ -80,12 +90,25 @@ impl Streams {
 }
 
 /// Why a quota refuses a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum OverQuota {
     /// The address has too many.
+    #[error("{0}")]
     Address(String),
     /// The user has too many.
+    #[error("{0}")]
     User(String),
+}
+
+/// What is wrong with a user's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum InvalidUser {
+    /// It is empty.
+    #[error("a user's key must not be empty")]
+    Empty,
+    /// It has too many bytes.
+    #[error("a user's key is {0} bytes long; at most {MAX_KEY} are allowed")]
+    TooLong(usize),
 }
 
 /// The keys that a new stream counts for.
@@ -121,8 +144,8 @@ impl QuotaKey {
 
 impl QuotaKeys {
     /// Restores the keys that the old hub passed on.
-    pub(crate) fn restore(party: &[QuotaKeyState<'_>]) -> Self {
-        Self { keys: party.iter().map(QuotaKey::restore).collect(), replaces: Vec::new() }
+    pub(crate) fn restore(keys: &[QuotaKeyState<'_>]) -> Self {
+        Self { keys: keys.iter().map(QuotaKey::restore).collect(), replaces: Vec::new() }
     }
 
     /// Whether a user's key is among them.
@@ -180,21 +203,20 @@ impl Quota {
     }
 
     /// Counts a new stream.
-    pub(crate) fn enter(&mut self, stream: u64, party: QuotaKeys) {
-        let QuotaKeys { keys, replaces: _ } = party;
+    pub(crate) fn enter(&mut self, stream: u64, QuotaKeys { keys, replaces: _ }: QuotaKeys) {
         if keys.is_empty() {
             return;
         }
-        for visitor in &keys {
-            self.counts.entry(visitor.clone()).or_insert_with(|| Streams::none_of(visitor)).add(stream);
+        for key in &keys {
+            self.counts.entry(key.clone()).or_insert_with(|| KeyStreams::none_of(key)).add(stream);
         }
         self.streams.insert(stream, keys);
     }
 
     /// Stops counting a stream that has ended, or is sure to.
     pub(crate) fn leave(&mut self, stream: u64) {
-        for visitor in self.streams.remove(&stream).unwrap_or_default() {
-            if let Entry::Occupied(mut entry) = self.counts.entry(visitor) {
+        for key in self.streams.remove(&stream).unwrap_or_default() {
+            if let Entry::Occupied(mut entry) = self.counts.entry(key) {
                 entry.get_mut().remove(stream);
                 if entry.get().len() == 0 {
                     entry.remove();
@@ -209,7 +231,7 @@ impl Quota {
 
     /// The streams that are counted, with their keys.
     pub(crate) fn state(&self) -> impl Iterator<Item = (u64, &[QuotaKey])> {
-        self.streams.iter().map(|(stream, party)| (*stream, &party[..]))
+        self.streams.iter().map(|(stream, keys)| (*stream, &keys[..]))
     }
 
     /// Number of addresses and users with streams that are counted.
@@ -217,21 +239,40 @@ impl Quota {
         self.counts.len()
     }
 
-    fn count(&self, visitor: &QuotaKey) -> usize {
-        self.counts.get(visitor).map_or(0, Streams::len)
+    /// Ids of the streams of a user of the hub's own user's scripts.
+    pub(crate) fn streams_of(&self, user: &str) -> Vec<u64> {
+        match self.counts.get(&QuotaKey::user(user, None)) {
+            Some(KeyStreams::Each(streams)) => streams.iter().copied().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The key of a stream's user; that of a member's script as the script has named it.
+    pub(crate) fn user_of(&self, stream: u64) -> Option<&str> {
+        let key = self.streams.get(&stream)?.iter().find_map(|key| match key {
+            QuotaKey::User(key) => Some(&**key),
+            QuotaKey::Address(_) => None,
+        })?;
+        Some(key.strip_prefix('\0').and_then(|rest| rest.split_once('\0')).map_or(key, |(_, key)| key))
+    }
+
+    /// Whether a stream is this user's; `None`: nobody's.
+    pub(crate) fn is_of(&self, stream: u64, user: Option<&str>) -> bool {
+        let keys = self.streams.get(&stream).map_or(&[][..], |keys| keys);
+        let of = keys.iter().find(|key| matches!(key, QuotaKey::User(_)));
+        of == user.map(|user| QuotaKey::user(user, None)).as_ref()
+    }
+
+    fn count(&self, key: &QuotaKey) -> usize {
+        self.counts.get(key).map_or(0, KeyStreams::len)
     }
 }
 
 /// Checks the length of a user's key.
-///
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn check_user(user: Option<User<'_>>) -> Result<(), String> {
+pub(crate) fn check_user(user: Option<User<'_>>) -> Result<(), InvalidUser> {
     match user {
-        Some(User { key: "", .. }) => Err("a user's key must not be empty".into()),
-        Some(User { key, .. }) if key.len() > MAX_KEY => {
-            Err(format!("a user's key is {} bytes long; at most {MAX_KEY} are allowed", key.len()))
-        }
+        Some(User { key: "", .. }) => Err(InvalidUser::Empty),
+        Some(User { key, .. }) if key.len() > MAX_KEY => Err(InvalidUser::TooLong(key.len())),
         _ => Ok(()),
     }
 }
@@ -248,8 +289,8 @@ mod tests {
     fn an_address_has_so_many_streams_and_room_again_when_one_ends() {
         let mut quota = Quota::new(2);
         for stream in [1, 2] {
-            let party = quota.admit(Some("192.0.2.7"), None, None).expect("room");
-            quota.enter(stream, party);
+            let keys = quota.admit(Some("192.0.2.7"), None, None).expect("room");
+            quota.enter(stream, keys);
         }
         let refused = quota.admit(Some("192.0.2.7"), None, None).expect_err("full");
         assert_eq!(
@@ -260,8 +301,8 @@ mod tests {
         quota.leave(1);
         // A second report of the same end doesn't count.
         quota.leave(1);
-        let party = quota.admit(Some("192.0.2.7"), None, None).expect("room again");
-        quota.enter(3, party);
+        let keys = quota.admit(Some("192.0.2.7"), None, None).expect("room again");
+        quota.enter(3, keys);
         assert!(quota.admit(Some("192.0.2.7"), None, None).is_err());
         quota.leave(2);
         quota.leave(3);
@@ -271,8 +312,8 @@ mod tests {
     #[test]
     fn the_addresses_of_one_network_have_their_streams_together() {
         let mut quota = Quota::new(1);
-        let party = quota.admit(Some("2001:db8:1:2::1"), None, None).expect("room");
-        quota.enter(1, party);
+        let keys = quota.admit(Some("2001:db8:1:2::1"), None, None).expect("room");
+        quota.enter(1, keys);
         let refused = quota.admit(Some("2001:db8:1:2::2"), None, None).expect_err("full");
         assert!(matches!(refused, OverQuota::Address(text) if text.contains("2001:db8:1:2::/64")));
     }
@@ -280,13 +321,13 @@ mod tests {
     #[test]
     fn a_users_streams_are_counted_wherever_they_come_from_and_for_whatever_limit() {
         let mut quota = Quota::new(0);
-        let party = quota.admit(Some("192.0.2.7"), user("alice", 0), None).expect("no limit");
-        quota.enter(1, party);
+        let keys = quota.admit(Some("192.0.2.7"), user("alice", 0), None).expect("no limit");
+        quota.enter(1, keys);
         assert_eq!(quota.len(), 1, "the address has no limit and is not counted");
         assert!(matches!(quota.admit(Some("192.0.2.8"), user("alice", 1), None), Err(OverQuota::User(_))));
         assert!(quota.admit(None, user("alice", 2), None).is_ok());
         assert!(quota.admit(None, user("bob", 1), None).is_ok());
-        assert!(quota.admit(None, None, None).is_ok_and(|party| party.keys.is_empty()));
+        assert!(quota.admit(None, None, None).is_ok_and(|keys| keys.keys.is_empty()));
         quota.leave(1);
         assert!(quota.admit(None, user("alice", 1), None).is_ok());
     }
@@ -295,17 +336,17 @@ mod tests {
     fn a_users_oldest_streams_are_replaced_where_that_is_wanted() {
         let mut quota = Quota::new(0);
         for stream in [3, 1, 2] {
-            let party = quota.admit(None, user("alice", 0), None).expect("no limit");
-            quota.enter(stream, party);
+            let keys = quota.admit(None, user("alice", 0), None).expect("no limit");
+            quota.enter(stream, keys);
         }
         let replacing = |limit| Some(User { key: "alice", limit, replace: true });
-        assert_eq!(quota.admit(None, replacing(4), None).map(|party| party.replaces), Ok(vec![]));
-        assert_eq!(quota.admit(None, replacing(3), None).map(|party| party.replaces), Ok(vec![1]));
+        assert_eq!(quota.admit(None, replacing(4), None).map(|keys| keys.replaces), Ok(vec![]));
+        assert_eq!(quota.admit(None, replacing(3), None).map(|keys| keys.replaces), Ok(vec![1]));
         // Another script allows less.
-        let party = quota.admit(None, replacing(2), None).expect("replaced");
-        assert_eq!(party.replaces, [1, 2]);
-        party.replaces.iter().for_each(|stream| quota.leave(*stream));
-        quota.enter(4, QuotaKeys { replaces: Vec::new(), ..party });
+        let keys = quota.admit(None, replacing(2), None).expect("replaced");
+        assert_eq!(keys.replaces, [1, 2]);
+        keys.replaces.iter().for_each(|stream| quota.leave(*stream));
+        quota.enter(4, QuotaKeys { replaces: Vec::new(), ..keys });
         assert!(quota.admit(None, user("alice", 2), None).is_err());
         assert!(quota.admit(None, user("alice", 3), None).is_ok());
     }

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::render::PUNCTUAL;
-use crate::render::client::Client;
-use crate::render::http::{fastcgi, http1};
+use crate::render::client::ClientHash;
+use crate::render::http::{fastcgi::FastCgiResponse, http1::Http1Response};
 use crate::render::pending::Pending;
 
 /// Reads before the ordering thread's other work gets its turn.
@@ -24,18 +24,18 @@ pub(crate) struct Attempt {
     pub(crate) socket: OwnedFd,
     pub(crate) out: Vec<u8>,
     pub(crate) sent: usize,
-    pub(crate) response: Response,
+    pub(crate) response: UpstreamResponse,
     /// Any byte of the response has arrived.
     pub(crate) heard: bool,
     /// How the response ended, while earlier messages of the script's process may still be unread.
     pub(crate) end: Option<End>,
     /// The replay that the attempt is for.
-    pub(crate) run: Run,
+    pub(crate) run: ReplayRun,
 }
 
 /// A replay, from the sending of the request to the end of the response.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct ReplayRun {
     /// Proves to the script's process that the hub asked for this replay.
     pub(crate) token: Box<str>,
     /// The connection that presented the token first. Any other connection with this token has overheard it.
@@ -47,7 +47,7 @@ pub(crate) struct Run {
     /// The stream whose request is replayed.
     pub(crate) stream: u64,
     /// The client of that stream.
-    pub(crate) client: Client,
+    pub(crate) client: ClientHash,
     /// Where that one is, as far as that is known.
     pub(crate) address: Option<IpAddr>,
     /// The script's path.
@@ -68,15 +68,15 @@ pub(crate) struct Run {
     pub(crate) rendered: bool,
     /// The pending events that its callback got, until the hub has its output.
     pub(crate) taken: Option<Pending>,
-    /// The reason for its failure that the process reported.
+    /// The reason for its failure that the process reported; empty if the script ended by itself without `sse_stream()`.
     pub(crate) reason: Option<String>,
 }
 
 /// A response of either protocol.
 #[derive(Debug)]
-pub(crate) enum Response {
-    FastCgi(fastcgi::Response),
-    Http(http1::Response),
+pub(crate) enum UpstreamResponse {
+    FastCgi(FastCgiResponse),
+    Http(Http1Response),
 }
 
 /// How an attempt ended.
@@ -94,8 +94,12 @@ pub(crate) enum End {
 
 impl Attempt {
     /// An attempt that has sent nothing yet.
-    pub(crate) fn new(socket: OwnedFd, request: Vec<u8>, fastcgi: bool, run: Run) -> Self {
-        let response = if fastcgi { Response::FastCgi(Default::default()) } else { Response::Http(Default::default()) };
+    pub(crate) fn new(socket: OwnedFd, request: Vec<u8>, fastcgi: bool, run: ReplayRun) -> Self {
+        let response = if fastcgi {
+            UpstreamResponse::FastCgi(Default::default())
+        } else {
+            UpstreamResponse::Http(Default::default())
+        };
         Self { socket, out: request, sent: 0, response, heard: false, end: None, run }
     }
 
@@ -122,7 +126,7 @@ impl Attempt {
         }
         self.out = Vec::new();
         self.sent = 0;
-        if matches!(self.response, Response::FastCgi(_)) {
+        if matches!(self.response, UpstreamResponse::FastCgi(_)) {
             // FPM reads its input to the end before it accepts the next request; this saves it the wait for the close.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
         }
@@ -164,7 +168,7 @@ impl Attempt {
     }
 }
 
-impl Run {
+impl ReplayRun {
     /// Whether the token belongs to this connection: the first one that presents it claims it.
     pub(crate) fn is_claimed_by(&mut self, connection: u64) -> bool {
         *self.claimed.get_or_insert(connection) == connection
@@ -175,13 +179,18 @@ impl Run {
         (!self.arrived && !self.late).then(|| self.started + PUNCTUAL)
     }
 
+    /// Whether the script ended by itself, without a failure and without `sse_stream()`: it gives no stream any more.
+    pub(crate) fn has_decided(&self) -> bool {
+        self.reason.as_deref() == Some("")
+    }
+
     /// Whether the process is still expected to report an output or a failure, in a message that may be unread.
     pub(crate) fn awaits_word(&self) -> bool {
         self.job.is_some() && self.wanted && !self.rendered && self.reason.is_none()
     }
 }
 
-impl Response {
+impl UpstreamResponse {
     fn feed(&mut self, bytes: &[u8]) {
         match self {
             Self::FastCgi(response) => response.feed(bytes),

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::rand::GetRandomFlags;
 use tracing::{debug, info, warn};
 
-use crate::render::attempt::{Attempt, End, Run};
-use crate::render::job::State;
+use crate::render::attempt::{Attempt, End, ReplayRun};
+use crate::render::job::JobPhase;
 use crate::render::upstream::NoReplay;
 use crate::render::upstream::connect::ConnectError;
 use crate::render::{Renders, TokenOf};
 use crate::shard::command::Command;
-use crate::stats::Ended;
+use crate::stats::EndReason;
 use crate::util::random;
 use sse_protocol::cause::Cause;
 use sse_protocol::wire::Reason;
@@ -25,17 +24,20 @@ const BETWEEN_RUNS: Duration = Duration::from_millis(10);
 /// Most scripts whose failures the log throttles separately.
 const SCRIPTS_IN_LOG: usize = 256;
 
+/// Statuses by which a server says that this request, as it is, will never do: malformed, a header or the URL too long.
+const OF_THE_REQUEST: [u16; 4] = [400, 413, 414, 431];
+
 impl Renders {
     /// Starts an attempt of a job whose turn it is.
     pub(crate) fn start(&mut self, key: u32, now: Instant, token_of: TokenOf) {
         let job = &mut self.jobs[key as usize];
         let upstream = &mut self.upstreams[job.upstream as usize];
         if upstream.paused_until().is_some() {
-            upstream.parked.push((key, job.serial));
+            upstream.waiting.push((key, job.serial));
             return;
         }
         if job.due.is_none() || !job.is_ready() {
-            job.state = State::Resting;
+            job.state = JobPhase::Resting;
             return;
         }
         // The rotation may have put another client's stream first.
@@ -44,8 +46,8 @@ impl Renders {
             self.enqueue(key);
             return;
         }
-        let socket = match upstream.address.connect() {
-            Ok(socket) => socket,
+        let (token, socket) = match token().and_then(|token| Ok((token, upstream.address.connect()?))) {
+            Ok(connected) => connected,
             Err(error) => {
                 let connection = (job.serial, job.upstream);
                 self.unreachable(key, connection, &error, now);
@@ -54,9 +56,8 @@ impl Renders {
         };
         let subscriber = &job.subscribers[0];
         let last_id = job.last_id.as_deref().or(subscriber.request.last_event_id.as_deref());
-        let token = token();
-        let bytes = subscriber.request.bytes(&self.pool, &token, last_id);
-        let run = Run {
+        let bytes = subscriber.request.bytes(&self.interner, &token, last_id);
+        let run = ReplayRun {
             token,
             claimed: None,
             job: Some((key, job.serial)),
@@ -76,7 +77,7 @@ impl Renders {
             reason: None,
         };
         debug!(stream = subscriber.stream, script = %subscriber.request.script, "rendering");
-        job.state = State::Running;
+        job.state = JobPhase::Running;
         job.not_before = None;
         let mut attempt = Attempt::new(socket, bytes, subscriber.request.is_fastcgi(), run);
         let end = attempt.send();
@@ -94,14 +95,14 @@ impl Renders {
 
     /// Adds an attempt, which takes a slot.
     pub(crate) fn admit(&mut self, attempt: Attempt) -> usize {
-        let Run { client, address, late, .. } = attempt.run;
+        let ReplayRun { client, address, late, .. } = attempt.run;
         self.queue.began(client, address, late);
         self.late += usize::from(attempt.run.late);
         self.attempts.insert(attempt)
     }
 
     /// Removes an attempt, which frees its slot.
-    fn take_out(&mut self, place: usize) -> Run {
+    fn take_out(&mut self, place: usize) -> ReplayRun {
         let run = self.attempts.remove(place).run;
         self.queue.ended(run.client, run.address, run.late);
         self.late -= usize::from(run.late);
@@ -124,12 +125,12 @@ impl Renders {
         }
     }
 
-    /// Parks a job whose upstream is unreachable.
+    /// Keeps a job whose upstream is unreachable.
     pub(crate) fn unreachable(&mut self, key: u32, (serial, upstream): (u64, u32), error: &ConnectError, now: Instant) {
         let job = &mut self.jobs[key as usize];
         let server = &mut self.upstreams[upstream as usize];
-        job.state = State::Queued;
-        server.parked.push((key, serial));
+        job.state = JobPhase::Queued;
+        server.waiting.push((key, serial));
         if matches!(error, ConnectError::System(Errno::ACCESS | Errno::PERM)) {
             let why = format!("the hub may not connect to the server at {}: {error}", server.address);
             self.refused(upstream, NoReplay::new(Cause::Server, why), now);
@@ -146,16 +147,16 @@ impl Renders {
         warn!(why = no.why, "streams can't be rendered there; they end");
         let server = &mut self.upstreams[upstream as usize];
         server.refuse(no, now);
-        server.parked.clear();
+        server.waiting.clear();
         let of_server = self.jobs.iter().filter(|(_, job)| job.upstream == upstream);
         let streams: Vec<u64> =
             of_server.flat_map(|(_, job)| job.subscribers.iter().map(|subscriber| subscriber.stream)).collect();
         for stream in streams {
-            self.end(stream, Ended::Error);
+            self.end(stream, EndReason::Error);
         }
     }
 
-    pub(crate) fn end(&mut self, stream: u64, why: Ended) {
+    pub(crate) fn end(&mut self, stream: u64, why: EndReason) {
         self.effects.push((stream, Command::End { stream, why }));
         self.ended(stream);
     }
@@ -216,20 +217,15 @@ impl Renders {
                     self.refused(upstream, NoReplay::new(Cause::Load, why), now);
                     return;
                 }
-                End::Answered(status) if !reached && !proved => {
-                    let address = self.upstreams[upstream as usize].address.clone();
-                    self.take_out(place);
-                    let why = format!(
-                        "the server at {address} answers the hub's requests with {status} before PHP runs; let requests from \
-                         this machine pass"
-                    );
-                    // The cause may be this one request, or the number of requests.
-                    self.refused(upstream, NoReplay::new(Cause::Load, why), now);
-                    return;
+                // Of this request only: a client may send one that the server takes, but not with the hub's headers.
+                End::Answered(status) if !reached && (!proved || OF_THE_REQUEST.contains(&status)) => {
+                    self.turned_away(place, status);
                 }
+                End::Answered(204) if run.has_decided() => self.conclude_for_good(place),
                 End::Answered(status @ (401 | 403 | 404 | 410 | 300..=399)) => self.deny(place, status),
+                End::Answered(status @ (200..=428 | 430..=499)) if run.has_decided() => self.deny(place, status),
                 End::Answered(status) => {
-                    let reason = run.reason.clone();
+                    let reason = run.reason.clone().filter(|reason| !reason.is_empty());
                     let reason = reason.unwrap_or_else(|| "it did not get to sse_stream()".into());
                     self.fail(place, &format!("status {status}: {reason}"), now);
                 }
@@ -247,9 +243,42 @@ impl Renders {
         let run = &self.attempts[place].run;
         let (stream, script) = (run.stream, Arc::clone(&run.script));
         info!(stream, status, script = %script, "the script no longer allows the stream");
-        self.figures.denied += 1;
+        self.figures.counts.denied += 1;
         self.put_back(place);
-        self.end(stream, Ended::Denied);
+        self.end(stream, EndReason::Denied);
+    }
+
+    /// Ends a stream whose script says by 204 that it is over for good: its client comes back once more, and is told so.
+    fn conclude_for_good(&mut self, place: usize) {
+        let run = &self.attempts[place].run;
+        let (stream, script) = (run.stream, Arc::clone(&run.script));
+        info!(stream, script = %script, "the script says that the stream is over (204)");
+        self.put_back(place);
+        self.end(stream, EndReason::Finished);
+    }
+
+    /// Ends a stream whose replay the server itself has answered: it would answer each later one in the same way.
+    fn turned_away(&mut self, place: usize, status: u16) {
+        let run = &self.attempts[place].run;
+        let (stream, script) = (run.stream, Arc::clone(&run.script));
+        let server = self.upstreams[run.upstream as usize].address.clone();
+        if let Some(before) = self.failure_due(&script, Instant::now()) {
+            let why = format!(
+                "the server at {server} answers the hub's request with {status} before PHP runs; let requests from this \
+                 machine pass"
+            );
+            warn!(stream, script = %script, why, before, "a stream can't be rendered there; it ends");
+        }
+        self.put_back(place);
+        self.end(stream, EndReason::Error);
+    }
+
+    /// Whether the log should tell of a failure of this script, and how many it has not told of since the last one.
+    fn failure_due(&mut self, script: &Arc<str>, now: Instant) -> Option<u64> {
+        if self.failures.len() > SCRIPTS_IN_LOG {
+            self.failures.clear();
+        }
+        self.failures.entry(Arc::clone(script)).or_default().due(now)
     }
 
     /// Ends the streams of a job that the script has not confirmed for too long. When their clients reconnect, the script
@@ -260,25 +289,22 @@ impl Renders {
             subscribers.map(|subscriber| (subscriber.stream, Arc::clone(&subscriber.request.script))).collect();
         for (stream, script) in lapsed {
             info!(stream, script = %script, "the script has not confirmed the stream for too long (reauthorize)");
-            self.end(stream, Ended::Unconfirmed);
+            self.end(stream, EndReason::Unconfirmed);
         }
     }
 
     /// Records a failed attempt: its job retries after a wait.
     pub(crate) fn fail(&mut self, place: usize, reason: &str, now: Instant) {
-        self.figures.failed += 1;
         self.put_back(place);
         let run = &mut self.attempts[place].run;
         let script = Arc::clone(&run.script);
+        self.figures.failed(&script, now.saturating_duration_since(run.started), now);
         let stream = run.stream;
         if let Some((key, _)) = run.job {
             let job = &mut self.jobs[key as usize];
             let wait = job.failed(now, random::number());
             job.due = Some(Reason::Retry);
-            if self.failures.len() > SCRIPTS_IN_LOG {
-                self.failures.clear();
-            }
-            if let Some(before) = self.failures.entry(Arc::clone(&script)).or_default().due(now) {
+            if let Some(before) = self.failure_due(&script, now) {
                 let wait = wait.as_millis() as u64;
                 warn!(stream, script = %script, reason, wait, before, "a render failed; the stream stays and it is tried again");
             }
@@ -302,10 +328,10 @@ impl Renders {
     }
 
     /// Lets the job of an attempt that is over have its next turn.
-    pub(crate) fn rest(&mut self, run: &Run) {
+    pub(crate) fn rest(&mut self, run: &ReplayRun) {
         let Some((key, _)) = run.job else { return };
         let job = &mut self.jobs[key as usize];
-        job.state = State::Resting;
+        job.state = JobPhase::Resting;
         job.pause_until(run.started + BETWEEN_RUNS);
         self.queue_up(key);
     }
@@ -320,7 +346,7 @@ impl Renders {
             run.deadline = now + limit;
             if run.wanted && !run.rendered {
                 run.wanted = false;
-                self.figures.timed_out += 1;
+                self.figures.counts.timed_out += 1;
                 self.fail(place, &format!("it took longer than {} s (sse.render_timeout)", limit.as_secs()), now);
             } else {
                 let given_up = self.take_out(place);
@@ -338,23 +364,14 @@ impl Renders {
             let run = &mut self.attempts[place].run;
             run.wanted = false;
             if let Some((key, _)) = run.job.take() {
-                self.jobs[key as usize].state = State::Resting;
+                self.jobs[key as usize].state = JobPhase::Resting;
             }
         }
     }
 }
 
 /// A random secret of 128 bits, in hex.
-fn token() -> Box<str> {
-    let mut bytes = [0_u8; 16];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
-            Err(Errno::INTR) => {}
-            // Happens only with a kernel older than PHP 8.1 supports, or with a filter of system calls.
-            Err(error) => panic!("the system gives no random bytes: {error}"),
-        }
-    }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+fn token() -> Result<Box<str>, ConnectError> {
+    let bytes: [u8; 16] = random::secret().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
 }

@@ -10,9 +10,9 @@ const IDENTIFYING: [[&[u8]; 2]; 2] = [[b"HTTP_COOKIE", b"HTTP_AUTHORIZATION"], [
 /// A client: a lock that it holds delays all of its renders. The hash hides who it is, and is the same in each hub of an
 /// upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Client(u64);
+pub(crate) struct ClientHash(u64);
 
-impl Client {
+impl ClientHash {
     /// Identifies a client by what it can't choose at will, as far as the script named that: its user, or the session whose
     /// lock its scripts wait for. Without both, by address and cookies: by address alone, all clients of an undeclared
     /// proxy would be one. A stream without any of these is a client of its own, as it can't hold a lock.
@@ -64,8 +64,8 @@ pub(crate) mod tests {
     use serde_bytes::Bytes;
 
     /// A client for tests.
-    pub(crate) fn client(number: u64) -> Client {
-        Client(number)
+    pub(crate) fn client(number: u64) -> ClientHash {
+        ClientHash(number)
     }
 
     fn request<'a>(session: Option<&'a str>, cookie: Option<&'a str>) -> OriginalRequest<'a> {
@@ -88,25 +88,25 @@ pub(crate) mod tests {
     /// Attack: a visitor adds cookies of its own choice, to count as another client and get more slots.
     #[test]
     fn a_session_is_one_client_whatever_else_it_sends_and_wherever_from() {
-        let one = Client::of(1, None, Some("192.0.2.1"), &request(Some("s"), Some("PHPSESSID=s; a=1")));
-        assert_eq!(one, Client::of(2, None, Some("192.0.2.2"), &request(Some("s"), Some("PHPSESSID=s; a=2"))));
-        assert_ne!(one, Client::of(2, None, Some("192.0.2.1"), &request(Some("t"), Some("PHPSESSID=t"))));
+        let one = ClientHash::of(1, None, Some("192.0.2.1"), &request(Some("s"), Some("PHPSESSID=s; a=1")));
+        assert_eq!(one, ClientHash::of(2, None, Some("192.0.2.2"), &request(Some("s"), Some("PHPSESSID=s; a=2"))));
+        assert_ne!(one, ClientHash::of(2, None, Some("192.0.2.1"), &request(Some("t"), Some("PHPSESSID=t"))));
     }
 
     #[test]
     fn a_user_is_one_client_in_all_his_sessions() {
-        let one = Client::of(1, user("u"), Some("192.0.2.1"), &request(Some("s"), None));
-        assert_eq!(one, Client::of(2, user("u"), Some("192.0.2.2"), &request(Some("t"), None)));
-        assert_ne!(one, Client::of(1, user("v"), Some("192.0.2.1"), &request(Some("s"), None)));
+        let one = ClientHash::of(1, user("u"), Some("192.0.2.1"), &request(Some("s"), None));
+        assert_eq!(one, ClientHash::of(2, user("u"), Some("192.0.2.2"), &request(Some("t"), None)));
+        assert_ne!(one, ClientHash::of(1, user("v"), Some("192.0.2.1"), &request(Some("s"), None)));
         assert_ne!(
-            Client::of(1, user("s"), None, &request(None, None)),
-            Client::of(1, None, None, &request(Some("s"), None))
+            ClientHash::of(1, user("s"), None, &request(None, None)),
+            ClientHash::of(1, None, None, &request(Some("s"), None))
         );
     }
 
     #[test]
     fn without_both_an_address_and_its_cookies_are_and_behind_a_proxy_nobody_is_taken_for_somebody_else() {
-        let at = |address, cookie, stream| Client::of(stream, None, Some(address), &request(None, cookie));
+        let at = |address, cookie, stream| ClientHash::of(stream, None, Some(address), &request(None, cookie));
         assert_eq!(at("192.0.2.1", Some("a=1"), 1), at("192.0.2.1", Some("a=1"), 2));
         assert_ne!(at("192.0.2.1", Some("a=1"), 1), at("192.0.2.1", Some("a=2"), 1));
         assert_ne!(at("192.0.2.1", Some("a=1"), 1), at("192.0.2.2", Some("a=1"), 1));

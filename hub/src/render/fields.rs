@@ -10,19 +10,19 @@ use crate::quota::budget::{Account, Reservation};
 /// The fields in use, each stored once.
 #[derive(Debug, Default)]
 pub(crate) struct FieldInterner {
-    parts: Slab<Part>,
+    parts: Slab<InternedField>,
     places: HashMap<Arc<[u8]>, PartId>,
 }
 
 /// Memory of a field beside its bytes: its two places and the counters of its `Arc`.
-const PART: usize = 2 * size_of::<Part>() + 16;
+const PART: usize = 2 * size_of::<InternedField>() + 16;
 
 /// A field's place in its interner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PartId(u32);
 
 #[derive(Debug)]
-struct Part {
+struct InternedField {
     bytes: Arc<[u8]>,
     users: usize,
     /// Charged to the client whose request had it first, so a client pays for each field that only it uses.
@@ -37,7 +37,8 @@ impl FieldInterner {
             return id;
         }
         let bytes: Arc<[u8]> = bytes.into();
-        let part = Part { bytes: Arc::clone(&bytes), users: 1, _reservation: account.take(PART + bytes.len()) };
+        let part =
+            InternedField { bytes: Arc::clone(&bytes), users: 1, _reservation: account.take(PART + bytes.len()) };
         let id = PartId(self.parts.insert(part) as u32);
         self.places.insert(bytes, id);
         id
@@ -73,14 +74,14 @@ mod tests {
     fn equal_parts_are_one_and_go_with_their_last_user() {
         let budget = Budget::new("", 0);
         let account = budget.of_all();
-        let mut pool = FieldInterner::default();
-        let first = pool.take(b"a", &account);
-        assert_eq!(pool.take(b"a", &account), first);
-        assert_ne!(pool.take(b"b", &account), first);
-        assert_eq!(pool.bytes(first), b"a");
-        pool.give_back(first);
-        assert_eq!(pool.bytes(first), b"a");
-        pool.give_back(first);
-        assert_eq!((pool.parts.len(), pool.places.len(), budget.used()), (1, 1, PART + 1));
+        let mut interner = FieldInterner::default();
+        let first = interner.take(b"a", &account);
+        assert_eq!(interner.take(b"a", &account), first);
+        assert_ne!(interner.take(b"b", &account), first);
+        assert_eq!(interner.bytes(first), b"a");
+        interner.give_back(first);
+        assert_eq!(interner.bytes(first), b"a");
+        interner.give_back(first);
+        assert_eq!((interner.parts.len(), interner.places.len(), budget.used()), (1, 1, PART + 1));
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::event::frames::Frames;
+use crate::index::IndexPlace;
 use crate::quota::budget::Account;
-use crate::render::client::Client;
+use crate::render::client::ClientHash;
 use crate::render::fingerprint::{Fingerprint, WatchedPatterns};
 use crate::render::pending::Pending;
-use crate::render::request::Request;
-use crate::shard::index::Place;
-use crate::stream::Frames;
+use crate::render::request::ReplayRequest;
 use sse_protocol::wire::{Reason, Replay};
 
 /// Longest wait between two attempts of a script that fails.
@@ -34,7 +34,7 @@ pub(crate) struct Job {
     /// The last fan-out that reached the job.
     pub(crate) seen: u64,
     /// Its places in the index.
-    pub(crate) places: Box<[Place]>,
+    pub(crate) places: Box<[IndexPlace]>,
     /// The patterns of these places.
     pub(crate) watched: WatchedPatterns,
     /// Events and notifications that its callback has not got yet.
@@ -42,7 +42,7 @@ pub(crate) struct Job {
     /// Why the job has to be rendered, if it has to.
     pub(crate) due: Option<Reason>,
     /// What the job is doing.
-    pub(crate) state: State,
+    pub(crate) state: JobPhase,
     /// Number of failures in a row.
     pub(crate) failures: u32,
     /// Earliest time of the next attempt, after a failure.
@@ -70,19 +70,19 @@ pub(crate) struct Subscriber {
     /// The stream's id.
     pub(crate) stream: u64,
     /// The stream's client.
-    pub(crate) client: Client,
+    pub(crate) client: ClientHash,
     /// The request that opened the stream.
-    pub(crate) request: Request,
+    pub(crate) request: ReplayRequest,
     /// The worker has committed the hand-off.
     pub(crate) open: bool,
 }
 
 /// What a job is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum JobPhase {
     /// Idle.
     Resting,
-    /// In the queue, or parked at its upstream.
+    /// In the queue, or waiting at its upstream.
     Queued,
     /// An attempt is in progress.
     Running,
@@ -103,7 +103,7 @@ impl Job {
             watched: WatchedPatterns::Unsaid,
             pending: Pending::default(),
             due: None,
-            state: State::Resting,
+            state: JobPhase::Resting,
             failures: 0,
             not_before: None,
             timer: None,
@@ -158,7 +158,7 @@ impl Job {
 
     /// The next timer of an idle job, and its reason.
     pub(crate) fn next(&self) -> Option<(Instant, Reason)> {
-        if !self.is_open() || self.state != State::Resting {
+        if !self.is_open() || self.state != JobPhase::Resting {
             return None;
         }
         if let Some(until) = self.not_before {
@@ -171,10 +171,10 @@ impl Job {
     }
 
     /// When the streams end unless the script confirms them. Without a callback they get events meanwhile, whatever the
-    /// script decides, and a failed attempt confirms nothing. `patience` is the longest duration of an attempt.
-    pub(crate) fn lapses(&self, patience: Duration) -> Option<Instant> {
+    /// script decides, and a failed attempt confirms nothing. `attempt` is the longest duration of one.
+    pub(crate) fn lapses(&self, attempt: Duration) -> Option<Instant> {
         let reauthorize = self.reauthorize.filter(|_| !self.render && self.is_open())?;
-        Some(self.last_run? + 2 * reauthorize.max(patience))
+        Some(self.last_run? + 2 * reauthorize.max(attempt))
     }
 
     /// Delays a job that is due until `time`, unless it has to wait longer after a failure.
@@ -187,8 +187,8 @@ impl Job {
     /// Whether this output has to be sent; if so, it is recorded as sent.
     pub(crate) fn is_news(&mut self, frames: &[u8]) -> bool {
         let print = Fingerprint::of(frames);
-        let news = self.sent.replace(print) != Some(print);
-        news || !self.only_changes
+        let changed = self.sent.replace(print) != Some(print);
+        changed || !self.only_changes
     }
 }
 
@@ -220,8 +220,8 @@ mod tests {
     }
 
     fn subscriber(stream: u64, open: bool) -> Subscriber {
-        let (pool, account) = (&mut FieldInterner::default(), Budget::new("", 0).of_all());
-        let request = Request::new(&original(), "/a.php".into(), pool, &account);
+        let (interner, account) = (&mut FieldInterner::default(), Budget::new("", 0).of_all());
+        let request = ReplayRequest::new(&original(), "/a.php".into(), interner, &account);
         Subscriber { stream, client: client(1), request, open }
     }
 
@@ -267,26 +267,26 @@ mod tests {
         assert_eq!(job.next(), Some((now + Duration::from_millis(1500), Reason::Poll)));
         job.failed(now, 512);
         assert_eq!(job.next(), Some((now + FIRST_BACK_OFF, Reason::Retry)));
-        job.state = State::Queued;
+        job.state = JobPhase::Queued;
         assert_eq!(job.next(), None);
     }
 
     #[test]
     fn a_stream_that_gets_the_events_themselves_lapses_where_its_script_does_not_confirm_it() {
-        let (mut job, now, patience) = (job(0, 60), Instant::now(), Duration::from_secs(30));
+        let (mut job, now, attempt) = (job(0, 60), Instant::now(), Duration::from_secs(30));
         job.subscribers.push(subscriber(1, true));
         job.ran(now);
-        assert_eq!(job.lapses(patience), None, "its callback decides what it gets");
+        assert_eq!(job.lapses(attempt), None, "its callback decides what it gets");
         job.render = false;
-        assert_eq!(job.lapses(patience), Some(now + Duration::from_secs(120)));
+        assert_eq!(job.lapses(attempt), Some(now + Duration::from_secs(120)));
         assert_eq!(job.lapses(Duration::from_secs(90)), Some(now + Duration::from_secs(180)));
         job.failed(now, 0);
-        job.state = State::Running;
-        assert_eq!(job.lapses(patience), Some(now + Duration::from_secs(120)), "whatever it is doing");
+        job.state = JobPhase::Running;
+        assert_eq!(job.lapses(attempt), Some(now + Duration::from_secs(120)), "whatever it is doing");
         job.ran(now + Duration::from_secs(60));
-        assert_eq!(job.lapses(patience), Some(now + Duration::from_secs(180)));
+        assert_eq!(job.lapses(attempt), Some(now + Duration::from_secs(180)));
         job.reauthorize = None;
-        assert_eq!(job.lapses(patience), None, "it is never asked about");
+        assert_eq!(job.lapses(attempt), None, "it is never asked about");
     }
 
     #[test]

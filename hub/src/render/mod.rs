@@ -25,6 +25,7 @@ pub(crate) mod queue;
 pub(crate) mod replies;
 pub(crate) mod request;
 pub(crate) mod snapshot;
+pub(crate) mod state;
 pub(crate) mod subscribers;
 pub(crate) mod upstream;
 
@@ -39,18 +40,18 @@ use serde_json::Value;
 use slab::Slab;
 
 use crate::event::Event;
+use crate::index::Index;
+use crate::index::interner::PatternInterner;
 use crate::quota::budget::{Account, Budget};
 use crate::render::attempt::Attempt;
 use crate::render::fields::FieldInterner;
 use crate::render::figures::RenderStats;
-use crate::render::job::{Job, State};
+use crate::render::job::{Job, JobPhase};
 use crate::render::meter::Metered;
 use crate::render::pending::TRIGGERS;
-use crate::render::queue::{Queue, Waiting};
-use crate::render::upstream::{Address, NoReplay, Upstream};
+use crate::render::queue::{Queue, WaitingJob};
+use crate::render::upstream::{NoReplay, Upstream, UpstreamAddress};
 use crate::shard::command::Command;
-use crate::shard::index::Index;
-use crate::shard::interner::PatternInterner;
 use crate::stream::Trigger;
 use crate::util::throttle::LogThrottle;
 use sse_protocol::cause::Cause;
@@ -68,7 +69,7 @@ const LITTER: usize = 64;
 
 /// Settings of renders.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct RenderLimits {
     /// Most attempts in progress, apart from late ones, of which there may be as many again.
     pub(crate) concurrency: usize,
     /// Longest duration of an attempt.
@@ -82,7 +83,7 @@ pub(crate) struct Limits {
 /// All streams whose scripts can be replayed.
 #[derive(Debug)]
 pub(crate) struct Renders {
-    limits: Limits,
+    limits: RenderLimits,
     jobs: Slab<Job>,
     /// Job keys by stream.
     by_stream: HashMap<u64, u32>,
@@ -92,7 +93,7 @@ pub(crate) struct Renders {
     /// Memory budget of all renders, and the account for memory that belongs to no single client.
     budget: Budget,
     common: Account,
-    pool: FieldInterner,
+    interner: FieldInterner,
     scripts: HashSet<Arc<str>>,
     upstreams: Vec<Upstream>,
     queue: Queue,
@@ -123,7 +124,7 @@ type TokenOf = fn(usize) -> Token;
 #[derive(Debug)]
 pub(crate) enum Known<'a> {
     /// The token of an attempt.
-    Run(Replayed<'a>),
+    Run(ReplayReply<'a>),
     /// The token of an attempt that is no longer wanted.
     Over,
     /// No token of the hub.
@@ -132,7 +133,7 @@ pub(crate) enum Known<'a> {
 
 /// The reply to a process with a valid token.
 #[derive(Debug)]
-pub(crate) struct Replayed<'a> {
+pub(crate) struct ReplayReply<'a> {
     pub(crate) stream: u64,
     pub(crate) reason: Reason,
     pub(crate) remote: (&'a str, &'a str),
@@ -141,17 +142,19 @@ pub(crate) struct Replayed<'a> {
 
 /// The output of a script's call.
 #[derive(Debug)]
-pub(crate) struct Output<'a> {
+pub(crate) struct CallOutput<'a> {
     pub(crate) render: bool,
     pub(crate) share: Option<&'a str>,
     pub(crate) patterns: Vec<&'a str>,
     pub(crate) last_id: Option<&'a str>,
+    /// The streams end for good after it.
+    pub(crate) ends: bool,
     pub(crate) frames: &'a [u8],
 }
 
 impl Renders {
     /// Renders without streams. `names` and `registry` are the ordering thread's.
-    pub(crate) fn new(limits: Limits, names: Arc<PatternInterner>, registry: Registry) -> Self {
+    pub(crate) fn new(limits: RenderLimits, names: Arc<PatternInterner>, registry: Registry) -> Self {
         let budget = Budget::new("sse.render_bytes", limits.bytes);
         Self {
             limits,
@@ -159,7 +162,7 @@ impl Renders {
             by_stream: HashMap::new(),
             shares: HashMap::new(),
             index: Index::new(names),
-            pool: FieldInterner::default(),
+            interner: FieldInterner::default(),
             common: budget.of_all(),
             budget,
             scripts: HashSet::new(),
@@ -203,13 +206,13 @@ impl Renders {
 
     /// The counters for `sse_stats()`.
     pub(crate) fn report(&self) -> Value {
-        let queued = self.queue.len() + self.upstreams.iter().map(|upstream| upstream.parked.len()).sum::<usize>();
+        let queued = self.queue.len() + self.upstreams.iter().map(|upstream| upstream.waiting.len()).sum::<usize>();
         self.figures.report(self.by_stream.len(), queued, (self.attempts.len(), self.late), self.budget.used())
     }
 
     /// Finds or adds the upstream that a connection came from, if requests can be sent there.
     pub(crate) fn upstream(&mut self, connection: BorrowedFd<'_>, protocol: Protocol<'_>) -> Result<u32, NoReplay> {
-        let address = Address::of(connection)?;
+        let address = UpstreamAddress::of(connection)?;
         let known = self.upstreams.iter().position(|known| known.address == address);
         let place = match known.or_else(|| self.forget_a_listener()) {
             Some(place) => place,
@@ -243,13 +246,14 @@ impl Renders {
         idle.find(|(place, _)| !runs.contains(&(*place as u32))).map(|(place, _)| place)
     }
 
-    /// Adds a published event to the jobs that watch its topics.
-    pub(crate) fn event(&mut self, event: &Arc<Event>) {
+    /// Adds a published event to the jobs that watch its topics, but not to that of the stream `except` alone; 0: to all. Returns
+    /// whether there is one.
+    pub(crate) fn event(&mut self, event: &Arc<Event>, except: u64) -> bool {
         let limit = self.limits.pending;
-        let reached = self.reached(event.topics().iter().map(AsRef::as_ref));
+        let reached = self.told_of(event.topics(), except);
         // No message is built for an event that no job watches.
         if reached.is_empty() {
-            return;
+            return false;
         }
         let event = Metered::new(event, event.message().len(), &self.common);
         for job in reached {
@@ -257,6 +261,7 @@ impl Renders {
             pending.add_event(&event, limit, account);
             self.wake(job, Reason::Wake);
         }
+        true
     }
 
     /// Adds notifications of changed topics, or of all topics, to the jobs that watch them.
@@ -307,8 +312,25 @@ impl Renders {
         self.wake(key, Reason::Wake);
     }
 
+    /// Whether a callback watches a topic.
+    pub(crate) fn watches(&self, topic: &str) -> bool {
+        let mut watched = false;
+        self.index.each_entry(topic, |_| watched = true);
+        watched
+    }
+
+    /// The jobs that are told of an event with these topics: not that which only the stream `except` has.
+    fn told_of(&mut self, topics: &[Box<str>], except: u64) -> Vec<u32> {
+        let mut reached = self.reached(topics.iter().map(AsRef::as_ref));
+        if except != 0 {
+            let is_of = |key: &u32| matches!(&self.jobs[*key as usize].subscribers[..], [one] if one.stream == except);
+            reached.retain(|key| !is_of(key));
+        }
+        reached
+    }
+
     /// The jobs that watch any of these topics, without duplicates.
-    fn reached<'a>(&mut self, topics: impl IntoIterator<Item = &'a str>) -> Vec<u32> {
+    pub(crate) fn reached<'a>(&mut self, topics: impl IntoIterator<Item = &'a str>) -> Vec<u32> {
         self.fan_outs += 1;
         let Self { index, jobs, fan_outs, .. } = self;
         let mut reached = Vec::new();
@@ -327,7 +349,7 @@ impl Renders {
         self.told += 1;
         let job = &mut self.jobs[key as usize];
         if job.due.is_some() {
-            self.figures.coalesced += 1;
+            self.figures.counts.coalesced += 1;
         }
         // A notification is a stronger reason than a timer.
         if job.due.is_none() || reason == Reason::Wake {
@@ -339,8 +361,8 @@ impl Renders {
     /// Queues a job that is due and may run.
     fn queue_up(&mut self, key: u32) {
         let job = &mut self.jobs[key as usize];
-        if job.due.is_some() && job.state == State::Resting && job.not_before.is_none() && job.is_open() {
-            job.state = State::Queued;
+        if job.due.is_some() && job.state == JobPhase::Resting && job.not_before.is_none() && job.is_open() {
+            job.state = JobPhase::Queued;
             // The job's next request is that of its next stream.
             job.rotate();
             self.enqueue(key);
@@ -413,7 +435,7 @@ impl Renders {
     }
 
     /// Queues those of these jobs that still exist.
-    fn requeue(&mut self, jobs: &[Waiting]) {
+    fn requeue(&mut self, jobs: &[WaitingJob]) {
         for &(key, serial) in jobs {
             if self.is_there(key, serial) {
                 self.enqueue(key);

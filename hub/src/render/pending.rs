@@ -191,7 +191,9 @@ mod tests {
         let tell = |delivery| match delivery {
             Delivery::Event { id, .. } => id.to_owned(),
             Delivery::Trigger { topic } => format!("changed: {topic}"),
-            Delivery::Heartbeat | Delivery::Replaced { .. } => unreachable!("nobody adds these"),
+            Delivery::Heartbeat | Delivery::Replaced { .. } | Delivery::Retry { .. } => {
+                unreachable!("nobody adds these")
+            }
         };
         pending.deliveries().into_iter().map(tell).collect()
     }

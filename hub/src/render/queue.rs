@@ -8,10 +8,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::render::client::Client;
+use crate::render::client::ClientHash;
 
 /// A job's key and serial.
-pub(crate) type Waiting = (u32, u64);
+pub(crate) type WaitingJob = (u32, u64);
 
 /// The jobs of all clients. However many one client queues, the next turn of another comes no later.
 #[derive(Debug)]
@@ -19,11 +19,11 @@ pub(crate) struct Queue {
     /// Most slots of one client.
     share: usize,
     /// Clients with waiting jobs or slots.
-    lines: HashMap<Client, Line>,
+    lines: HashMap<ClientHash, Line>,
     /// Clients that may have a turn, in order. `pop` skips one whose share is used up by then.
-    ring: VecDeque<Client>,
+    ring: VecDeque<ClientHash>,
     /// What those addresses have that have places.
-    addresses: HashMap<IpAddr, Held>,
+    addresses: HashMap<IpAddr, AddressLoad>,
     /// Jobs of all lines.
     len: usize,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Queue {
 /// The jobs and slots of one client.
 #[derive(Debug, Default)]
 struct Line {
-    jobs: VecDeque<Waiting>,
+    jobs: VecDeque<WaitingJob>,
     /// Slots that the client has.
     running: usize,
     /// It is in the ring, or in its address's.
@@ -42,13 +42,13 @@ struct Line {
 
 /// What one address has.
 #[derive(Debug, Default)]
-struct Held {
+struct AddressLoad {
     /// Ordinary places.
     running: usize,
     /// Those for late ones.
     late: usize,
     /// Its clients whose turn has come while it had no more.
-    ring: VecDeque<Client>,
+    ring: VecDeque<ClientHash>,
 }
 
 impl Queue {
@@ -69,7 +69,7 @@ impl Queue {
     }
 
     /// Adds a job of this client.
-    pub(crate) fn push(&mut self, client: Client, address: Option<IpAddr>, job: Waiting) {
+    pub(crate) fn push(&mut self, client: ClientHash, address: Option<IpAddr>, job: WaitingJob) {
         let line = self.lines.entry(client).or_default();
         line.jobs.push_back(job);
         line.address = address;
@@ -78,7 +78,7 @@ impl Queue {
     }
 
     /// Takes the next job of the client whose turn it is.
-    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+    pub(crate) fn pop(&mut self) -> Option<WaitingJob> {
         while let Some(client) = self.ring.pop_front() {
             let Some(line) = self.lines.get_mut(&client) else { continue };
             let held = line.address.and_then(|address| self.addresses.get_mut(&address));
@@ -101,12 +101,12 @@ impl Queue {
     }
 
     /// Whether a client may have one more slot.
-    pub(crate) fn has_room(&self, client: Client) -> bool {
+    pub(crate) fn has_room(&self, client: ClientHash) -> bool {
         self.lines.get(&client).is_none_or(|line| line.running < self.share)
     }
 
     /// A client has one more place.
-    pub(crate) fn began(&mut self, client: Client, address: Option<IpAddr>, late: bool) {
+    pub(crate) fn began(&mut self, client: ClientHash, address: Option<IpAddr>, late: bool) {
         self.lines.entry(client).or_default().running += 1;
         if let Some(address) = address {
             *self.addresses.entry(address).or_default().places(late) += 1;
@@ -122,7 +122,7 @@ impl Queue {
     }
 
     /// A client has one place less.
-    pub(crate) fn ended(&mut self, client: Client, address: Option<IpAddr>, late: bool) {
+    pub(crate) fn ended(&mut self, client: ClientHash, address: Option<IpAddr>, late: bool) {
         self.change(address, |held| *held.places(late) = held.places(late).saturating_sub(1));
         if let Some(line) = self.lines.get_mut(&client) {
             line.running = line.running.saturating_sub(1);
@@ -131,7 +131,7 @@ impl Queue {
     }
 
     /// Removes stale jobs.
-    pub(crate) fn sweep(&mut self, wanted: impl Fn(Waiting) -> bool) {
+    pub(crate) fn sweep(&mut self, wanted: impl Fn(WaitingJob) -> bool) {
         self.lines.values_mut().for_each(|line| line.jobs.retain(|job| wanted(*job)));
         self.lines.retain(|_, line| !line.jobs.is_empty() || line.running > 0);
         let rings = self.addresses.values_mut().map(|held| &mut held.ring);
@@ -142,7 +142,7 @@ impl Queue {
     }
 
     /// All jobs; each client's are in their order.
-    pub(crate) fn jobs(&self) -> Vec<Waiting> {
+    pub(crate) fn jobs(&self) -> Vec<WaitingJob> {
         let unlisted = self.lines.iter().filter(|(_, line)| !line.listed).map(|(client, _)| client);
         let held = self.addresses.values().flat_map(|held| &held.ring);
         let clients = self.ring.iter().chain(held).chain(unlisted);
@@ -150,7 +150,7 @@ impl Queue {
     }
 
     /// Changes what an address has. If it may have more then, its clients have turns again.
-    fn change(&mut self, address: Option<IpAddr>, change: impl FnOnce(&mut Held)) {
+    fn change(&mut self, address: Option<IpAddr>, change: impl FnOnce(&mut AddressLoad)) {
         let Some(Entry::Occupied(mut entry)) = address.map(|address| self.addresses.entry(address)) else { return };
         let held = entry.get_mut();
         change(held);
@@ -163,7 +163,7 @@ impl Queue {
     }
 
     /// Puts a client into the ring if it has reason to be there, and forgets one that has nothing.
-    fn list(&mut self, client: Client) {
+    fn list(&mut self, client: ClientHash) {
         let Entry::Occupied(mut entry) = self.lines.entry(client) else { return };
         let line = entry.get_mut();
         if line.jobs.is_empty() {
@@ -177,7 +177,7 @@ impl Queue {
     }
 }
 
-impl Held {
+impl AddressLoad {
     fn places(&mut self, late: bool) -> &mut usize {
         if late { &mut self.late } else { &mut self.running }
     }

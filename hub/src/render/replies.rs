@@ -1,21 +1,21 @@
 //! Handles the messages of processes that run replayed scripts.
 
-use crate::stream::Frames;
+use crate::event::frames::Frames;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::render::attempt::Run;
+use crate::render::attempt::ReplayRun;
 use crate::render::pending::Pending;
-use crate::render::{Known, Output, Renders, Replayed};
+use crate::render::{CallOutput, Known, Renders, ReplayReply};
 use crate::shard::command::Command;
-use crate::stats::Ended;
+use crate::stats::EndReason;
 use sse_protocol::topic;
 use sse_protocol::wire::{Delivery, Reason};
 
 impl Renders {
     /// The attempt of this token, if it is wanted and `connection` presented the token first.
     pub(crate) fn place_of(&mut self, token: &str, connection: u64) -> Option<usize> {
-        let wanted = |run: &Run| *run.token == *token && run.wanted;
+        let wanted = |run: &ReplayRun| *run.token == *token && run.wanted;
         let (place, attempt) = self.attempts.iter_mut().find(|(_, attempt)| wanted(&attempt.run))?;
         attempt.run.is_claimed_by(connection).then_some(place)
     }
@@ -34,7 +34,7 @@ impl Renders {
             return Known::Over;
         };
         let request = &subscriber.request;
-        Known::Run(Replayed {
+        Known::Run(ReplayReply {
             stream,
             reason: job.due.unwrap_or(Reason::Wake),
             remote: request.remote.as_ref().map_or(("", ""), |remote| (&remote.0, &remote.1)),
@@ -57,7 +57,7 @@ impl Renders {
     }
 
     /// Takes the output of a replayed script; false if the token has no wanted attempt.
-    pub(crate) fn rendered(&mut self, token: &str, connection: u64, output: &Output<'_>) -> bool {
+    pub(crate) fn rendered(&mut self, token: &str, connection: u64, output: &CallOutput<'_>) -> bool {
         let now = Instant::now();
         let Some(place) = self.place_of(token, connection) else { return false };
         let run = &mut self.attempts[place].run;
@@ -65,13 +65,13 @@ impl Renders {
         let stream = run.stream;
         if self.jobs[key as usize].share.as_deref() != output.share {
             // The output is for this stream only: the client reconnects and joins the job of its new share key.
-            self.end(stream, Ended::Moved);
+            self.end(stream, EndReason::Moved);
             return true;
         }
         (run.reached, run.arrived, run.rendered) = (true, true, true);
         run.taken = None;
         let took = now.saturating_duration_since(run.started);
-        self.figures.rendered(took);
+        self.figures.rendered(&run.script, took, now);
         let job = &mut self.jobs[key as usize];
         job.failures = 0;
         job.ran(now);
@@ -82,11 +82,17 @@ impl Renders {
         }
         self.watch(key, output.render, &output.patterns);
         self.send(key, output);
+        if output.ends {
+            let subscribers = self.jobs[key as usize].subscribers.iter();
+            for stream in subscribers.map(|subscriber| subscriber.stream).collect::<Vec<_>>() {
+                self.end(stream, EndReason::Finished);
+            }
+        }
         true
     }
 
     /// Sends the output of a stream's original request; false if the stream has no job.
-    pub(crate) fn rendered_first(&mut self, stream: u64, output: &Output<'_>) -> bool {
+    pub(crate) fn rendered_first(&mut self, stream: u64, output: &CallOutput<'_>) -> bool {
         let Some(&key) = self.by_stream.get(&stream) else { return false };
         // Streams of a shared job, this one included, may have newer output already.
         let job = &self.jobs[key as usize];
@@ -96,7 +102,7 @@ impl Renders {
         true
     }
 
-    pub(crate) fn send(&mut self, key: u32, output: &Output<'_>) {
+    pub(crate) fn send(&mut self, key: u32, output: &CallOutput<'_>) {
         let job = &mut self.jobs[key as usize];
         if let Some(id) = output.last_id {
             job.last_id = Some(id.into());
@@ -105,7 +111,7 @@ impl Renders {
             return;
         }
         if !job.is_news(output.frames) {
-            self.figures.unchanged += 1;
+            self.figures.counts.unchanged += 1;
             return;
         }
         let frames = Arc::new(Frames::from(Arc::<[u8]>::from(output.frames)));

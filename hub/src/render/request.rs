@@ -16,7 +16,7 @@ const TOKEN_HEADER: &[u8] = b"Sse-Render-Token";
 
 /// A request whose fields are interned.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct ReplayRequest {
     /// The script's path.
     pub(crate) script: Arc<str>,
     /// The client's address and port, for servers that would see the hub's instead.
@@ -31,12 +31,12 @@ pub(crate) struct Request {
     pub(crate) reservation: Reservation,
 }
 
-impl Request {
+impl ReplayRequest {
     /// Interns the fields of a request and charges its memory.
     pub(crate) fn new(
         original: &OriginalRequest<'_>,
         script: Arc<str>,
-        pool: &mut FieldInterner,
+        interner: &mut FieldInterner,
         account: &Account,
     ) -> Self {
         let pair = |(one, two): (&str, &str)| Some(Box::new((one.into(), two.into())));
@@ -51,7 +51,7 @@ impl Request {
                 Protocol::FastCgi => fastcgi::pair(&mut part, name, value),
                 Protocol::Http { .. } => http1::field(&mut part, name, value),
             }
-            pool.take(&part, account)
+            interner.take(&part, account)
         });
         Self {
             script,
@@ -81,9 +81,9 @@ impl Request {
     }
 
     /// Gives the shared parts back.
-    pub(crate) fn release(self, pool: &mut FieldInterner) {
+    pub(crate) fn release(self, interner: &mut FieldInterner) {
         for part in self.fields {
-            pool.give_back(part);
+            interner.give_back(part);
         }
     }
 
@@ -93,10 +93,10 @@ impl Request {
     }
 
     /// Encodes a replay with this token and Last-Event-ID.
-    pub(crate) fn bytes(&self, pool: &FieldInterner, token: &str, last_event_id: Option<&str>) -> Vec<u8> {
+    pub(crate) fn bytes(&self, interner: &FieldInterner, token: &str, last_event_id: Option<&str>) -> Vec<u8> {
         let mut fields = Vec::new();
         for part in &self.fields {
-            fields.extend_from_slice(pool.bytes(*part));
+            fields.extend_from_slice(interner.bytes(*part));
         }
         let body = self.body.as_deref().unwrap_or_default();
         match &self.http {
@@ -140,17 +140,22 @@ mod tests {
     #[test]
     fn what_is_sent_again_has_the_token_and_the_id_of_now() {
         let budget = Budget::new("", 0);
-        let (mut pool, account) = (FieldInterner::default(), budget.of_all());
+        let (mut interner, account) = (FieldInterner::default(), budget.of_all());
         let http = Protocol::Http { method: "POST", target: "/a.php?x" };
-        let request =
-            Request::new(&original(http, &[("Host", "h"), ("Cookie", "c")]), "/a.php".into(), &mut pool, &account);
-        let text = String::from_utf8(request.bytes(&pool, "t0", Some("9"))).expect("text");
+        let request = ReplayRequest::new(
+            &original(http, &[("Host", "h"), ("Cookie", "c")]),
+            "/a.php".into(),
+            &mut interner,
+            &account,
+        );
+        let text = String::from_utf8(request.bytes(&interner, "t0", Some("9"))).expect("text");
         let expected = "POST /a.php?x HTTP/1.1\r\nHost: h\r\nCookie: c\r\nSse-Render-Token: t0\r\nLast-Event-ID: 9\r\n\
              Connection: close\r\nContent-Length: 3\r\n\r\nb=1";
         assert_eq!(text, expected);
 
-        let request = Request::new(&original(Protocol::FastCgi, &[("A", "b")]), "/a.php".into(), &mut pool, &account);
-        let bytes = request.bytes(&pool, "t0", None);
+        let request =
+            ReplayRequest::new(&original(Protocol::FastCgi, &[("A", "b")]), "/a.php".into(), &mut interner, &account);
+        let bytes = request.bytes(&interner, "t0", None);
         assert!(
             bytes.windows(21).any(|w| w == b"\x01\x01Ab\x10\x02SSE_RENDER_TOKEN"[..].get(..21).unwrap_or_default())
         );
@@ -161,18 +166,26 @@ mod tests {
     #[test]
     fn equal_parts_of_requests_are_kept_once() {
         let budget = Budget::new("", 0);
-        let (mut pool, account) = (FieldInterner::default(), budget.of_all());
-        let one =
-            Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "1")]), "/a".into(), &mut pool, &account);
-        let two =
-            Request::new(&original(Protocol::FastCgi, &[("A", "b"), ("C", "2")]), "/a".into(), &mut pool, &account);
+        let (mut interner, account) = (FieldInterner::default(), budget.of_all());
+        let one = ReplayRequest::new(
+            &original(Protocol::FastCgi, &[("A", "b"), ("C", "1")]),
+            "/a".into(),
+            &mut interner,
+            &account,
+        );
+        let two = ReplayRequest::new(
+            &original(Protocol::FastCgi, &[("A", "b"), ("C", "2")]),
+            "/a".into(),
+            &mut interner,
+            &account,
+        );
         assert_eq!(one.fields[0], two.fields[0]);
         assert_ne!(one.fields[1], two.fields[1]);
         let used = budget.used();
-        one.release(&mut pool);
-        assert_eq!(pool.bytes(two.fields[0]), b"\x01\x01Ab");
+        one.release(&mut interner);
+        assert_eq!(interner.bytes(two.fields[0]), b"\x01\x01Ab");
         assert!((1..used).contains(&budget.used()));
-        two.release(&mut pool);
+        two.release(&mut interner);
         assert_eq!(budget.used(), 0);
     }
 }

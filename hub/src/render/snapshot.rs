@@ -11,24 +11,25 @@ use std::time::{Duration, Instant};
 use serde_bytes::Bytes;
 
 use crate::event::Event;
+use crate::index::Watcher;
 use crate::quota::budget::Account;
-use crate::render::attempt::{Attempt, Response, Run};
-use crate::render::client::Client;
+use crate::render::attempt::{Attempt, ReplayRun, UpstreamResponse};
+use crate::render::client::ClientHash;
 use crate::render::figures::RenderStats;
-use crate::render::job::{Job, State, Subscriber};
+use crate::render::job::{Job, JobPhase, Subscriber};
 use crate::render::meter::Metered;
 use crate::render::pending::{Happened, Pending};
-use crate::render::request::Request;
-use crate::render::upstream::{Address, NoReplay, Upstream};
+use crate::render::request::ReplayRequest;
+use crate::render::state::{
+    Activity, AddressState, HappenedState, JobState, PendingState, RendersState, ResponseState, RunState, ServerState,
+    SubscriberState,
+};
+use crate::render::upstream::{NoReplay, Upstream, UpstreamAddress};
 use crate::render::{Renders, TokenOf};
-use crate::shard::index::Watcher;
 use crate::stream::Trigger;
 use crate::upgrade::incoming::{Tables, wrong};
 use crate::upgrade::outgoing::{ITEMS, Outgoing};
-use crate::upgrade::state::{
-    Activity, AddressState, HappenedState, JobState, Part, PendingState, RendersState, ResponseState, RunState,
-    ServerState, SubscriberState,
-};
+use crate::upgrade::part::PartKind;
 
 impl Renders {
     /// The state beside jobs, upstreams and attempts.
@@ -39,24 +40,24 @@ impl Renders {
     /// Sends everything to the new hub.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         let now = Instant::now();
-        let servers = self.upstreams.iter().map(|upstream| upstream.state(now)).collect();
-        outgoing.part(&Part::Servers(servers), &[])?;
+        let servers: Vec<_> = self.upstreams.iter().map(|upstream| upstream.state(now)).collect();
+        outgoing.part(PartKind::Servers, &servers, &[])?;
         let jobs: Vec<_> = self.jobs.iter().map(|(key, job)| (key as u32, job)).collect();
         for group in jobs.chunks(ITEMS) {
-            let states = group.iter().map(|&(key, job)| self.unit_state(key, job, now, outgoing));
-            let part = Part::Jobs(states.collect());
-            outgoing.part(&part, &[])?;
+            let states = group.iter().map(|&(key, job)| self.job_state(key, job, now, outgoing));
+            let states: Vec<_> = states.collect();
+            outgoing.part(PartKind::Jobs, &states, &[])?;
         }
         let attempts: Vec<&Attempt> = self.attempts.iter().map(|(_, attempt)| attempt).collect();
         for group in attempts.chunks(ITEMS) {
-            let part = Part::Runs(group.iter().map(|attempt| attempt.state(now, outgoing)).collect());
+            let states: Vec<_> = group.iter().map(|attempt| attempt.state(now, outgoing)).collect();
             let sockets: Vec<_> = group.iter().map(|attempt| attempt.socket()).collect();
-            outgoing.part(&part, &sockets)?;
+            outgoing.part(PartKind::Runs, &states, &sockets)?;
         }
         Ok(())
     }
 
-    fn unit_state<'a>(&'a self, key: u32, job: &'a Job, now: Instant, outgoing: &mut Outgoing<'_>) -> JobState<'a> {
+    fn job_state<'a>(&'a self, key: u32, job: &'a Job, now: Instant, outgoing: &mut Outgoing<'_>) -> JobState<'a> {
         let Job {
             serial,
             subscribers,
@@ -82,7 +83,7 @@ impl Renders {
             account,
         } = job;
         let subscribers = subscribers.iter().map(|Subscriber { stream, client, request, open }| {
-            let Request { script, remote, last_event_id, fields, body, http, reservation } = request;
+            let ReplayRequest { script, remote, last_event_id, fields, body, http, reservation } = request;
             SubscriberState {
                 stream: *stream,
                 whose: client.state(),
@@ -90,7 +91,7 @@ impl Renders {
                 script,
                 remote: remote.as_ref().map(|remote| (&*remote.0, &*remote.1)),
                 last_event_id: last_event_id.as_deref(),
-                fields: fields.iter().map(|&part| outgoing.blob(self.pool.shared(part))).collect(),
+                fields: fields.iter().map(|&part| outgoing.blob(self.interner.shared(part))).collect(),
                 body: body.as_deref().map(Bytes::new),
                 http: http.as_ref().map(|http| (&*http.0, &*http.1)),
                 client: reservation.account().client(),
@@ -108,9 +109,9 @@ impl Renders {
             pending: pending.state(outgoing),
             due: *due,
             activity: match state {
-                State::Resting => Activity::Resting,
-                State::Queued => Activity::Queued,
-                State::Running => Activity::Running,
+                JobPhase::Resting => Activity::Resting,
+                JobPhase::Queued => Activity::Queued,
+                JobPhase::Running => Activity::Running,
             },
             failures: *failures,
             not_before: not_before.map(|at| at.saturating_duration_since(now)),
@@ -134,13 +135,13 @@ impl Renders {
     }
 
     /// Restores upstreams; they must come before their jobs.
-    pub(crate) fn adopt_servers(&mut self, servers: &[ServerState<'_>]) {
+    pub(crate) fn adopt_upstreams(&mut self, servers: &[ServerState<'_>]) {
         let now = Instant::now();
         self.upstreams.extend(servers.iter().map(|server| Upstream::restore(server, now)));
     }
 
     /// Restores jobs under their old keys. They get their places in the slab once all have arrived.
-    pub(crate) fn adopt_units(
+    pub(crate) fn adopt_jobs(
         &mut self,
         jobs: &[JobState<'_>],
         tables: &Tables,
@@ -152,7 +153,7 @@ impl Renders {
                 return Err(wrong("a server"));
             }
             let key = state.key;
-            let mut job = self.restore_unit(state, tables, arrived, now)?;
+            let mut job = self.restore_job(state, tables, arrived, now)?;
             let watcher = |nth| Watcher { stream: key, nth };
             job.places = (0..).zip(&state.patterns).map(|(nth, name)| self.index.insert(name, watcher(nth))).collect();
             self.by_stream.extend(job.subscribers.iter().map(|subscriber| (subscriber.stream, key)));
@@ -176,7 +177,7 @@ impl Renders {
         keys.into_iter().for_each(|key| self.set_timer(key));
     }
 
-    fn restore_unit(
+    fn restore_job(
         &mut self,
         state: &JobState<'_>,
         tables: &Tables,
@@ -189,8 +190,8 @@ impl Renders {
         {
             let pair = |&(one, two): &(&str, &str)| Box::new((one.into(), two.into()));
             let account = self.budget.of_client(*client);
-            let fields = fields.iter().map(|&number| Ok(self.pool.take(&tables.blob(number)?, &account)));
-            let request = Request {
+            let fields = fields.iter().map(|&number| Ok(self.interner.take(&tables.blob(number)?, &account)));
+            let request = ReplayRequest {
                 fields: fields.collect::<io::Result<_>>()?,
                 script: self.script(script),
                 remote: remote.as_ref().map(pair),
@@ -200,7 +201,7 @@ impl Renders {
                 reservation: account.take(0),
             };
             let request = request.counted();
-            subscribers.push(Subscriber { stream: *stream, client: Client::restore(*whose), request, open: *open });
+            subscribers.push(Subscriber { stream: *stream, client: ClientHash::restore(*whose), request, open: *open });
         }
         let account = self.budget.of_client(state.client);
         Ok(Job {
@@ -215,9 +216,9 @@ impl Renders {
             pending: arrived.pending(&state.pending, tables, (&account, &self.common))?,
             due: state.due,
             state: match state.activity {
-                Activity::Resting => State::Resting,
-                Activity::Queued => State::Queued,
-                Activity::Running => State::Running,
+                Activity::Resting => JobPhase::Resting,
+                Activity::Queued => JobPhase::Queued,
+                Activity::Running => JobPhase::Running,
             },
             failures: state.failures,
             not_before: state.not_before.map(|left| now + left),
@@ -242,11 +243,14 @@ impl Renders {
         arrived: &mut Arrived,
         token_of: TokenOf,
     ) -> io::Result<()> {
+        if runs.len() != sockets.len() {
+            return Err(wrong("the number of descriptors"));
+        }
         self.settle(arrived);
         let now = Instant::now();
         for (state, socket) in runs.iter().zip(sockets) {
             if state.job.is_some_and(|(key, _)| !self.jobs.contains(key as usize)) {
-                return Err(wrong("the unit of a run"));
+                return Err(wrong("the job of an attempt"));
             }
             let script = self.script(state.script);
             let job = state.job.and_then(|(key, _)| self.jobs.get(key as usize));
@@ -266,17 +270,17 @@ impl Renders {
 
 impl Upstream {
     fn state(&self, now: Instant) -> ServerState<'_> {
-        let Self { address, proved, probed, silences, parked, paused, pauses, refused, jobs: _ } = self;
+        let Self { address, proved, probed, silences, waiting, paused, pauses, refused, jobs: _ } = self;
         let left = |at: Instant| at.saturating_duration_since(now);
         ServerState {
             address: match address {
-                Address::Unix(path) => AddressState::Unix(Bytes::new(path.as_os_str().as_bytes())),
-                Address::Internet(address) => AddressState::Internet(*address),
+                UpstreamAddress::Unix(path) => AddressState::Unix(Bytes::new(path.as_os_str().as_bytes())),
+                UpstreamAddress::Internet(address) => AddressState::Internet(*address),
             },
             proved: *proved,
             probed: *probed,
             silences: *silences,
-            parked: parked.clone(),
+            waiting: waiting.clone(),
             paused: paused.map(left),
             pauses: *pauses as u32,
             refused: refused.as_ref().map(|(until, no)| (left(*until), no.cause, no.why.as_str())),
@@ -284,16 +288,16 @@ impl Upstream {
     }
 
     fn restore(state: &ServerState<'_>, now: Instant) -> Self {
-        let ServerState { address, proved, probed, silences, parked, paused, pauses, refused } = state;
+        let ServerState { address, proved, probed, silences, waiting, paused, pauses, refused } = state;
         Self {
             address: match address {
-                AddressState::Unix(path) => Address::Unix(std::ffi::OsString::from_vec(path.to_vec()).into()),
-                AddressState::Internet(address) => Address::Internet(*address),
+                AddressState::Unix(path) => UpstreamAddress::Unix(std::ffi::OsString::from_vec(path.to_vec()).into()),
+                AddressState::Internet(address) => UpstreamAddress::Internet(*address),
             },
             proved: *proved,
             probed: *probed,
             silences: *silences,
-            parked: parked.clone(),
+            waiting: waiting.clone(),
             paused: paused.map(|left| now + left),
             pauses: *pauses as usize,
             refused: refused.map(|(left, cause, why)| (now + left, NoReplay::new(cause, why))),
@@ -360,7 +364,7 @@ impl Attempt {
 
     fn state(&self, now: Instant, outgoing: &mut Outgoing<'_>) -> RunState<'_> {
         let Self { socket: _, out, sent, response, heard, end: _, run } = self;
-        let Run {
+        let ReplayRun {
             token,
             claimed,
             job,
@@ -383,8 +387,8 @@ impl Attempt {
             out: Bytes::new(out),
             sent: *sent as u64,
             response: match response {
-                Response::FastCgi(response) => ResponseState::FastCgi(response.clone()),
-                Response::Http(response) => ResponseState::Http(response.clone()),
+                UpstreamResponse::FastCgi(response) => ResponseState::FastCgi(response.clone()),
+                UpstreamResponse::Http(response) => ResponseState::Http(response.clone()),
             },
             heard: *heard,
             token,
@@ -421,18 +425,18 @@ impl Attempt {
                 .filter(|sent| *sent <= state.out.len())
                 .ok_or_else(|| wrong("a run"))?,
             response: match &state.response {
-                ResponseState::FastCgi(response) => Response::FastCgi(response.clone()),
-                ResponseState::Http(response) => Response::Http(response.clone()),
+                ResponseState::FastCgi(response) => UpstreamResponse::FastCgi(response.clone()),
+                ResponseState::Http(response) => UpstreamResponse::Http(response.clone()),
             },
             heard: state.heard,
             end: None,
-            run: Run {
+            run: ReplayRun {
                 token: state.token.into(),
                 claimed: state.claimed,
                 job: state.job,
                 wanted: state.wanted,
                 stream: state.stream,
-                client: Client::restore(state.whose),
+                client: ClientHash::restore(state.whose),
                 address: None,
                 script,
                 upstream: state.upstream,

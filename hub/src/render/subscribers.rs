@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use crate::index::Watcher;
 use crate::quota::budget::Exhausted;
 use crate::quota::topics;
 use crate::render::Renders;
-use crate::render::client::Client;
+use crate::render::client::ClientHash;
 use crate::render::fingerprint::{Fingerprint, WatchedPatterns};
 use crate::render::job::{Job, Subscriber};
-use crate::render::request::Request;
+use crate::render::request::ReplayRequest;
 use crate::render::upstream::NoReplay;
 use crate::shard::command::Command;
-use crate::shard::index::Watcher;
 use sse_protocol::cause::Cause;
 use sse_protocol::wire::{OriginalRequest, Replay};
 
@@ -24,21 +24,25 @@ impl Renders {
     ///
     /// # Errors
     /// If the client's quota or the memory budget is exceeded.
-    pub(crate) fn keep(&mut self, original: &OriginalRequest<'_>, address: Option<&str>) -> Result<Request, NoReplay> {
+    pub(crate) fn keep(
+        &mut self,
+        original: &OriginalRequest<'_>,
+        address: Option<&str>,
+    ) -> Result<ReplayRequest, NoReplay> {
         let script = self.script(original.script);
         let account = self.budget.account(address);
-        let request = Request::new(original, script, &mut self.pool, &account);
+        let request = ReplayRequest::new(original, script, &mut self.interner, &account);
         let Err(exhausted) = account.check() else { return Ok(request) };
         self.let_go(request);
-        self.figures.refused += 1;
+        self.figures.counts.refused += 1;
         let cause = if matches!(exhausted, Exhausted::Whole { .. }) { Cause::Load } else { Cause::Client };
         Err(NoReplay::new(cause, format!("another request of a stream with a callback can't be kept: {exhausted}")))
     }
 
     /// Drops a request; the opposite of [`keep`](Self::keep).
-    fn let_go(&mut self, request: Request) {
+    fn let_go(&mut self, request: ReplayRequest) {
         let script = Arc::clone(&request.script);
-        request.release(&mut self.pool);
+        request.release(&mut self.interner);
         // One reference is the set's, the other one is `script`.
         if Arc::strong_count(&script) == 2 {
             self.scripts.remove(&script);
@@ -50,7 +54,7 @@ impl Renders {
         &mut self,
         stream: u64,
         upstream: u32,
-        (client, request): (Client, Request),
+        (client, request): (ClientHash, ReplayRequest),
         replay: &Replay<'_>,
         patterns: &[&str],
     ) -> bool {
@@ -90,6 +94,11 @@ impl Renders {
             job.ran(Instant::now());
         }
         self.queue_up(key);
+    }
+
+    /// The streams that have a job.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = u64> {
+        self.by_stream.keys().copied()
     }
 
     /// Removes a stream that has ended.
@@ -183,6 +192,31 @@ impl Renders {
                 if render { Vec::new() } else { patterns.iter().copied().map(Into::into).collect() };
             self.effects.extend(streams.map(|stream| (stream, Command::Watch { stream, patterns: patterns.clone() })));
         }
+    }
+
+    /// The streams whose callbacks watch a topic.
+    pub(crate) fn watching(&mut self, topic: &str) -> Vec<u64> {
+        let jobs = self.reached([topic]).into_iter().map(|key| &self.jobs[key as usize]);
+        jobs.flat_map(|job| job.subscribers.iter().map(|subscriber| subscriber.stream)).collect()
+    }
+
+    /// How many streams' callbacks are told of an event with these topics, and of how many jobs they are.
+    pub(crate) fn count_watching(&mut self, topics: &[Box<str>], except: u64) -> (u64, usize) {
+        let jobs = self.told_of(topics, except);
+        (jobs.iter().map(|key| self.jobs[*key as usize].subscribers.len() as u64).sum(), jobs.len())
+    }
+
+    /// What the callback of a stream watches, sorted.
+    pub(crate) fn patterns(&self, stream: u64) -> Vec<Box<str>> {
+        let places = self.by_stream.get(&stream).into_iter().flat_map(|key| &*self.jobs[*key as usize].places);
+        let mut patterns: Vec<Box<str>> = places.map(|place| self.index.pattern(*place).into()).collect();
+        patterns.sort_unstable();
+        patterns
+    }
+
+    /// Whether a stream has a job with a callback.
+    pub(crate) fn has_callback(&self, stream: u64) -> bool {
+        self.by_stream.get(&stream).is_some_and(|key| self.jobs[*key as usize].render)
     }
 
     pub(crate) fn unwatch(&mut self, key: u32) {

@@ -1,11 +1,10 @@
 //! The acceptor: owns the hub's listening socket and its socket file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use mio::unix::SourceFd;
@@ -15,15 +14,14 @@ use rustix::net::{SendFlags, SocketFlags};
 use tracing::warn;
 
 use crate::socket::StartLock;
+use crate::socket::file::SocketFile;
 use sse_protocol::wire::{self, ErrorCode, Reply};
 
 /// Accepts the connections of PHP processes.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     listener: Option<UnixListener>,
-    path: PathBuf,
-    /// Device and inode of the socket file.
-    file: Option<(u64, u64)>,
+    file: SocketFile,
     /// A spare descriptor, closed to accept and refuse a connection when the process has no other.
     reserve: Option<File>,
     /// Connections may be waiting.
@@ -47,9 +45,8 @@ impl Acceptor {
     /// Makes the acceptor of the socket file at this path.
     pub(crate) fn new(listener: UnixListener, path: &Path) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let path = path.to_path_buf();
-        let mut acceptor = Self { listener: Some(listener), path, file: None, reserve: None, ready: true, retry: None };
-        acceptor.file = acceptor.found();
+        let file = SocketFile::at(path);
+        let mut acceptor = Self { listener: Some(listener), file, reserve: None, ready: true, retry: None };
         acceptor.refill();
         Ok(acceptor)
     }
@@ -126,15 +123,14 @@ impl Acceptor {
 
     /// Whether the path still names this hub's socket file.
     pub(crate) fn is_still_there(&self) -> bool {
-        self.file.is_some() && self.found() == self.file
+        self.file.is_still_there()
     }
 
     /// Closes the listening socket and removes the socket file if it is this hub's. The lock keeps another hub from replacing
     /// the file between check and removal.
     pub(crate) fn shut(&mut self, _lock: &StartLock) {
         if self.listener.take().is_some()
-            && self.is_still_there()
-            && let Err(error) = fs::remove_file(&self.path)
+            && let Err(error) = self.file.remove()
         {
             warn!(%error, "the socket file can't be removed");
         }
@@ -143,10 +139,6 @@ impl Acceptor {
     /// Closes the listening socket; the holder of the lock replaces the socket file, because nobody answers there.
     pub(crate) fn leave(&mut self) {
         self.listener = None;
-    }
-
-    fn found(&self) -> Option<(u64, u64)> {
-        fs::symlink_metadata(&self.path).ok().map(|file| (file.dev(), file.ino()))
     }
 }
 

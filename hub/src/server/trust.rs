@@ -1,6 +1,9 @@
 //! Decides from a process's credentials whether the hub serves it.
 
+use std::io;
 use std::os::fd::BorrowedFd;
+
+use thiserror::Error;
 
 use crate::config::Config;
 use crate::sys::{self, Credentials};
@@ -9,20 +12,30 @@ use crate::sys::{self, Credentials};
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 
-/// The credentials of the process at the other end, or a sentence that tells it why the hub refuses. The socket file's mode
+/// Why the hub refuses a process.
+#[derive(Debug, Error)]
+pub(crate) enum Untrusted {
+    /// The kernel does not tell its credentials.
+    #[error("the hub can't tell who you are: {0}")]
+    Unknown(#[from] io::Error),
+    /// It runs as another user.
+    #[error(
+        "this hub belongs to user {own}, and user {user} may not use it; to allow it on purpose, set sse.socket_group to a \
+         group of that user and sse.socket_mode to 0660, and restart PHP"
+    )]
+    Stranger { own: u32, user: u32 },
+}
+
+/// The credentials of the process at the other end, or why the hub refuses it. The socket file's mode
 /// says the same, but a file may be reachable by several paths, and its mode be changed by mistake.
-pub(crate) fn check(config: &Config, socket: BorrowedFd<'_>) -> Result<Credentials, String> {
-    let process = sys::peer_credentials(socket).map_err(|error| format!("the hub can't tell who you are: {error}"))?;
+pub(crate) fn check(config: &Config, socket: BorrowedFd<'_>) -> Result<Credentials, Untrusted> {
+    let process = sys::peer_credentials(socket)?;
     let own = rustix::process::geteuid().as_raw();
     let groups = || sys::peer_groups(socket).unwrap_or_default();
     if is_trusted(config, own, process, groups) {
         return Ok(process);
     }
-    Err(format!(
-        "this hub belongs to user {own}, and user {} may not use it; to allow it on purpose, set sse.socket_group to a \
-         group of that user and sse.socket_mode to 0660, and restart PHP",
-        process.uid
-    ))
+    Err(Untrusted::Stranger { own, user: process.uid })
 }
 
 fn is_trusted(config: &Config, own: u32, process: Credentials, groups: impl FnOnce() -> Vec<u32>) -> bool {

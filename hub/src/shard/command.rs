@@ -1,62 +1,60 @@
-//! Commands from the ordering thread to a shard, and the backlog that limits how many wait.
+//! Commands from the ordering thread to a shard, whether it is a thread or a process.
+//!
+//! A thread gets them by a channel. A process gets the same commands as bytes: `shard/process/parts.rs` gives it what can't be
+//! bytes, or is shared by many commands, in another way ([`Command::convert`]). So a new command is a variant here, its line
+//! in `convert`, and the code of the shard that obeys it.
 
-use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::stats::Ended;
+use crate::event::frames::Frames;
+use crate::stats::EndReason;
 use crate::store::history::Missed;
-use crate::stream::{Frames, Trigger};
-use sse_protocol::wire::{Framing, TopicsAs};
+use crate::stream::Trigger;
+use sse_protocol::stream::StreamSpec;
+use sse_protocol::wire::Framing;
 
-/// Bytes of commands in one shard's backlog above which the ordering thread takes no more requests.
-pub(crate) const HIGH: usize = 32 << 20;
-
-/// Bytes of backlog at or below which it takes requests again.
-const LOW: usize = 8 << 20;
-
-/// A new stream.
-#[derive(Debug)]
-pub(crate) struct Attach {
+/// A new stream. `M` and `S`: see [`Command`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewStream<M = Arc<Event>, S = OwnedFd> {
     /// Id of the stream.
     pub(crate) id: u64,
     /// Number that stands for the client's address; 0: unknown.
     pub(crate) client: u64,
     /// Connection to the client.
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: S,
     /// Valid patterns that the stream watches, without duplicates.
     pub(crate) patterns: Vec<Box<str>>,
-    /// Heartbeat interval in seconds; 0: no heartbeats.
-    pub(crate) heartbeat: u32,
-    /// Reconnection time sent to the client, in milliseconds; 0: none is sent.
-    pub(crate) retry: u32,
-    /// Lifetime of the stream in seconds; `None`: unlimited.
-    pub(crate) lifetime: Option<NonZeroU32>,
+    /// Options of the stream.
+    pub(crate) spec: StreamSpec,
+    /// An event to send before anything else.
+    pub(crate) first: Option<Box<str>>,
     /// Events that the client missed.
-    pub(crate) missed: Missed,
-    /// The worker sends the opening lines of the response.
-    pub(crate) opened: bool,
+    pub(crate) missed: Missed<M>,
+    /// Id of the newest event, for a stream that sends the topics of its events.
+    pub(crate) newest: Option<Box<str>>,
     /// The ordering thread sends more commands for this stream after the commit.
     pub(crate) followed: bool,
 }
 
-impl Attach {
+impl NewStream {
     /// Returns whether the commit has nothing to write, unless something arrives before it.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.opened && self.missed.gap.is_none() && self.missed.events.is_empty() && self.missed.cursor.is_none()
+        let Missed { gap, events, cursor } = &self.missed;
+        let nothing_missed = gap.is_none() && events.is_empty() && cursor.is_none();
+        self.spec.opens && nothing_missed && self.first.is_none() && self.newest.is_none()
     }
 }
 
-/// Which streams to close, and when to stop. See [`crate::broker::relief`].
+/// Which streams to close, and when to stop. See `broker/relief.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Relieve {
     /// Number of this round.
     pub(crate) round: u64,
-    /// Streams to close, the longest-waiting first.
+    /// Streams to close.
     pub(crate) which: Which,
     /// Bytes that only this process's queues may keep: at or below this, the shard closes no more streams.
     pub(crate) target: u64,
@@ -64,18 +62,62 @@ pub(crate) struct Relieve {
 
 /// Which streams a shard closes to free memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Which {
-    /// Streams of each client whose queues in this shard keep more than this many bytes, until they keep no more than that.
-    OfClientsOver(u64),
-    /// Streams whose client has read nothing for this many seconds.
-    Stalled(u32),
+pub(crate) struct Which {
+    /// First, streams of each client whose queues in this shard keep more than this many bytes, until they keep no more than
+    /// that.
+    pub(crate) share: u64,
+    /// Then streams whose client has read nothing for this many seconds; `None`: no others.
+    pub(crate) stalled: Option<u32>,
+}
+
+/// When a topic was finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FinishTime {
+    /// By the event before: streams that wait for nothing any more end.
+    Now,
+    /// Earlier: such streams have ended, or wait for other topics.
+    Before,
+}
+
+/// Which streams a shard disconnects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DisconnectedStreams {
+    /// Followed ones with these ids.
+    These(Vec<u64>),
+    /// The one with this id, also if it is not followed.
+    One(u64),
+    /// All that watch this topic, except those of PHP processes.
+    Watching(Box<str>),
+}
+
+/// Which streams a shard describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ListedStreams {
+    /// All.
+    All,
+    /// Those that watch the topic, if there is one, and followed ones with these ids.
+    Some(Option<Box<str>>, Vec<u64>),
+    /// The one with this id, also if it is not followed.
+    One(u64),
+}
+
+/// A question to one shard, for the report that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShardQuestion {
+    /// Number of the inquiry.
+    pub(crate) inquiry: u64,
+    /// Number of the shard.
+    pub(crate) shard: u32,
 }
 
 /// A command to a shard. Each shard gets its commands in the order in which the ordering thread sends them.
-#[derive(Debug)]
-pub(crate) enum Command {
+///
+/// The parameters are what has another form on the way to a process: published events (`E`), events that a client missed (`M`),
+/// encoded events for some streams (`F`) and sockets (`S`).
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Command<E = Arc<Event>, M = Arc<Event>, F = Arc<Frames>, S = OwnedFd> {
     /// Add a held stream: one whose worker still writes to the connection.
-    Attach(Attach),
+    Attach(NewStream<M, S>),
     /// Open a held stream.
     Commit {
         /// Id of the stream.
@@ -83,26 +125,33 @@ pub(crate) enum Command {
         /// How bytes are framed on the connection.
         framing: Framing,
     },
+    /// Open a held stream on another connection than it was attached with.
+    Redeem {
+        /// Id of the stream.
+        stream: u64,
+        /// How bytes are framed on the connection.
+        framing: Framing,
+        /// The connection.
+        socket: S,
+    },
     /// Drop a held stream.
     Abort {
         /// Id of the stream.
         stream: u64,
     },
-    /// Make a held stream send the topics of its events.
-    TellTopics {
+    /// Send an event to one stream, held or followed, after all that is queued for it.
+    Tell {
         /// Id of the stream.
         stream: u64,
-        /// Format of the topics.
-        topics_as: TopicsAs,
-        /// Id of the newest event.
-        cursor: Box<str>,
+        /// The event.
+        event: E,
     },
     /// Send complete events to one stream, held or followed.
     Frames {
         /// Id of the stream.
         stream: u64,
         /// Encoded events.
-        frames: Arc<Frames>,
+        frames: F,
     },
     /// Replace the subscription of a followed stream.
     Watch {
@@ -116,10 +165,53 @@ pub(crate) enum Command {
         /// Id of the stream.
         stream: u64,
         /// Reason, for the log and the counters.
-        why: Ended,
+        why: EndReason,
+    },
+    /// Close streams once their queues are written.
+    Disconnect {
+        /// Which ones.
+        streams: DisconnectedStreams,
+        /// Reconnection time for the clients, in milliseconds; `None`: unchanged.
+        retry: Option<u32>,
+        /// Only those that began at least so many seconds ago.
+        age: u32,
+    },
+    /// Count the clients' streams that an event goes to.
+    Count {
+        /// What the report says that it answers.
+        question: ShardQuestion,
+        /// The event's topics.
+        topics: Box<[Box<str>]>,
+        /// Id of a stream that does not get it; 0: there is none.
+        except: u64,
+    },
+    /// Describe streams, those with the smallest ids.
+    List {
+        /// What the report says that it answers.
+        question: ShardQuestion,
+        /// Which ones.
+        streams: ListedStreams,
+        /// Ids up to this one are left out.
+        after: u64,
+        /// Most streams in the report.
+        limit: u32,
+    },
+    /// Deliver an event to all but one stream.
+    EventExcept {
+        /// The event.
+        event: E,
+        /// Id of that stream.
+        stream: u64,
     },
     /// Deliver an event.
-    Event(Arc<Event>),
+    Event(E),
+    /// A topic is finished, until the next event of it.
+    Finish {
+        /// The topic.
+        topic: Box<str>,
+        /// When it was finished.
+        when: FinishTime,
+    },
     /// Deliver a notification.
     Trigger(Arc<Trigger>),
     /// Return from the shard's thread and ignore the sockets until started again.
@@ -140,48 +232,101 @@ impl Command {
     pub(crate) fn weight(&self) -> usize {
         let own = size_of::<Self>();
         match self {
-            Self::Event(event) => own + event.frame().len(),
-            Self::Attach(attach) => {
-                own + attach.patterns.iter().map(|pattern| pattern.len() + 32).sum::<usize>()
-                    + 8 * attach.missed.events.len()
+            Self::Event(event) | Self::EventExcept { event, .. } | Self::Tell { event, .. } => {
+                own + event.frame().len()
             }
+            Self::Disconnect { streams: DisconnectedStreams::These(ids), .. } => own + 8 * ids.len(),
+            Self::Attach(attach) => own + names(&attach.patterns) + 8 * attach.missed.events.len(),
+            Self::Watch { patterns, .. } => own + names(patterns),
+            Self::Disconnect { streams: DisconnectedStreams::Watching(topic), .. } => own + topic.len(),
             Self::Frames { frames, .. } => own + frames.bytes().len(),
+            Self::List { streams: ListedStreams::Some(topic, ids), .. } => {
+                own + topic.as_ref().map_or(0, |topic| topic.len()) + 8 * ids.len()
+            }
+            Self::Count { topics, .. } => own + names(topics),
+            Self::Finish { topic, .. } => own + topic.len(),
             Self::Trigger(trigger) => own + 2 * trigger.topic().len(),
             _ => own,
         }
     }
 }
 
-/// The backlog of one shard in bytes. It keeps publishers that outrun all sockets from filling the memory.
-#[derive(Debug, Default)]
-pub(crate) struct Backlog {
-    weight: AtomicUsize,
-    /// The ordering thread waits for the shard to wake it.
-    waited_for: AtomicBool,
+fn names(patterns: &[Box<str>]) -> usize {
+    patterns.iter().map(|pattern| pattern.len() + 32).sum()
 }
 
-impl Backlog {
-    /// Counts a command that the ordering thread has sent.
-    pub(crate) fn add(&self, weight: usize) {
-        self.weight.fetch_add(weight, Ordering::SeqCst);
-    }
+/// Gives the parts of a command another form, at one end of the pipe to a shard process.
+pub(crate) trait Convert<E, M, F, S> {
+    type Event;
+    type Missed;
+    type Frames;
+    type Socket;
+    type Error;
 
-    /// Counts a command that the shard has done; returns true if the shard must wake the ordering thread.
-    pub(crate) fn done(&self, weight: usize) -> bool {
-        let before = self.weight.fetch_sub(weight, Ordering::SeqCst);
-        before - weight <= LOW
-            && self.waited_for.load(Ordering::SeqCst)
-            && self.waited_for.swap(false, Ordering::SeqCst)
-    }
+    /// A published event.
+    fn event(&mut self, event: E) -> Result<Self::Event, Self::Error>;
 
-    /// Returns whether the ordering thread must wait; if so, the shard will wake it.
-    pub(crate) fn is_high(&self) -> bool {
-        if self.weight.load(Ordering::SeqCst) <= HIGH {
-            return false;
+    /// An event that a client missed.
+    fn missed(&mut self, event: M) -> Result<Self::Missed, Self::Error>;
+
+    /// Encoded events for some streams.
+    fn frames(&mut self, frames: F) -> Result<Self::Frames, Self::Error>;
+
+    /// The connection of a new stream.
+    fn connection(&mut self, socket: S) -> Result<Self::Socket, Self::Error>;
+}
+
+/// The command that a conversion makes.
+type Converted<C, E, M, F, S> = Command<
+    <C as Convert<E, M, F, S>>::Event,
+    <C as Convert<E, M, F, S>>::Missed,
+    <C as Convert<E, M, F, S>>::Frames,
+    <C as Convert<E, M, F, S>>::Socket,
+>;
+
+impl<E, M, F, S> Command<E, M, F, S> {
+    /// The published event that the command delivers.
+    pub(crate) fn event(&self) -> Option<&E> {
+        match self {
+            Self::Event(event) | Self::EventExcept { event, .. } => Some(event),
+            _ => None,
         }
-        self.waited_for.store(true, Ordering::SeqCst);
-        // The shard may have emptied the backlog before it could see the flag.
-        self.weight.load(Ordering::SeqCst) > LOW || !self.waited_for.swap(false, Ordering::SeqCst)
+    }
+
+    /// Gives the parts another form.
+    ///
+    /// # Errors
+    /// Those of the conversion.
+    pub(crate) fn convert<C: Convert<E, M, F, S>>(self, by: &mut C) -> Result<Converted<C, E, M, F, S>, C::Error> {
+        Ok(match self {
+            Self::Attach(attach) => {
+                let NewStream { id, client, socket, patterns, spec, first, missed, newest, followed } = attach;
+                let Missed { gap, events, cursor } = missed;
+                let events = events.into_iter().map(|event| by.missed(event)).collect::<Result<_, _>>()?;
+                let (socket, missed) = (by.connection(socket)?, Missed { gap, events, cursor });
+                Command::Attach(NewStream { id, client, socket, patterns, spec, first, missed, newest, followed })
+            }
+            Self::Frames { stream, frames } => Command::Frames { stream, frames: by.frames(frames)? },
+            Self::Event(event) => Command::Event(by.event(event)?),
+            Self::Tell { stream, event } => Command::Tell { stream, event: by.event(event)? },
+            Self::EventExcept { event, stream } => Command::EventExcept { event: by.event(event)?, stream },
+            Self::Disconnect { streams, retry, age } => Command::Disconnect { streams, retry, age },
+            Self::Commit { stream, framing } => Command::Commit { stream, framing },
+            Self::Redeem { stream, framing, socket } => {
+                Command::Redeem { stream, framing, socket: by.connection(socket)? }
+            }
+            Self::Abort { stream } => Command::Abort { stream },
+            Self::Watch { stream, patterns } => Command::Watch { stream, patterns },
+            Self::End { stream, why } => Command::End { stream, why },
+            Self::Finish { topic, when } => Command::Finish { topic, when },
+            Self::List { question, streams, after, limit } => Command::List { question, streams, after, limit },
+            Self::Count { question, topics, except } => Command::Count { question, topics, except },
+            Self::Trigger(trigger) => Command::Trigger(trigger),
+            Self::Pause => Command::Pause,
+            Self::Gap(frame) => Command::Gap(frame),
+            Self::Relieve(relieve) => Command::Relieve(relieve),
+            Self::Stop { spread } => Command::Stop { spread },
+        })
     }
 }
 
@@ -189,16 +334,14 @@ impl Backlog {
 mod tests {
     use super::*;
 
+    /// Attack: a client changes its topics all the time, while the shard is behind.
     #[test]
-    fn who_waits_is_woken_once_when_most_is_done() {
-        let backlog = Backlog::default();
-        backlog.add(HIGH);
-        assert!(!backlog.is_high());
-        backlog.add(1);
-        assert!(backlog.is_high());
-        assert!(!backlog.done(1));
-        assert!(backlog.done(HIGH - LOW));
-        assert!(!backlog.done(LOW));
-        assert!(!backlog.is_high());
+    fn what_a_command_names_is_part_of_its_weight() {
+        let name: Box<str> = "x".repeat(255).into();
+        let patterns = vec![name.clone(); 100];
+        assert!(Command::Watch { stream: 1, patterns }.weight() > 100 * name.len());
+        let disconnect = |streams| Command::Disconnect { streams, retry: None, age: 0 }.weight();
+        assert!(disconnect(DisconnectedStreams::Watching(name.clone())) > name.len());
+        assert!(disconnect(DisconnectedStreams::These(vec![0; 10_000])) > 10_000 * size_of::<u64>());
     }
 }

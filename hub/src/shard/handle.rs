@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use crate::run::HubError;
+use crate::error::HubError;
 use crate::shard::command::Command;
 use crate::shard::process::remote::Remote;
 use crate::shard::thread::ShardThread;
@@ -57,7 +57,7 @@ impl ShardHandle {
 
     /// Adds a stream of the old hub to a paused shard.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
-        self.stats().told.add(usize::from(stream.is_held() && stream.opened));
+        self.stats().told.add(usize::from(stream.is_held() && stream.spec.opens));
         match self {
             Self::Here(shard) => shard.adopt(stream, patterns, ends),
             Self::Elsewhere(shard) => shard.adopt(stream, patterns, ends),

@@ -7,6 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use sse_protocol::mercure;
 use sse_protocol::topic;
 
 /// Number of counters, 64 KiB in total. Patterns that share one only cost an unnecessary wake now and then.
@@ -41,11 +42,19 @@ impl InterestFilter {
     /// Returns whether a stream may watch this valid topic.
     pub(crate) fn may_watch(&self, topic: &str) -> bool {
         let some = |count: &AtomicU32| count.load(Ordering::Relaxed) > 0;
+        if topic::is_reserved(topic)
+            && let Some(exact) = mercure::exactly(topic)
+        {
+            return some(self.slot(&exact)) || some(self.slot(mercure::NAMESPACE));
+        }
         some(&self.any) || some(self.slot(topic)) || topic.find('.').is_some_and(|dot| some(self.slot(&topic[..=dot])))
     }
 
     /// Returns the counter of a pattern. A plain topic never ends in a dot, so it can't be mistaken for a first segment.
     fn count(&self, pattern: &str) -> &AtomicU32 {
+        if mercure::is_open(pattern) {
+            return self.slot(mercure::NAMESPACE);
+        }
         if !topic::is_wild(pattern) {
             return self.slot(pattern);
         }
@@ -86,6 +95,24 @@ mod tests {
             watched.remove(pattern);
         }
         assert!(!watched.may_watch("b"));
+    }
+
+    #[test]
+    fn templates_are_not_compared_to_know_that_somebody_may_watch() {
+        let watched = InterestFilter::default();
+        let topics = [mercure::topic("/a", false), mercure::topic("/a", true)];
+        for (pattern, may) in [
+            (mercure::subscription("/a"), true),
+            (mercure::subscription("/b"), false),
+            (mercure::subscription("/b/{c}"), true),
+            (mercure::subscription("*"), true),
+            ("**".into(), false),
+        ] {
+            watched.add(&pattern);
+            topics.iter().for_each(|topic| assert_eq!(watched.may_watch(topic), may, "{pattern}"));
+            watched.remove(&pattern);
+            topics.iter().for_each(|topic| assert!(!watched.may_watch(topic), "{pattern}"));
+        }
     }
 
     proptest! {

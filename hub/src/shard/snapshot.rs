@@ -8,11 +8,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
-use crate::shard::index::Place;
-use crate::shard::{Due, PARTING, Shard};
+use crate::index::IndexPlace;
+use crate::shard::Shard;
+use crate::shard::timers::{Due, PARTING};
 use crate::stream::Stream;
 use crate::upgrade::outgoing::{ITEMS, Outgoing};
-use crate::upgrade::state::Part;
+use crate::upgrade::part::PartKind;
 
 impl Shard {
     /// Sends all streams to the new hub. The shard keeps its copies, unchanged, as the upgrade may still fail.
@@ -24,19 +25,19 @@ impl Shard {
         let streams: Vec<&Stream> = self.streams.iter().map(|(_, stream)| stream).collect();
         for group in streams.chunks(ITEMS) {
             let states = group.iter().map(|stream| {
-                let patterns = stream.places.iter().map(|&place: &Place| self.index.pattern(place));
+                let patterns = stream.places.iter().map(|&place: &IndexPlace| self.index.pattern(place));
                 stream.state(patterns.collect(), now, ends.get(&stream.id).copied(), &mut outgoing.numbers)
             });
-            let part = Part::Streams(states.collect());
+            let states: Vec<_> = states.collect();
             let sockets: Vec<_> = group.iter().map(|stream| stream.socket()).collect();
-            outgoing.part(&part, &sockets)?;
+            outgoing.part(PartKind::Streams, &states, &sockets)?;
         }
         Ok(())
     }
 
     /// Adds a stream of the old hub. The shard reads and writes nothing before its thread starts.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
-        let Stream { id, heartbeat, active, followed, .. } = stream;
+        let Stream { id, spec, active, followed, .. } = stream;
         let (held, queued, closing) = (stream.is_held(), stream.queued(), stream.closing.is_some());
         let key = self.streams.insert(stream) as u32;
         self.watch(key, patterns);
@@ -53,10 +54,13 @@ impl Shard {
         if held {
             return Ok(());
         }
-        if heartbeat > 0 {
-            self.wheel.insert(active.saturating_add(heartbeat), Due { key, ends: None, id });
+        if spec.heartbeat > 0 {
+            self.wheel.insert(active.saturating_add(spec.heartbeat), Due { key, ends: None, id });
         }
         let stream = &mut self.streams[key as usize];
+        if let Some(until) = stream.paused() {
+            self.alarms.borrow_mut().set(key, stream, until);
+        }
         stream.watches_room = queued > 0;
         let socket = stream.socket().as_fd().as_raw_fd();
         let interest = if queued > 0 { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };

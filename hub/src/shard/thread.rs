@@ -10,46 +10,50 @@ use crossbeam_channel::Sender;
 use mio::{Poll, Waker};
 use tracing::error;
 
-use crate::run::HubError;
-use crate::shard::command::{Attach, Backlog, Command};
+use crate::error::HubError;
+use crate::index::interner::PatternInterner;
+use crate::shard::command::{Command, NewStream};
 use crate::shard::interest::InterestFilter;
-use crate::shard::interner::PatternInterner;
+use crate::shard::report::ShardReport;
 use crate::shard::{Shard, WAKER};
 use crate::stats::ShardStats;
 use crate::stream::Stream;
 use crate::sys::BlockedSignals;
 use crate::upgrade::outgoing::Outgoing;
+use crate::util::backlog::Backlog;
 use sse_protocol::wire::Framing;
 
 /// Limits of the streams' queues.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct ShardLimits {
     /// Maximum bytes in the queue of one stream.
     pub(crate) stream_buffer: usize,
-    /// Bytes that only the queues of one process keep, above which the shard informs the ordering thread.
+    /// Bytes that only queues may keep, in all processes together.
     pub(crate) pinned: usize,
+    /// One process's part of these: above it, the shard informs the ordering thread.
+    pub(crate) pinned_part: usize,
     /// Stall timeout: seconds for which a client may read nothing of its queue, unless twice its heartbeat interval is longer.
     pub(crate) stall: u32,
 }
 
-impl Limits {
+impl ShardLimits {
     /// Stall timeout in seconds of a stream with this heartbeat interval.
-    pub(crate) fn patience(&self, heartbeat: u32) -> u32 {
+    pub(crate) fn stall_timeout(&self, heartbeat: u32) -> u32 {
         self.stall.max(heartbeat.saturating_mul(2))
     }
 }
 
 /// State that the shard threads share with the ordering thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared {
+pub(crate) struct ShardContext {
     /// Limits of the queues.
-    pub(crate) limits: Limits,
+    pub(crate) limits: ShardLimits,
     /// Interner of all patterns.
     pub(crate) names: Arc<PatternInterner>,
     /// Wakes the ordering thread.
-    pub(crate) router: Arc<Waker>,
-    /// Reports closed streams to the ordering thread.
-    pub(crate) ended: Sender<u64>,
+    pub(crate) ordering_thread: Arc<Waker>,
+    /// Reports to the ordering thread.
+    pub(crate) reports: Sender<ShardReport>,
     /// Start of the hub, from which all shards count their seconds.
     pub(crate) started: Instant,
 }
@@ -67,8 +71,8 @@ pub(crate) struct ShardThread {
     watched: Arc<InterestFilter>,
     stats: &'static ShardStats,
     gone: Arc<AtomicBool>,
-    router: Arc<Waker>,
-    state: State,
+    ordering_thread: Arc<Waker>,
+    state: ShardPlace,
     /// Commands were sent since the last wake.
     sent: bool,
     /// Id of the first stream attached since the last wake that opens with nothing to write.
@@ -79,7 +83,7 @@ pub(crate) struct ShardThread {
 
 /// Where the shard's state is.
 #[derive(Debug)]
-enum State {
+enum ShardPlace {
     /// In its thread, which returns it on a pause.
     Running(JoinHandle<io::Result<Option<Box<Shard>>>>),
     /// In this struct, paused.
@@ -91,25 +95,25 @@ enum State {
 /// Wakes the ordering thread when the shard's thread ends, even by a panic.
 struct ExitNotice {
     gone: Arc<AtomicBool>,
-    router: Arc<Waker>,
+    ordering_thread: Arc<Waker>,
 }
 
 impl Drop for ExitNotice {
     fn drop(&mut self) {
         self.gone.store(true, Ordering::SeqCst);
-        let _ = self.router.wake();
+        let _ = self.ordering_thread.wake();
     }
 }
 
 impl ShardThread {
     /// Creates a paused shard without streams.
-    pub(crate) fn new(number: usize, stats: &'static ShardStats, shared: Shared) -> io::Result<Self> {
+    pub(crate) fn new(number: usize, stats: &'static ShardStats, shared: ShardContext) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, receiver) = crossbeam_channel::unbounded();
         let backlog = Arc::new(Backlog::default());
         let watched = Arc::new(InterestFilter::default());
-        let router = Arc::clone(&shared.router);
+        let ordering_thread = Arc::clone(&shared.ordering_thread);
         let shard = Shard::new(poll, receiver, Arc::clone(&backlog), Arc::clone(&watched), stats, shared);
         Ok(Self {
             name: format!("sse-shard-{number}"),
@@ -119,8 +123,8 @@ impl ShardThread {
             watched,
             stats,
             gone: Arc::default(),
-            router,
-            state: State::Still(Box::new(shard)),
+            ordering_thread,
+            state: ShardPlace::Still(Box::new(shard)),
             sent: false,
             quiet: None,
             late: None,
@@ -129,16 +133,17 @@ impl ShardThread {
 
     /// Starts the shard in its own thread, with all signals blocked.
     pub(crate) fn start(&mut self) -> io::Result<()> {
-        match std::mem::replace(&mut self.state, State::Gone) {
-            State::Still(shard) => {
+        match std::mem::replace(&mut self.state, ShardPlace::Gone) {
+            ShardPlace::Still(shard) => {
                 self.gone.store(false, Ordering::SeqCst);
-                let obituary = ExitNotice { gone: Arc::clone(&self.gone), router: Arc::clone(&self.router) };
+                let notice =
+                    ExitNotice { gone: Arc::clone(&self.gone), ordering_thread: Arc::clone(&self.ordering_thread) };
                 let _blocked = BlockedSignals::new();
                 let thread = thread::Builder::new().name(self.name.clone()).spawn(move || {
-                    let _obituary = obituary;
+                    let _notice = notice;
                     shard.run()
                 })?;
-                self.state = State::Running(thread);
+                self.state = ShardPlace::Running(thread);
             }
             other => self.state = other,
         }
@@ -147,7 +152,7 @@ impl ShardThread {
 
     /// Returns whether the shard is paused.
     pub(crate) fn is_still(&self) -> bool {
-        matches!(self.state, State::Still(_))
+        matches!(self.state, ShardPlace::Still(_))
     }
 
     /// Pauses the shard after it has done all earlier commands, and waits for that.
@@ -155,7 +160,7 @@ impl ShardThread {
         self.send(Command::Pause);
         self.wake();
         if let Some(shard) = self.ended()? {
-            self.state = State::Still(shard);
+            self.state = ShardPlace::Still(shard);
         }
         Ok(())
     }
@@ -163,7 +168,7 @@ impl ShardThread {
     /// Sends the streams of a paused shard to the new hub of an upgrade. The shard keeps its copies, unchanged.
     pub(crate) fn pass_on(&self, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
         match &self.state {
-            State::Still(shard) => shard.pass_on(outgoing),
+            ShardPlace::Still(shard) => shard.pass_on(outgoing),
             _ => Err(io::Error::other("a shard does not stand still")),
         }
     }
@@ -171,7 +176,7 @@ impl ShardThread {
     /// Adds a stream of the old hub to a paused shard.
     pub(crate) fn adopt(&mut self, stream: Stream, patterns: &[Box<str>], ends: Option<u32>) -> io::Result<()> {
         match &mut self.state {
-            State::Still(shard) => {
+            ShardPlace::Still(shard) => {
                 patterns.iter().for_each(|pattern| self.watched.add(pattern));
                 shard.adopt(stream, patterns, ends)
             }
@@ -213,7 +218,7 @@ impl ShardThread {
     }
 
     fn put(&mut self, command: Command) {
-        if let Command::Attach(Attach { patterns, .. }) | Command::Watch { patterns, .. } = &command {
+        if let Command::Attach(NewStream { patterns, .. }) | Command::Watch { patterns, .. } = &command {
             patterns.iter().for_each(|pattern| self.watched.add(pattern));
         }
         self.backlog.add(command.weight());
@@ -270,13 +275,13 @@ impl ShardThread {
 
     /// Waits for the end of the shard's thread and takes its state, if it was paused.
     fn ended(&mut self) -> Result<Option<Box<Shard>>, HubError> {
-        match std::mem::replace(&mut self.state, State::Gone) {
-            State::Running(thread) => {
+        match std::mem::replace(&mut self.state, ShardPlace::Gone) {
+            ShardPlace::Running(thread) => {
                 let result = thread.join().map_err(|_| HubError::Panicked(self.name.clone()))?;
                 result.map_err(HubError::system("waiting for streams"))
             }
-            State::Still(shard) => Ok(Some(shard)),
-            State::Gone => Ok(None),
+            ShardPlace::Still(shard) => Ok(Some(shard)),
+            ShardPlace::Gone => Ok(None),
         }
     }
 }

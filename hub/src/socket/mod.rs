@@ -1,5 +1,7 @@
 //! The hub's socket file: checks of its folder, the lock of who may start a hub, and binding.
 
+pub(crate) mod file;
+pub mod others;
 pub mod private;
 
 use std::fs::File;
@@ -234,16 +236,19 @@ pub fn bind(_lock: &StartLock, path: &Path, mode: u32, group: Option<u32>) -> Re
         Ok(_) => return Err(SocketError::NotASocket(path.display().to_string())),
         Err(_) => {}
     }
-    let listen = || -> Result<_, Errno> {
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // The file inherits the mode of the socket: nobody else can connect before `allow` sets the intended mode.
-        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
-        allow(path, mode, group)?;
-        rustix::net::listen(&socket, BACKLOG)?;
-        Ok(socket)
-    };
-    listen().map(Into::into).map_err(failed("listening at", path))
+    let socket = listen(path, mode, group, SocketFlags::CLOEXEC).map_err(failed("listening at", path))?;
+    Ok(socket.into())
+}
+
+/// Creates a socket file, which must not be there yet, and listens there.
+pub(crate) fn listen(path: &Path, mode: u32, group: Option<u32>, flags: SocketFlags) -> Result<OwnedFd, Errno> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // The file inherits the mode of the socket: nobody else can connect before `allow` sets the intended mode.
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    allow(path, mode, group)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
 }
 
 /// Sets the mode and group of a socket file.

@@ -25,7 +25,7 @@ pub struct Private {
 }
 
 /// What the search found at a name.
-enum Place {
+enum FoundFolder {
     Own,
     Free,
     /// Something that is not this user's folder, and why; another user may have put it there.
@@ -45,11 +45,11 @@ pub fn find(temporary: &Path, user: u32) -> Result<Private, SocketError> {
     let mut free = None;
     for path in &names {
         match look(path, user)? {
-            Place::Own => return Ok(Private { path: path.clone(), instead_of }),
-            Place::Free => {
+            FoundFolder::Own => return Ok(Private { path: path.clone(), instead_of }),
+            FoundFolder::Free => {
                 free.get_or_insert_with(|| (path.clone(), instead_of.clone()));
             }
-            Place::Taken(why) => {
+            FoundFolder::Taken(why) => {
                 instead_of.get_or_insert_with(|| (path.clone(), why));
             }
         }
@@ -73,16 +73,16 @@ pub fn find(temporary: &Path, user: u32) -> Result<Private, SocketError> {
     })
 }
 
-fn look(path: &Path, user: u32) -> Result<Place, SocketError> {
+fn look(path: &Path, user: u32) -> Result<FoundFolder, SocketError> {
     match rustix::fs::lstat(path) {
-        Err(Errno::NOENT) => Ok(Place::Free),
+        Err(Errno::NOENT) => Ok(FoundFolder::Free),
         Err(error) => Err(failed("looking at", path)(error)),
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => {
-            Ok(Place::Taken("is not a folder".into()))
+            Ok(FoundFolder::Taken("is not a folder".into()))
         }
         // `check_folder` checks the mode before each use: a folder open to others is the user's own mistake.
-        Ok(stat) if stat.st_uid == user => Ok(Place::Own),
-        Ok(stat) => Ok(Place::Taken(format!("belongs to user {}, not to user {user}", stat.st_uid))),
+        Ok(stat) if stat.st_uid == user => Ok(FoundFolder::Own),
+        Ok(stat) => Ok(FoundFolder::Taken(format!("belongs to user {}, not to user {user}", stat.st_uid))),
     }
 }
 

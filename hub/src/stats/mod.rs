@@ -1,11 +1,26 @@
 //! Statistics: the hub's counters and their export.
 
 pub(crate) mod openmetrics;
-pub(crate) mod report;
+pub(crate) mod recent;
 
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::upgrade::state::ShardCounts;
+/// Counters of all shards together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShardCounts<'a> {
+    pub(crate) opened: u64,
+    pub(crate) ended_held: u64,
+    /// By reason.
+    #[serde(borrow)]
+    pub(crate) ended: Vec<(&'a str, u64)>,
+    pub(crate) delivered: u64,
+    pub(crate) delivered_bytes: u64,
+    pub(crate) heartbeats: u64,
+    pub(crate) superseded: u64,
+    pub(crate) spread: u64,
+    pub(crate) padding_bytes: u64,
+}
 
 /// A counter that one thread at a time changes, and any thread of any process that shares it reads.
 #[derive(Debug, Default)]
@@ -34,8 +49,8 @@ impl Counter {
 }
 
 /// Why a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum EndReason {
     /// The client disconnected.
     Client,
     /// The client did not read what was queued for it.
@@ -56,9 +71,13 @@ pub(crate) enum Ended {
     Lifetime,
     /// The user opened another stream in its place.
     Replaced,
+    /// All its topics are finished, or its script has ended it for good.
+    Finished,
+    /// A script has disconnected it.
+    Disconnected,
 }
 
-impl Ended {
+impl EndReason {
     /// Name in the log and in `sse_stats()`.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -72,6 +91,8 @@ impl Ended {
             Self::Moved => "moved",
             Self::Lifetime => "lifetime",
             Self::Replaced => "replaced",
+            Self::Finished => "finished",
+            Self::Disconnected => "disconnected",
         }
     }
 
@@ -81,7 +102,7 @@ impl Ended {
     }
 
     /// All reasons.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Client,
         Self::Slow,
         Self::Error,
@@ -92,6 +113,8 @@ impl Ended {
         Self::Moved,
         Self::Lifetime,
         Self::Replaced,
+        Self::Finished,
+        Self::Disconnected,
     ];
 }
 
@@ -111,18 +134,27 @@ pub(crate) struct ShardStats {
     pub(crate) told_held: Counter,
     /// Streams that began without being counted in `told`.
     pub(crate) untold: Counter,
-    ended: [Counter; Ended::ALL.len()],
+    ended: [Counter; EndReason::ALL.len()],
     /// Events written completely.
     pub(crate) delivered: Counter,
     /// Bytes written, of all kinds and with framing.
     pub(crate) delivered_bytes: Counter,
     /// Heartbeats sent.
     pub(crate) heartbeats: Counter,
+    /// Events not sent, as newer ones have replaced them where they waited.
+    pub(crate) superseded: Counter,
+    /// Events that had to wait for a moment of their stream's own.
+    pub(crate) spread: Counter,
+    /// Bytes of comments that fill up what was written, without framing.
+    pub(crate) padding_bytes: Counter,
     /// Bytes queued for slow clients now.
     pub(crate) queued_bytes: Counter,
     /// Bytes that only queues of the shard's process keep.
     pub(crate) pinned: Counter,
-    /// Round of the last [`Relieve`](crate::shard::command::Relieve) that was done.
+    /// Bytes that only queues of other processes keep, if the shard has a process of its own. Only the ordering thread writes
+    /// this.
+    pub(crate) pinned_elsewhere: Counter,
+    /// Round of the last `Relieve` that was done.
     pub(crate) relieved: Counter,
     /// Round of the last one that did not end enough streams.
     pub(crate) unrelieved: Counter,
@@ -132,12 +164,12 @@ pub(crate) struct ShardStats {
 
 impl ShardStats {
     /// Counts the end of a stream.
-    pub(crate) fn end(&self, why: Ended) {
+    pub(crate) fn end(&self, why: EndReason) {
         self.ended[why as usize].add(1);
     }
 
     /// Counts the end of several streams.
-    pub(crate) fn end_many(&self, why: Ended, count: usize) {
+    pub(crate) fn end_many(&self, why: EndReason, count: usize) {
         self.ended[why as usize].add(count);
     }
 
@@ -150,9 +182,12 @@ impl ShardStats {
         add(&self.delivered, counts.delivered);
         add(&self.delivered_bytes, counts.delivered_bytes);
         add(&self.heartbeats, counts.heartbeats);
+        add(&self.superseded, counts.superseded);
+        add(&self.spread, counts.spread);
+        add(&self.padding_bytes, counts.padding_bytes);
         for &(name, count) in &counts.ended {
             // A reason that this version doesn't know counts as an error.
-            add(&self.ended[Ended::named(name).unwrap_or(Ended::Error) as usize], count);
+            add(&self.ended[EndReason::named(name).unwrap_or(EndReason::Error) as usize], count);
         }
     }
 
@@ -169,7 +204,7 @@ impl ShardStats {
     }
 
     /// Streams that ended for this reason.
-    pub(crate) fn ended(&self, why: Ended) -> u64 {
+    pub(crate) fn ended(&self, why: EndReason) -> u64 {
         self.ended[why as usize].get()
     }
 

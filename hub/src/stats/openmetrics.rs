@@ -1,6 +1,6 @@
 //! Exports the counters as OpenMetrics text, which Prometheus reads: `sse_metrics()`.
 //!
-//! One table maps the figures of `sse_stats()` ([`report`](crate::stats::report)) to metrics. A figure that the table lacks
+//! One table maps the figures of `sse_stats()` (`broker/report.rs`) to metrics. A figure that the table lacks
 //! stops a debug build, so that every test that reads the figures reports it.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// How a figure of the report becomes a metric.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum MetricKind {
     /// A number that goes up and down.
     Gauge,
     /// A number that only grows.
@@ -33,15 +33,15 @@ enum Kind {
     Nothing,
 }
 
-use Kind::{Counter, Counters, Flag, Gauge, Label, Nothing};
+use MetricKind::{Counter, Counters, Flag, Gauge, Label, Nothing};
 
-impl Kind {
+impl MetricKind {
     fn of_type(self) -> Option<MetricType> {
         match self {
             Gauge | Flag => Some(MetricType::Gauge),
             Counter | Counters(_) => Some(MetricType::Counter),
             Label(_) => Some(MetricType::Info),
-            Kind::Histogram => Some(MetricType::Histogram),
+            MetricKind::Histogram => Some(MetricType::Histogram),
             Nothing => None,
         }
     }
@@ -49,10 +49,10 @@ impl Kind {
 
 /// Path in the report (a JSON pointer), kind, name without `sse_`, unit (appended to the name), and description. A figure that
 /// a report lacks is left out. `tools/docs` generates docs/reference/statistics.md from this table.
-type Metric = (&'static str, Kind, &'static str, Option<Unit>, &'static str);
+type Metric = (&'static str, MetricKind, &'static str, Option<Unit>, &'static str);
 
 #[rustfmt::skip]
-static METRICS: [Metric; 86] = [
+static METRICS: [Metric; 126] = [
     ("/version", Label("version"), "build", None, "The hub that runs"),
     ("/pid", Nothing, "", None, "The hub's process id"),
     ("/uptime", Gauge, "uptime", Some(Unit::Seconds), "Time since the hub started"),
@@ -61,25 +61,57 @@ static METRICS: [Metric; 86] = [
     ("/shards", Gauge, "shards", None, "Threads that hold streams"),
     ("/processes/lost", Counter, "processes_lost", None, "Processes with streams that were killed or have failed"),
     ("/processes/each", Nothing, "", None, "Of each process that holds streams: `pid` (null while it is started anew), `streams`, `resident_bytes`"),
-    ("/peers", Gauge, "peers", None, "PHP processes that are connected"),
-    ("/visitors", Gauge, "visitors", None, "Remote addresses and users that streams are counted for"),
+    ("/connections", Gauge, "connections", None, "PHP processes that are connected"),
+    ("/descriptor_limit", Gauge, "descriptor_limit", None, "Descriptors that one process of the hub may have, one for each stream and each PHP process"),
+    ("/settings", Nothing, "", None, "The settings that the hub uses, by their names without `sse.`, without keys and passwords"),
+    ("/quota_keys", Gauge, "quota_keys", None, "Remote addresses and users that streams are counted for"),
     ("/streams/open", Gauge, "streams_open", None, "Streams that are open"),
     ("/streams/held", Gauge, "streams_held", None, "Streams whose workers are still sending the headers"),
     ("/streams/opened", Counter, "streams_opened", None, "Streams that began"),
     ("/streams/closed", Counters("reason"), "streams_ended", None, "Streams that ended, by why"),
     ("/refused", Counters("reason"), "refused", None, "Streams and PHP processes that were refused, by why"),
+    ("/redirects/issued", Counter, "redirects", None, "Streams that the web server was to fetch from the hub (`sse.detach=redirect`)"),
+    ("/redirects/waiting", Gauge, "redirects_waiting", None, "Of those, streams that it may still fetch"),
+    ("/redirects/bytes", Gauge, "redirects_waiting", Some(Unit::Bytes), "Memory charged for these (`sse.redirect_bytes`)"),
+    ("/redirects/followed", Counter, "redirects_followed", None, "Streams that the web server has fetched"),
+    ("/redirects/expired", Counter, "redirects_expired", None, "Streams that it has not fetched within `sse.redirect_timeout`"),
+    ("/redirects/unknown", Counter, "redirects_unknown", None, "Requests to the hub by HTTP for streams that are not there, or not any more"),
     ("/topics", Gauge, "topics", None, "Topics and patterns that are watched"),
+    ("/busiest", Nothing, "", None, "Which topics events and notifications came for lately, the busiest 20: how many `seconds` were counted, of each of the `topics` its name, `events`, their `bytes`, and `notifications`; `left_out`: how many came for topics beyond the first 1,024 of that time"),
     ("/topic_bytes", Gauge, "topics_charged", Some(Unit::Bytes), "Memory charged for what is watched"),
+    ("/template_steps", Gauge, "template_steps", None, "Most steps of comparing 64 bytes of a topic with the URI templates of Mercure's clients"),
+    ("/presence/topics", Gauge, "presence_topics", None, "Topics with members"),
+    ("/presence/members", Gauge, "presence_members", None, "Members, counted for each topic"),
+    ("/presence/joins", Counter, "presence_joins", None, "Times that a user came to a topic"),
+    ("/presence/leaves", Counter, "presence_leaves", None, "Times that a user left a topic"),
     ("/published", Counter, "events_published", None, "Events that were accepted"),
     ("/published_bytes", Counter, "published", Some(Unit::Bytes), "Data of the events that were accepted"),
+    ("/published_unwatched", Counter, "events_unwatched", None, "Of the events that were accepted, those of topics that certainly no stream and no callback of this hub watched"),
     ("/publish_refused", Counter, "events_refused", None, "Events that were refused"),
+    ("/keys/kept", Gauge, "publish_keys", None, "Keys of publications that are known (`$key` of sse_publish()); with `sse.bus`, Redis has them"),
+    ("/keys/bytes", Gauge, "publish_keys", Some(Unit::Bytes), "Memory of the keys that are known"),
+    ("/keys/repeated", Counter, "publications_repeated", None, "Publications that published nothing, because one before had their key"),
+    ("/keys/dropped", Counter, "publish_keys_dropped", None, "Keys that were dropped before their time, because of `sse.key_bytes`"),
+    ("/retained/topics", Gauge, "retained_topics", None, "Topics that have a last value"),
+    ("/retained/events", Gauge, "retained_events", None, "Events that are the last value of a topic"),
+    ("/retained/bytes", Gauge, "retained", Some(Unit::Bytes), "Memory of the last values"),
+    ("/retained/dropped", Counter, "retained_dropped", None, "Last values that were dropped because of `sse.retain_bytes`"),
+    ("/disconnects", Counter, "disconnects", None, "Calls of sse_disconnect(), those on other machines of the bus included"),
+    ("/retopics", Counter, "retopics", None, "Calls of sse_retopic() that were done"),
     ("/triggers", Counter, "triggers", None, "Notifications by PHP, counted by topics"),
     ("/triggers_refused", Counter, "triggers_refused", None, "Notifications by PHP that named no topic"),
     ("/delivered", Counter, "events_delivered", None, "Events written to streams, counted for each stream"),
+    ("/superseded", Counter, "events_superseded", None, "Events not sent to a stream, as a newer one (`$latest` of sse_publish()) replaced them where they waited; counted for each stream"),
+    ("/spread", Counter, "events_spread", None, "Events that waited for a random moment (`$spread` of sse_publish()), counted for each stream"),
     ("/delivered_bytes", Counter, "delivered", Some(Unit::Bytes), "Everything written to streams"),
     ("/heartbeats", Counter, "heartbeats", None, "Comments written to streams that were silent"),
+    ("/padding_bytes", Counter, "padding", Some(Unit::Bytes), "Comments that filled up what was written to streams (`sse.pad`)"),
     ("/queued_bytes", Gauge, "queued", Some(Unit::Bytes), "What waits for clients that read slowly"),
     ("/pinned_bytes", Gauge, "pinned", Some(Unit::Bytes), "Of what waits, what nothing else keeps any more"),
+    ("/finished/topics", Gauge, "finished_topics", None, "Topics that are finished"),
+    ("/finished/bytes", Gauge, "finished", Some(Unit::Bytes), "Memory of their last events"),
+    ("/finished/evicted", Counter, "finished_evicted", None, "Finished topics forgotten before their time, for want of sse.finished_bytes"),
+    ("/finished/answered", Counter, "finished_answered", None, "Clients that had everything and were told by 204 not to come back"),
     ("/history/events", Gauge, "history_events", None, "Events kept for readers that are away"),
     ("/history/topics", Gauge, "history_topics", None, "Topics of which something is remembered"),
     ("/history/bytes", Gauge, "history", Some(Unit::Bytes), "Memory of the events that are kept"),
@@ -92,6 +124,7 @@ static METRICS: [Metric; 86] = [
     ("/history/file/failures", Counter, "history_file_failures", None, "Events that could not be written"),
     ("/history/file/problem", Flag, "history_file_problem", None, "Whether the history's file can't be written now"),
     ("/bus/address", Nothing, "", None, "Where Redis is, without the password"),
+    ("/bus/node", Nothing, "", None, "The server that has the stream now: the master that Sentinels name, or the node of a cluster"),
     ("/bus/stream", Nothing, "", None, "The key of its stream"),
     ("/bus/state", Nothing, "", None, "`connecting`, `connected` or `away`"),
     ("/bus/since", Nothing, "", None, "Since when, Unix time"),
@@ -106,6 +139,12 @@ static METRICS: [Metric; 86] = [
     ("/bus/gaps", Counter, "bus_gaps", None, "Times that events between Redis and this hub were lost, or may have been"),
     ("/bus/wakes_sent", Counter, "bus_wakes_sent", None, "Messages with notifications sent to other hubs, of several topics each"),
     ("/bus/wakes_received", Counter, "bus_wakes_received", None, "Messages with notifications that came from other hubs"),
+    ("/bus/presence/state", Nothing, "", None, "`connecting`, `connected` or `away`: whether members of other hubs are heard of, and they of this one's"),
+    ("/bus/presence/problem", Flag, "bus_presence_problem", None, "Whether members can't be told to other hubs, or heard of, now"),
+    ("/bus/presence/hubs", Gauge, "bus_presence_hubs", None, "Other hubs that tell of their members"),
+    ("/bus/presence/members", Gauge, "bus_presence_members", None, "Members that they have told of, counted for each topic and hub"),
+    ("/bus/presence/bytes", Gauge, "bus_presence", Some(Unit::Bytes), "Memory charged for these (`sse.presence_bytes`)"),
+    ("/bus/presence/left_out", Gauge, "bus_presence_left_out", None, "Members of other hubs for which `sse.presence_bytes` has no room"),
     ("/bus/last_id", Nothing, "", None, "The id of the last entry that was read"),
     ("/renders/streams", Gauge, "render_streams", None, "Streams whose scripts can be run again"),
     ("/renders/queued", Gauge, "renders_queued", None, "Renders that wait for their turn"),
@@ -121,11 +160,12 @@ static METRICS: [Metric; 86] = [
     ("/renders/bytes", Gauge, "render", Some(Unit::Bytes), "Memory of the requests and events that are kept for renders"),
     ("/renders/p50_ms", Nothing, "", None, "Milliseconds that half of the renders took at most; null before the first"),
     ("/renders/p99_ms", Nothing, "", None, "The same for 99 of 100 renders"),
-    ("/renders/seconds", Kind::Histogram, "render_duration", Some(Unit::Seconds), "How long renders took"),
-    ("/turns/steps", Counter, "turn_steps", None, "Kept events, topics and callbacks that the hub's main thread has looked at one by one"),
+    ("/renders/slowest", Nothing, "", None, "Which scripts took the most time to render lately, up to 20: how many `seconds` were counted, of each of the `scripts` its path, renders that were `done`, `failed`, milliseconds of all together (`total_ms`) and of the `longest_ms`; `left_out`: renders of scripts beyond the first 256 of that time"),
+    ("/renders/seconds", MetricKind::Histogram, "render_duration", Some(Unit::Seconds), "How long renders took"),
+    ("/turns/steps", Counter, "turn_steps", None, "Kept events, topics, callbacks and changes of members that the hub's main thread has looked at one by one"),
     ("/turns/most_steps", Gauge, "turn_most_steps", None, "The most of them in one turn of that thread"),
     ("/turns/longest_us", Nothing, "", None, "Microseconds that the longest of them took"),
-    ("/turns/seconds", Kind::Histogram, "turn_duration", Some(Unit::Seconds), "Processor time that turns of that thread took"),
+    ("/turns/seconds", MetricKind::Histogram, "turn_duration", Some(Unit::Seconds), "Processor time that turns of that thread took"),
     ("/udp/listening", Flag, "udp_listening", None, "Whether notifications by datagram are received"),
     ("/udp/received", Counter, "udp_received", None, "Datagrams received"),
     ("/udp/wakes", Counter, "udp_wakes", None, "Datagrams that were notifications"),
@@ -143,9 +183,9 @@ static METRICS: [Metric; 86] = [
 
 /// The OpenMetrics text of a report.
 pub(crate) fn text(report: Value) -> String {
-    debug_assert_eq!(unknown(&report, ""), Vec::<String>::new(), "these have no line in router/metrics.rs");
+    debug_assert_eq!(unknown(&report, ""), Vec::<String>::new(), "these have no line in stats/openmetrics.rs");
     let mut registry = Registry::with_prefix("sse");
-    registry.register_collector(Box::new(Report(report)));
+    registry.register_collector(Box::new(MetricsReport(report)));
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = text::encode(&mut text, &registry);
@@ -166,9 +206,9 @@ fn unknown(part: &Value, path: &str) -> Vec<String> {
 }
 
 #[derive(Debug)]
-struct Report(Value);
+struct MetricsReport(Value);
 
-impl Collector for Report {
+impl Collector for MetricsReport {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (path, kind, name, unit, help) in &METRICS {
             let Some(part) = self.0.pointer(path) else { continue };
@@ -188,7 +228,7 @@ impl Collector for Report {
                     let labels = vec![(*label, part.as_str().unwrap_or_default().to_owned())];
                     Info::new(labels).encode(metric)?;
                 }
-                Kind::Histogram => {
+                MetricKind::Histogram => {
                     let buckets = buckets(&part["buckets"]);
                     let count = buckets.iter().map(|bucket| bucket.1).sum();
                     let sum = part["sum"].as_f64().unwrap_or_default();
@@ -267,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "these have no line in router/metrics.rs")]
+    #[should_panic(expected = "these have no line in stats/openmetrics.rs")]
     fn a_number_without_a_line_in_the_table_stops_a_debug_build() {
         text(json!({ "streams": { "open": 1, "new figure": 1 } }));
     }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Event;
-use crate::stream::pinned::Keepers;
+use crate::event::frames::Frames;
 use sse_protocol::event::HEARTBEAT;
 use sse_protocol::framing::{self, Piece, USUAL_REQUEST};
+use sse_protocol::padding;
 use sse_protocol::wire::{self, Delivery, Framing};
 
 /// [`Delivery::Trigger`] for all topics, encoded as a message.
@@ -24,10 +27,18 @@ const HEARTBEAT_RECORD: &[u8] = b"\x01\x06\x00\x01\x00\x03\x00\x00:\n\n";
 pub(crate) const WAKE: &[u8] = b"W";
 
 /// A notification, with its encoded message.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(from = "Box<str>")]
 pub(crate) struct Trigger {
     topic: Box<str>,
+    #[serde(skip)]
     message: Box<[u8]>,
+}
+
+impl From<Box<str>> for Trigger {
+    fn from(topic: Box<str>) -> Self {
+        Self::new(&topic)
+    }
 }
 
 impl Trigger {
@@ -48,35 +59,6 @@ impl Trigger {
     }
 }
 
-/// Encoded events for some streams only, from a render job or with topics added.
-#[derive(Debug, Default)]
-pub(crate) struct Frames {
-    bytes: Arc<[u8]>,
-    keepers: Keepers,
-}
-
-impl Frames {
-    pub(crate) fn keepers(&self) -> &Keepers {
-        &self.keepers
-    }
-
-    /// Approximate memory in bytes.
-    pub(crate) fn memory(&self) -> usize {
-        self.bytes.len() + size_of::<Self>() + 64
-    }
-
-    /// The bytes, for users other than streams.
-    pub(crate) fn bytes(&self) -> &Arc<[u8]> {
-        &self.bytes
-    }
-}
-
-impl From<Arc<[u8]>> for Frames {
-    fn from(bytes: Arc<[u8]>) -> Self {
-        Self { bytes, keepers: Keepers::default() }
-    }
-}
-
 /// Something to write to a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Payload {
@@ -94,8 +76,14 @@ pub(crate) enum Payload {
     Wake,
     /// A heartbeat.
     Heartbeat,
+    /// A comment of so many bytes, for a web server that passes output on only once it has enough of it.
+    Padding(u16),
     /// The end of the response.
     End,
+    /// Nothing, in the place of an event that a newer one has replaced.
+    Superseded,
+    /// Nothing, but all that follows waits until then, in milliseconds since the hub's start.
+    Pause(u64),
 }
 
 impl Payload {
@@ -105,14 +93,15 @@ impl Payload {
             (Self::Event(event), Framing::Message) => event.message(),
             (Self::Event(event), _) => event.frame(),
             (Self::Gap(_), Framing::Message) => ALL_MESSAGE,
-            (Self::Frames(frames), _) => &frames.bytes,
+            (Self::Frames(frames), _) => frames.bytes(),
             (Self::Gap(frame), _) => frame,
             (Self::Trigger(trigger), _) => &trigger.message,
             (Self::Lines(text), _) => text.as_bytes(),
             (Self::Wake, _) => WAKE,
             (Self::Heartbeat, Framing::Message) => HEARTBEAT_MESSAGE,
             (Self::Heartbeat, _) => HEARTBEAT,
-            (Self::End, _) => &[],
+            (Self::Padding(len), _) => padding::comment((*len).into()),
+            (Self::End | Self::Superseded | Self::Pause(_), _) => &[],
         }
     }
 
@@ -124,6 +113,20 @@ impl Payload {
     /// Returns whether the payload counts as an event when written.
     pub(crate) fn is_event(&self) -> bool {
         matches!(self, Self::Event(_) | Self::Frames(_))
+    }
+
+    /// Names the topics of an event that is replaced where it waits when a newer one of the same topics comes.
+    pub(crate) fn latest(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Event(event) => event.latest(),
+            Self::Frames(frames) => frames.latest(),
+            _ => None,
+        }
+    }
+
+    /// Whether there is anything to write.
+    pub(crate) fn is_something(&self) -> bool {
+        !matches!(self, Self::Superseded | Self::Pause(_))
     }
 
     /// Returns the framed bytes, if they exist in one piece.

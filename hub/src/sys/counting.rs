@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use crate::util::heap::allocated;
+use crate::sys::heap::allocated;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;

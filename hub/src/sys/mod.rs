@@ -5,7 +5,10 @@ pub(crate) mod clock;
 #[cfg(test)]
 pub(crate) mod counting;
 pub(crate) mod datagram;
+pub(crate) mod descriptors;
 pub(crate) mod fork;
+pub(crate) mod heap;
+pub mod processes;
 pub(crate) mod shared;
 pub(crate) mod stdio;
 pub(crate) mod title;
@@ -15,10 +18,14 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 pub use crate::sys::fork::{close_all_but, threads};
-pub(crate) use crate::sys::fork::{fork, ignore_children};
+pub(crate) use crate::sys::fork::{fork_worker, ignore_children};
 pub(crate) use crate::sys::shared::counters;
 pub use crate::sys::stdio::blank;
 pub use crate::sys::title::set_title;
+
+/// Bytes that may stay free at the end of an arena, and from which on a block is returned by itself: the allocator's initial values.
+#[cfg(target_env = "gnu")]
+const MOST_FREE: libc::c_int = 128 << 10;
 
 /// Number of a group by its name, from the system's user database.
 #[must_use]
@@ -165,6 +172,17 @@ fn socklen<T>(count: usize) -> libc::socklen_t {
 
 fn check(status: libc::c_int) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Limits the free memory that the allocator keeps at the end of each of its arenas, which no trim returns unless the arena is the
+/// main one. By default the limit grows to twice the largest block ever freed, up to 64 MiB an arena.
+pub(crate) fn limit_free_memory() {
+    // SAFETY: no pointers are involved; what can't be set stays as it is.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, MOST_FREE);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MOST_FREE);
+    }
 }
 
 /// Returns the allocator's free memory to the system.

@@ -1,5 +1,7 @@
 //! The process title, which `ps` shows.
 
+use crate::sys::processes::ProcessStat;
+
 /// Sets the name of the process, and overwrites its command line as far as there is room.
 pub fn set_title(name: &str) {
     if let Ok(short) = std::ffi::CString::new(name) {
@@ -19,9 +21,7 @@ pub fn set_title(name: &str) {
 
 /// Address range of the arguments: fields 48 and 49 of `/proc/self/stat` (proc(5)).
 fn command_line() -> Option<(usize, usize)> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let after_name = stat.rsplit_once(") ")?.1;
-    let mut fields = after_name.split(' ').skip(48 - 3);
-    let (start, end) = (fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?);
+    let stat = ProcessStat::of("self")?;
+    let (start, end) = (stat.number(48)?, stat.number(49)?);
     (start > 0 && end > start).then_some((start, end))
 }

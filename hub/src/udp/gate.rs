@@ -20,7 +20,7 @@ type Code = [u8; 32];
 
 /// Result of checking a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum DatagramVerdict<'a> {
     /// A notification of these topics; an empty list means all topics.
     Wake(Vec<&'a str>),
     /// Not a notification.
@@ -63,18 +63,18 @@ impl Gate {
     }
 
     /// Checks a datagram that arrived at `now`, in milliseconds since 1970.
-    pub fn judge<'a>(&mut self, datagram: &'a [u8], now: u64) -> Verdict<'a> {
-        let Some(Wake { topics, proof }) = parse(datagram) else { return Verdict::Garbage };
-        let Some(key) = &self.key else { return Verdict::Wake(topics) };
-        let Some(Proof { signed, time, code }) = proof else { return Verdict::Unauthenticated };
+    pub fn judge<'a>(&mut self, datagram: &'a [u8], now: u64) -> DatagramVerdict<'a> {
+        let Some(Wake { topics, proof }) = parse(datagram) else { return DatagramVerdict::Garbage };
+        let Some(key) = &self.key else { return DatagramVerdict::Wake(topics) };
+        let Some(Proof { signed, time, code }) = proof else { return DatagramVerdict::Unauthenticated };
         // `verify_slice` compares in constant time.
         if key.clone().chain_update(signed).verify_slice(&code).is_err() {
-            return Verdict::Unauthenticated;
+            return DatagramVerdict::Unauthenticated;
         }
         if time.abs_diff(now) > WINDOW_MS || !self.remember(code, time, now) {
-            return Verdict::Replayed;
+            return DatagramVerdict::Replayed;
         }
-        Verdict::Wake(topics)
+        DatagramVerdict::Wake(topics)
     }
 
     /// The remembered MACs, each with the time until which it must be remembered.
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn plain(datagram: &[u8]) -> Verdict<'_> {
+    fn plain(datagram: &[u8]) -> DatagramVerdict<'_> {
         Gate::new(None).judge(datagram, 0)
     }
 
@@ -168,10 +168,10 @@ mod tests {
 
     #[test]
     fn a_wake_is_the_word_and_topics() {
-        assert_eq!(plain(b"WAKEUP"), Verdict::Wake(vec![]));
-        assert_eq!(plain(b"WAKEUP\n"), Verdict::Wake(vec![]));
-        assert_eq!(plain(b"WAKEUP chat.general"), Verdict::Wake(vec!["chat.general"]));
-        assert_eq!(plain(b"WAKEUP a b.c\r\n"), Verdict::Wake(vec!["a", "b.c"]));
+        assert_eq!(plain(b"WAKEUP"), DatagramVerdict::Wake(vec![]));
+        assert_eq!(plain(b"WAKEUP\n"), DatagramVerdict::Wake(vec![]));
+        assert_eq!(plain(b"WAKEUP chat.general"), DatagramVerdict::Wake(vec!["chat.general"]));
+        assert_eq!(plain(b"WAKEUP a b.c\r\n"), DatagramVerdict::Wake(vec!["a", "b.c"]));
     }
 
     #[test]
@@ -189,25 +189,25 @@ mod tests {
             b"WAKEUP a..b",
             &[b'x'; 2000],
         ] {
-            assert_eq!(plain(garbage), Verdict::Garbage, "{:?}", garbage.escape_ascii().to_string());
+            assert_eq!(plain(garbage), DatagramVerdict::Garbage, "{:?}", garbage.escape_ascii().to_string());
         }
         let longest = [b"WAKEUP ", &[b'x'; 255][..], &b" yy".repeat(254)].concat();
         assert_eq!(longest.len(), MAX_LEN);
-        assert!(matches!(plain(&longest), Verdict::Wake(topics) if topics.len() == 255));
-        assert_eq!(plain(&[&longest[..], b"\n"].concat()), Verdict::Garbage);
+        assert!(matches!(plain(&longest), DatagramVerdict::Wake(topics) if topics.len() == 255));
+        assert_eq!(plain(&[&longest[..], b"\n"].concat()), DatagramVerdict::Garbage);
     }
 
     #[test]
     fn with_a_key_only_its_owner_wakes() {
         let mut gate = Gate::new(Some(b"secret"));
-        assert_eq!(gate.judge(b"WAKEUP a", 0), Verdict::Unauthenticated);
-        assert_eq!(gate.judge(&signed(b"other", "WAKEUP a", 1), 1), Verdict::Unauthenticated);
-        assert_eq!(gate.judge(&signed(b"secret", "WAKEUP a", 1), 1), Verdict::Wake(vec!["a"]));
-        assert_eq!(gate.judge(&signed(b"secret", "WAKEUP", 1), 1), Verdict::Wake(vec![]));
+        assert_eq!(gate.judge(b"WAKEUP a", 0), DatagramVerdict::Unauthenticated);
+        assert_eq!(gate.judge(&signed(b"other", "WAKEUP a", 1), 1), DatagramVerdict::Unauthenticated);
+        assert_eq!(gate.judge(&signed(b"secret", "WAKEUP a", 1), 1), DatagramVerdict::Wake(vec!["a"]));
+        assert_eq!(gate.judge(&signed(b"secret", "WAKEUP", 1), 1), DatagramVerdict::Wake(vec![]));
         let upper = signed(b"secret", "WAKEUP b", 1);
         let upper =
             upper.iter().map(|b| if b"abcdef".contains(b) { b.to_ascii_uppercase() } else { *b }).collect::<Vec<_>>();
-        assert!(!matches!(gate.judge(&upper, 1), Verdict::Wake(_)));
+        assert!(!matches!(gate.judge(&upper, 1), DatagramVerdict::Wake(_)));
     }
 
     /// The MAC comes from `openssl dgst -sha256 -hmac secret`.
@@ -217,7 +217,7 @@ mod tests {
         let hex = "757036b3d757d9cf18c48b5df45d3da6a458e8417e3964c46596b435c76347f7";
         let text = String::from_utf8_lossy(datagram).replace("HEX", hex);
         let mut gate = Gate::new(Some(b"secret"));
-        assert_eq!(gate.judge(text.as_bytes(), 1_700_000_000_000), Verdict::Wake(vec!["chat.general"]));
+        assert_eq!(gate.judge(text.as_bytes(), 1_700_000_000_000), DatagramVerdict::Wake(vec!["chat.general"]));
     }
 
     /// Attack: an eavesdropper changes a datagram, or sends it again now or later, to cause notifications at will.
@@ -225,21 +225,21 @@ mod tests {
     fn an_overheard_datagram_is_worth_nothing() {
         let mut gate = Gate::new(Some(b"secret"));
         let datagram = signed(b"secret", "WAKEUP a", 100_000);
-        assert_eq!(gate.judge(&datagram, 130_000), Verdict::Wake(vec!["a"]));
-        assert_eq!(gate.judge(&datagram, 130_000), Verdict::Replayed);
-        assert_eq!(gate.judge(&[&datagram[..], b"\n"].concat(), 130_000), Verdict::Replayed);
-        assert_eq!(gate.judge(&datagram, 130_001), Verdict::Replayed);
-        assert_eq!(gate.judge(&datagram, 69_999), Verdict::Replayed);
+        assert_eq!(gate.judge(&datagram, 130_000), DatagramVerdict::Wake(vec!["a"]));
+        assert_eq!(gate.judge(&datagram, 130_000), DatagramVerdict::Replayed);
+        assert_eq!(gate.judge(&[&datagram[..], b"\n"].concat(), 130_000), DatagramVerdict::Replayed);
+        assert_eq!(gate.judge(&datagram, 130_001), DatagramVerdict::Replayed);
+        assert_eq!(gate.judge(&datagram, 69_999), DatagramVerdict::Replayed);
         let changed = String::from_utf8_lossy(&datagram).replace("WAKEUP a", "WAKEUP b");
-        assert_eq!(gate.judge(changed.as_bytes(), 100_000), Verdict::Unauthenticated);
+        assert_eq!(gate.judge(changed.as_bytes(), 100_000), DatagramVerdict::Unauthenticated);
         let later = String::from_utf8_lossy(&datagram).replace("t=100000", "t=160000");
-        assert_eq!(gate.judge(later.as_bytes(), 160_000), Verdict::Unauthenticated);
+        assert_eq!(gate.judge(later.as_bytes(), 160_000), DatagramVerdict::Unauthenticated);
     }
 
     #[test]
     fn without_a_key_a_signed_datagram_is_a_wake_too() {
-        assert_eq!(plain(&signed(b"any", "WAKEUP a", 1)), Verdict::Wake(vec!["a"]));
-        assert_eq!(plain(b"WAKEUP a t=1 h=2"), Verdict::Wake(vec!["a", "t=1", "h=2"]));
+        assert_eq!(plain(&signed(b"any", "WAKEUP a", 1)), DatagramVerdict::Wake(vec!["a"]));
+        assert_eq!(plain(b"WAKEUP a t=1 h=2"), DatagramVerdict::Wake(vec!["a", "t=1", "h=2"]));
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         ) {
             let datagram = [start.as_bytes(), &rest].concat();
             let _ = plain(&datagram);
-            prop_assert!(!matches!(Gate::new(Some(b"secret")).judge(&datagram, 5), Verdict::Wake(_)));
+            prop_assert!(!matches!(Gate::new(Some(b"secret")).judge(&datagram, 5), DatagramVerdict::Wake(_)));
         }
     }
 }

@@ -38,10 +38,11 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 
-pub use crate::udp::gate::{Gate, MAX_LEN, Verdict, WINDOW_MS};
+pub use crate::udp::gate::{DatagramVerdict, Gate, MAX_LEN, WINDOW_MS};
 
 use crate::config::Config;
 use crate::sys;
@@ -54,7 +55,7 @@ const DATAGRAMS_A_TURN: usize = 64;
 const DROP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Counters of the UDP socket.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UdpStats {
     /// Datagrams of any kind.
     pub(crate) received: u64,
@@ -178,16 +179,16 @@ impl Receiver {
             };
             self.stats.received += 1;
             let count = match self.gate.judge(&buffer[..len], now_ms) {
-                Verdict::Wake(topics) => {
+                DatagramVerdict::Wake(topics) => {
                     match &mut self.pace {
                         None => wake(&topics),
                         Some(pace) => self.stats.delayed += u64::from(!pace.offer(&topics, now, &mut wake)),
                     }
                     &mut self.stats.wakes
                 }
-                Verdict::Garbage => &mut self.stats.garbage,
-                Verdict::Unauthenticated => &mut self.stats.unauthenticated,
-                Verdict::Replayed => &mut self.stats.replayed,
+                DatagramVerdict::Garbage => &mut self.stats.garbage,
+                DatagramVerdict::Unauthenticated => &mut self.stats.unauthenticated,
+                DatagramVerdict::Replayed => &mut self.stats.replayed,
             };
             *count += 1;
         }

@@ -11,7 +11,6 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use mio::unix::SourceFd;
@@ -21,9 +20,10 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::server::rights::Role;
+use crate::connection::rights::Role;
+use crate::socket::file::SocketFile;
 use crate::sys::datagram;
-use crate::udp::{Gate, MAX_LEN, Verdict};
+use crate::udp::{DatagramVerdict, Gate, MAX_LEN};
 
 /// Maximum number of datagrams read in one turn.
 const DATAGRAMS_A_TURN: usize = 256;
@@ -45,9 +45,7 @@ pub(crate) struct NotifyStats {
 #[derive(Debug)]
 pub(crate) struct Notify {
     socket: OwnedFd,
-    path: PathBuf,
-    /// Device and inode of the socket's file, to recognise it later.
-    file: Option<(u64, u64)>,
+    file: SocketFile,
     /// Whether the socket may have more datagrams to read.
     pub(crate) ready: bool,
     pub(crate) stats: NotifyStats,
@@ -74,17 +72,16 @@ impl Notify {
         // The file gets the mode of the socket.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(&path)?)?;
-        Ok(Self::at(path, socket, NotifyStats::default()))
+        Ok(Self::at(&path, socket, NotifyStats::default()))
     }
 
     /// Continues with the socket of the old hub, and with the datagrams queued in it.
     pub(crate) fn inherit(hub: &Path, socket: OwnedFd, stats: NotifyStats) -> Self {
-        Self { ready: true, ..Self::at(path(hub), socket, stats) }
+        Self { ready: true, ..Self::at(&path(hub), socket, stats) }
     }
 
-    fn at(path: PathBuf, socket: OwnedFd, stats: NotifyStats) -> Self {
-        let file = found(&path);
-        Self { socket, path, file, ready: false, stats }
+    fn at(path: &Path, socket: OwnedFd, stats: NotifyStats) -> Self {
+        Self { socket, file: SocketFile::at(path), ready: false, stats }
     }
 
     /// Registers the socket for reading.
@@ -99,7 +96,7 @@ impl Notify {
 
     /// Path of the socket's file.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Reads a bounded number of datagrams, and calls `wake` with the topics of each accepted one; none means all.
@@ -126,7 +123,7 @@ impl Notify {
             self.stats.received += 1;
             let count = match gate.judge(&buffer[..len], 0) {
                 _ if sender.is_none_or(|sender| Role::of(sender, own) != Role::Owner) => &mut self.stats.refused,
-                Verdict::Wake(topics) => {
+                DatagramVerdict::Wake(topics) => {
                     wake(&topics);
                     &mut self.stats.wakes
                 }
@@ -138,12 +135,6 @@ impl Notify {
 
     /// Removes the socket's file, unless another hub's has replaced it.
     pub(crate) fn remove(&mut self) {
-        if self.file.is_some() && self.file == found(&self.path) {
-            let _ = fs::remove_file(&self.path);
-        }
+        let _ = self.file.remove();
     }
-}
-
-fn found(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }

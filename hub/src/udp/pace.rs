@@ -178,15 +178,15 @@ mod tests {
         start + Duration::from_millis(ms)
     }
 
-    struct Told(Vec<String>);
+    struct PaceTold(Vec<String>);
 
-    impl Told {
+    impl PaceTold {
         fn taken(&mut self) -> Vec<String> {
             std::mem::take(&mut self.0)
         }
     }
 
-    fn offer(pace: &mut Pace, topics: &[&str], now: Instant, told: &mut Told) -> bool {
+    fn offer(pace: &mut Pace, topics: &[&str], now: Instant, told: &mut PaceTold) -> bool {
         pace.offer(topics, now, |topics| told.0.push(topics.join(" ")))
     }
 
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_topic_is_told_ten_times_a_second_and_the_last_one_is_not_lost() {
-        let (mut pace, start, mut told) = (Pace::new(50), Instant::now(), Told(Vec::new()));
+        let (mut pace, start, mut told) = (Pace::new(50), Instant::now(), PaceTold(Vec::new()));
         assert!(offer(&mut pace, &["a"], start, &mut told));
         assert!(!offer(&mut pace, &["a", "b"], after(start, 1), &mut told));
         assert!(!offer(&mut pace, &["a"], after(start, 2), &mut told));
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn everything_is_told_once_a_second_and_stands_for_what_was_held_back() {
-        let (mut pace, start, mut told) = (Pace::new(50), Instant::now(), Told(Vec::new()));
+        let (mut pace, start, mut told) = (Pace::new(50), Instant::now(), PaceTold(Vec::new()));
         assert!(offer(&mut pace, &["a"], start, &mut told));
         assert!(!offer(&mut pace, &["a"], start, &mut told));
         assert!(offer(&mut pace, &[], start, &mut told));
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn too_many_topics_become_everything() {
-        let (mut pace, start, mut told) = (Pace::new(3), Instant::now(), Told(Vec::new()));
+        let (mut pace, start, mut told) = (Pace::new(3), Instant::now(), PaceTold(Vec::new()));
         for topic in ["a", "b", "c", "d", "e", "f"] {
             offer(&mut pace, &[topic], start, &mut told);
         }

@@ -10,7 +10,23 @@ use socket2::Socket;
 use crate::udp::pace::Pace;
 use crate::udp::{Access, Gate, Receiver, UdpStats};
 use crate::upgrade::incoming::wrong;
-use crate::upgrade::state::UdpState;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// State of the UDP socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UdpState<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) drops_seen: u32,
+    /// Time until all topics must be notified because of dropped datagrams.
+    pub(crate) drop_wake: Option<Duration>,
+    /// MACs that were used, with the time until which they must not be used again.
+    #[serde(borrow)]
+    pub(crate) seen: Vec<(u64, &'a Bytes)>,
+    pub(crate) stats: UdpStats,
+    /// Whether the log says that notifications are delayed.
+    pub(crate) told: bool,
+}
 
 impl Receiver {
     /// State to pass to the new hub; the socket is passed beside it.
@@ -18,7 +34,6 @@ impl Receiver {
         let Self { socket: _, address, gate, pace, told, drops_seen, drop_wake, drop_woken: _, ready: _, stats } = self;
         // One notification of all topics replaces what is held back.
         let held = pace.as_ref().is_some_and(Pace::has_held);
-        let UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped, delayed } = *stats;
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
         UdpState {
             address: *address,
@@ -26,13 +41,7 @@ impl Receiver {
             drop_wake: if held { Some(Duration::ZERO) } else { drop_wake.map(left) },
             told: *told,
             seen: gate.used().map(|(until, code)| (until, Bytes::new(code))).collect(),
-            received,
-            wakes,
-            garbage,
-            unauthenticated,
-            replayed,
-            dropped,
-            delayed,
+            stats: *stats,
         }
     }
 
@@ -47,20 +56,7 @@ impl Receiver {
         for (until, code) in &state.seen {
             gate.use_up(*until, code).ok_or_else(|| wrong("a code"))?;
         }
-        let UdpState {
-            address,
-            drops_seen,
-            drop_wake,
-            received,
-            wakes,
-            garbage,
-            unauthenticated,
-            replayed,
-            dropped,
-            delayed,
-            told,
-            ..
-        } = *state;
+        let UdpState { address, drops_seen, drop_wake, stats, told, .. } = *state;
         Ok(Self {
             socket: Socket::from(socket),
             address,
@@ -71,7 +67,7 @@ impl Receiver {
             drop_wake: drop_wake.map(|left| Instant::now() + left),
             drop_woken: None,
             ready: true,
-            stats: UdpStats { received, wakes, garbage, unauthenticated, replayed, dropped, delayed },
+            stats,
         })
     }
 }

@@ -26,13 +26,13 @@ const LONGEST: usize = 1 << 30;
 pub(crate) struct Channel {
     socket: OwnedFd,
     /// How long to wait for each step of the other end.
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Channel {
     /// Creates a channel over a connected stream socket.
-    pub(crate) fn new(socket: OwnedFd, patience: Duration) -> Self {
-        Self { socket, patience }
+    pub(crate) fn new(socket: OwnedFd, timeout: Duration) -> Self {
+        Self { socket, timeout }
     }
 
     /// The socket itself.
@@ -158,13 +158,13 @@ impl Channel {
     }
 
     fn wait(&self, on: BorrowedFd<'_>, what: PollFlags) -> io::Result<()> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
             match rustix::event::poll(&mut [PollFd::new(&on, what)], Some(&timeout)) {
                 Ok(0) if left.is_zero() => {
-                    let text = format!("the other hub did nothing for {:?}", self.patience);
+                    let text = format!("the other hub did nothing for {:?}", self.timeout);
                     return Err(io::Error::new(io::ErrorKind::TimedOut, text));
                 }
                 Ok(0) | Err(Errno::INTR) => {}
@@ -180,9 +180,9 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixStream;
 
-    fn pair(patience: Duration) -> (Channel, Channel) {
+    fn pair(timeout: Duration) -> (Channel, Channel) {
         let (near, far) = UnixStream::pair().expect("a pair");
-        (Channel::new(near.into(), patience), Channel::new(far.into(), patience))
+        (Channel::new(near.into(), timeout), Channel::new(far.into(), timeout))
     }
 
     #[test]

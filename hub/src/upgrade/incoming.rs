@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_bytes::Bytes;
 
 use crate::event::Event;
-use crate::stream::Frames;
-use crate::upgrade::state::EventState;
+use crate::event::frames::Frames;
+use crate::event::snapshot::EventState;
 
 /// Events and blobs received so far, by their numbers.
 #[derive(Debug, Default)]

@@ -6,12 +6,13 @@ use std::mem;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_bytes::Bytes;
 
 use crate::event::Event;
 use crate::upgrade::GOT;
 use crate::upgrade::channel::Channel;
-use crate::upgrade::state::Part;
+use crate::upgrade::part::PartKind;
 
 /// Maximum number of items in a part: each has a descriptor.
 pub(crate) const ITEMS: usize = 200;
@@ -32,13 +33,13 @@ pub(crate) struct Outgoing<'a> {
 /// Events and blobs that many parts refer to, each sent once.
 #[derive(Debug, Default)]
 pub(crate) struct Numbers {
-    events: Table<Event>,
-    blobs: Table<[u8]>,
+    events: NumberedItems<Event>,
+    blobs: NumberedItems<[u8]>,
 }
 
 /// Items by their numbers.
 #[derive(Debug)]
-struct Table<T: ?Sized> {
+struct NumberedItems<T: ?Sized> {
     /// Numbers by address.
     known: HashMap<usize, u32>,
     /// All items, kept so that no address is used twice.
@@ -46,13 +47,13 @@ struct Table<T: ?Sized> {
     sent: usize,
 }
 
-impl<T: ?Sized> Default for Table<T> {
+impl<T: ?Sized> Default for NumberedItems<T> {
     fn default() -> Self {
         Self { known: HashMap::new(), items: Vec::new(), sent: 0 }
     }
 }
 
-impl<T: ?Sized> Table<T> {
+impl<T: ?Sized> NumberedItems<T> {
     fn number(&mut self, item: &Arc<T>) -> u32 {
         let next = self.items.len() as u32;
         let number = *self.known.entry(Arc::as_ptr(item).cast::<u8>().addr()).or_insert(next);
@@ -108,30 +109,35 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Sends a part, after everything that it refers to.
-    pub(crate) fn part(&mut self, part: &Part<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(crate) fn part(
+        &mut self,
+        kind: PartKind,
+        content: &impl Serialize,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let mut numbers = mem::take(&mut self.numbers);
         let sent = self.referred(&mut numbers);
         self.numbers = numbers;
         sent?;
-        self.send(part, descriptors)
+        self.send(kind, content, descriptors)
     }
 
     fn referred(&mut self, numbers: &mut Numbers) -> io::Result<()> {
         for group in groups(numbers.fresh_events(), |event| event.frame().len()) {
-            let group = group.iter().map(|event| event.state()).collect();
-            self.send(&Part::Events(group), &[])?;
+            let group: Vec<_> = group.iter().map(|event| event.state()).collect();
+            self.send(PartKind::Events, &group, &[])?;
         }
         for group in groups(numbers.fresh_blobs(), |blob| blob.len()) {
-            let group = group.iter().map(|blob| Bytes::new(blob)).collect();
-            self.send(&Part::Blobs(group), &[])?;
+            let group: Vec<_> = group.iter().map(|blob| Bytes::new(blob)).collect();
+            self.send(PartKind::Blobs, &group, &[])?;
         }
         Ok(())
     }
 
     /// Sends one message. The new hub works on one part while the next is made.
-    fn send(&mut self, part: &Part<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    fn send(&mut self, kind: PartKind, content: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         self.answered()?;
-        self.channel.send(part, descriptors)?;
+        self.channel.send(&(kind, content), descriptors)?;
         self.unanswered = true;
         Ok(())
     }
@@ -172,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_same_thing_has_one_number() {
-        let mut table = Table::<[u8]>::default();
+        let mut table = NumberedItems::<[u8]>::default();
         let (one, two): (Arc<[u8]>, Arc<[u8]>) = (b"a"[..].into(), b"a"[..].into());
         assert_eq!([table.number(&one), table.number(&two), table.number(&one)], [0, 1, 0]);
         assert_eq!((table.fresh().len(), table.fresh().len()), (2, 0));

@@ -15,6 +15,11 @@ export interface SSEManagerConfig {
     /** The script that calls `sse_publish()`, for `send()`. */
     publishUrl?: string;
     /**
+     * The script that calls `sse_retopic()`: topics are added to the open stream, and taken from it, by a POST to it, without another
+     * stream. `stream.php` of the PHP library does both. Without it, or where it can't be done, another stream takes the place.
+     */
+    topicsUrl?: string;
+    /**
      * Who this browser is logged in as: the user's id, or `'public'` where everybody gets the same. Pages with the same `url` and
      * `session` share one connection, and a reload goes on where it was. Without it, each page has a connection of its own:
      * the client can't know when a user has changed.
@@ -25,8 +30,18 @@ export interface SSEManagerConfig {
      * subscriptions made before the first connection.
      */
     lastEventId?: string;
-    /** Request headers, such as `Authorization`, or a function that makes them before each request. Needs transport `fetch`. */
-    headers?: Headers | (() => Headers | Promise<Headers>);
+    /**
+     * Request headers, such as `Authorization`, or a function that makes them before each request. Needs transport `fetch`. After
+     * a 401 the function is called once more, with `renew: true`: the token that it had is not good any more.
+     */
+    headers?: Headers | ((why: {
+        renew: boolean;
+    }) => Headers | Promise<Headers>);
+    /**
+     * `POST`: the topics and the other parameters go into the body, as a form, for lists that no URL has room for. The script
+     * reads `$_POST`, and where there is no `fetch`, so that EventSource is used, `$_GET`. Default `GET`.
+     */
+    method?: 'GET' | 'POST';
     /** Send cookies to another origin as well. Default false. */
     withCredentials?: boolean;
     /**
@@ -38,6 +53,16 @@ export interface SSEManagerConfig {
     eventTypes?: readonly string[];
     /** How data becomes a value; default `json`: what is no JSON stays text. */
     decode?: Decode;
+    /**
+     * True: a subscription first gets the last value of each of its topics, what was published with `retain` (`retained` of
+     * sse_stream(), for which the parameter `retained=1` asks). Default false.
+     */
+    retained?: boolean;
+    /**
+     * The address of `sse-worker.js`, of the page's own origin: pages without HTTPS, which have no Web Locks, share a connection by that
+     * worker. Without it, each has its own.
+     */
+    workerUrl?: string;
     /** False: this page keeps a connection of its own although it has a `session`. Default true. */
     share?: boolean;
     /** False: a reload begins anew although there is a `session`. Default true. */
@@ -46,12 +71,30 @@ export interface SSEManagerConfig {
     retry?: number;
     /** Milliseconds between two attempts at most, plus up to half of it by chance. Default 60000. */
     maxRetry?: number;
-    /** Milliseconds without a byte after which a stream counts as dead: three of the server's heartbeats. 0: never. Default 45000. */
+    /**
+     * Milliseconds without a byte after which a stream counts as dead. 0: never. By default three of the heartbeats that the server
+     * tells; 45000 where it tells none.
+     */
     heartbeatTimeout?: number;
     /** Milliseconds that the server may take to begin a stream. Default 30000. */
     openTimeout?: number;
+    /**
+     * What is tried in this order where a proxy holds streams back: `short`, responses that end after `shortLifetime`, and `poll`,
+     * long-polls by POST. Default both; `[]`: nothing but streams. Needs transport `fetch`.
+     */
+    fallback?: readonly ('short' | 'poll')[];
+    /** Milliseconds after its headers in which the first bytes of a stream must come, or it counts as held back. Default 5000. */
+    firstBytesTimeout?: number;
+    /** Milliseconds after which a response of the way `short` ends. Default 5000. */
+    shortLifetime?: number;
+    /** Milliseconds that a long-poll waits for events. Default 25000. */
+    pollLifetime?: number;
+    /** Milliseconds after which a lasting stream is tried again while another way is used, or no way has helped. Default 300000. */
+    fallbackTime?: number;
     /** Parts of the surroundings to be used in place of the runtime's, for tests and other runtimes. */
     environment?: Partial<Environment>;
+    /** True: what happens is written to the console (`console.debug`). Or a function that gets it. */
+    debug?: boolean | ((what: string, details: unknown) => void);
 }
 /** How topics are told: by a field, which only the transport `fetch` sees, or by an envelope around the data. */
 export type TopicsAs = 'field' | 'envelope';

@@ -24,6 +24,18 @@ export interface Channel {
         data: unknown;
     }) => void) | null;
 }
+/** The part of a shared worker's port that is used. */
+export interface SharedPort {
+    postMessage(message: unknown): void;
+    onmessage: ((event: {
+        data: unknown;
+    }) => void) | null;
+}
+/** The part of a SharedWorker that is used. */
+export interface Shared {
+    readonly port: SharedPort;
+    onerror: ((event: unknown) => void) | null;
+}
 /** The part of sessionStorage that is used. */
 export interface Store {
     getItem(key: string): string | null;
@@ -48,6 +60,8 @@ export interface Environment {
     readonly document: Visible | null;
     readonly locks: Locks | null;
     readonly BroadcastChannel: (new (name: string) => Channel) | null;
+    /** Used where there are no locks, and the page has named the worker's script. */
+    readonly SharedWorker: (new (url: string, name: string) => Shared) | null;
     readonly storage: Store | null;
 }
 /** What this runtime has. */

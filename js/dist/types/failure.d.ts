@@ -1,11 +1,12 @@
 /** Why a stream ended, and whether to try again. */
 export interface Failure {
     /**
-     * `network`: no connection, or it broke. `ended`: the server ended the response. `silent`: no byte came for too long.
+     * `network`: no connection, or it broke. `late`: no answer came in time. `held`: headers came, and nothing after them: a proxy may
+     * hold the response back. `ended`: the server ended the response. `silent`: no byte came for too long.
      * `status`: an error status. `type`: the response is no event stream. `refused`: the browser's EventSource gave up and
      * doesn't say why.
      */
-    readonly reason: 'network' | 'ended' | 'silent' | 'status' | 'type' | 'refused';
+    readonly reason: 'network' | 'late' | 'held' | 'ended' | 'silent' | 'status' | 'type' | 'refused';
     /** For people. */
     readonly message: string;
     /** The response's status, where it is known. */
@@ -21,5 +22,7 @@ export interface Failure {
  * overload must not end the streams of all pages.
  */
 export declare function ofStatus(status: number, retryAfter: string | null, now: number): Failure;
+/** Whether the server has said that nothing more is to come. */
+export declare function isEnd({ status }: Failure): boolean;
 /** `Retry-After` as RFC 9110, 10.2.3 has it: "delay-seconds", or an HTTP date; null for anything else. */
 export declare function parseRetryAfter(value: string, now: number): number | null;

@@ -9,6 +9,10 @@ export interface EventFrame {
     readonly data: string;
     /** The topics that the server told; empty if it told none. */
     readonly topics: readonly string[];
+    /** Whether it is the last event of its topics. */
+    readonly finished: boolean;
+    /** Of a last value, which comes first and without an id (`retained` of sse_stream()): its id; null for any other event. */
+    readonly retained: string | null;
 }
 /** The newest event of all when the stream began; the hub's stream begins with it. */
 export interface CursorFrame {
@@ -21,6 +25,8 @@ export interface ReachedFrame {
     readonly id: string;
 }
 export type Frame = EventFrame | CursorFrame | ReachedFrame;
+/** The public id that the server tells of the stream (`stream_id`); null if the frame is anything else. What somebody published has an id. */
+export declare function streamId(frame: Frame): string | null;
 /** A frame, and the stream that it came by. */
 export interface Received {
     readonly frame: Frame;

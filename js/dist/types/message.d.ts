@@ -13,6 +13,8 @@ export interface SSEMessage<Data = unknown> {
     readonly text: string;
     /** The event's id; empty if it has none. */
     readonly id: string;
+    /** Whether it is the topic's last value, from before the subscription; see `retained` of the configuration. */
+    readonly retained: boolean;
 }
 /** How data becomes a value: `json` (what is no JSON stays text), `text`, or a function of its own. */
 export type Decode = 'json' | 'text' | ((text: string, message: Omit<SSEMessage, 'data'>) => unknown);

@@ -5,8 +5,10 @@ export declare class Wants {
     get topics(): string[];
     /** The oldest place since the last call. */
     takeNeeded(): string | null;
-    /** True for a tab that was not known. */
-    set(tab: string, topics: readonly string[], from: string | null): boolean;
+    /** Whether this tab has said what it watches. */
+    has(tab: string): boolean;
+    /** Returns those of the topics that the tab did not watch before. */
+    set(tab: string, topics: readonly string[], exact: readonly string[], from: string | null): string[];
     delete(tab: string): boolean;
     /** The server will not have these. */
     refuse(topics: readonly string[]): void;

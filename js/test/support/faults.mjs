@@ -14,7 +14,7 @@ export class Faults {
     this.requests = []
     this.server = createServer((request, response) => {
       const answer = answers[Math.min(this.requests.length, answers.length - 1)]
-      this.requests.push({ url: new URL(request.url, 'http://localhost'), headers: request.headers })
+      this.requests.push({ method: request.method, url: new URL(request.url, 'http://localhost'), headers: request.headers })
       answer(response, request)
     })
   }

@@ -1,10 +1,11 @@
 // The app in test/app on PHP's own server, with the extension and a hub of its own.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isAlive } from '../../../tests/node/alive.mjs'
+import { freePort } from '../../../tests/node/free-port.mjs'
 import { until } from './until.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -49,6 +50,10 @@ export class Server {
     return `${this.url}/test/app/publish.php`
   }
 
+  get topicsUrl() {
+    return `${this.url}/test/app/topics.php`
+  }
+
   /** Publishes `{ topic, data, event, id, retry }`, one or many; returns the ids. */
   async publish(...many) {
     const response = await fetch(this.publishUrl, {
@@ -75,7 +80,12 @@ export class Server {
   async kill() {
     this.child.kill('SIGKILL')
     await this.ended
-    if (isAlive(this.hub)) process.kill(this.hub, 'SIGKILL')
+    try {
+      process.kill(this.hub, 'SIGKILL')
+    } catch (error) {
+      // It has noticed already that its server has ended.
+      if (error.code !== 'ESRCH') throw error
+    }
     await until('the hub has ended', () => !isAlive(this.hub))
   }
 
@@ -83,29 +93,5 @@ export class Server {
   async stop() {
     await this.kill()
     rmSync(this.folder, { recursive: true, force: true })
-  }
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0)
-    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
-}
-
-/** Below the range that the system takes for outgoing connections: one of those could have it when the server comes back. */
-async function freePort() {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
-    const probe = createServer()
-    const free = await new Promise((resolve) => {
-      probe.once('error', () => resolve(false))
-      probe.listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!free) continue
-    await new Promise((resolve) => probe.close(resolve))
-    return port
   }
 }

@@ -2,9 +2,11 @@
 
 declare(strict_types=1);
 
+use Demo\Crowd;
 use Demo\Hub;
 use Demo\Page;
 use Demo\Request;
+use Demo\Workers;
 
 require __DIR__ . '/../src/start.php';
 
@@ -18,6 +20,25 @@ Page::begin('chat', 'Alice and Bob – php-sse', '.');
     again: a small process beside it, <strong>the hub</strong>, holds the streams. Press play, then try to lose a message.
   </p>
 </div>
+
+<section class="card-plain load" aria-labelledby="load">
+  <h2 class="sr-only" id="load">What the streams cost PHP</h2>
+  <p>Open streams <strong id="streams">–</strong></p>
+  <p>PHP workers busy <strong id="busy">–</strong></p>
+  <p>An ordinary request takes <strong id="took">–</strong></p>
+  <?php if (Crowd::mayOpen()): ?>
+  <button type="button" id="crowd" class="btn btn-sm border-base-300 bg-base-100" aria-pressed="false">Open <?= Crowd::STREAMS ?> more streams</button>
+  <?php endif ?>
+  <details class="ml-auto text-sm text-base-content/80">
+    <summary class="cursor-pointer">How the page knows</summary>
+    <p class="mt-1 max-w-prose">Once a second it asks <code>workers.php</code>, an ordinary page: streams are those of <code>sse_stats()</code>,
+      workers those of PHP’s server, without the one that answers.
+      <?php if (Workers::now()['workers'] === 1): ?>
+      Here there is one, which answers this question itself: that it does shows that no stream holds it.
+      <?php endif ?>
+      While nothing answers for a second, all are shown as busy.</p>
+  </details>
+</section>
 
 <div class="stage">
   <section class="card-plain flex flex-wrap items-center gap-2 p-3 [grid-area:controls]" aria-label="Controls">

@@ -17,7 +17,7 @@ $message = $room->say(
     Request::text('key', 64, '') ?: bin2hex(random_bytes(8)),
 );
 try {
-    $message['steps']['nudged'] = Clock::now();
+    $message['steps']['notified'] = Clock::now();
     $id = sse_publish($room->topic, $message);
     $message['steps']['held'] = Clock::now();
 } catch (SseUnavailable $e) {

@@ -49,6 +49,12 @@ final class Database
         return $statement->rowCount();
     }
 
+    /** Tells this file from one that was there before: the numbers of messages begin anew with each. */
+    public static function epoch(): string
+    {
+        return self::rows('SELECT name FROM epoch')[0]['name'];
+    }
+
     private static function connect(): PDO
     {
         $folder = getenv('SSE_DEMO_DATA');
@@ -82,19 +88,14 @@ final class Database
                 PRIMARY KEY (room, seq),
                 UNIQUE (room, key)
             );
-            CREATE TABLE IF NOT EXISTS member (
-                room TEXT NOT NULL,
-                client TEXT NOT NULL,
-                name TEXT NOT NULL,
-                seen REAL NOT NULL,
-                PRIMARY KEY (room, client)
-            );
             CREATE TABLE IF NOT EXISTS stock (
                 id INTEGER PRIMARY KEY AUTOINCREMENT,
                 item TEXT NOT NULL,
                 shelf TEXT NOT NULL,
                 quantity INTEGER NOT NULL
             );
+            CREATE TABLE IF NOT EXISTS epoch (name TEXT NOT NULL);
+            INSERT INTO epoch SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM epoch);
             INSERT OR IGNORE INTO stock (id, item, shelf, quantity) VALUES
                 (1, 'Coffee beans', 'A1', 24), (2, 'Green tea', 'A2', 41), (3, 'Oat milk', 'B1', 8),
                 (4, 'Honey', 'B3', 15), (5, 'Paper cups', 'C2', 320);

@@ -11,7 +11,7 @@ final class Hub
     public static function mayBeKilled(): bool
     {
         return PHP_SAPI === 'cli-server' && getenv('SSE_DEMO_KILL') === '1' && function_exists('posix_kill')
-            && self::isLoopback($_SERVER['REMOTE_ADDR'] ?? '') && self::isOwnName($_SERVER['HTTP_HOST'] ?? '');
+            && Request::isOfThisMachine();
     }
 
     /** Ends it at once, as a crash would; it has no time to write or to say anything. */
@@ -22,16 +22,5 @@ final class Hub
             Request::refuse(503, "The process $pid could not be killed.");
         }
         return $pid;
-    }
-
-    private static function isLoopback(string $address): bool
-    {
-        return $address === '::1' || str_starts_with($address, '127.');
-    }
-
-    /** A name that somebody else can't let point at this machine. */
-    private static function isOwnName(string $host): bool
-    {
-        return preg_match('/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/D', $host) === 1;
     }
 }

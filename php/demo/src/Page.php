@@ -7,7 +7,7 @@ namespace Demo;
 /** The frame of every page: headers, head, navigation. */
 final class Page
 {
-    private const LINKS = ['.' => 'Chat', 'table.php' => 'Live table', 'hub.php' => 'The hub'];
+    private const LINKS = ['.' => 'Chat', 'table.php' => 'Live table', 'job.php' => 'A job', 'hub.php' => 'The hub'];
 
     /** Begins a page with the navigation. */
     public static function begin(string $name, string $title, string $link): void

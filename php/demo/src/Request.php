@@ -42,10 +42,24 @@ final class Request
         }
     }
 
+    /** By its address, and by a name that somebody else can't let point at this machine. */
+    public static function isOfThisMachine(): bool
+    {
+        $address = $_SERVER['REMOTE_ADDR'] ?? '';
+        return ($address === '::1' || str_starts_with($address, '127.'))
+            && preg_match('/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/D', $_SERVER['HTTP_HOST'] ?? '') === 1;
+    }
+
     /** A field of the form, without white space around it. */
     public static function text(string $field, int $bytes, ?string $default = null): string
     {
         return self::checked($field, $_POST[$field] ?? $default, $bytes, $default !== null);
+    }
+
+    /** A parameter of the URL, without white space around it. */
+    public static function parameter(string $name, int $bytes): string
+    {
+        return self::checked($name, $_GET[$name] ?? null, $bytes, false);
     }
 
     /** The room: a part of topics, so no dots and no wildcards. */

@@ -8,13 +8,10 @@ use PDO;
 
 /**
  * A room of the chat. Its messages are numbered 1, 2, 3 … in SQLite, which is how a page can tell that none is missing.
- * They are published to `chat.ROOM`, who is there to `chat.ROOM.present`, and who is typing to `chat.ROOM.typing`.
+ * They are published to `chat.ROOM`, and who is typing to `chat.ROOM.typing`. Who is there the hub knows itself: see stream.php.
  */
 final class Room
 {
-    /** Milliseconds after which somebody who didn't say so is no longer there. Pages say it every 5 seconds. */
-    private const AWAY = 13_000;
-
     public readonly string $topic;
 
     public function __construct(private readonly string $name)
@@ -47,6 +44,7 @@ final class Room
             );
             return $this->find('key = ?', $key)[0];
         });
+        $message['epoch'] = Database::epoch();
         $message['steps'] = ['began' => Clock::began(), 'stored' => Clock::now()];
         return $message;
     }
@@ -62,30 +60,6 @@ final class Room
     {
         $newest = Database::rows('SELECT COALESCE(MAX(seq), 0) AS seq FROM message WHERE room = ?', $this->name)[0]['seq'];
         return max(0, $newest - $less);
-    }
-
-    /** Somebody is there, or still there, or no longer. Everybody is told if that is new. */
-    public function present(string $client, string $name, bool $here): void
-    {
-        $told = Database::transaction(function () use ($client, $name, $here): bool {
-            $before = $this->members();
-            Database::change('DELETE FROM member WHERE seen < ?', Clock::now() - self::AWAY);
-            if ($here) {
-                Database::change('REPLACE INTO member (room, client, name, seen) VALUES (?, ?, ?, ?)', $this->name, $client, $name, Clock::now());
-            } else {
-                Database::change('DELETE FROM member WHERE room = ? AND client = ?', $this->name, $client);
-            }
-            return $before !== $this->members();
-        });
-        if ($told) {
-            sse_publish("$this->topic.present", $this->members(), event: 'present', mode: 'async');
-        }
-    }
-
-    /** @return list<array{client: string, name: string}> */
-    public function members(): array
-    {
-        return Database::rows('SELECT client, name FROM member WHERE room = ? ORDER BY name, client LIMIT 200', $this->name);
     }
 
     /** @return list<array<string, mixed>> */

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Sse\CrudApi;
 
 use InvalidArgumentException;
+use Sse\PublisherInterface;
 use Sse\Topic;
 
 /** One PHP-CRUD-API's settings, and how it is to be live. */
@@ -23,6 +24,7 @@ final class Bridge
         private readonly string $prefix,
         public readonly int $reauthorize,
         private readonly bool $handlersHideRows,
+        public readonly PublisherInterface $publisher,
     ) {
         if (strlen($prefix) > 20 || !Topic::isTopic($prefix)) {
             throw new InvalidArgumentException(
@@ -43,7 +45,7 @@ final class Bridge
         // with all that the site has set. So nothing is asked for twice, and no rule meets a path that it doesn't know.
         $plain = array_filter(
             $this->site,
-            static fn ($key): bool => !str_contains((string) $key, '.'),
+            static fn (string|int $key): bool => !str_contains((string) $key, '.'),
             ARRAY_FILTER_USE_KEY,
         );
 
@@ -59,9 +61,10 @@ final class Bridge
     /** @return array<string, mixed> all that the site has, and our controller */
     public function full(): array
     {
-        $controllers = array_filter([$this->site['customControllers'] ?? '', Controller::class]);
+        $own = $this->site['customControllers'] ?? '';
+        $controllers = is_string($own) && $own !== '' ? $own . ',' . Controller::class : Controller::class;
 
-        return ['customControllers' => implode(',', $controllers)] + $this->site;
+        return ['customControllers' => $controllers] + $this->site;
     }
 
     /** Whether handlers of the site may keep rows from a client, by what nobody but they can know. */
@@ -81,7 +84,7 @@ final class Bridge
     /** Marks a value, so that two can be compared but not read by whoever may watch the topic. */
     public function mark(string $value): string
     {
-        $secret = array_filter($this->site, static fn ($value): bool => is_scalar($value));
+        $secret = array_filter($this->site, static fn (mixed $value): bool => is_scalar($value));
 
         return substr(hash_hmac('sha256', $value, serialize($secret)), 0, 20);
     }
@@ -111,6 +114,6 @@ final class Bridge
     {
         $path = explode('?', (string) ($_SERVER['REQUEST_URI'] ?? ''))[0];
 
-        return ($_SERVER['REQUEST_METHOD'] ?? '') === 'GET' && preg_match(Live::PATH, $path) === 1;
+        return in_array($_SERVER['REQUEST_METHOD'] ?? '', ['GET', 'HEAD'], true) && preg_match(Live::PATH, $path) === 1;
     }
 }

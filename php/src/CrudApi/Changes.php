@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Sse\CrudApi;
 
+use Sse\Rules;
 use SseEvent;
 use SseSubscription;
 use SseTrigger;
@@ -22,19 +23,26 @@ final class Changes
     /** More than this to tell at once are one `reset`. */
     private const MOST = 100;
 
+    /**
+     * @param string|null       $id  of the stream of one record
+     * @param list<string>|null $ids of the stream of some
+     */
     public function __construct(
         private readonly Bridge $bridge,
         private readonly string $table,
         private readonly ?string $id,
         private readonly string $cursor,
         private readonly Ask $first,
+        private readonly ?array $ids = null,
     ) {
     }
 
     /** @return list<string> */
     public function topics(): array
     {
-        return [$this->bridge->topic($this->table, $this->id)];
+        return $this->ids === null
+            ? [$this->bridge->topic($this->table, $this->id)]
+            : array_map(fn (string $id): string => $this->bridge->topic($this->table, $id), $this->ids);
     }
 
     /**
@@ -62,6 +70,8 @@ final class Changes
         $event = ['action' => 'open', 'table' => $this->table];
         if ($this->id !== null) {
             $event += ['id' => $this->id, 'record' => $this->first->record()];
+        } elseif ($this->ids !== null) {
+            $event += ['ids' => $this->ids];
         }
 
         return new SseEvent($event, id: $this->cursor);
@@ -78,16 +88,26 @@ final class Changes
         if (!is_string($last) || preg_match('/^\d+-\d+$/D', $last) !== 1) {
             return null;
         }
+        if (Rules::mostTopics() < 2) {
+            // No room for the end beside it: what it has missed can't be read, and it loads anew.
+            return [new SseEvent('', id: $this->cursor)];
+        }
         // What was kept comes first, in order, and then this wake.
         $end = 'sse.end.' . bin2hex(random_bytes(8));
-        $subscription = new SseSubscription([...$this->topics(), $end], ['last_event_id' => $last, 'timeout' => 2.0]);
+        // Of some records the whole table's: with the end, their own may be more topics than `sse.max_topics`.
+        $watched = $this->bridge->topic($this->table, $this->id);
+        $subscription = new SseSubscription([$watched, $end], ['last_event_id' => $last, 'timeout' => 2.0]);
         SseTrigger::push($end);
+        $topics = $this->topics();
         $events = [];
         foreach ($subscription as $event) {
             if ($event->topic === $end) {
                 return $events;
             }
-            $events[] = $event;
+            // `**`: some of it is not kept any more.
+            if ($this->ids === null || $event->topic === '**' || in_array($event->topic, $topics, true)) {
+                $events[] = $event;
+            }
         }
 
         return [...$events, new SseEvent()];
@@ -111,7 +131,7 @@ final class Changes
             $ask = $this->ask(array_map('strval', array_keys($some)));
             $readable = $this->id === null ? $ask->records() : array_filter([$this->id => $ask->record()]);
             foreach ($some as $id => $changesOfOne) {
-                $change = $this->tellOne((string) $id, $changesOfOne, $readable[$id] ?? null, $ask->scope());
+                $change = $this->tellOne((string) $id, $changesOfOne, $readable[$id] ?? null, $ask);
                 $told[] = $change;
                 $reset = $reset || $change === null;
             }
@@ -151,8 +171,16 @@ final class Changes
      * @param non-empty-list<Change>    $changes
      * @param array<string, mixed>|null $record
      */
-    private function tellOne(string $id, array $changes, ?array $record, Scope $reader): SseEvent|false|null
+    private function tellOne(string $id, array $changes, ?array $record, Ask $reader): SseEvent|false|null
     {
+        if ($record !== null) {
+            // That, and when, a column was written which the client may not read is nothing for it to know.
+            $changes = array_values(array_filter($changes, static fn (Change $change): bool =>
+                !in_array($change->action, ['update', 'increment'], true) || $reader->shows($change)));
+            if ($changes === []) {
+                return false;
+            }
+        }
         $latest = end($changes);
         $event = ['action' => $latest->action, 'table' => $this->table, 'id' => $id];
         if ($record !== null) {
@@ -162,7 +190,7 @@ final class Changes
             return new SseEvent($event + ['record' => $record], id: $latest->eventId);
         }
 
-        return match ($this->couldRead($changes, $reader)) {
+        return match ($this->couldRead($changes, $reader->scope())) {
             true => new SseEvent(['action' => 'delete'] + $event, id: $latest->eventId),
             false => false,
             null => null,
@@ -172,7 +200,7 @@ final class Changes
     /** Bytes that fit into what a render may send, with room for what is counted otherwise. */
     private static function largest(): int
     {
-        $setting = (string) ini_get('sse.max_event_size');
+        $setting = (string) (ini_get('sse.max_event_size') ?: '1M');
         $unit = ['k' => 10, 'm' => 20, 'g' => 30][strtolower(substr($setting, -1))] ?? 0;
 
         return intdiv((int) $setting << $unit, 2);
@@ -204,7 +232,7 @@ final class Changes
     /**
      * Whether a client that can't read the record could do so before.
      *
-     * @param non-empty-list<Change> $changes
+     * @param list<Change> $changes
      */
     private function couldRead(array $changes, Scope $reader): ?bool
     {

@@ -7,7 +7,6 @@ namespace Sse\CrudApi;
 use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\ServerRequestInterface;
 use Sse\CrudApi;
-use Tqdev\PhpCrudApi\Cache\Cache;
 use Tqdev\PhpCrudApi\Column\ReflectionService;
 use Tqdev\PhpCrudApi\Controller\Responder;
 use Tqdev\PhpCrudApi\Database\GenericDB;
@@ -28,7 +27,6 @@ final class Controller
         Responder $responder,
         GenericDB $db,
         ReflectionService $reflection,
-        Cache $cache,
     ) {
         $bridge = CrudApi::bridge();
         $this->live = new Live($bridge, $responder);
@@ -36,14 +34,20 @@ final class Controller
         $router->load($ask === null
             ? new Publisher($db, $reflection, $bridge)
             : new Reader($ask, $responder, $db, $reflection));
-        $router->register('GET', '/sse/records/*', [$this, 'stream']);
-        $router->register('GET', '/sse/records/*/*', [$this, 'stream']);
+        foreach (['GET', 'HEAD'] as $method) {
+            $router->register($method, '/sse/records/*', [$this, 'stream']);
+            $router->register($method, '/sse/records/*/*', [$this, 'stream']);
+        }
     }
 
     public function stream(ServerRequestInterface $request): ResponseInterface
     {
         $id = RequestUtils::getPathSegment($request, 4);
 
-        return $this->live->open(RequestUtils::getPathSegment($request, 3), $id === '' ? null : $id);
+        return $this->live->open(
+            RequestUtils::getPathSegment($request, 3),
+            $id === '' ? null : $id,
+            $request->getMethod() === 'HEAD',
+        );
     }
 }

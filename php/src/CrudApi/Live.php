@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Sse\CrudApi;
 
 use Psr\Http\Message\ResponseInterface;
+use Sse\Rules;
 use Sse\Stream;
 use SseUnavailable;
 use Tqdev\PhpCrudApi\Controller\Responder;
@@ -27,8 +28,15 @@ final class Live
     }
 
     /** The response of the request that asks for the stream; it becomes one when the script has ended. */
-    public function open(string $table, ?string $id): ResponseInterface
+    public function open(string $table, ?string $id, bool $headersOnly = false): ResponseInterface
     {
+        // As the API itself takes the path: `1,2,3` are three records.
+        $ids = $id !== null && str_contains($id, ',') ? array_values(array_unique(explode(',', $id))) : null;
+        $most = Rules::mostTopics();
+        if ($ids !== null && count($ids) > $most) {
+            return $this->responder->error(ErrorCode::ARGUMENT_COUNT_MISMATCH, "at most $most keys (sse.max_topics)");
+        }
+        $id = $ids === null ? $id : null;
         try {
             $cursor = sse_cursor();
         } catch (SseUnavailable $problem) {
@@ -37,13 +45,24 @@ final class Live
             return $this->responder->error(ErrorCode::ERROR_NOT_FOUND, self::UNAVAILABLE)
                 ->withStatus(503)->withHeader('Retry-After', '2');
         }
-        $ask = $id === null ? Ask::forTable($this->bridge, $table, []) : Ask::forRecord($this->bridge, $table, $id);
+        $ask = $id === null
+            ? Ask::forTable($this->bridge, $table, $ids ?? [])
+            : Ask::forRecord($this->bridge, $table, $id);
         // A record's stream tells that it was deleted: so it goes on when there is none any more, but doesn't begin
         // then.
         if (!$ask->isAllowed() && !($id !== null && sse_render() !== null && $ask->isGone($id))) {
             return self::refusal($ask->response());
         }
-        $changes = new Changes($this->bridge, $table, $id, $cursor, $ask);
+        if ($headersOnly) {
+            return self::headersOf($ask->response())->withHeader('Content-Type', 'text/event-stream; charset=utf-8');
+        }
+        // `042` finds the row of `42`, whose changes are published by the key that the database has.
+        if ($id !== null && $ask->isAllowed()) {
+            $id = $ask->keys()[0] ?? $id;
+        } elseif ($ids !== null) {
+            $ids = array_slice(array_values(array_unique([...$ask->keys(), ...$ids])), 0, $most);
+        }
+        $changes = new Changes($this->bridge, $table, $id, $cursor, $ask, $ids);
         // PHP-CRUD-API reads a response's body before it sends its headers, so the stream has to begin after that.
         register_shutdown_function(fn () => $this->stream($changes));
 

@@ -8,6 +8,7 @@ use JsonException;
 use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\ServerRequestInterface;
 use Psr\Http\Server\RequestHandlerInterface;
+use Sse\Event;
 use SseException;
 use SseInvalidArgument;
 use Throwable;
@@ -36,12 +37,12 @@ final class Publisher extends Middleware
     ) {
     }
 
-    public function process(ServerRequestInterface $request, RequestHandlerInterface $next): ResponseInterface
+    public function process(ServerRequestInterface $request, RequestHandlerInterface $handler): ResponseInterface
     {
         $action = self::ACTIONS[strtoupper($request->getMethod())] ?? null;
         $table = RequestUtils::getPathSegment($request, 2);
         if ($action === null || RequestUtils::getPathSegment($request, 1) !== 'records' || $table === '') {
-            return $next->handle($request);
+            return $handler->handle($request);
         }
         $ids = [];
         if ($action !== 'create') {
@@ -51,7 +52,7 @@ final class Publisher extends Middleware
             }
         }
         $columns = $this->columns($action, $request->getParsedBody());
-        $response = $next->handle($request);
+        $response = $handler->handle($request);
         if ($response->getStatusCode() === 200) {
             $this->publishAll($table, $action, $ids, $columns, $this->results($response));
         }
@@ -60,9 +61,9 @@ final class Publisher extends Middleware
     }
 
     /**
-     * @param list<string> $ids     none for what is created
-     * @param list<string> $columns marks of those that are written
-     * @param list<mixed>  $results an id for each that is created, a number of rows for each that isn't
+     * @param list<string>       $ids     none for what is created
+     * @param list<list<string>> $columns marks of those that are written, for each record
+     * @param list<mixed>        $results an id for each that is created, a number of rows for each that isn't
      */
     private function publishAll(string $table, string $action, array $ids, array $columns, array $results): void
     {
@@ -80,7 +81,7 @@ final class Publisher extends Middleware
             if ($this->bridge->record && $action !== 'delete') {
                 $event['record'] = Ask::forRecord($this->bridge, $table, $id)->record();
             }
-            $event['scope'] = $scope->toArray() + ['columns' => $columns];
+            $event['scope'] = $scope->toArray() + ['columns' => $columns[$i] ?? []];
             $this->publish($this->bridge->topic($table, $id), $event);
         }
     }
@@ -94,13 +95,13 @@ final class Publisher extends Middleware
     {
         try {
             try {
-                sse_publish($topic, $event);
+                $this->bridge->publisher->publish(new Event($topic, $event));
             } catch (SseInvalidArgument $tooLarge) {
                 if (!isset($event['record'])) {
                     throw $tooLarge;
                 }
                 unset($event['record']);
-                sse_publish($topic, $event);
+                $this->bridge->publisher->publish(new Event($topic, $event));
             }
         } catch (SseException | JsonException $problem) {
             $why = $problem->getMessage();
@@ -116,25 +117,29 @@ final class Publisher extends Middleware
         // The API's own output() reads on from where one is.
         $body->rewind();
 
-        return is_array($result) ? $result : [$result];
+        return is_array($result) ? array_values($result) : [$result];
     }
 
     /**
-     * The marks of the columns that a body writes.
+     * The marks of the columns that a body writes, for each of its records.
      *
-     * @return list<string>
+     * @return list<list<string>>
      */
     private function columns(string $action, mixed $body): array
     {
         if ($action !== 'update' && $action !== 'increment') {
             return [];
         }
-        $names = [];
-        foreach (is_array($body) ? $body : [$body] as $record) {
-            $names += (array) $record;
-        }
 
-        return array_map(fn ($name): string => $this->bridge->mark("column $name"), array_keys($names));
+        return array_map(
+            function (mixed $record): array {
+                $record = is_object($record) ? get_object_vars($record) : $record;
+                $names = is_array($record) ? array_keys($record) : [];
+
+                return array_map(fn (string|int $name): string => $this->bridge->mark("column $name"), $names);
+            },
+            array_values(is_array($body) ? $body : [$body]),
+        );
     }
 
     /**
@@ -154,7 +159,9 @@ final class Publisher extends Middleware
             $key = $reflected->getPk()?->getName();
             $row = $key === null ? null : $this->db->selectSingle($reflected, [$key], $id);
 
-            return is_scalar($row[$key] ?? null) ? (string) $row[$key] : $id;
+            $stored = $key === null ? null : $row[$key] ?? null;
+
+            return is_scalar($stored) ? (string) $stored : $id;
         } catch (Throwable) {
             // It is the API's to say what is wrong with the id.
             return $id;

@@ -58,11 +58,11 @@ final class Reader extends Middleware
         }
     }
 
-    public function process(ServerRequestInterface $request, RequestHandlerInterface $next): ResponseInterface
+    public function process(ServerRequestInterface $request, RequestHandlerInterface $handler): ResponseInterface
     {
         $table = RequestUtils::getPathSegment($request, 2);
         if (!$this->reflection->hasTable($table)) {
-            return $next->handle($request);
+            return $handler->handle($request);
         }
         $reflected = $this->reflection->getTable($table);
         $key = $reflected->getPk()?->getName();
@@ -70,7 +70,8 @@ final class Reader extends Middleware
             // No key, or none that this client may see: its records can't be told apart.
             return $this->responder->error(ErrorCode::PRIMARY_KEY_NOT_FOUND, $table);
         }
-        $this->asked->reached($request, $this->db, $key, fn (string $id): bool => $this->exists($table, $key, $id));
+        $exists = fn (string $id): bool => $this->exists($table, $key, $id);
+        $this->asked->reached($request, $this->db, $key, $reflected->getColumnNames(), $exists);
         $params = RequestUtils::getParams($request);
         $params['mandatory'][] = "$table.$key";
         $ids = $this->asked->ids();
@@ -83,7 +84,7 @@ final class Reader extends Middleware
             }
         }
 
-        return $next->handle(RequestUtils::setParams($request, $params));
+        return $handler->handle(RequestUtils::setParams($request, $params));
     }
 
     private function exists(string $table, string $key, string $id): bool

@@ -62,7 +62,7 @@ final class Scope
         }
         $texts = array_unique($texts);
         sort($texts);
-        $marks = $columns === null ? null : array_map(static fn ($name) => $bridge->mark("column $name"), $columns);
+        $marks = $columns === null ? null : array_map(static fn (string $name): string => $bridge->mark("column $name"), $columns);
 
         $rule = $texts === [] ? null : $bridge->mark(serialize($texts));
 
@@ -105,9 +105,19 @@ final class Scope
         $equal = $array['equal'] ?? null;
         $rule = $array['rule'] ?? null;
         $database = $array['database'] ?? null;
-        $isOne = is_string($database) && is_array($equal) && ($rule === null || is_string($rule));
+        if (!is_string($database) || !is_array($equal) || ($rule !== null && !is_string($rule))) {
+            return null;
+        }
+        /** @var array<string, string> $equal */
+        $equal = array_filter($equal, 'is_string');
 
-        return $isOne ? new self($database, $rule, $equal, false, null) : null;
+        return new self($database, $rule, $equal, false, null);
+    }
+
+    /** Whether the marks of both say the same: those of two APIs with other settings don't. */
+    public function isComparableWith(?self $writer): bool
+    {
+        return $writer !== null && $writer->database === $this->database;
     }
 
     /**
@@ -116,7 +126,7 @@ final class Scope
      */
     public function includes(?self $writer): ?bool
     {
-        if ($writer !== null && $writer->database !== $this->database) {
+        if ($writer !== null && !$this->isComparableWith($writer)) {
             return null;
         }
         if ($this->rule === null) {
@@ -154,14 +164,6 @@ final class Scope
      */
     private static function text(Condition $condition, ?array &$columns): string
     {
-        $list = static function (array $conditions) use (&$columns): string {
-            $texts = [];
-            foreach ($conditions as $one) {
-                $texts[] = self::text($one, $columns);
-            }
-
-            return serialize($texts);
-        };
         if ($condition instanceof ColumnCondition && get_class($condition) === ColumnCondition::class) {
             $name = $condition->getColumn()->getName();
             if ($columns !== null) {
@@ -171,14 +173,30 @@ final class Scope
             return serialize([$name, $condition->getOperator(), $condition->getValue()]);
         }
         if ($condition instanceof AndCondition || $condition instanceof OrCondition) {
-            return $condition::class . $list($condition->getConditions());
+            return $condition::class . self::texts($condition->getConditions(), $columns);
         }
         if ($condition instanceof NotCondition) {
-            return $condition::class . $list([$condition->getCondition()]);
+            return $condition::class . self::texts([$condition->getCondition()], $columns);
         }
         $columns = null;
 
         // Related tables, shapes: equal to nothing.
         return bin2hex(random_bytes(16));
+    }
+
+    /**
+     * The conditions of another one, as text.
+     *
+     * @param list<Condition>   $conditions
+     * @param list<string>|null $columns    as in text()
+     */
+    private static function texts(array $conditions, ?array &$columns): string
+    {
+        $texts = [];
+        foreach ($conditions as $condition) {
+            $texts[] = self::text($condition, $columns);
+        }
+
+        return serialize($texts);
     }
 }

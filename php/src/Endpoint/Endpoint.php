@@ -5,7 +5,6 @@ declare(strict_types=1);
 namespace Sse\Endpoint;
 
 use Sse\Stream;
-use SseUnavailable;
 use Throwable;
 
 /**
@@ -38,6 +37,26 @@ final class Endpoint
         self::run(static fn (): Answer => ConfigEndpoint::of($site ?? Site::load())->respond(Request::current()));
     }
 
+    /** `metrics.php`; see {@see MetricsEndpoint}. */
+    public static function metrics(?Site $site = null): void
+    {
+        self::run(static fn (): Answer => (new MetricsEndpoint($site ?? Site::load()))->respond(Request::current()));
+    }
+
+    /** `health.php`; see {@see HealthEndpoint}. */
+    public static function health(): void
+    {
+        self::run(static fn (): Answer => (new HealthEndpoint())->respond(Request::current()));
+    }
+
+    /** `dashboard.php`; see {@see Dashboard}. */
+    public static function dashboard(?Site $site = null): void
+    {
+        self::run(
+            static fn (): Answer|Stream => (new Dashboard($site ?? Site::load()))->respond(Request::current()),
+        );
+    }
+
     /** @param callable(): (Answer|Stream) $respond */
     private static function run(callable $respond): void
     {
@@ -48,14 +67,8 @@ final class Endpoint
             } else {
                 $answer->send();
             }
-        } catch (SseUnavailable $problem) {
-            error_log($problem->getMessage());
-            Answer::error(503, 'Not available at the moment')->with(['Retry-After' => '2'])->send();
         } catch (Throwable $problem) {
-            // What went wrong is for the log: a message may have in it what no page should see.
-            $place = "{$problem->getFile()}:{$problem->getLine()}";
-            error_log($problem::class . ": {$problem->getMessage()} in $place");
-            Answer::error(500, 'Something is wrong on the server; its log says what')->send();
+            Answer::problem($problem, Answer::error(...))->send();
         }
     }
 }

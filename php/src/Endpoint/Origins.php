@@ -77,11 +77,20 @@ final class Origins
     private function isOwn(string $origin, Request $request): bool
     {
         $host = strtolower($request->header('Host'));
-        $own = ["https://$host"];
-        if (!$request->secure) {
-            $own[] = "http://$host";
+        if ($host === '') {
+            return false;
+        }
+        $hosts = [$host];
+        // Debian's fastcgi_params for nginx pass the host on without the port that the browser has named.
+        if ($request->port !== '' && preg_match('/:\d+$/D', $host) !== 1) {
+            $hosts[] = "$host:$request->port";
+        }
+        foreach ($hosts as $own) {
+            if ($origin === "https://$own" || (!$request->secure && $origin === "http://$own")) {
+                return true;
+            }
         }
 
-        return $host !== '' && in_array($origin, $own, true);
+        return false;
     }
 }

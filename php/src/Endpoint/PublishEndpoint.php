@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Sse\Endpoint;
 
 use JsonException;
+use Sse\Event;
 use Sse\Policy;
 use Sse\Topic;
 use SseInvalidArgument;
@@ -23,7 +24,7 @@ use SseUnavailable;
 final class PublishEndpoint
 {
     /** Types that the library and the hub use themselves. */
-    private const RESERVED = ['gap', 'open', 'error'];
+    private const RESERVED = ['gap', 'open', 'error', 'stream', 'replaced'];
 
     public function __construct(private readonly Site $site)
     {
@@ -41,6 +42,10 @@ final class PublishEndpoint
         }
         if ($request->method !== 'POST') {
             return Answer::error(405, 'Messages are posted')->with(['Allow' => 'POST']);
+        }
+        $refused = $request->refusedBody() ?? $request->refusedForm();
+        if ($refused !== null) {
+            return $refused;
         }
         $trusted = $this->site->origins->trusts($request)
             ?? ($request->cookies === [] && $request->header('Authorization') === '');
@@ -62,7 +67,8 @@ final class PublishEndpoint
             return Answer::error(403, 'This topic may not be published to');
         }
         $isName = $event === null || preg_match('/^[\w.:-]{1,64}$/D', $event) === 1;
-        if (!$isName || in_array($event, self::RESERVED, true)) {
+        $isReserved = in_array($event, self::RESERVED, true) || str_starts_with((string) $event, 'presence.');
+        if (!$isName || $isReserved) {
             return Answer::error(422, 'This event type can\'t be used');
         }
         if ($this->site->prepare !== null) {
@@ -72,7 +78,7 @@ final class PublishEndpoint
             }
         }
         try {
-            return Answer::json(['id' => sse_publish($topic, $data, $event)]);
+            return Answer::json(['id' => $this->site->publisher->publish(new Event($topic, $data, $event))]);
         } catch (SseInvalidArgument | JsonException $problem) {
             return Answer::error(422, $problem->getMessage());
         } catch (SseUnavailable $problem) {

@@ -8,12 +8,14 @@ use Closure;
 use LogicException;
 use SensitiveParameter;
 use Sse\Policy;
+use Sse\Publisher\ExtensionPublisher;
+use Sse\PublisherInterface;
 
 /**
  * How a site has its endpoints. One file returns it, which all of them run:
  *
  * ```php
- * // sse-site.php, in the folder above the document root
+ * <?php // sse-site.php, in the folder above the document root
  * use Sse\Endpoint\Site;
  * use Sse\Policy;
  *
@@ -35,6 +37,8 @@ use Sse\Policy;
  */
 final class Site
 {
+    private const SHORTEST_TOKEN = 16;
+
     public readonly Origins $origins;
     /** @var Closure(string, mixed): mixed|null */
     public readonly ?Closure $prepare;
@@ -53,12 +57,22 @@ final class Site
      *                                   from.
      * @param list<string>  $origins     Other origins whose pages may use the endpoints with cookies.
      * @param string|null   $grantKey    The key of {@see \Sse\Grant}s that `stream.php` takes. Null: it takes none.
-     * @param string|null   $user        Who this request's client is, for grants that are for one user.
+     * @param string|null   $user        Who this request's client is, for grants that are for one user, and as the user of
+     *                                   its streams (option `user` of sse_stream()), whose topics nobody else may change.
      * @param bool          $grantInUrl  Whether a grant may be in the URL, as the parameter `grant`.
      * @param int           $reauthorize Seconds after which a stream asks again whether its client may have it; 0:
      *                                   never.
      * @param string|null   $env         The path of `.apienv`, for `get_sse_config.php`. Null: it is in the folder
      *                                   above the document root.
+     * @param PublisherInterface $publisher What `publish.php` publishes by.
+     * @param array{id: int|string, info?: mixed}|null $presence Who this client is to others: a member of each topic that it
+     *                                   watches, as sse_presence() tells; it is told who comes and goes. Null: nobody.
+     * @param string|Closure|null $metrics Who may read the hub's figures by `metrics.php`: whoever sends this token, of 16 bytes
+     *                                   at least, as `Authorization: Bearer`, or `function (): bool` decides. Null: nobody.
+     * @param Policy|null   $dashboard   What it may do at the administrators' {@see Dashboard}: `view`, `disconnect`, `events`.
+     *                                   Null: nothing.
+     *
+     * @throws LogicException The token of `$metrics` is too short.
      */
     public function __construct(
         public readonly Policy $watch,
@@ -71,15 +85,29 @@ final class Site
         public readonly bool $grantInUrl = false,
         public readonly int $reauthorize = 60,
         public readonly ?string $env = null,
+        public readonly PublisherInterface $publisher = new ExtensionPublisher(),
+        public readonly ?array $presence = null,
+        #[SensitiveParameter] public readonly string|Closure|null $metrics = null,
+        public readonly ?Policy $dashboard = null,
     ) {
+        if (is_string($metrics) && strlen($metrics) < self::SHORTEST_TOKEN) {
+            throw new LogicException(
+                'the token of $metrics has ' . strlen($metrics) . ' bytes, and needs ' . self::SHORTEST_TOKEN . ' at least: make '
+                . 'one by bin2hex(random_bytes(16)), or leave it out',
+            );
+        }
         $this->origins = new Origins($origins);
         $this->prepare = $prepare === null ? null : $prepare(...);
-        $this->csrf = $csrf === null ? null : $csrf(...);
+        /** @var Closure(string): bool|null $csrf */
+        $csrf = $csrf === null ? null : $csrf(...);
+        $this->csrf = $csrf;
     }
 
     /**
      * The site's own: what the file returns that the server names as `SSE_SITE` (nginx: `fastcgi_param`, Apache:
-     * `SetEnv`), or `sse-site.php` in the folder above the document root.
+     * `SetEnv`), or `sse-site.php` in the folder above the document root. What the file outputs is not sent.
+     *
+     * @throws LogicException There is no such file, or it returns something else.
      */
     public static function load(): self
     {
@@ -92,8 +120,7 @@ final class Site
                 "there is no $file, which says who may watch and publish what; see Sse\\Endpoint\\Site",
             );
         }
-        $site = (static fn () => require $file)();
 
-        return $site instanceof self ? $site : throw new LogicException("$file has to return an Sse\\Endpoint\\Site");
+        return SiteFile::load($file, self::class);
     }
 }

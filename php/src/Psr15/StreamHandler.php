@@ -18,10 +18,12 @@ use Sse\Stream;
  * ```php
  * $handler = new StreamHandler(
  *     responses: new Psr17Factory(),
- *     stream: fn ($request) => Stream::of("users.{$request->getAttribute('user')}.**"),
+ *     stream: fn ($request) => Stream::of(Topic::of('users', $request->getAttribute('user')) . '.**'),
  * );
  * $app->get('/events', $handler);
  * ```
+ *
+ * {@see \Sse\Topic::of()} encodes the identifier: as it is, that of a user who is called `*` would watch everybody's topics.
  */
 final class StreamHandler implements RequestHandlerInterface
 {

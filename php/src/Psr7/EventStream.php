@@ -16,11 +16,13 @@ use Sse\Stream;
  *
  * ```php
  * $app->get('/orders', function ($request, $response) {
- *     $user = $request->getAttribute('user');
+ *     $topics = Topic::of('users', $request->getAttribute('user'), 'orders') . '.*';
  *
- *     return EventStream::respond($response, Stream::of("users.$user.orders.*"));
+ *     return EventStream::respond($response, Stream::of($topics));
  * });
  * ```
+ *
+ * {@see \Sse\Topic::of()} encodes the identifier: as it is, that of a user who is called `*` would watch everybody's orders.
  *
  * An exception then leaves the emitter, where few frameworks catch any. {@see open()} opens the stream earlier.
  * The body is empty for PHP: it can be read once, whole or in parts, and gives no bytes.
@@ -38,7 +40,7 @@ final class EventStream implements StreamInterface
     {
         return $response
             ->withHeader('Content-Type', 'text/event-stream')
-            ->withHeader('Cache-Control', 'no-cache')
+            ->withHeader('Cache-Control', 'no-cache, no-transform')
             ->withBody(new self($stream));
     }
 
@@ -148,6 +150,7 @@ final class EventStream implements StreamInterface
         throw new RuntimeException('an event stream is written by sse_publish() and its callback only');
     }
 
+    /** @param string|null $key */
     public function getMetadata($key = null)
     {
         return $key === null ? [] : null;

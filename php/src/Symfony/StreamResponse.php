@@ -13,15 +13,17 @@ use Symfony\Component\HttpFoundation\StreamedResponse;
  *
  * ```php
  * #[Route('/orders/stream')]
- * public function stream(): Response
+ * public function orders(): Response
  * {
  *     $user = $this->getUser()->getUserIdentifier();
  *
- *     return new StreamResponse(new Stream("users.$user.orders.*", retry: 500));
+ *     return new StreamResponse(new Stream(Topic::of('users', $user, 'orders') . '.*', retry: 500));
  * }
  * ```
+ *
+ * {@see \Sse\Topic::of()} encodes the identifier: as it is, that of a user who is called `*` would watch everybody's orders.
  */
-final class StreamResponse extends StreamedResponse
+class StreamResponse extends StreamedResponse
 {
     /** @param array<string, string|list<string>> $headers further response headers */
     public function __construct(Stream $stream, array $headers = [])
@@ -32,7 +34,7 @@ final class StreamResponse extends StreamedResponse
             },
             200,
             // Listeners that rewrite pages leave this type alone.
-            ['Content-Type' => 'text/event-stream', 'Cache-Control' => 'no-cache'] + $headers,
+            ['Content-Type' => 'text/event-stream', 'Cache-Control' => 'no-cache, no-transform'] + $headers,
         );
     }
 }

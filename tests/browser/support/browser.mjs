@@ -1,17 +1,32 @@
 // Debian's Chromium, and the pages of the demo in it.
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import { after } from 'node:test'
 import { chromium } from 'playwright-core'
+import { Demo } from './demo.mjs'
 import { until } from './until.mjs'
 
 export const DESKTOP = { width: 1440, height: 900 }
 export const PHONE = { width: 390, height: 844 }
 
-export function launch() {
+/** With more arguments of Chromium's. */
+export function launch(more = []) {
   const executablePath = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
   if (executablePath === undefined) throw new Error('no Chromium found; tools/setup test installs it, or set CHROMIUM')
   // Root, as which containers run their tests, can't have Chromium's sandbox.
-  return chromium.launch({ executablePath, args: process.getuid() === 0 ? ['--no-sandbox'] : [] })
+  return chromium.launch({ executablePath, args: process.getuid() === 0 ? ['--no-sandbox', ...more] : more })
+}
+
+/** A demo and a browser, for all tests of a file. */
+export async function start() {
+  const demo = await Demo.start()
+  let browser
+  after(async () => {
+    await browser?.close()
+    await demo.stop()
+  })
+  browser = await launch()
+  return { demo, browser }
 }
 
 /** A page in a browser profile of its own. What is wrong in its console, or leaves for another host, fails the test at its end. */

@@ -1,21 +1,22 @@
 // The demo as `make demo` starts it, with a folder of its own, and a shell beside it.
 import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { freePort } from '../../node/free-port.mjs'
 import { until } from './until.mjs'
 
 export const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 export class Demo {
-  static async start() {
+  /** At this port, where one was before. */
+  static async start(port = null) {
     const data = await mkdtemp(join(tmpdir(), 'sse-browser-'))
-    const port = await freePort()
+    port ??= await freePort()
     const child = spawn(`${root}php/demo/run`, { env: { ...process.env, PORT: String(port), SSE_DEMO_DATA: data }, stdio: ['ignore', 'ignore', 'pipe'] })
-    const demo = new Demo(child, data, `http://127.0.0.1:${port}/`)
+    const demo = new Demo(child, data, port)
     child.stderr.on('data', (bytes) => (demo.log += bytes))
     await until('the demo answers', async () => {
       if (child.exitCode !== null) throw new Error(`the demo ended: ${demo.log}`)
@@ -26,10 +27,11 @@ export class Demo {
 
   log = ''
 
-  constructor(child, data, url) {
+  constructor(child, data, port) {
     this.child = child
     this.data = data
-    this.url = url
+    this.port = port
+    this.url = `http://127.0.0.1:${port}/`
   }
 
   /** Runs PHP as a user's shell would, with the demo's hub, and returns what it printed. */
@@ -53,20 +55,5 @@ export class Demo {
     await ended
     // The hub ends with its server, and may still be writing its last words.
     await until('the folder is gone', () => rm(this.data, { recursive: true, force: true }).then(() => true, () => false))
-  }
-}
-
-/** Below the range that the system takes for outgoing connections: one of those could have it when the server comes back. */
-export async function freePort() {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
-    const probe = createServer()
-    const free = await new Promise((resolve) => {
-      probe.once('error', () => resolve(false))
-      probe.listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!free) continue
-    await new Promise((resolve) => probe.close(resolve))
-    return port
   }
 }

@@ -14,7 +14,7 @@ use PhpSse\Tests\Soak\Journal;
 use PhpSse\Tests\Soak\Reader;
 use PhpSse\Tests\Soak\SubscriptionSource;
 
-require dirname(__DIR__, 2) . '/phpunit/bootstrap.php';
+require dirname(__DIR__, 2) . '/servers/bootstrap.php';
 
 $about = json_decode($argv[1], true, 512, JSON_THROW_ON_ERROR);
 $chance = new Chance($about['seed']);

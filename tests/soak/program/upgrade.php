@@ -7,7 +7,7 @@ declare(strict_types=1);
 
 use PhpSse\Tests\Soak\Journal;
 
-require dirname(__DIR__, 2) . '/phpunit/bootstrap.php';
+require dirname(__DIR__, 2) . '/servers/bootstrap.php';
 
 $journal = new Journal($argv[1]);
 $journal->write('upgrade');

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::render::http::head::Head;
+use crate::render::http::head::{Head, number};
 
 /// Id of the only request on a connection.
 const REQUEST: u16 = 1;
@@ -58,7 +58,7 @@ fn record(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
 
 /// Parses the status and the end of a response and ignores the rest.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Response {
+pub struct FastCgiResponse {
     head: Head,
     header: [u8; HEADER],
     /// Bytes of `header` that have arrived.
@@ -69,7 +69,7 @@ pub struct Response {
     ended: bool,
 }
 
-impl Response {
+impl FastCgiResponse {
     /// Takes the next bytes of the response; ignores those after its end.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.ended {
@@ -111,15 +111,20 @@ impl Response {
         self.ended
     }
 
-    /// The status, once the head is complete: that of CGI's "Status:" line, or 200 without one.
+    /// The status, once the head is complete: that of CGI's "Status:" line or of a status line, as PHP writes one with
+    /// `cgi.rfc2616_headers`. Without both, web servers take a response with "Location:" for a redirect, and any other for 200.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         let head = self.head.complete()?;
-        let line = head.split(|byte| *byte == b'\n').find_map(|line| {
-            let (name, value) = line.split_at_checked("Status:".len())?;
-            name.eq_ignore_ascii_case(b"Status:").then_some(value)
-        });
-        Some(line.and_then(crate::render::http::head::number).unwrap_or(200))
+        let field = |name: &str| {
+            head.split(|byte| *byte == b'\n').find_map(|line| {
+                let (own, value) = line.split_at_checked(name.len())?;
+                own.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+            })
+        };
+        let of_line = || number(head.strip_prefix(b"HTTP/1.")?.get(1..)?);
+        let implied = || if field("Location:").is_some() { 302 } else { 200 };
+        Some(field("Status:").and_then(number).or_else(of_line).unwrap_or_else(implied))
     }
 }
 
@@ -171,7 +176,7 @@ mod tests {
             let head = format!("X-Powered-By: PHP\r\nstatus: {status} Some Words\r\n\r\nbody");
             let (one, two) = head.as_bytes().split_at(20);
             let bytes = records(&[(7, b"PHP message: Status: 1", 3), (STDOUT, one, padding), (STDOUT, two, 0), (END_REQUEST, &[0; 8], padding)]);
-            let mut response = Response::default();
+            let mut response = FastCgiResponse::default();
             let mut rest = &bytes[..];
             for cut in cuts {
                 let (part, after) = rest.split_at(cut.min(rest.len()));
@@ -185,7 +190,7 @@ mod tests {
 
         #[test]
         fn no_bytes_can_crash_it(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut response = Response::default();
+            let mut response = FastCgiResponse::default();
             response.feed(&bytes);
             let _ = (response.is_ended(), response.status());
         }
@@ -193,10 +198,21 @@ mod tests {
 
     #[test]
     fn without_a_status_it_is_200_and_without_a_head_there_is_none() {
-        let mut response = Response::default();
+        let mut response = FastCgiResponse::default();
         response.feed(&records(&[(STDOUT, b"Content-type: text/html\r\n\r\n", 0)]));
         assert_eq!((response.status(), response.is_ended()), (Some(200), false));
-        let mut response = Response::default();
+        for (head, status) in [
+            (&b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n"[..], 302),
+            (b"HTTP/1.1 403 Forbidden\r\nContent-type: text/html\r\n\r\n", 403),
+            (b"Location: /login\r\n\r\n", 302),
+            (b"Location: /made\r\nStatus: 201 Created\r\n\r\n", 201),
+            (b"Content-Location: /a\r\n\r\n", 200),
+        ] {
+            let mut response = FastCgiResponse::default();
+            response.feed(&records(&[(STDOUT, head, 0)]));
+            assert_eq!(response.status(), Some(status), "{}", head.escape_ascii());
+        }
+        let mut response = FastCgiResponse::default();
         response.feed(&records(&[(STDOUT, b"Content-type", 0), (END_REQUEST, &[0; 8], 0)]));
         assert_eq!((response.status(), response.is_ended()), (None, true));
     }

@@ -28,11 +28,11 @@ pub fn request(method: &str, target: &str, fields: &[u8], body: &[u8]) -> Vec<u8
 
 /// Parses the status of a response and ignores the rest.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Response {
+pub struct Http1Response {
     head: Head,
 }
 
-impl Response {
+impl Http1Response {
     /// Takes the next bytes of the response.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.head.feed(bytes);
@@ -63,12 +63,12 @@ mod tests {
 
     #[test]
     fn the_status_is_known_once_the_head_is_complete() {
-        let mut response = Response::default();
+        let mut response = Http1Response::default();
         response.feed(b"HTTP/1.0 403 Forbidden\r\nA: b\r\n");
         assert_eq!(response.status(), None);
         response.feed(b"\r\nHTTP/1.1 200 OK\r\n\r\n");
         assert_eq!(response.status(), Some(403));
-        let mut response = Response::default();
+        let mut response = Http1Response::default();
         response.feed(b"SSH-2.0\r\n\r\n");
         assert_eq!(response.status(), None);
     }

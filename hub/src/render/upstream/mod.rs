@@ -14,6 +14,8 @@ use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
 
+use thiserror::Error;
+
 use crate::render::upstream::connect::ConnectError;
 use sse_protocol::cause::Cause;
 
@@ -28,7 +30,8 @@ const LONG_OUTAGE: usize = 8;
 const REFUSAL: Duration = Duration::from_secs(60);
 
 /// Why a stream's script can't be replayed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{why}")]
 pub(crate) struct NoReplay {
     /// The cause of that.
     pub(crate) cause: Cause,
@@ -45,12 +48,12 @@ impl NoReplay {
 
 /// Where an upstream listens: the local address of the connections that it accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Address {
+pub(crate) enum UpstreamAddress {
     Unix(PathBuf),
     Internet(SocketAddr),
 }
 
-impl Address {
+impl UpstreamAddress {
     /// The address of the upstream that accepted this connection.
     pub(crate) fn of(connection: BorrowedFd<'_>) -> Result<Self, NoReplay> {
         let name = rustix::net::getsockname(connection)
@@ -75,7 +78,7 @@ impl Address {
     }
 }
 
-impl std::fmt::Display for Address {
+impl std::fmt::Display for UpstreamAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "{}", path.display()),
@@ -88,7 +91,7 @@ impl std::fmt::Display for Address {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     /// Where it listens.
-    pub(crate) address: Address,
+    pub(crate) address: UpstreamAddress,
     /// Whether a replay has reached a script there.
     pub(crate) proved: bool,
     /// Whether the hub has found a listener at the address.
@@ -96,7 +99,7 @@ pub(crate) struct Upstream {
     /// Connections in a row that it closed without a byte.
     pub(crate) silences: u32,
     /// Jobs that wait for the end of the pause.
-    pub(crate) parked: Vec<(u32, u64)>,
+    pub(crate) waiting: Vec<(u32, u64)>,
     /// End of the pause.
     pub(crate) paused: Option<Instant>,
     pub(crate) pauses: usize,
@@ -108,13 +111,13 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// An upstream of unknown state.
-    pub(crate) fn new(address: Address) -> Self {
+    pub(crate) fn new(address: UpstreamAddress) -> Self {
         Self {
             address,
             proved: false,
             probed: false,
             silences: 0,
-            parked: Vec::new(),
+            waiting: Vec::new(),
             paused: None,
             pauses: 0,
             refused: None,
@@ -131,9 +134,9 @@ impl Upstream {
             self.refused = None;
         }
         match &self.address {
-            Address::Unix(path) => may_connect(path)
+            UpstreamAddress::Unix(path) => may_connect(path)
                 .map_err(|error| NoReplay::new(Cause::Server, format!("the hub may not connect to the server's socket {}: {error}; see listen.owner, listen.group and listen.mode of the pool", path.display()))),
-            Address::Internet(_) => Ok(()),
+            UpstreamAddress::Internet(_) => Ok(()),
         }
     }
 
@@ -181,11 +184,11 @@ impl Upstream {
         self.paused
     }
 
-    /// Ends a pause that is over and returns the parked jobs.
+    /// Ends a pause that is over and returns the waiting jobs.
     pub(crate) fn resume(&mut self, now: Instant) -> Vec<(u32, u64)> {
         if self.paused.is_some_and(|until| now >= until) {
             self.paused = None;
-            return std::mem::take(&mut self.parked);
+            return std::mem::take(&mut self.waiting);
         }
         Vec::new()
     }
@@ -194,8 +197,9 @@ impl Upstream {
 /// Checks for write permission, which a connection to a Unix socket needs.
 fn may_connect(path: &Path) -> io::Result<()> {
     match rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
-        Err(error @ (Errno::ACCESS | Errno::PERM)) => Err(error.into()),
-        // A missing socket may come back: the server may be restarting.
+        Err(error @ Errno::ACCESS) => Err(error.into()),
+        // A missing socket may come back: the server may be restarting. EPERM is no answer: containers refuse calls with it
+        // that they don't know (faccessat2); the connection will tell.
         _ => Ok(()),
     }
 }
@@ -214,24 +218,24 @@ mod tests {
         let upstream = UnixListener::bind(&path).expect("bound");
         let _client = UnixStream::connect(&path).expect("connected");
         let (accepted, _) = upstream.accept().expect("accepted");
-        let address = Address::of(accepted.as_fd()).expect("it has a name");
-        assert_eq!(address, Address::Unix(path));
+        let address = UpstreamAddress::of(accepted.as_fd()).expect("it has a name");
+        assert_eq!(address, UpstreamAddress::Unix(path));
         address.connect().expect("the listener is there");
 
         let upstream = TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = upstream.local_addr().expect("bound");
         let _client = TcpStream::connect(address).expect("connected");
         let (accepted, _) = upstream.accept().expect("accepted");
-        assert_eq!(Address::of(accepted.as_fd()), Ok(Address::Internet(address)));
+        assert_eq!(UpstreamAddress::of(accepted.as_fd()), Ok(UpstreamAddress::Internet(address)));
 
         let (one, _other) = UnixStream::pair().expect("a pair");
-        assert!(Address::of(one.as_fd()).is_err());
+        assert!(UpstreamAddress::of(one.as_fd()).is_err());
     }
 
     #[test]
     fn a_server_that_refuses_is_believed_for_a_while_and_one_that_is_away_is_waited_for() {
         let start = Instant::now();
-        let mut upstream = Upstream::new(Address::Unix("/nonexistent/fpm.sock".into()));
+        let mut upstream = Upstream::new(UpstreamAddress::Unix("/nonexistent/fpm.sock".into()));
         assert_eq!(upstream.check(start), Ok(()));
         let why = NoReplay::new(Cause::Load, "no");
         upstream.refuse(why.clone(), start);
@@ -239,7 +243,7 @@ mod tests {
         assert_eq!(upstream.check(start + REFUSAL), Ok(()));
 
         upstream.pause(start);
-        upstream.parked.push((1, 1));
+        upstream.waiting.push((1, 1));
         assert_eq!(upstream.resume(start), []);
         assert_eq!(upstream.resume(start + PAUSES[0]), [(1, 1)]);
         assert_eq!(upstream.paused_until(), None);

@@ -1,6 +1,5 @@
-//! A shard process: one shard, and the main thread that passes the ordering thread's orders to it.
+//! A shard process: one shard, and the main thread that passes the ordering thread's commands to it.
 
-use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,28 +12,28 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use serde_bytes::Bytes;
 use tracing::error;
 
-use crate::event::Event;
-use crate::shard::command::{Attach, Command};
-use crate::shard::interner::PatternInterner;
+use crate::event::snapshot::EventState;
+use crate::index::interner::PatternInterner;
+use crate::shard::command::Command;
 use crate::shard::process::Common;
-use crate::shard::process::order::{self, Order, Word};
-use crate::shard::process::receiver::{self, CommandReceiver};
-use crate::shard::thread::{ShardThread, Shared};
-use crate::stats::{Ended, ShardStats};
-use crate::store::history::Missed;
-use crate::stream::{Frames, Stream, Trigger};
+use crate::shard::process::message::{self, ProcessControl, ProcessMessage, ProcessReport, ReceivedCommand};
+use crate::shard::process::receiver::CommandReceiver;
+use crate::shard::report::ShardReport;
+use crate::shard::thread::{ShardContext, ShardThread};
+use crate::stats::ShardStats;
+use crate::stream::Stream;
 use crate::sys;
-use crate::upgrade::SENDERS_PATIENCE;
+use crate::upgrade::SENDER_TIMEOUT;
 use crate::upgrade::channel::Channel;
-use crate::upgrade::incoming::{Tables, wrong};
+use crate::upgrade::incoming::Tables;
 use crate::upgrade::outgoing::Outgoing;
-use crate::upgrade::state::{EventState, Part};
+use crate::upgrade::part::PartKind;
 use crate::util::memory::Memory;
+use sse_protocol::wire;
 
-const LINE: Token = Token(0);
+const PIPE: Token = Token(0);
 const WAKER: Token = Token(1);
 
 /// Interval at which unused memory is freed.
@@ -44,18 +43,18 @@ const SETTLE_INTERVAL: Duration = Duration::from_secs(10);
 const STREAM: usize = 256;
 
 /// Runs a shard process; returns true if it ended by command.
-pub(crate) fn run(number: usize, line: OwnedFd, common: Common, counters: &'static ShardStats) -> bool {
+pub(crate) fn run(number: usize, socket: OwnedFd, common: Common, counters: &'static ShardStats) -> bool {
     sys::set_title(&format!("sse-hub: streams {}", number + 1));
-    let mut holder = match ShardProcess::new(number, line, common, counters) {
-        Ok(holder) => holder,
+    let mut process = match ShardProcess::new(number, socket, common, counters) {
+        Ok(process) => process,
         Err(error) => {
             error!(process = number + 1, %error, "a process that is to hold streams can't begin");
             return false;
         }
     };
-    let done = holder.run();
+    let done = process.run();
     // Keep the socket open until the process exits: the ordering thread takes its end for the end of the shard's thread.
-    mem::forget(holder);
+    mem::forget(process);
     match done {
         Ok(()) => true,
         // The hub was killed, or an upgrade moved all streams to the new hub.
@@ -69,42 +68,36 @@ pub(crate) fn run(number: usize, line: OwnedFd, common: Common, counters: &'stat
 
 struct ShardProcess {
     poll: Poll,
-    intake: CommandReceiver,
+    pipe: CommandReceiver,
     shard: ShardThread,
-    /// Closed streams to be reported to the ordering thread.
-    ended: Receiver<u64>,
+    /// Reports of the shard to be passed to the ordering thread.
+    reports: Receiver<ShardReport>,
     counters: &'static ShardStats,
     started: Instant,
-    /// The events that [`Order::Frames`] sends.
-    blob: Arc<Frames>,
-    /// Events by number that new streams may have missed. Only queues count them as kept: the history is in the main process.
-    lent: HashMap<u64, Arc<Event>>,
     /// Events and bytes that streams of the old hub refer to.
     referred: Tables,
     memory: Memory,
 }
 
 impl ShardProcess {
-    fn new(number: usize, line: OwnedFd, common: Common, counters: &'static ShardStats) -> io::Result<Self> {
+    fn new(number: usize, socket: OwnedFd, common: Common, counters: &'static ShardStats) -> io::Result<Self> {
         let poll = Poll::new()?;
-        poll.registry().register(&mut SourceFd(&line.as_raw_fd()), LINE, Interest::READABLE)?;
-        let (reports, ended) = crossbeam_channel::unbounded();
-        let shared = Shared {
+        poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), PIPE, Interest::READABLE)?;
+        let (sender, reports) = crossbeam_channel::unbounded();
+        let shared = ShardContext {
             limits: common.limits,
             names: Arc::new(PatternInterner::counted_by(&counters.topics)),
-            router: Arc::new(Waker::new(poll.registry(), WAKER)?),
-            ended: reports,
+            ordering_thread: Arc::new(Waker::new(poll.registry(), WAKER)?),
+            reports: sender,
             started: common.started,
         };
         Ok(Self {
             poll,
-            intake: CommandReceiver::new(line),
+            pipe: CommandReceiver::new(socket),
             shard: ShardThread::new(number, counters, shared)?,
-            ended,
+            reports,
             counters,
             started: common.started,
-            blob: Arc::default(),
-            lent: HashMap::new(),
             referred: Tables::default(),
             memory: Memory::default(),
         })
@@ -122,13 +115,13 @@ impl ShardProcess {
             // One bounded read per turn lets the shard work meanwhile. A shard that is behind wakes this thread later.
             let mut more = false;
             if !self.shard.is_behind() {
-                let came = self.intake.receive()?;
-                // Epoll reports the close of the pair only once, maybe with the last orders: read on after it.
+                let came = self.pipe.receive()?;
+                // Epoll reports the close of the pair only once, maybe with the last commands: read on after it.
                 more = came.more || closed;
                 self.obey_all()?;
                 self.shard.wake();
                 if came.descriptors > 0 {
-                    self.tell(&[Word::Taken(came.descriptors as u32)])?;
+                    self.tell(&[ProcessReport::Received(came.descriptors as u32)])?;
                 }
             }
             if self.shard.is_gone() && !self.shard.is_still() {
@@ -145,7 +138,7 @@ impl ShardProcess {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            closed |= events.iter().any(|event| event.token() == LINE && event.is_read_closed());
+            closed |= events.iter().any(|event| event.token() == PIPE && event.is_read_closed());
             // A paused shard has sent its last report: from then on the ordering thread expects only what it asks for.
             if !self.shard.is_still() && events.iter().any(|event| event.token() == WAKER) {
                 self.report()?;
@@ -153,21 +146,22 @@ impl ShardProcess {
         }
     }
 
-    /// Reports the closed streams, or that something else happened.
+    /// Passes the shard's reports on, or that something else happened.
     fn report(&self) -> io::Result<()> {
-        let mut words: Vec<Word> = self.ended.try_iter().map(Word::Ended).collect();
-        if words.is_empty() {
-            words.push(Word::Nudge);
+        let mut reports: Vec<ProcessReport> = self.reports.try_iter().map(ProcessReport::Shard).collect();
+        if reports.is_empty() {
+            reports.push(ProcessReport::Notice);
         }
-        self.tell(&words)
+        self.tell(&reports)
     }
 
     /// Sends reports and waits for room if necessary. The ordering thread reads them in all states, so the wait is short.
-    fn tell(&self, words: &[Word]) -> io::Result<()> {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_bytes()).collect();
+    fn tell(&self, reports: &[ProcessReport]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        reports.iter().for_each(|report| wire::append(&mut bytes, report));
         let mut bytes = bytes.as_slice();
         while !bytes.is_empty() {
-            let socket = self.intake.socket();
+            let socket = self.pipe.socket();
             match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(Errno::AGAIN) => {
@@ -181,111 +175,50 @@ impl ShardProcess {
         Ok(())
     }
 
-    /// Executes the orders that are complete.
+    /// Executes the messages that are complete.
     fn obey_all(&mut self) -> io::Result<()> {
-        let mut bytes = mem::take(&mut self.intake.bytes);
+        let mut bytes = mem::take(&mut self.pipe.bytes);
         let mut done = 0;
-        while let Some((order, size)) = receiver::first(&bytes[done..])? {
-            self.process_order(order)?;
+        while let Some((message, size)) = message::first(&bytes[done..])? {
+            self.obey(message)?;
             done += size;
         }
         bytes.drain(..done);
-        self.intake.bytes = bytes;
+        self.pipe.bytes = bytes;
         Ok(())
     }
 
-    fn process_order(&mut self, order: Order<'_>) -> io::Result<()> {
-        let command = match order {
-            Order::Attach(attach) => {
-                let order::Attach {
-                    id,
-                    client,
-                    patterns,
-                    heartbeat,
-                    retry,
-                    lifetime,
-                    gap,
-                    missed,
-                    cursor,
-                    opened,
-                    followed,
-                } = attach;
-                let events = missed.iter().map(|number| self.lent.get(number).cloned());
-                let events = events.collect::<Option<_>>().ok_or_else(|| wrong("the number of an event"))?;
-                let missed = Missed { gap: gap.map(shared), events, cursor };
-                let patterns = patterns.into_iter().map(Box::from).collect();
-                let socket = self.intake.descriptor().ok_or_else(|| wrong("the number of descriptors"))?;
-                let attach =
-                    Attach { id, client, socket, patterns, heartbeat, retry, lifetime, missed, opened, followed };
-                Command::Attach(attach)
-            }
-            Order::Commit { stream, framing } => Command::Commit { stream, framing },
-            Order::Abort { stream } => Command::Abort { stream },
-            Order::TellTopics { stream, topics_as, cursor } => {
-                Command::TellTopics { stream, topics_as, cursor: cursor.into() }
-            }
-            Order::Blob(bytes) => {
-                self.blob = Arc::new(shared(bytes).into());
-                return Ok(());
-            }
-            Order::Frames { stream } => Command::Frames { stream, frames: Arc::clone(&self.blob) },
-            Order::Watch { stream, patterns } => {
-                Command::Watch { stream, patterns: patterns.into_iter().map(Box::from).collect() }
-            }
-            Order::End { stream, why } => {
-                Command::End { stream, why: Ended::named(why).ok_or_else(|| wrong("a reason to end"))? }
-            }
-            Order::Event(state) => {
-                if !state.topics.iter().any(|topic| self.shard.may_watch(topic)) {
-                    return Ok(());
+    fn obey(&mut self, message: ProcessMessage<'_, ReceivedCommand<'_>>) -> io::Result<()> {
+        match message {
+            ProcessMessage::Part(part) => return self.pipe.parts.keep(part),
+            ProcessMessage::Control(control) => return self.obey_control(control),
+            ProcessMessage::Command(Command::Pause) => return self.pause(),
+            ProcessMessage::Command(command) => {
+                let watched = |event: &EventState<'_>| event.topics.iter().any(|topic| self.shard.may_watch(topic));
+                if command.event().is_none_or(watched) {
+                    self.shard.send(command.convert(&mut self.pipe)?);
                 }
-                Command::Event(event(&state)?)
             }
-            Order::Trigger(topic) => Command::Trigger(Arc::new(Trigger::new(topic))),
-            Order::Gap(frame) => Command::Gap(shared(frame)),
-            Order::Relieve(relieve) => Command::Relieve(relieve),
-            Order::Stop { spread } => Command::Stop { spread },
-            Order::Lend(number, state) => {
-                self.lent.insert(number, event(&state)?);
-                return Ok(());
-            }
-            Order::Forget(numbers) => {
-                for number in numbers {
-                    self.lent.remove(&number);
-                }
-                return Ok(());
-            }
-            Order::Pause => {
-                self.pause()?;
-                return Ok(());
-            }
-            Order::PassOn => {
-                self.pass_on()?;
-                return Ok(());
-            }
-            Order::Referred(state) => {
-                self.referred.add_events(&[state])?;
-                return Ok(());
-            }
-            Order::ReferredBlob(bytes) => {
-                self.referred.add_blobs(&[bytes]);
-                return Ok(());
-            }
-            Order::Adopt(state) => {
+        }
+        Ok(())
+    }
+
+    fn obey_control(&mut self, control: ProcessControl<'_>) -> io::Result<()> {
+        match control {
+            ProcessControl::PassOn => self.pass_on()?,
+            ProcessControl::Event(state) => self.referred.add_events(&[state])?,
+            ProcessControl::Blob(bytes) => self.referred.add_blobs(&[bytes]),
+            ProcessControl::Adopt(state) => {
                 let now = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
                 let patterns: Vec<Box<str>> = state.patterns.iter().map(|&pattern| pattern.into()).collect();
-                let socket = self.intake.descriptor().ok_or_else(|| wrong("the number of descriptors"))?;
-                let stream = Stream::restore(&state, socket, now, &self.referred)?;
+                let stream = Stream::restore(&state, self.pipe.descriptor()?, now, &self.referred)?;
                 self.shard.adopt(stream, &patterns, state.ends)?;
-                return Ok(());
             }
-            Order::GoOn => {
+            ProcessControl::Start => {
                 self.referred = Tables::default();
                 self.shard.start()?;
-                return Ok(());
             }
-        };
-        self.shard.send(command);
+        }
         Ok(())
     }
 
@@ -294,32 +227,24 @@ impl ShardProcess {
             self.shard.pause().map_err(io::Error::other)?;
         }
         self.report()?;
-        self.tell(&[Word::Paused])
+        self.tell(&[ProcessReport::Paused])
     }
 
     /// Sends the streams to the ordering thread for an upgrade. The shard keeps its copies, as the upgrade may fail.
     fn pass_on(&self) -> io::Result<()> {
-        let channel = Channel::new(self.intake.socket().try_clone_to_owned()?, 2 * SENDERS_PATIENCE);
+        let channel = Channel::new(self.pipe.socket().try_clone_to_owned()?, 2 * SENDER_TIMEOUT);
         let mut outgoing = Outgoing::new(&channel);
         self.shard.pass_on(&mut outgoing)?;
-        outgoing.part(&Part::End, &[])?;
+        outgoing.part(PartKind::End, &(), &[])?;
         outgoing.answered()
     }
 
     fn settle(&mut self) {
-        let Self { counters, memory, intake, .. } = self;
+        let Self { counters, memory, pipe, .. } = self;
         let streams = (counters.opened.get() + counters.ended_held.get()).saturating_sub(counters.ended_all());
         let kept = counters.queued_bytes.get() as usize + streams as usize * STREAM;
         memory.note(kept);
         memory.settle(kept);
-        intake.settle();
+        pipe.settle();
     }
-}
-
-fn event(state: &EventState<'_>) -> io::Result<Arc<Event>> {
-    Event::restore(state).map(Arc::new).ok_or_else(|| wrong("an event"))
-}
-
-fn shared(bytes: &Bytes) -> Arc<[u8]> {
-    Arc::from(bytes.as_ref())
 }

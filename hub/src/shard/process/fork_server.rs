@@ -2,9 +2,8 @@
 //! any time.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions};
@@ -18,7 +17,7 @@ use crate::util::log;
 use sse_protocol::wire;
 
 /// Maximum time for a fork.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum time that the fork server waits for a request.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -34,10 +33,8 @@ impl ForkServer {
     /// Forks the fork server. No thread of the caller may hold a lock: see [`may_fork`](crate::config::Config::may_fork).
     pub(crate) fn new(common: Common, counters: &'static [ShardStats]) -> io::Result<Self> {
         let (near, far) = UnixStream::pair()?;
-        let keep: Vec<_> = [far.as_raw_fd()].into_iter().chain(log::descriptor()).collect();
-        // SAFETY: no other thread holds a lock (see above); the child uses only its end of the pair and the log.
-        let pid = unsafe { sys::fork(&keep, AssertUnwindSafe(move || work(far.into(), common, counters))) }?;
-        Ok(Self { pid, channel: Some(Channel::new(near.into(), PATIENCE)) })
+        let pid = sys::fork_worker(far.into(), log::descriptor(), (common, counters), work)?;
+        Ok(Self { pid, channel: Some(Channel::new(near.into(), TIMEOUT)) })
     }
 
     /// Starts shard process `number`, which gets `socket`; returns its process id.
@@ -64,25 +61,23 @@ impl Drop for ForkServer {
 }
 
 /// Serves requests until the ordering thread has gone.
-fn work(socket: OwnedFd, common: Common, counters: &'static [ShardStats]) -> bool {
+fn work(socket: OwnedFd, (common, counters): (Common, &'static [ShardStats])) -> bool {
     sys::set_title("sse-hub: starter");
     sys::ignore_children();
     let channel = Channel::new(socket, FOREVER);
     let mut bytes = Vec::new();
     loop {
         let Ok(descriptors) = channel.receive(&mut bytes) else { return true };
-        let (Ok(number), Some(line)) = (wire::decode::<u32>(&bytes), descriptors.into_iter().next()) else {
+        let (Ok(number), Some(socket)) = (wire::decode::<u32>(&bytes), descriptors.into_iter().next()) else {
             error!("what came to the starter makes no sense; this is a bug of php-sse");
             return false;
         };
-        let keep: Vec<_> = [line.as_raw_fd()].into_iter().chain(log::descriptor()).collect();
         let number = number as usize;
-        let hold = AssertUnwindSafe(move || match counters.get(number) {
-            Some(counters) => child::run(number, line, common, counters),
-            None => false,
-        });
-        // SAFETY: this process has one thread; the child uses only its end of the socket pair and the log.
-        let answer = match unsafe { sys::fork(&keep, hold) } {
+        let forked = match counters.get(number) {
+            Some(counters) => sys::fork_worker(socket, log::descriptor(), (number, common, counters), run_shard),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let answer = match forked {
             Ok(pid) => (pid.as_raw_nonzero().get().unsigned_abs(), 0),
             Err(error) => {
                 warn!(%error, "a process that holds streams could not be forked");
@@ -93,4 +88,9 @@ fn work(socket: OwnedFd, common: Common, counters: &'static [ShardStats]) -> boo
             return true;
         }
     }
+}
+
+/// A shard process.
+fn run_shard(socket: OwnedFd, (number, common, counters): (usize, Common, &'static ShardStats)) -> bool {
+    child::run(number, socket, common, counters)
 }

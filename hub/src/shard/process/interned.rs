@@ -57,18 +57,21 @@ mod tests {
     use sse_protocol::event::NewEvent;
 
     #[test]
-    fn an_event_is_lent_once_and_forgotten_when_it_is_no_more() {
+    fn an_event_is_sent_once_and_forgotten_when_it_is_no_more() {
         let event = || Arc::new(Event::new(&NewEvent { topics: vec!["a"], ..Default::default() }, "1-0"));
-        let (mut lent, one, two) = (InternedEvents::default(), event(), event());
-        assert_eq!([lent.number(&one), lent.number(&two), lent.number(&one)], [(0, true), (1, true), (0, false)]);
-        assert!(!lent.are_many());
-        assert_eq!(lent.forget(), [0; 0]);
+        let (mut interned, one, two) = (InternedEvents::default(), event(), event());
+        assert_eq!(
+            [interned.number(&one), interned.number(&two), interned.number(&one)],
+            [(0, true), (1, true), (0, false)]
+        );
+        assert!(!interned.are_many());
+        assert_eq!(interned.forget(), [0; 0]);
         drop(one);
         // The new event may get the address of the dropped one.
-        assert_eq!(lent.number(&event()), (2, true));
-        let mut gone = lent.forget();
+        assert_eq!(interned.number(&event()), (2, true));
+        let mut gone = interned.forget();
         gone.sort_unstable();
         assert_eq!(gone, [0, 2]);
-        assert_eq!(lent.number(&two), (1, false));
+        assert_eq!(interned.number(&two), (1, false));
     }
 }

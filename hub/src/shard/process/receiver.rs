@@ -1,4 +1,4 @@
-//! A shard process's end of the socket pair: receives orders and their descriptors.
+//! A shard process's end of the socket pair: receives messages and their descriptors.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -8,26 +8,27 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
 
-use crate::shard::process::order::Order;
+use crate::shard::process::parts::ReceivedParts;
 use crate::upgrade::channel::DESCRIPTORS;
-use sse_protocol::wire::{self, PREFIX};
+use crate::upgrade::incoming::wrong;
 
 /// Maximum bytes of one read.
 const ROOM: usize = 64 << 10;
 
-/// Orders and descriptors received, but not executed yet.
+/// Messages and descriptors received, but not executed yet.
 #[derive(Debug)]
 pub(crate) struct CommandReceiver {
     socket: OwnedFd,
-    /// Encoded orders; the last one may be incomplete.
+    /// Encoded messages; the last one may be incomplete.
     pub(crate) bytes: Vec<u8>,
-    /// Descriptors in the sequence of their orders. Each arrives no later than the first byte of its order.
+    /// Descriptors in the sequence of their messages. Each arrives no later than the first byte of its message.
     descriptors: VecDeque<OwnedFd>,
+    pub(crate) parts: ReceivedParts,
 }
 
 /// Result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Received {
+pub(crate) struct ReceiverRead {
     /// Number of new descriptors.
     pub(crate) descriptors: usize,
     /// Another read may find more.
@@ -36,7 +37,7 @@ pub(crate) struct Received {
 
 impl CommandReceiver {
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, bytes: Vec::new(), descriptors: VecDeque::new() }
+        Self { socket, bytes: Vec::new(), descriptors: VecDeque::new(), parts: ReceivedParts::default() }
     }
 
     /// The socket, for epoll and for reports.
@@ -48,7 +49,7 @@ impl CommandReceiver {
     ///
     /// # Errors
     /// `UnexpectedEof` if the ordering thread has gone.
-    pub(crate) fn receive(&mut self) -> io::Result<Received> {
+    pub(crate) fn receive(&mut self) -> io::Result<ReceiverRead> {
         let before = self.bytes.len();
         self.bytes.resize(before + ROOM, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
@@ -63,8 +64,8 @@ impl CommandReceiver {
             // The ordering thread had not read the last reports.
             Err(Errno::CONNRESET) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(received) => received,
-            Err(Errno::AGAIN) => return Ok(Received { descriptors: 0, more: false }),
-            Err(Errno::INTR) => return Ok(Received { descriptors: 0, more: true }),
+            Err(Errno::AGAIN) => return Ok(ReceiverRead { descriptors: 0, more: false }),
+            Err(Errno::INTR) => return Ok(ReceiverRead { descriptors: 0, more: true }),
             Err(error) => return Err(error.into()),
         };
         let known = self.descriptors.len();
@@ -74,28 +75,24 @@ impl CommandReceiver {
             }
         }
         if received.flags.contains(ReturnFlags::CTRUNC) {
-            // The sender respects the limit, so this process has no free descriptor. Later orders would get wrong ones.
+            // The sender respects the limit, so this process has no free descriptor. Later messages would get wrong ones.
             return Err(io::Error::other("no descriptor was left for a stream"));
         }
         let descriptors = self.descriptors.len() - known;
         // A read with descriptors also ends early.
-        Ok(Received { descriptors, more: count == ROOM || descriptors > 0 })
+        Ok(ReceiverRead { descriptors, more: count == ROOM || descriptors > 0 })
     }
 
-    /// Takes the descriptor of the next order.
-    pub(crate) fn descriptor(&mut self) -> Option<OwnedFd> {
-        self.descriptors.pop_front()
+    /// Takes the descriptor of the next message that has one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn descriptor(&mut self) -> io::Result<OwnedFd> {
+        self.descriptors.pop_front().ok_or_else(|| wrong("the number of descriptors"))
     }
 
-    /// Frees the memory of large orders.
+    /// Frees the memory of large messages.
     pub(crate) fn settle(&mut self) {
         self.bytes.shrink_to(ROOM);
     }
-}
-
-/// Decodes the first order and returns its length, too; `None` if it is incomplete.
-pub(crate) fn first(bytes: &[u8]) -> io::Result<Option<(Order<'_>, usize)>> {
-    let Some(size) = wire::announced(bytes, u32::MAX as usize).map_err(io::Error::other)? else { return Ok(None) };
-    let Some(content) = bytes.get(PREFIX..PREFIX + size) else { return Ok(None) };
-    Ok(Some((wire::decode(content).map_err(io::Error::other)?, PREFIX + size)))
 }

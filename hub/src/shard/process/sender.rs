@@ -1,4 +1,4 @@
-//! The ordering thread's end of the socket pair to one shard process: queues orders and receives reports. Only
+//! The ordering thread's end of the socket pair to one shard process: queues messages and receives reports. Only
 //! [`CommandSender::wait`] blocks.
 
 use std::collections::VecDeque;
@@ -10,13 +10,19 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use serde::Serialize;
 
-use crate::shard::command::HIGH;
-use crate::shard::process::order::{Order, WORD, Word};
+use crate::shard::command::Command;
+use crate::shard::process::message::{self, CommandPart, ProcessControl, ProcessMessage, ProcessReport, SentCommand};
+use crate::shard::process::parts::SentParts;
 use crate::upgrade::channel::DESCRIPTORS;
+use crate::util::backlog::HIGH;
 use sse_protocol::wire;
 
-/// Bytes after which the next order starts a new chunk.
+/// Bytes of reports that one read takes at most.
+const READ: usize = 4 << 10;
+
+/// Bytes after which the next message starts a new chunk.
 const CHUNK: usize = 64 << 10;
 
 /// Queued descriptors above which the ordering thread takes no more requests.
@@ -40,11 +46,12 @@ pub(crate) struct CommandSender {
     on_their_way: usize,
     /// The kernel had no room, and epoll won't report when it has.
     stuck: bool,
-    /// Bytes of an incomplete report.
-    rest: Vec<u8>,
+    /// Received reports that are not handled yet; the last one may be incomplete.
+    reports: Vec<u8>,
+    pub(crate) parts: SentParts,
 }
 
-/// Orders that one call sends, if the socket has room.
+/// Messages that one call sends, if the socket has room.
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
@@ -54,17 +61,18 @@ struct Chunk {
 }
 
 impl CommandSender {
-    /// Creates the sender for one of `holders` shard processes.
-    pub(crate) fn new(socket: OwnedFd, holders: usize) -> Self {
+    /// Creates the sender for one of `processes` shard processes.
+    pub(crate) fn new(socket: OwnedFd, processes: usize) -> Self {
         Self {
             socket,
             chunks: VecDeque::new(),
             bytes: 0,
             descriptors: 0,
-            most: (ON_THEIR_WAY / holders.max(1)).clamp(1, DESCRIPTORS / 2),
+            most: (ON_THEIR_WAY / processes.max(1)).clamp(1, DESCRIPTORS / 2),
             on_their_way: 0,
             stuck: false,
-            rest: Vec::new(),
+            reports: Vec::new(),
+            parts: SentParts::default(),
         }
     }
 
@@ -73,17 +81,41 @@ impl CommandSender {
         self.socket.as_fd()
     }
 
-    /// Queues an order.
-    pub(crate) fn add(&mut self, order: &Order<'_>, descriptor: Option<OwnedFd>) {
-        self.append(descriptor, |bytes| wire::append(bytes, order));
+    /// Queues a command, after those of its parts that the shard process does not have yet.
+    pub(crate) fn command(&mut self, command: Command) {
+        let Ok(command) = command.convert(self);
+        let socket = self.parts.socket.take();
+        self.add(&ProcessMessage::Command::<SentCommand>(command), socket);
     }
 
-    /// Queues an encoded order.
-    pub(crate) fn add_encoded(&mut self, order: &[u8], descriptor: Option<OwnedFd>) {
-        self.append(descriptor, |bytes| bytes.extend_from_slice(order));
+    /// Queues a part of later commands.
+    pub(crate) fn part(&mut self, part: CommandPart<'_>) {
+        self.add(&ProcessMessage::Part::<SentCommand>(part), None);
     }
 
-    fn append(&mut self, descriptor: Option<OwnedFd>, order: impl FnOnce(&mut Vec<u8>)) {
+    /// Queues a message for the process around the shard.
+    pub(crate) fn control(&mut self, control: ProcessControl<'_>) {
+        self.add(&ProcessMessage::Control::<SentCommand>(control), None);
+    }
+
+    /// Has the shard process drop interned events that no longer exist here.
+    pub(crate) fn forget(&mut self) {
+        let gone = self.parts.interned.forget();
+        if !gone.is_empty() {
+            self.part(CommandPart::Forget(gone));
+        }
+    }
+
+    fn add(&mut self, message: &impl Serialize, descriptor: Option<OwnedFd>) {
+        self.append(descriptor, |bytes| wire::append(bytes, message));
+    }
+
+    /// Queues an encoded message.
+    pub(crate) fn add_encoded(&mut self, message: &[u8], descriptor: Option<OwnedFd>) {
+        self.append(descriptor, |bytes| bytes.extend_from_slice(message));
+    }
+
+    fn append(&mut self, descriptor: Option<OwnedFd>, message: impl FnOnce(&mut Vec<u8>)) {
         let most = self.most;
         let fits = |chunk: &&mut Chunk| {
             let room = chunk.bytes.len() < CHUNK;
@@ -95,7 +127,7 @@ impl CommandSender {
         }
         let Some(chunk) = self.chunks.back_mut() else { return };
         let before = chunk.bytes.len();
-        order(&mut chunk.bytes);
+        message(&mut chunk.bytes);
         self.bytes += chunk.bytes.len() - before;
         self.descriptors += usize::from(descriptor.is_some());
         chunk.descriptors.extend(descriptor);
@@ -149,21 +181,22 @@ impl CommandSender {
     ///
     /// # Errors
     /// The shard process has gone.
-    pub(crate) fn hear(&mut self, mut each: impl FnMut(Word)) -> io::Result<()> {
-        let mut scratch = [0; 512 * WORD];
+    pub(crate) fn hear(&mut self, mut each: impl FnMut(ProcessReport)) -> io::Result<()> {
+        let mut scratch = [0; READ];
         loop {
             match rustix::net::recv(&self.socket, &mut scratch[..], RecvFlags::DONTWAIT) {
                 Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok((count, _)) => {
-                    self.rest.extend_from_slice(&scratch[..count]);
-                    let (words, rest) = self.rest.as_chunks::<WORD>();
-                    for word in words.iter().copied().map(Word::from_bytes) {
-                        if let Word::Taken(count) = word {
+                    self.reports.extend_from_slice(&scratch[..count]);
+                    let mut done = 0;
+                    while let Some((report, size)) = message::first(&self.reports[done..])? {
+                        if let ProcessReport::Received(count) = report {
                             self.on_their_way = self.on_their_way.saturating_sub(count as usize);
                         }
-                        each(word);
+                        each(report);
+                        done += size;
                     }
-                    self.rest = rest.to_vec();
+                    self.reports.drain(..done);
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
@@ -172,7 +205,7 @@ impl CommandSender {
         }
     }
 
-    /// Waits until the socket has a report, or room for queued orders.
+    /// Waits until the socket has a report, or room for queued messages.
     ///
     /// # Errors
     /// `TimedOut` at the deadline.
@@ -214,55 +247,98 @@ impl CommandSender {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use crate::shard::process::receiver::{CommandReceiver, first};
+    use crate::event::Event;
+    use crate::shard::command::NewStream;
+    use crate::shard::process::message::ReceivedCommand;
+    use crate::shard::process::receiver::CommandReceiver;
+    use crate::shard::report::ShardReport;
+    use crate::store::history::Missed;
+    use sse_protocol::event::NewEvent;
+    use sse_protocol::stream::StreamSpec;
 
-    fn socket() -> OwnedFd {
-        UnixStream::pair().expect("a pair").0.into()
+    fn attach(id: u64, missed: &Arc<Event>) -> Command {
+        Command::Attach(NewStream {
+            id,
+            client: 0,
+            socket: UnixStream::pair().expect("a pair").0.into(),
+            patterns: vec!["a".into()],
+            spec: StreamSpec::default(),
+            first: None,
+            missed: Missed { events: vec![Arc::clone(missed)], ..Missed::default() },
+            newest: None,
+            followed: false,
+        })
     }
 
     #[test]
-    fn orders_come_in_order_and_descriptors_a_few_at_a_time() {
+    fn commands_come_in_order_and_descriptors_a_few_at_a_time() {
         let (near, far) = UnixStream::pair().expect("a pair");
-        let mut line = CommandSender::new(near.into(), 128);
-        let mut intake = CommandReceiver::new(far.into());
-        assert_eq!(line.most, 4);
-        let large = "x".repeat(1 << 20);
-        for nth in 0..10 {
-            line.add(&Order::Abort { stream: nth }, Some(socket()));
-        }
-        line.add(&Order::Trigger(&large), None);
-        line.flush().expect("the other end is there");
-        assert_eq!((line.on_their_way, line.descriptors), (4, 6));
-        let (mut streams, mut all, mut taken) = (Vec::new(), false, 0);
+        let mut sender = CommandSender::new(near.into(), 128);
+        let mut receiver = CommandReceiver::new(far.into());
+        assert_eq!(sender.most, 4);
+        let event = Arc::new(Event::new(&NewEvent { topics: vec!["a"], ..Default::default() }, "1-0"));
+        (0..10).for_each(|id| sender.command(attach(id, &event)));
+        let large: Arc<[u8]> = vec![b'x'; 1 << 20].into();
+        sender.command(Command::Gap(Arc::clone(&large)));
+        sender.flush().expect("the other end is there");
+        assert_eq!((sender.on_their_way, sender.descriptors), (4, 6));
+        let (mut streams, mut interned, mut all, mut taken) = (Vec::new(), 0, false, 0);
         while !all {
-            let count = intake.receive().expect("the other end is there").descriptors;
-            let bytes = std::mem::take(&mut intake.bytes);
+            let count = receiver.receive().expect("the other end is there").descriptors;
+            let bytes = std::mem::take(&mut receiver.bytes);
             let mut done = 0;
-            while let Some((order, size)) = first(&bytes[done..]).expect("orders") {
-                match order {
-                    Order::Abort { stream } => streams.push(stream),
-                    Order::Trigger(topic) => all = topic == large,
+            while let Some((message, size)) =
+                message::first::<ProcessMessage<'_, ReceivedCommand<'_>>>(&bytes[done..]).expect("messages")
+            {
+                match message {
+                    ProcessMessage::Part(CommandPart::Event(0, state)) => interned += usize::from(state.id == "1-0"),
+                    ProcessMessage::Command(Command::Attach(attach)) => {
+                        assert_eq!(attach.missed.events, [0]);
+                        streams.push(attach.id);
+                    }
+                    ProcessMessage::Command(Command::Gap(frame)) => all = frame == large,
                     other => panic!("{other:?}"),
                 }
                 done += size;
             }
-            intake.bytes = bytes[done..].to_vec();
+            receiver.bytes = bytes[done..].to_vec();
             if count > 0 {
                 taken += count;
-                rustix::net::send(intake.socket(), &Word::Taken(count as u32).to_bytes(), SendFlags::empty())
-                    .expect("room");
+                let report = wire::encode(&ProcessReport::Received(count as u32));
+                rustix::net::send(receiver.socket(), &report, SendFlags::empty()).expect("room");
             }
-            line.hear(|word| assert!(matches!(word, Word::Taken(1..=4)))).expect("the other end is there");
-            line.flush().expect("the other end is there");
+            sender
+                .hear(|report| assert!(matches!(report, ProcessReport::Received(1..=4))))
+                .expect("the other end is there");
+            sender.flush().expect("the other end is there");
         }
-        assert_eq!((streams, taken), ((0..10).collect(), 10));
-        assert!((0..10).all(|_| intake.descriptor().is_some()) && intake.descriptor().is_none());
-        assert!(line.is_empty() && line.bytes == 0 && line.descriptors == 0);
-        drop(intake);
-        assert!(line.hear(|_| {}).is_err());
-        let late = line.wait(Instant::now() + Duration::from_secs(60));
+        assert_eq!((streams, interned, taken), ((0..10).collect(), 1, 10));
+        assert!((0..10).all(|_| receiver.descriptor().is_ok()) && receiver.descriptor().is_err());
+        assert!(sender.is_empty() && sender.bytes == 0 && sender.descriptors == 0);
+        drop(receiver);
+        assert!(sender.hear(|_| {}).is_err());
+        let late = sender.wait(Instant::now() + Duration::from_secs(60));
         assert!(late.is_ok(), "the end is something, too");
+    }
+
+    #[test]
+    fn a_report_that_comes_in_pieces_is_heard_once_it_is_complete() {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        near.set_nonblocking(true).expect("a socket");
+        let mut sender = CommandSender::new(near.into(), 1);
+        let mut heard = Vec::new();
+        let reports =
+            [ProcessReport::Shard(ShardReport::Ended(u64::MAX)), ProcessReport::Notice, ProcessReport::Paused];
+        let bytes: Vec<u8> = reports.iter().flat_map(wire::encode).collect();
+        for byte in bytes {
+            rustix::net::send(&far, &[byte], SendFlags::empty()).expect("room");
+            sender.hear(|report| heard.push(report)).expect("the other end is there");
+        }
+        assert_eq!(heard, reports);
+        rustix::net::send(&far, &[1, 0, 0, 0, 99], SendFlags::empty()).expect("room");
+        assert!(sender.hear(|report| heard.push(report)).is_err(), "no report: {heard:?}");
     }
 }

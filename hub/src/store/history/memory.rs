@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use crate::event::Event;
-use crate::store::history::{History, Limits};
+use crate::store::history::{History, HistoryLimits};
 use crate::sys::counting;
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
@@ -16,7 +16,7 @@ const BASE: isize = 128 << 10;
 
 /// A run of similar publications.
 #[derive(Debug, Clone)]
-struct Kind {
+struct PublicationRun {
     count: usize,
     /// Number of topics that the events rotate through, length of a topic's name, and topics per event.
     topics: usize,
@@ -31,19 +31,19 @@ struct Kind {
     message: bool,
 }
 
-fn any_kind() -> impl Strategy<Value = Kind> {
+fn any_kind() -> impl Strategy<Value = PublicationRun> {
     let topics = prop_oneof![Just(1), 1..20_usize, 100..3000_usize];
     let data = prop_oneof![0..10_usize, 0..2000_usize];
     let ids = prop_oneof![Just(0), Just(5), Just(10_000)];
     (1..3000_usize, topics, 1..200_usize, 1..30_usize, data, any::<bool>(), ids, any::<bool>()).prop_map(
         |(count, topics, name, each, data, lines, ids, message)| {
             let count = count / each + 1;
-            Kind { count, topics, name, each, data, lines, ids, message }
+            PublicationRun { count, topics, name, each, data, lines, ids, message }
         },
     )
 }
 
-fn event(kind: &Kind, nth: usize, stamp: Id) -> Arc<Event> {
+fn event(kind: &PublicationRun, nth: usize, stamp: Id) -> Arc<Event> {
     let topic = |place: usize| format!("{:0>width$}", (nth * kind.each + place) % kind.topics, width = kind.name);
     let topics: Vec<String> = (0..kind.each).map(topic).collect();
     let data = "x".repeat(kind.data) + if kind.lines { "\n" } else { "" };
@@ -67,7 +67,7 @@ proptest! {
         let now = Instant::now();
         let ttl = Duration::from_secs(kinds.len() as u64);
         let before = counting::in_use();
-        let limits = Limits { events: limit, ttl, bytes, after_gap: 0 };
+        let limits = HistoryLimits { events: limit, ttl, bytes, after_gap: 0 };
         let mut history = History::new(limits, Id::default());
         let check = |history: &History, when: &str| {
             let (taken, counted) = (counting::in_use() - before, history.bytes().cast_signed());

@@ -9,90 +9,19 @@
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::event::Event;
-use crate::shard::trie::Trie;
-use crate::store::history::topics::Topic;
+use crate::index::trie::Trie;
+use crate::store::history::selectors::{SearchSelectors, has};
+use crate::store::history::topics::HistoryTopic;
 use crate::store::history::{History, Missed, gap};
+use crate::store::slice::Slice;
 use sse_protocol::id::Id;
+use sse_protocol::mercure::{self, Selector, SelectorUse};
 use sse_protocol::topic;
 
 /// Topic names copied from the history at once.
 const NAMES: usize = 256;
-
-/// Steps between two checks of the clock.
-const UNTIMED: usize = 32;
-
-/// The work budget of one turn.
-#[derive(Debug)]
-pub(crate) struct Slice {
-    steps: usize,
-    time: Duration,
-    /// The deadline; set at the first check of the clock.
-    until: Option<Instant>,
-    spent: usize,
-}
-
-impl Slice {
-    /// Creates a budget of `steps` steps and about `time`.
-    pub(crate) fn new(steps: usize, time: Duration) -> Self {
-        Self { steps, time, until: None, spent: 0 }
-    }
-
-    /// Creates a budget of `steps` steps without a time limit.
-    pub(crate) fn steps(steps: usize) -> Self {
-        Self::new(steps, Duration::MAX)
-    }
-
-    /// Spends one step; false if the budget is spent.
-    pub(crate) fn spend(&mut self) -> bool {
-        if self.spent >= self.steps {
-            return false;
-        }
-        if self.spent % UNTIMED == UNTIMED - 1 && self.is_late() {
-            self.steps = self.spent;
-            return false;
-        }
-        self.spent += 1;
-        true
-    }
-
-    fn is_late(&mut self) -> bool {
-        let now = Instant::now();
-        match self.until {
-            Some(until) => now >= until,
-            None => {
-                self.until = now.checked_add(self.time);
-                false
-            }
-        }
-    }
-
-    /// Splits off a budget of at most `steps` steps.
-    pub(crate) fn part(&self, steps: usize) -> Self {
-        Self { steps: steps.min(self.steps - self.spent), spent: 0, ..*self }
-    }
-
-    /// Charges this budget with the steps and time that a part used.
-    pub(crate) fn take(&mut self, part: &Self) {
-        self.spent += part.spent;
-        self.until = part.until;
-        if self.is_late() {
-            self.steps = self.spent;
-        }
-    }
-
-    /// Whether one `part`th of the steps is spent: all for 1, half for 2.
-    pub(crate) fn is_over(&self, part: usize) -> bool {
-        self.spent >= self.steps / part
-    }
-
-    /// Steps spent.
-    pub(crate) fn spent(&self) -> usize {
-        self.spent
-    }
-}
 
 /// A search for what one client has missed.
 #[derive(Debug)]
@@ -112,8 +41,13 @@ pub(crate) struct Search {
     /// A pattern may match topics that keep no event any more.
     unknown: bool,
     wild: Trie,
+    selectors: SearchSelectors,
     /// Literal prefixes of the wildcard patterns; none is a prefix of another.
     prefixes: Vec<Box<str>>,
+    /// The same of Mercure's selectors that may match several topics: of public updates' names, and of private ones'.
+    open_prefixes: [Vec<Box<str>>; 2],
+    /// The client asks for all that is kept.
+    earliest: bool,
     /// Newest unmerged stamp of each found topic, and the topic's index in that event's topics.
     heap: BinaryHeap<(Id, usize)>,
     merged: Option<Id>,
@@ -149,7 +83,10 @@ impl Search {
             gap: false,
             unknown: false,
             wild: Trie::new(),
+            selectors: SearchSelectors::default(),
             prefixes: Vec::new(),
+            open_prefixes: [Vec::new(), Vec::new()],
+            earliest: false,
             heap: BinaryHeap::new(),
             merged: None,
             events: Vec::new(),
@@ -160,12 +97,12 @@ impl Search {
     /// Adds a topic to the merge, and records a gap if the client missed evicted events of it.
     fn note(&mut self, history: &History, name: &str) {
         let Some(topic) = history.topics.get(name) else { return };
-        self.gap |= topic.forgotten > self.from;
+        self.gap |= topic.forgotten > self.from && !self.earliest;
         self.heap.extend(self.older(history, topic, name, self.until));
     }
 
     /// The topic's newest event that is not newer than `until` and that the client has not got.
-    fn older(&self, history: &History, topic: &Topic, name: &str, until: Id) -> Option<(Id, usize)> {
+    fn older(&self, history: &History, topic: &HistoryTopic, name: &str, until: Id) -> Option<(Id, usize)> {
         let stamp = topic.newest(until).filter(|stamp| *stamp > self.from)?;
         let nth = history.event(stamp)?.topics().iter().position(|topic| **topic == *name)?;
         Some((stamp, nth))
@@ -178,12 +115,35 @@ impl Search {
             || self.events.len() < limits.events && self.bytes + event.frame().len() <= limits.after_gap
     }
 
-    fn is_wanted(&self, event: &Event) -> bool {
-        event.topics().iter().any(|name| {
-            let mut wanted = self.patterns.binary_search_by(|pattern| (**pattern).cmp(name)).is_ok();
-            self.wild.each(name, |nth| &self.patterns[nth as usize], &mut |_| wanted = true);
-            wanted
-        })
+    /// Whether the client watches an event and may get it; `None`: the steps are spent before that is known.
+    fn is_wanted(&mut self, event: &Event, stamp: Id, slice: &mut Slice) -> Option<bool> {
+        let Self { patterns, wild, selectors, .. } = self;
+        // Mercure's topics are compared with selectors.
+        let mut names = event.topics().iter().filter(|name| !mercure::is_mercure(name));
+        let is_watched = || names.any(|name| has(patterns, name) || is_matched(wild, patterns, name));
+        selectors.is_wanted(event, stamp, is_watched, patterns, slice)
+    }
+
+    /// Looks up a pattern of Mercure's, or keeps its selector for the topics to be compared with.
+    fn look_up_selector(&mut self, history: &History, pattern: &str) {
+        let Some(selector) = Selector::new(pattern) else { return };
+        match selector.used() {
+            // All of these are sorted before the others.
+            SelectorUse::Allowed => self.selectors.allow(pattern, selector),
+            SelectorUse::Subscribed if mercure::is_open(pattern) => {
+                self.unknown = true;
+                for (prefixes, prefix) in self.open_prefixes.iter_mut().zip(selector.topic_prefixes()) {
+                    add_prefix(prefixes, &prefix);
+                }
+                self.selectors.subscribe(selector);
+            }
+            SelectorUse::Subscribed => {
+                for name in mercure::topics_of(pattern).iter().take(if self.selectors.allows_any() { 2 } else { 1 }) {
+                    self.unknown |= history.topics.get(name).is_none();
+                    self.note(history, name);
+                }
+            }
+        }
     }
 }
 
@@ -213,7 +173,9 @@ impl History {
         let stamp = self.stamp(&search.since);
         search.epoch = self.epoch;
         (search.from, search.until) = (stamp.unwrap_or_default(), self.newest);
-        search.gap = stamp.is_none();
+        search.earliest =
+            &*search.since == mercure::EARLIEST && search.patterns.iter().any(|pattern| mercure::is_mercure(pattern));
+        search.gap = stamp.is_none() && !search.earliest;
     }
 
     fn look_up(&self, search: &mut Search, slice: &mut Slice) -> bool {
@@ -223,19 +185,22 @@ impl History {
                 search.stage = Stage::Patterns(next);
                 return false;
             }
-            if topic::is_wild(&pattern) {
+            if mercure::is_mercure(&pattern) {
+                search.look_up_selector(self, &pattern);
+            } else if topic::is_wild(&pattern) {
                 search.wild.insert(&pattern, next as u32, |nth| &search.patterns[nth as usize]);
                 search.unknown = true;
-                let prefix = pattern.split_once('*').map_or("", |(prefix, _)| prefix);
-                while search.prefixes.pop_if(|last| last.starts_with(prefix)).is_some() {}
-                if !search.prefixes.last().is_some_and(|last| prefix.starts_with(&**last)) {
-                    search.prefixes.push(prefix.into());
-                }
+                add_prefix(&mut search.prefixes, pattern.split_once('*').map_or("", |(prefix, _)| prefix));
             } else {
                 search.unknown |= self.topics.get(&pattern).is_none();
                 search.note(self, &pattern);
             }
             next += 1;
+        }
+        let [public, private] = std::mem::take(&mut search.open_prefixes);
+        search.prefixes.extend(public);
+        if search.selectors.allows_any() {
+            search.prefixes.extend(private);
         }
         search.stage = Stage::Names(0, None);
         true
@@ -251,10 +216,19 @@ impl History {
                     search.stage = Stage::Names(nth, last);
                     return false;
                 }
-                let mut matches = false;
-                search.wild.each(&name, |nth| &search.patterns[nth as usize], &mut |_| matches = true);
-                // Plain patterns were looked up before.
-                if matches && search.patterns.binary_search_by(|pattern| (**pattern).cmp(&name)).is_err() {
+                // The client's patterns that match only this topic were looked up before.
+                let exact = mercure::exactly(&name);
+                let matches = if has(&search.patterns, exact.as_deref().unwrap_or(&name)) {
+                    false
+                } else if exact.is_none() {
+                    is_matched(&search.wild, &search.patterns, &name)
+                } else if let Some(matches) = search.selectors.matches_name(&name, slice) {
+                    matches
+                } else {
+                    search.stage = Stage::Names(nth, last);
+                    return false;
+                };
+                if matches {
                     search.note(self, &name);
                 }
                 last = Some(name);
@@ -263,7 +237,8 @@ impl History {
                 (nth, last) = (nth + 1, None);
             }
         }
-        search.gap |= search.unknown && self.forgotten > search.from;
+        let forgotten = self.forgotten_of(search.selectors.allows_any());
+        search.gap |= search.unknown && forgotten > search.from && !search.earliest;
         search.stage = Stage::Merge;
         true
     }
@@ -280,7 +255,11 @@ impl History {
                 search.heap.pop();
                 continue;
             };
-            if search.merged != Some(stamp) {
+            let is_new = search.merged != Some(stamp);
+            let may_get =
+                if is_new { search.selectors.may_get(event, stamp, &search.patterns, slice) } else { Some(false) };
+            let Some(is_due) = may_get else { return false };
+            if is_due {
                 if search.gap && !search.has_room(self, event) {
                     break;
                 }
@@ -293,7 +272,7 @@ impl History {
             let Some(topic) = self.topics.get(name) else { continue };
             match search.older(self, topic, name, stamp.before()) {
                 Some(older) => search.heap.push(older),
-                None => search.gap |= topic.forgotten > search.from,
+                None => search.gap |= topic.forgotten > search.from && !search.earliest,
             }
         }
         search.stage = Stage::Rest(search.until, Vec::new());
@@ -309,8 +288,17 @@ impl History {
                 search.stage = Stage::Rest(at, rest);
                 return false;
             }
+            if let Some(event) = &entry.event {
+                match search.is_wanted(event, entry.stamp, slice) {
+                    Some(true) => rest.push(Arc::clone(event)),
+                    Some(false) => {}
+                    None => {
+                        search.stage = Stage::Rest(at, rest);
+                        return false;
+                    }
+                }
+            }
             at = entry.stamp;
-            rest.extend(entry.event.as_ref().filter(|event| search.is_wanted(event)).map(|event| Arc::clone(event)));
         }
         search.stage = Stage::Done(rest);
         true
@@ -318,13 +306,16 @@ impl History {
 
     /// Turns a complete search into its result.
     pub(crate) fn conclude(&mut self, search: Search) -> Missed {
-        let Search { since, from, until, gap: incomplete, unknown, mut events, stage, .. } = search;
+        let Search { since, from, until, gap: incomplete, unknown, mut events, stage, earliest, selectors, .. } =
+            search;
         events.reverse();
         if let Stage::Done(rest) = stage {
             events.extend(rest);
         }
         // An event published during the search and evicted since may have matched.
-        let incomplete = incomplete || unknown && self.forgotten > from || self.newest_forgotten > until;
+        let own = selectors.allows_any();
+        let forgotten = unknown && self.forgotten_of(own) > from || self.newest_forgotten_of(own) > until;
+        let incomplete = incomplete || forgotten && !earliest;
         if incomplete {
             let mut bytes = 0;
             let newest = events.iter().rev().enumerate().take_while(|(nth, event)| {
@@ -343,7 +334,7 @@ impl History {
 
     /// Searches in one go for what a client with these patterns has missed.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn missed(&mut self, patterns: &[&str], since: &str, now: Instant) -> Missed {
+    pub(crate) fn missed(&mut self, patterns: &[&str], since: &str, now: std::time::Instant) -> Missed {
         self.expire(now, usize::MAX);
         let mut patterns = patterns.to_vec();
         patterns.sort_unstable();
@@ -359,16 +350,34 @@ impl History {
     }
 }
 
+/// Whether a wildcard pattern matches a topic.
+fn is_matched(wild: &Trie, patterns: &[Box<str>], name: &str) -> bool {
+    let mut matched = false;
+    wild.each(name, |nth| &patterns[nth as usize], &mut |_| matched = true);
+    matched
+}
+
+/// Adds a prefix, unless another one is a prefix of it, and removes those of which it is one. All come in their order, or in that
+/// of texts of which they are prefixes.
+fn add_prefix(prefixes: &mut Vec<Box<str>>, prefix: &str) {
+    while prefixes.pop_if(|last| last.starts_with(prefix)).is_some() {}
+    if !prefixes.last().is_some_and(|last| prefix.starts_with(&**last)) {
+        prefixes.push(prefix.into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::history::Limits;
+    use crate::store::history::HistoryLimits;
+    use crate::store::history::selectors::COMPARED;
     use sse_protocol::event::NewEvent;
+    use std::time::{Duration, Instant};
 
     const START: Id = Id { ms: 1000, seq: 0 };
 
     fn history(events: usize, after_gap: usize) -> History {
-        History::new(Limits { events, ttl: Duration::from_secs(3600), bytes: 64 << 20, after_gap }, START)
+        History::new(HistoryLimits { events, ttl: Duration::from_secs(3600), bytes: 64 << 20, after_gap }, START)
     }
 
     fn add(history: &mut History, topic: &str) -> String {
@@ -470,5 +479,95 @@ mod tests {
         let (_, got, turns) = slowly(&mut history, &["a.!1.*", "a.*.x", "a.**"], &START.to_string(), |_, _| {});
         assert_eq!(got, ids);
         assert_eq!(turns, 3 + 10 + 10);
+    }
+
+    fn names(selectors: &[String], name: fn(&str) -> String) -> Vec<String> {
+        let mut names: Vec<String> = selectors.iter().map(|selector| name(selector)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn add_update(history: &mut History, topics: &[String], private: bool) -> String {
+        let topics: Vec<String> = topics.iter().map(|text| mercure::topic(text, private)).collect();
+        let stamp = history.newest().after();
+        let topics = topics.iter().map(String::as_str).collect();
+        let new = NewEvent { topics, data: b"x", ..NewEvent::default() };
+        history.add(&Arc::new(Event::new(&new, &stamp.to_string())), stamp, Instant::now());
+        stamp.to_string()
+    }
+
+    /// Attack: updates of many topics, or many names, and a client of many templates that match none of them, for whom one step
+    /// compares all with all.
+    #[test]
+    fn a_comparison_with_a_template_is_a_step_whatever_is_searched() {
+        const SELECTORS: usize = 20;
+        const TOPICS: usize = 30;
+        let in_vain: Vec<String> = (0..SELECTORS).map(|nth| format!("/a/{{id}}-{nth}")).collect();
+        let topics: Vec<String> = (0..TOPICS).map(|nth| format!("/a/{nth:02}")).collect();
+        let subscribed = names(&in_vain, mercure::subscription);
+        let borrowed: Vec<&str> = subscribed.iter().map(String::as_str).collect();
+        let mut update = history(100, 1 << 20);
+        add_update(&mut update, &topics, false);
+        // Each name, and, of the update that comes meanwhile, each topic.
+        let (_, got, turns) = slowly(&mut update, &borrowed, &START.to_string(), |history, turn| {
+            if turn == 1 {
+                add_update(history, &topics, false);
+            }
+        });
+        assert_eq!((got.len(), turns), (0, SELECTORS + 2 * TOPICS * SELECTORS));
+
+        // A private update that is subscribed to by its last topic, and that no right is for.
+        let mut patterns = names(&in_vain, mercure::right);
+        patterns.push(mercure::subscription(&topics[TOPICS - 1]));
+        let borrowed: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let mut private = history(100, 1 << 20);
+        add_update(&mut private, &topics, true);
+        let (_, got, turns) = slowly(&mut private, &borrowed, &START.to_string(), |history, turn| {
+            if turn == 1 {
+                add_update(history, &topics, true);
+            }
+        });
+        assert_eq!((got.len(), turns), (0, SELECTORS + 1 + 2 * TOPICS * SELECTORS));
+    }
+
+    #[test]
+    fn a_name_that_comes_in_place_of_one_that_was_being_compared_is_compared_with_all() {
+        let mut history = history(2, 1 << 20);
+        add_update(&mut history, &["/a/1".into()], false);
+        let id = add_update(&mut history, &["/a/2".into()], false);
+        let patterns = names(&["/a/{+first}2".into(), "/a/{second}3".into()], mercure::subscription);
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let (gap, got, _) = slowly(&mut history, &patterns, &START.to_string(), |history, turn| {
+            // The first name was compared with the first selector.
+            if turn == 3 {
+                history.expire(Instant::now() + Duration::from_secs(7200), 1);
+            }
+        });
+        assert_eq!((gap, got), (true, vec![id]));
+    }
+
+    #[test]
+    fn selectors_are_compared_with_the_names_of_their_beginning_only_and_as_much_as_that_takes() {
+        let mut history = history(100, 1 << 20);
+        let topic = |text: &str| mercure::topic(text, false);
+        let ids: Vec<String> = (0..10).map(|nth| add(&mut history, &topic(&format!("/a/{nth}")))).collect();
+        (0..1000).for_each(|nth| drop(add(&mut history, &topic(&format!("/b/{nth}")))));
+        let mut of = |selectors: &[&str]| {
+            let mut patterns: Vec<String> = selectors.iter().map(|selector| mercure::subscription(selector)).collect();
+            patterns.sort_unstable();
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+            let (_, got, turns) = slowly(&mut history, &patterns, &START.to_string(), |_, _| {});
+            assert_eq!(got, ids);
+            turns
+        };
+        assert_eq!(of(&["/a/{id}", "/a/{+other}", "/a/1"]), 3 + 10 + 10);
+        // Attack: long topics, and a selector that is at many places at once, which no turn may take all the time of.
+        let long = "-".repeat(500);
+        let slow = format!("/b/{}{{a}}", "{a}-".repeat(7));
+        (0..20).for_each(|nth| drop(add(&mut history, &topic(&format!("/b/{long}{nth}/")))));
+        let mut search = Search::new(&[&mercure::subscription(&slow)], &START.to_string());
+        let mut slice = Slice::steps(1_000_000);
+        assert!(history.search(&mut search, &mut slice));
+        assert!(slice.spent() >= 1020 + 20 * (500 / COMPARED), "{}", slice.spent());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::util::heap::allocated;
+use crate::sys::heap::allocated;
 use sse_protocol::id::Id;
 
 /// Capacity below which a list or table is never shrunk.
@@ -12,19 +12,19 @@ const FEW: usize = 64;
 
 /// Bytes of a topic beside its name: its slot in the table (of which up to half may be unused), its place in the sorted index,
 /// and its list's first capacity.
-const TOPIC: usize = 2 * (size_of::<(Arc<str>, Topic)>() + 1) + 2 * size_of::<Arc<str>>() + 80;
+const TOPIC: usize = 2 * (size_of::<(Arc<str>, HistoryTopic)>() + 1) + 2 * size_of::<Arc<str>>() + 80;
 
 /// All topics that keep an event.
 #[derive(Debug, Default)]
-pub(crate) struct Topics {
-    by_name: HashMap<Arc<str>, Topic>,
+pub(crate) struct HistoryTopics {
+    by_name: HashMap<Arc<str>, HistoryTopic>,
     /// The same topics sorted by name, so that a pattern need not be compared with all of them.
     names: BTreeSet<Arc<str>>,
 }
 
 /// The stamps that a topic keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Topic {
+pub(crate) struct HistoryTopic {
     /// Its newest events, up to the limit per topic.
     own: VecDeque<Id>,
     /// Older events, which other topics of theirs keep.
@@ -33,7 +33,7 @@ pub(crate) struct Topic {
     pub(crate) forgotten: Id,
 }
 
-impl Topics {
+impl HistoryTopics {
     /// Creates topics without events, each with its newest evicted stamp.
     pub(crate) fn new(topics: impl IntoIterator<Item = (Box<str>, Id)>) -> Self {
         let mut all = Self::default();
@@ -47,11 +47,11 @@ impl Topics {
         self.by_name.len()
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Topic> {
+    pub(crate) fn get(&self, name: &str) -> Option<&HistoryTopic> {
         self.by_name.get(name)
     }
 
-    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Topic> {
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut HistoryTopic> {
         self.by_name.get_mut(name)
     }
 
@@ -62,7 +62,7 @@ impl Topics {
         }
         let name: Arc<str> = name.into();
         self.names.insert(Arc::clone(&name));
-        self.by_name.insert(name, Topic { forgotten, ..Topic::default() });
+        self.by_name.insert(name, HistoryTopic { forgotten, ..HistoryTopic::default() });
         true
     }
 
@@ -73,27 +73,26 @@ impl Topics {
     }
 
     /// All topics with their names, unordered.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Topic)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &HistoryTopic)> {
         self.by_name.iter()
     }
 
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Topic> {
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut HistoryTopic> {
         self.by_name.values_mut()
     }
 
-    /// Removes topics without events, calling `removed` for each; returns their newest evicted stamp.
-    pub(crate) fn remove_empty(&mut self, mut removed: impl FnMut(&str)) -> Id {
-        let mut forgotten = Id::default();
+    /// Removes topics without events; returns each with its newest evicted stamp.
+    pub(crate) fn remove_empty(&mut self) -> Vec<(Arc<str>, Id)> {
+        let mut removed = Vec::new();
         let Self { by_name, names } = self;
         by_name.retain(|name, topic| {
             if topic.is_empty() {
-                forgotten = forgotten.max(topic.forgotten);
                 names.remove(name);
-                removed(name);
+                removed.push((Arc::clone(name), topic.forgotten));
             }
             !topic.is_empty()
         });
-        forgotten
+        removed
     }
 
     /// The names with this prefix, sorted; if `after` is given, only those after it.
@@ -109,7 +108,7 @@ impl Topics {
     }
 }
 
-impl Topic {
+impl HistoryTopic {
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty() && self.others.is_empty()
     }
@@ -129,8 +128,11 @@ impl Topic {
     /// Removes an evicted event.
     pub(crate) fn forget(&mut self, stamp: Id) {
         self.forgotten = self.forgotten.max(stamp);
-        if !self.others.remove(&stamp) && self.own.front() == Some(&stamp) {
-            self.own.pop_front();
+        // Mostly the first one; another one only where the hub's own events share a topic with others.
+        if !self.others.remove(&stamp)
+            && let Ok(place) = self.own.binary_search(&stamp)
+        {
+            self.own.remove(place);
             shrink(&mut self.own);
         }
     }

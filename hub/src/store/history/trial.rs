@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
-use crate::store::history::resume::{Search, Slice};
-use crate::store::history::{History, Limits};
+use crate::store::history::resume::Search;
+use crate::store::history::{History, HistoryLimits};
+use crate::store::slice::Slice;
 use sse_protocol::event::NewEvent;
 use sse_protocol::id::Id;
 use sse_protocol::topic;
@@ -25,9 +26,9 @@ struct Published {
 }
 
 /// The input bytes, as a source of choices.
-struct Input<'a>(&'a [u8]);
+struct Choices<'a>(&'a [u8]);
 
-impl<'a> Input<'a> {
+impl<'a> Choices<'a> {
     fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -78,8 +79,8 @@ struct Slow {
 /// # Panics
 /// If the history contradicts the model.
 pub fn run(bytes: &[u8]) {
-    let mut input = Input(bytes);
-    let limits = Limits {
+    let mut input = Choices(bytes);
+    let limits = HistoryLimits {
         events: input.number(5),
         ttl: Duration::from_millis(1 + input.number(64) as u64),
         bytes: 1000 * (1 + input.number(16)),
@@ -98,7 +99,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 impl Trial {
-    fn publish(&mut self, input: &mut Input<'_>) {
+    fn publish(&mut self, input: &mut Choices<'_>) {
         let topics = input.some_of(&TOPICS);
         let id = self.id(input);
         let new = NewEvent { topics, id: id.as_deref(), data: b"data", ..NewEvent::default() };
@@ -120,7 +121,7 @@ impl Trial {
     }
 
     /// An arbitrary id: none, an existing one, one of the hub's format, or any text.
-    fn id(&self, input: &mut Input<'_>) -> Option<String> {
+    fn id(&self, input: &mut Choices<'_>) -> Option<String> {
         match input.number(6) {
             0 | 1 => None,
             2 if !self.all.is_empty() => Some(self.all[input.number(self.all.len())].event.id().into()),
@@ -129,7 +130,7 @@ impl Trial {
         }
     }
 
-    fn resume(&mut self, input: &mut Input<'_>) {
+    fn resume(&mut self, input: &mut Choices<'_>) {
         let patterns = input.some_of(&PATTERNS);
         let asked = self.id(input).unwrap_or_default();
         if patterns.is_empty() {
@@ -169,7 +170,7 @@ impl Trial {
     }
 
     /// Starts a search, or continues it by a few steps. Its result must be complete, or have a gap.
-    fn resume_slowly(&mut self, input: &mut Input<'_>) {
+    fn resume_slowly(&mut self, input: &mut Choices<'_>) {
         let Some(mut slow) = self.slow.take() else {
             let mut patterns = input.some_of(&PATTERNS);
             let asked = self.id(input).unwrap_or_default();
@@ -216,7 +217,7 @@ impl Trial {
 
     /// Those of the events that fit the limits after a gap.
     fn after_gap(&self, mut places: Vec<usize>) -> Vec<usize> {
-        let Limits { events, after_gap, .. } = self.history.limits;
+        let HistoryLimits { events, after_gap, .. } = self.history.limits;
         let bytes = |places: &[usize]| places.iter().map(|&place| self.all[place].event.frame().len()).sum::<usize>();
         while places.len() > 1 && (places.len() > events || bytes(&places) > after_gap) {
             places.remove(0);

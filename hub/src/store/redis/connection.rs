@@ -14,29 +14,49 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Parser, Pipeline, Value, cmd, pipe};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
-use crate::store::redis::address::{Address, Endpoint, Trust};
+use crate::config::bus_address::servers::{Endpoint, Login};
+use crate::store::redis::tls::{self, TlsError};
 
 /// How long Redis may take to answer before the connection counts as broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long connecting and logging in may take.
-const CONNECTING: Duration = Duration::from_secs(2);
+pub(crate) const CONNECTING: Duration = Duration::from_secs(2);
 
 /// Why a command has no answer.
 #[derive(Debug, Error)]
 pub(crate) enum BusError {
-    /// There is no connection, or it broke.
+    /// There is no connection.
+    #[error("connecting failed: {0}")]
+    Connect(#[source] io::Error),
+    /// There is no TLS session.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The connection broke while a command was sent.
+    #[error("sending to Redis failed: {0}")]
+    Send(#[source] io::Error),
+    /// No answer came in time.
+    #[error("Redis does not answer any more")]
+    Silent,
+    /// The other end has closed the connection.
+    #[error("Redis has closed the connection")]
+    Closed,
+    /// The connection can't be used any more for another reason.
     #[error("{0}")]
     Broken(String),
     /// Redis answered with an error.
     #[error("Redis says: {0}")]
     Said(String),
+    /// No server can be used as the master that Sentinels watch.
+    #[error("no master '{master}' is there: {why}")]
+    NoMaster { master: String, why: String },
+    /// Another server has the stream now.
+    #[error("the stream is at {0} now")]
+    Moved(String),
     /// The hub ends.
     #[error("the hub ends")]
     Stopped,
@@ -85,53 +105,68 @@ impl Stop {
 pub(crate) struct RedisConnection {
     socket: Transport,
     parser: Parser,
+    endpoint: Endpoint,
     /// For removing the password from errors.
-    address: Arc<Address>,
+    login: Login,
 }
 
 enum Transport {
-    Plain(Patient),
-    Tls(Box<StreamOwned<ClientConnection, Patient>>),
+    Plain(DeadlineSocket),
+    Tls(Box<StreamOwned<ClientConnection, DeadlineSocket>>),
 }
 
-/// A socket whose reads and writes wait until a deadline, which any progress extends.
-struct Patient {
-    socket: Stream,
+/// A socket whose reads and writes wait until a deadline.
+struct DeadlineSocket {
+    socket: RedisSocket,
     stop: Arc<Stop>,
     until: Instant,
+    /// Whether any progress extends the deadline, as a large answer over a slow line may take longer.
+    is_extended: bool,
 }
 
-enum Stream {
+enum RedisSocket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl RedisConnection {
-    /// Connects and logs in.
-    pub(crate) fn open(address: &Arc<Address>, stop: &Arc<Stop>) -> Result<Self, BusError> {
-        let until = Instant::now() + CONNECTING;
+    /// Connects and logs in, all by `until`.
+    pub(crate) fn open(
+        endpoint: &Endpoint,
+        login: &Login,
+        database: i64,
+        stop: &Arc<Stop>,
+        until: Instant,
+    ) -> Result<Self, BusError> {
         let broken = |error: io::Error| match stop.is_stopped() {
             true => BusError::Stopped,
-            false => BusError::Broken(format!("connecting failed: {error}")),
+            false => BusError::Connect(error),
         };
-        let socket = match &address.endpoint {
+        let socket = match endpoint {
             Endpoint::Tcp { host, port } => {
-                Transport::Plain(Patient::new(tcp(host, *port, stop, until).map_err(broken)?, stop, until))
+                Transport::Plain(DeadlineSocket::new(tcp(host, *port, stop, until).map_err(broken)?, stop, until))
             }
-            Endpoint::Unix(path) => Transport::Plain(Patient::new(unix(path).map_err(broken)?, stop, until)),
+            Endpoint::Unix(path) => Transport::Plain(DeadlineSocket::new(unix(path).map_err(broken)?, stop, until)),
             Endpoint::Tls { host, port, trust } => {
-                let session = session(host, trust).map_err(BusError::Broken)?;
-                let socket = Patient::new(tcp(host, *port, stop, until).map_err(broken)?, stop, until);
+                let session = tls::session(host, trust)?;
+                let socket = DeadlineSocket::new(tcp(host, *port, stop, until).map_err(broken)?, stop, until);
                 Transport::Tls(Box::new(StreamOwned::new(session, socket)))
             }
         };
-        let mut connection = Self { socket, parser: Parser::new(), address: Arc::clone(address) };
-        connection.log_in(until)?;
+        let (endpoint, login) = (endpoint.clone(), login.clone());
+        let mut connection = Self { socket, parser: Parser::new(), endpoint, login };
+        connection.log_in(database, until)?;
+        connection.extend(true);
         Ok(connection)
     }
 
-    fn log_in(&mut self, until: Instant) -> Result<(), BusError> {
-        let Address { user, password, database, .. } = &*Arc::clone(&self.address);
+    /// The server.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn log_in(&mut self, database: i64, until: Instant) -> Result<(), BusError> {
+        let Login { user, password } = &self.login;
         let mut commands = pipe();
         if let Some(password) = password {
             let mut auth = cmd("AUTH");
@@ -140,8 +175,8 @@ impl RedisConnection {
             }
             commands.add_command(auth.arg(password).clone());
         }
-        if *database != 0 {
-            commands.cmd("SELECT").arg(*database);
+        if database != 0 {
+            commands.cmd("SELECT").arg(database);
         }
         // Redis may accept a connection without a login, and then refuse every command.
         commands.cmd("PING");
@@ -154,46 +189,77 @@ impl RedisConnection {
 
     /// Sends a command and waits for its answer.
     pub(crate) fn call(&mut self, command: &Cmd) -> Result<Value, BusError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         self.send(&command.get_packed_command(), until)?;
         self.answer(until)
     }
 
+    /// Sends a command and waits for its answer, which is short: if not all of it has come by `until`, it is an error.
+    pub(crate) fn call_by(&mut self, command: &Cmd, until: Instant) -> Result<Value, BusError> {
+        self.extend(false);
+        self.send(&command.get_packed_command(), until)?;
+        let answer = self.answer(until);
+        self.extend(true);
+        answer
+    }
+
     /// Sends commands without waiting for answers.
     pub(crate) fn send_all(&mut self, commands: &Pipeline) -> Result<(), BusError> {
-        self.send(&commands.get_packed_pipeline(), Instant::now() + PATIENCE)
+        self.send(&commands.get_packed_pipeline(), Instant::now() + TIMEOUT)
     }
 
     /// Waits for the next answer; none by `until` is an error.
     pub(crate) fn answer(&mut self, until: Instant) -> Result<Value, BusError> {
-        match self.receive(until) {
-            Ok(answer) => Ok(answer),
-            Err(BusError::Broken(error)) if error.is_empty() => {
-                Err(BusError::Broken("Redis does not answer any more".into()))
+        let value = match &mut self.socket {
+            Transport::Plain(socket) => {
+                socket.until = until;
+                self.parser.parse_value(socket)
             }
-            Err(error) => Err(error),
+            Transport::Tls(stream) => {
+                stream.sock.until = until;
+                self.parser.parse_value(stream)
+            }
+        };
+        match value {
+            Ok(Value::ServerError(error)) => {
+                let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
+                Err(BusError::Said(self.login.scrub(text.trim_end())))
+            }
+            Ok(value) => Ok(value),
+            Err(_) if self.deadline_socket().stop.is_stopped() => Err(BusError::Stopped),
+            Err(error) if error.is_timeout() => Err(BusError::Silent),
+            Err(error) if error.is_connection_dropped() => Err(BusError::Closed),
+            Err(error) => Err(BusError::Broken(self.login.scrub(&error.to_string()))),
         }
     }
 
     /// Waits for the next message; `None` if none comes by `until`.
     pub(crate) fn message(&mut self, until: Instant) -> Result<Option<Value>, BusError> {
-        match self.receive(until) {
+        match self.answer(until) {
             Ok(message) => Ok(Some(message)),
-            Err(BusError::Broken(error)) if error.is_empty() => Ok(None),
+            Err(BusError::Silent) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Whether the other end has closed the connection; asks only the kernel.
     pub(crate) fn is_closed(&self) -> bool {
-        let Patient { socket, .. } = self.patient();
+        let DeadlineSocket { socket, .. } = self.deadline_socket();
         let flags = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
         let now = Timespec::default();
         let mut watched = [PollFd::from_borrowed_fd(socket.as_fd(), flags)];
         matches!(rustix::event::poll(&mut watched, Some(&now)), Ok(1..))
     }
 
-    fn patient(&self) -> &Patient {
+    /// Whether any progress extends a deadline from now on.
+    fn extend(&mut self, is_extended: bool) {
+        match &mut self.socket {
+            Transport::Plain(socket) => socket.is_extended = is_extended,
+            Transport::Tls(stream) => stream.sock.is_extended = is_extended,
+        }
+    }
+
+    fn deadline_socket(&self) -> &DeadlineSocket {
         match &self.socket {
             Transport::Plain(socket) => socket,
             Transport::Tls(stream) => &stream.sock,
@@ -211,56 +277,34 @@ impl RedisConnection {
                 stream.write_all(bytes).and_then(|()| stream.flush())
             }
         };
-        sent.map_err(|error| match self.patient().stop.is_stopped() {
+        sent.map_err(|error| match self.deadline_socket().stop.is_stopped() {
             true => BusError::Stopped,
-            false => BusError::Broken(format!("sending to Redis failed: {error}")),
+            false => BusError::Send(error),
         })
-    }
-
-    /// Reads a value; an empty `Broken` error stands for a timeout.
-    fn receive(&mut self, until: Instant) -> Result<Value, BusError> {
-        let value = match &mut self.socket {
-            Transport::Plain(socket) => {
-                socket.until = until;
-                self.parser.parse_value(socket)
-            }
-            Transport::Tls(stream) => {
-                stream.sock.until = until;
-                self.parser.parse_value(stream)
-            }
-        };
-        match value {
-            Ok(Value::ServerError(error)) => {
-                let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
-                Err(BusError::Said(self.address.scrub(text.trim_end())))
-            }
-            Ok(value) => Ok(value),
-            Err(_) if self.patient().stop.is_stopped() => Err(BusError::Stopped),
-            Err(error) if error.is_timeout() => Err(BusError::Broken(String::new())),
-            Err(error) if error.is_connection_dropped() => {
-                Err(BusError::Broken("Redis has closed the connection".into()))
-            }
-            Err(error) => Err(BusError::Broken(self.address.scrub(&error.to_string()))),
-        }
     }
 }
 
-impl Patient {
-    fn new(socket: Stream, stop: &Arc<Stop>, until: Instant) -> Self {
-        Self { socket, stop: Arc::clone(stop), until }
+impl DeadlineSocket {
+    fn new(socket: RedisSocket, stop: &Arc<Stop>, until: Instant) -> Self {
+        Self { socket, stop: Arc::clone(stop), until, is_extended: false }
     }
 
     /// Retries `act` until it works, the time is over, or the hub ends.
-    fn persist<T>(&mut self, flags: PollFlags, mut act: impl FnMut(&mut Stream) -> io::Result<T>) -> io::Result<T> {
+    fn retry<T>(&mut self, flags: PollFlags, mut act: impl FnMut(&mut RedisSocket) -> io::Result<T>) -> io::Result<T> {
         loop {
+            // Bytes that come now and then are always there before it is waited.
+            if !self.is_extended && Instant::now() >= self.until {
+                return Err(late());
+            }
             match act(&mut self.socket) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     wait(self.socket.as_fd(), flags, &self.stop, self.until)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(done) => {
-                    // A large answer over a slow line may take longer.
-                    self.until = self.until.max(Instant::now() + PATIENCE);
+                    if self.is_extended {
+                        self.until = self.until.max(Instant::now() + TIMEOUT);
+                    }
                     return Ok(done);
                 }
                 Err(error) => return Err(error),
@@ -269,20 +313,20 @@ impl Patient {
     }
 }
 
-impl Read for Patient {
+impl Read for DeadlineSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.persist(PollFlags::IN, |socket| match socket {
-            Stream::Tcp(socket) => socket.read(buffer),
-            Stream::Unix(socket) => socket.read(buffer),
+        self.retry(PollFlags::IN, |socket| match socket {
+            RedisSocket::Tcp(socket) => socket.read(buffer),
+            RedisSocket::Unix(socket) => socket.read(buffer),
         })
     }
 }
 
-impl Write for Patient {
+impl Write for DeadlineSocket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.persist(PollFlags::OUT, |socket| match socket {
-            Stream::Tcp(socket) => socket.write(buffer),
-            Stream::Unix(socket) => socket.write(buffer),
+        self.retry(PollFlags::OUT, |socket| match socket {
+            RedisSocket::Tcp(socket) => socket.write(buffer),
+            RedisSocket::Unix(socket) => socket.write(buffer),
         })
     }
 
@@ -291,7 +335,7 @@ impl Write for Patient {
     }
 }
 
-impl AsFd for Stream {
+impl AsFd for RedisSocket {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         match self {
             Self::Tcp(socket) => socket.as_fd(),
@@ -306,7 +350,7 @@ fn wait(socket: std::os::fd::BorrowedFd<'_>, flags: PollFlags, stop: &Stop, unti
         let left = until.saturating_duration_since(Instant::now());
         let mut watched = [PollFd::from_borrowed_fd(socket, flags), PollFd::new(&stop.0, PollFlags::IN)];
         match rustix::event::poll(&mut watched, Timespec::try_from(left).ok().as_ref()) {
-            Ok(0) => return Err(io::Error::new(ErrorKind::TimedOut, "it took too long")),
+            Ok(0) => return Err(late()),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
             // Not `Interrupted`, on which callers retry.
@@ -316,7 +360,11 @@ fn wait(socket: std::os::fd::BorrowedFd<'_>, flags: PollFlags, stop: &Stop, unti
     }
 }
 
-fn tcp(host: &str, port: u16, stop: &Stop, until: Instant) -> io::Result<Stream> {
+fn late() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "it took too long")
+}
+
+fn tcp(host: &str, port: u16, stop: &Stop, until: Instant) -> io::Result<RedisSocket> {
     let mut last = io::Error::new(ErrorKind::NotFound, format!("{host} has no address"));
     for address in (host, port).to_socket_addrs()? {
         // The system may lack the address's family, such as IPv6.
@@ -330,11 +378,11 @@ fn tcp(host: &str, port: u16, stop: &Stop, until: Instant) -> io::Result<Stream>
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         // The kernel must also drop a connection closed with its last bytes under way: answer timeouts don't cover it.
-        let keepalive = TcpKeepalive::new().with_time(PATIENCE).with_interval(Duration::from_secs(1)).with_retries(3);
+        let keepalive = TcpKeepalive::new().with_time(TIMEOUT).with_interval(Duration::from_secs(1)).with_retries(3);
         socket.set_tcp_keepalive(&keepalive)?;
-        socket.set_tcp_user_timeout(Some(PATIENCE * 2))?;
+        socket.set_tcp_user_timeout(Some(TIMEOUT * 2))?;
         match connected(&socket, &address.into(), stop, until) {
-            Ok(()) => return Ok(Stream::Tcp(socket.into())),
+            Ok(()) => return Ok(RedisSocket::Tcp(socket.into())),
             Err(error) if stop.is_stopped() => return Err(error),
             Err(error) => last = error,
         }
@@ -352,48 +400,10 @@ fn connected(socket: &Socket, address: &SockAddr, stop: &Stop, until: Instant) -
     }
 }
 
-fn unix(path: &Path) -> io::Result<Stream> {
+fn unix(path: &Path) -> io::Result<RedisSocket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A blocking connect would wait for ever while the server's backlog is full.
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)?;
-    Ok(Stream::Unix(UnixStream::from(OwnedFd::from(socket))))
-}
-
-fn session(host: &str, trust: &Trust) -> Result<ClientConnection, String> {
-    let mut roots = RootCertStore::empty();
-    match &trust.authorities {
-        Some(path) => {
-            let unusable = |error: &dyn std::fmt::Display| format!("ca {}: {error}", path.display());
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
-                let certificate = certificate.map_err(|error| unusable(&error))?;
-                roots.add(certificate).map_err(|error| unusable(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(unusable(&"has no certificate"));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err("this system has no certificates to trust; name one by ca=/path in sse.bus".into());
-            }
-        }
-    }
-    // The process may have no default provider, as its other libraries may bring other ones.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?.with_root_certificates(roots);
-    let config = match &trust.own {
-        None => config.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let unusable = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-            let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let chain = chain.map_err(|error| unusable(certificate, &error))?;
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
-            config.with_client_auth_cert(chain, secret).map_err(|error| unusable(certificate, &error))?
-        }
-    };
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?;
-    ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())
+    Ok(RedisSocket::Unix(UnixStream::from(OwnedFd::from(socket))))
 }

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! XADD sse * topic chat.general data hello                        redis-cli
-//! XADD sse * topic a topic b data … event note id 7 retry 500 hub 9c…-17
+//! XADD sse * topic a topic b data … event note id 7 retry 500 retain 1 latest 1 hub 9c…-17
+//! XADD sse * topic job.7 data done finish 1                       the topic's last event
 //! ```
 
 use std::fmt;
 
 use redis::Value;
+use thiserror::Error;
 
 use crate::event::Event;
-use sse_protocol::event::NewEvent;
+use sse_protocol::event::{EventError, NewEvent, is_traceparent};
 use sse_protocol::id::Id;
 use sse_protocol::wire::{MAX_EVENT_SIZE, MAX_TOPICS};
 
@@ -36,36 +38,61 @@ impl Origin {
 
 /// Limits for the entries of other programs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct EntryLimits {
     pub(crate) event_size: usize,
     pub(crate) topics: usize,
 }
 
 /// A parsed entry.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct BusEntry {
     pub(crate) id: Id,
     /// Approximate bytes of all fields.
     pub(crate) size: usize,
     /// The hub's publication; `None` if another program wrote the entry.
     pub(crate) origin: Option<Origin>,
+    /// Whether the event becomes the last value of its topics.
+    pub(crate) retain: bool,
     /// The event, or why the entry is not a valid one.
-    pub(crate) event: Result<Event, String>,
+    pub(crate) event: Result<Event, InvalidEntry>,
+}
+
+/// Why an entry is not an event.
+#[derive(Debug, Error)]
+pub(crate) enum InvalidEntry {
+    #[error("{0} is not UTF-8")]
+    NotUtf8(String),
+    #[error("retry is not a number of milliseconds")]
+    Retry,
+    #[error("spread is not a number of milliseconds")]
+    Spread,
+    #[error("it has no field 'data'")]
+    NoData,
+    #[error(transparent)]
+    Event(#[from] EventError),
 }
 
 /// The fields of an event, as names and values.
 pub(crate) fn fields(new: &NewEvent<'_>, origin: Origin) -> Vec<(&'static str, Vec<u8>)> {
     let mut fields: Vec<(&str, Vec<u8>)> = new.topics.iter().map(|topic| ("topic", topic.as_bytes().into())).collect();
     fields.push(("data", new.data.into()));
-    fields.extend(new.name.map(|name| ("event", name.as_bytes().into())));
+    fields.extend(new.event_type.map(|event_type| ("event", event_type.as_bytes().into())));
     fields.extend(new.id.map(|id| ("id", id.as_bytes().into())));
     fields.extend(new.retry.map(|retry| ("retry", retry.to_string().into_bytes())));
+    fields.extend(new.finishes.then(|| ("finish", b"1".into())));
+    if new.retain {
+        fields.push(("retain", b"1".into()));
+    }
+    fields.extend(new.latest.then(|| ("latest", b"1".into())));
+    fields.extend((new.spread > 0).then(|| ("spread", new.spread.to_string().into_bytes())));
+    fields.extend(new.except.map(|except| ("except", except.as_bytes().into())));
+    fields.extend(new.traceparent.map(|traceparent| ("traceparent", traceparent.as_bytes().into())));
     fields.push(("hub", origin.to_string().into_bytes()));
     fields
 }
 
 /// Parses an answer of XRANGE, or of XREAD for one stream. `None` if it is malformed.
-pub(crate) fn entries(value: &Value, limits: Limits) -> Option<Vec<Entry>> {
+pub(crate) fn entries(value: &Value, limits: EntryLimits) -> Option<Vec<BusEntry>> {
     let entries = match value {
         Value::Array(entries) => entries,
         Value::Nil => return Some(Vec::new()),
@@ -98,7 +125,7 @@ pub(crate) fn text(value: &Value) -> Option<&str> {
     }
 }
 
-fn read<'a>(entry: &'a Value, limits: Limits) -> Option<Entry> {
+fn read<'a>(entry: &'a Value, limits: EntryLimits) -> Option<BusEntry> {
     let id = id(entry)?;
     let Value::Array(parts) = entry else { return None };
     // An entry deleted during the read has no fields.
@@ -108,33 +135,41 @@ fn read<'a>(entry: &'a Value, limits: Limits) -> Option<Entry> {
     let size = fields.iter().map(|field| field.len() + 16).sum();
     let mut origin = None;
     let event = event(id, &fields, &mut origin, limits);
-    Some(Entry { id, size, origin, event })
+    let retain = fields.chunks(2).any(|pair| pair == [&b"retain"[..], b"1"]);
+    Some(BusEntry { id, size, origin, retain, event })
 }
 
-fn event(id: Id, fields: &[&[u8]], origin: &mut Option<Origin>, limits: Limits) -> Result<Event, String> {
+fn event(id: Id, fields: &[&[u8]], origin: &mut Option<Origin>, limits: EntryLimits) -> Result<Event, InvalidEntry> {
     let mut new = NewEvent::default();
     let mut data = None;
     for pair in fields.chunks(2) {
         let [name, value] = pair else { break };
-        let word = || std::str::from_utf8(value).map_err(|_| format!("{} is not UTF-8", String::from_utf8_lossy(name)));
+        let word =
+            || std::str::from_utf8(value).map_err(|_| InvalidEntry::NotUtf8(String::from_utf8_lossy(name).into()));
         match *name {
             b"topic" => new.topics.push(word()?),
             b"data" => data = Some(*value),
-            b"event" => new.name = Some(word()?),
+            b"event" => new.event_type = Some(word()?),
             b"id" => new.id = Some(word()?),
-            b"retry" => new.retry = Some(word()?.parse().map_err(|_| "retry is not a number of milliseconds")?),
+            b"retry" => new.retry = Some(word()?.parse().map_err(|_| InvalidEntry::Retry)?),
+            b"finish" => new.finishes = *value == b"1",
+            b"latest" => new.latest = *value == b"1",
+            b"spread" => new.spread = word()?.parse().map_err(|_| InvalidEntry::Spread)?,
+            b"except" => new.except = Some(word()?),
+            // Of another program it may be anything.
+            b"traceparent" => new.traceparent = word().ok().filter(|text| is_traceparent(text)),
             b"hub" => *origin = Origin::parse(value),
             // Other programs may add fields of their own.
             _ => {}
         }
     }
-    new.data = data.ok_or("it has no field 'data'")?;
+    new.data = data.ok_or(InvalidEntry::NoData)?;
     // All hubs deliver what one hub has accepted, whatever their own limits are.
-    let Limits { event_size, topics } = match origin {
-        Some(_) => Limits { event_size: MAX_EVENT_SIZE as usize, topics: MAX_TOPICS as usize },
+    let EntryLimits { event_size, topics } = match origin {
+        Some(_) => EntryLimits { event_size: MAX_EVENT_SIZE as usize, topics: MAX_TOPICS as usize },
         None => limits,
     };
-    new.check(event_size, topics).map_err(|error| error.to_string())?;
+    new.check(event_size, topics)?;
     Ok(match new.id {
         Some(own) => Event::new(&new, own),
         None => Event::new(&new, &id.to_string()),
@@ -146,7 +181,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { event_size: 10, topics: 2 };
+    const LIMITS: EntryLimits = EntryLimits { event_size: 10, topics: 2 };
 
     fn bulk(text: &[u8]) -> Value {
         Value::BulkString(text.into())
@@ -157,27 +192,43 @@ mod tests {
         Value::Array(vec![bulk(b"5-1"), Value::Array(fields)])
     }
 
-    fn read_one(fields: &[(&str, &[u8])]) -> Entry {
+    fn read_one(fields: &[(&str, &[u8])]) -> BusEntry {
         let mut entries = entries(&Value::Array(vec![entry(fields)]), LIMITS).expect("entries");
         entries.pop().expect("one")
+    }
+
+    #[test]
+    fn what_is_no_trace_is_left_out_and_the_event_stays() {
+        let fields: [(&str, &[u8]); 3] = [("topic", b"a"), ("data", b"x"), ("traceparent", b"00-\xff")];
+        assert_eq!(read_one(&fields).event.expect("an event").traceparent(), None);
     }
 
     #[test]
     fn what_is_written_is_read_as_it_was() {
         let new = NewEvent {
             topics: vec!["a", "b"],
-            name: Some("note"),
+            event_type: Some("note"),
             id: Some("own"),
             retry: Some(7),
+            except: Some("stream"),
             data: b"one\ntwo, and more than the limit of others",
+            key: None,
+            finishes: true,
+            retain: true,
+            latest: true,
+            spread: 60_000,
+            traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         };
         let origin = Origin { hub: 0xabc, number: 17 };
         let fields = fields(&new, origin);
         let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (*name, &value[..])).collect();
         let read = read_one(&fields);
-        assert_eq!((read.id, read.origin), (Id { ms: 5, seq: 1 }, Some(origin)));
+        assert_eq!((read.id, read.origin, read.retain), (Id { ms: 5, seq: 1 }, Some(origin), true));
         let (event, expected) = (read.event.expect("an event"), Event::new(&new, "own"));
         assert_eq!((event.frame(), event.topics()), (expected.frame(), expected.topics()));
+        assert!(event.finishes() && event.spread() == 60_000);
+        assert_eq!(event.traceparent(), new.traceparent);
+        assert_eq!((event.except(), event.latest().map(|latest| &**latest)), (Some("stream"), Some("a\nb")));
     }
 
     #[test]
@@ -192,10 +243,12 @@ mod tests {
             (&[("topic", b"a"), ("data", b"x\xff")], "not valid UTF-8"),
             (&[("topic", b"a"), ("data", b"x"), ("id", b"1\n2")], "line break"),
             (&[("topic", b"a"), ("data", b"x"), ("retry", b"soon")], "retry is not a number"),
+            (&[("topic", b"a"), ("data", b"x"), ("spread", b"soon")], "spread is not a number"),
+            (&[("topic", b"a"), ("data", b"x"), ("spread", b"60001")], "spread is 60001 ms"),
             (&[("topic", b"a"), ("data", b"much too long")], "sse.max_event_size"),
             (&[], "it has no field 'data'"),
         ] {
-            let problem = read_one(fields).event.expect_err("no event");
+            let problem = read_one(fields).event.expect_err("no event").to_string();
             assert!(problem.contains(said), "{problem}");
         }
     }
@@ -213,9 +266,9 @@ mod tests {
         #[test]
         fn no_fields_can_crash_the_reader(
             fields in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..9),
-            names in proptest::collection::vec(0..7_usize, 9),
+            names in proptest::collection::vec(0..8_usize, 9),
         ) {
-            let known = ["topic", "data", "event", "id", "retry", "hub", ""];
+            let known = ["topic", "data", "event", "id", "retry", "hub", "latest", ""];
             let fields: Vec<_> = fields.iter().zip(names).map(|(value, name)| (known[name], &value[..])).collect();
             let _ = read_one(&fields);
         }

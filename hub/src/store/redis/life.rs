@@ -13,11 +13,11 @@ use sse_protocol::id::Id;
 
 /// Identifies a server process and its role, and so one life of its data; `None` if the server doesn't tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Life(Option<(String, Role)>);
+pub(crate) struct Life(Option<(String, ServerRole)>);
 
 /// A server's replication role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Role {
+enum ServerRole {
     Master,
     /// A replica of the master with this replication id.
     Replica(String),
@@ -25,7 +25,7 @@ enum Role {
 
 /// The stream's metadata at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct RedisStreamInfo {
     /// Whether the stream exists.
     pub(crate) exists: bool,
     /// Number of entries present.
@@ -40,7 +40,7 @@ pub(crate) struct Look {
 
 /// Whether the stream continues what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Continuity {
     /// Nothing is missing.
     Whole,
     /// Entries are missing, or may be; reading continues after this id.
@@ -51,7 +51,7 @@ impl Life {
     /// Parses the answers to `INFO server` and `INFO replication`.
     pub(crate) fn read(server: Option<&Value>, replication: Option<&Value>) -> Self {
         let run = server.and_then(|info| line(info, "run_id:"));
-        Self(run.map(Into::into).zip(replication.and_then(Role::read)))
+        Self(run.map(Into::into).zip(replication.and_then(ServerRole::read)))
     }
 
     /// Whether both are known and equal.
@@ -61,11 +61,11 @@ impl Life {
 
     /// Whether the server still has its role, by an answer to `INFO replication`.
     pub(crate) fn has_role(&self, replication: Option<&Value>) -> bool {
-        self.0.as_ref().is_none_or(|(_, role)| replication.and_then(Role::read).as_ref() == Some(role))
+        self.0.as_ref().is_none_or(|(_, role)| replication.and_then(ServerRole::read).as_ref() == Some(role))
     }
 }
 
-impl Role {
+impl ServerRole {
     fn read(replication: &Value) -> Option<Self> {
         match line(replication, "role:")? {
             // A master's replication id also changes when it loses its last replica, without loss of data.
@@ -79,7 +79,7 @@ fn line<'a>(info: &'a Value, name: &str) -> Option<&'a str> {
     text(info)?.lines().find_map(|line| line.strip_prefix(name))
 }
 
-impl Look {
+impl RedisStreamInfo {
     /// Parses an answer to `XINFO STREAM`.
     pub(crate) fn read(answer: Result<Value, BusError>) -> Result<Self, BusError> {
         let answer = match answer {
@@ -103,17 +103,17 @@ impl Look {
     }
 
     /// Judges whether the stream continues what was read up to `position`, the `ordinal`th entry ever added.
-    pub(crate) fn judge(&self, same_life: bool, position: Id, ordinal: Option<u64>) -> Verdict {
+    pub(crate) fn judge(&self, same_life: bool, position: Id, ordinal: Option<u64>) -> Continuity {
         if !self.exists {
             return match (same_life, ordinal) {
-                (true, Some(0)) => Verdict::Whole,
+                (true, Some(0)) => Continuity::Whole,
                 // A new stream of the same server has larger ids, except within the same millisecond. The old one may also come
                 // back.
-                (true, _) => Verdict::Gap(position),
-                (false, _) => Verdict::Gap(Id::default()),
+                (true, _) => Continuity::Gap(position),
+                (false, _) => Continuity::Gap(Id::default()),
             };
         }
-        let gap = Verdict::Gap(self.last.min(position));
+        let gap = Continuity::Gap(self.last.min(position));
         if !same_life || self.last < position {
             return gap;
         }
@@ -129,7 +129,7 @@ impl Look {
             // All present entries are newer than `position`.
             as_many(self.length) == Some(true)
         };
-        if whole { Verdict::Whole } else { gap }
+        if whole { Continuity::Whole } else { gap }
     }
 
     /// How many entries were ever added up to `position`, if known.
@@ -154,40 +154,45 @@ mod tests {
     }
 
     /// A stream that has had `added` entries with the ids 1-0, 2-0, …, of which `length` are left.
-    fn look(added: u64, length: u64) -> Look {
+    fn look(added: u64, length: u64) -> RedisStreamInfo {
         let first = (length > 0).then(|| at(added - length + 1));
-        Look { exists: true, length, first, last: at(added), added: Some(added) }
+        RedisStreamInfo { exists: true, length, first, last: at(added), added: Some(added) }
     }
 
-    const GONE: Look = Look { exists: false, length: 0, first: None, last: Id { ms: 0, seq: 0 }, added: None };
+    const GONE: RedisStreamInfo =
+        RedisStreamInfo { exists: false, length: 0, first: None, last: Id { ms: 0, seq: 0 }, added: None };
 
     #[test]
     fn nothing_is_missing_while_the_first_entry_is_not_newer_than_what_was_read() {
         for position in 5..=10 {
-            assert_eq!(look(10, 6).judge(true, at(position), Some(position)), Verdict::Whole);
-            assert_eq!(look(10, 6).judge(true, at(position), None), Verdict::Whole);
+            assert_eq!(look(10, 6).judge(true, at(position), Some(position)), Continuity::Whole);
+            assert_eq!(look(10, 6).judge(true, at(position), None), Continuity::Whole);
         }
-        assert_eq!(look(10, 6).judge(true, at(4), Some(4)), Verdict::Whole, "all that was trimmed had been read");
-        assert_eq!(look(10, 6).judge(true, at(4), None), Verdict::Gap(at(4)), "that can't be told");
-        assert_eq!(look(10, 6).judge(true, at(3), Some(3)), Verdict::Gap(at(3)));
-        assert_eq!(look(10, 0).judge(true, at(10), Some(10)), Verdict::Whole, "trimmed to nothing");
-        assert_eq!(look(10, 0).judge(true, at(9), Some(9)), Verdict::Gap(at(9)));
-        assert_eq!(look(3, 3).judge(true, at(0), Some(0)), Verdict::Whole, "the first ones ever");
-        assert_eq!(GONE.judge(true, at(0), Some(0)), Verdict::Whole, "none ever");
+        assert_eq!(look(10, 6).judge(true, at(4), Some(4)), Continuity::Whole, "all that was trimmed had been read");
+        assert_eq!(look(10, 6).judge(true, at(4), None), Continuity::Gap(at(4)), "that can't be told");
+        assert_eq!(look(10, 6).judge(true, at(3), Some(3)), Continuity::Gap(at(3)));
+        assert_eq!(look(10, 0).judge(true, at(10), Some(10)), Continuity::Whole, "trimmed to nothing");
+        assert_eq!(look(10, 0).judge(true, at(9), Some(9)), Continuity::Gap(at(9)));
+        assert_eq!(look(3, 3).judge(true, at(0), Some(0)), Continuity::Whole, "the first ones ever");
+        assert_eq!(GONE.judge(true, at(0), Some(0)), Continuity::Whole, "none ever");
     }
 
     #[test]
     fn a_stream_that_has_gone_or_is_another_is_a_gap() {
-        assert_eq!(GONE.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));
-        assert_eq!(GONE.judge(true, at(5), GONE.ordinal(at(5))), Verdict::Whole, "told already");
-        assert_eq!(GONE.judge(false, at(5), Some(5)), Verdict::Gap(at(0)));
-        assert_eq!(look(1, 1).judge(true, at(0), GONE.ordinal(at(0))), Verdict::Whole, "the first one of a new stream");
-        assert_eq!(look(4, 4).judge(true, at(5), Some(5)), Verdict::Gap(at(4)), "a replica that is behind");
-        let anew = Look { exists: true, length: 1, first: Some(at(9)), last: at(9), added: Some(1) };
-        assert_eq!(anew.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));
-        let same_id = Look { last: at(5), first: Some(at(5)), ..anew };
-        assert_eq!(same_id.judge(true, at(5), Some(5)), Verdict::Gap(at(5)));
-        assert_eq!(look(10, 6).judge(false, at(8), Some(8)), Verdict::Gap(at(8)), "another server");
+        assert_eq!(GONE.judge(true, at(5), Some(5)), Continuity::Gap(at(5)));
+        assert_eq!(GONE.judge(true, at(5), GONE.ordinal(at(5))), Continuity::Whole, "told already");
+        assert_eq!(GONE.judge(false, at(5), Some(5)), Continuity::Gap(at(0)));
+        assert_eq!(
+            look(1, 1).judge(true, at(0), GONE.ordinal(at(0))),
+            Continuity::Whole,
+            "the first one of a new stream"
+        );
+        assert_eq!(look(4, 4).judge(true, at(5), Some(5)), Continuity::Gap(at(4)), "a replica that is behind");
+        let anew = RedisStreamInfo { exists: true, length: 1, first: Some(at(9)), last: at(9), added: Some(1) };
+        assert_eq!(anew.judge(true, at(5), Some(5)), Continuity::Gap(at(5)));
+        let same_id = RedisStreamInfo { last: at(5), first: Some(at(5)), ..anew };
+        assert_eq!(same_id.judge(true, at(5), Some(5)), Continuity::Gap(at(5)));
+        assert_eq!(look(10, 6).judge(false, at(8), Some(8)), Continuity::Gap(at(8)), "another server");
     }
 
     #[test]
@@ -196,7 +201,7 @@ mod tests {
         assert_eq!(look(10, 6).ordinal(at(4)), Some(4));
         assert_eq!(look(10, 6).ordinal(at(6)), None);
         assert_eq!(GONE.ordinal(at(0)), Some(0));
-        assert_eq!(Look { added: None, ..look(10, 6) }.ordinal(at(10)), None);
+        assert_eq!(RedisStreamInfo { added: None, ..look(10, 6) }.ordinal(at(10)), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use crate::store::redis::address::Address;
+use crate::config::bus_address::BusAddress;
 use sse_protocol::id::{Id, now_ms};
 
 /// A counter that several threads share.
@@ -26,7 +26,7 @@ impl Count {
 
 /// Values of the counters, which an upgrade passes on.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Counts {
+pub(crate) struct BusCounts {
     read: u64,
     refused: u64,
     published: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Counts {
 
 /// What the bus's threads report about themselves.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct BusStats {
     /// Which connections to Redis are up.
     links: Mutex<Links>,
     /// Entries read from the stream.
@@ -58,7 +58,7 @@ pub(crate) struct State {
 
 /// The connections to Redis, by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Link {
+pub(crate) enum RedisLink {
     /// Reads the stream.
     Tail,
     /// Writes events and notifications.
@@ -86,10 +86,10 @@ impl Default for Links {
     }
 }
 
-impl State {
+impl BusStats {
     /// Starts with the counters of the old hub.
-    pub(crate) fn new(counts: Counts) -> Self {
-        let Counts { read, refused, published, failed, gaps, wakes_sent, wakes_received, outages } = counts;
+    pub(crate) fn new(counts: BusCounts) -> Self {
+        let BusCounts { read, refused, published, failed, gaps, wakes_sent, wakes_received, outages } = counts;
         let count = |count: u64| Count(AtomicU64::new(count));
         Self {
             links: Mutex::new(Links { outages, ..Links::default() }),
@@ -104,8 +104,8 @@ impl State {
     }
 
     /// The current values of the counters.
-    pub(crate) fn counts(&self) -> Counts {
-        Counts {
+    pub(crate) fn counts(&self) -> BusCounts {
+        BusCounts {
             read: self.read.get(),
             refused: self.refused.get(),
             published: self.published.get(),
@@ -122,7 +122,7 @@ impl State {
     }
 
     /// Records that a link is up.
-    pub(crate) fn up(&self, link: Link, address: &Address) {
+    pub(crate) fn up(&self, link: RedisLink, address: &BusAddress) {
         let mut links = self.links();
         links.up[link as usize] = true;
         links.problems[link as usize] = None;
@@ -134,7 +134,7 @@ impl State {
     }
 
     /// Records that a link is down, and why.
-    pub(crate) fn down(&self, link: Link, address: &Address, why: &str) {
+    pub(crate) fn down(&self, link: RedisLink, address: &BusAddress, why: &str) {
         let mut links = self.links();
         links.up[link as usize] = false;
         let first = links.problems.iter().all(Option::is_none);
@@ -148,7 +148,7 @@ impl State {
     }
 
     /// The bus's part of `sse_stats()`.
-    pub(crate) fn report(&self, address: &Address, waiting: (usize, usize), last: Id) -> Value {
+    pub(crate) fn report(&self, address: &BusAddress, waiting: (usize, usize), last: Id) -> Value {
         let links = self.links();
         let problem = links.problems.iter().flatten().next();
         let state = match problem {

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::event::Event;
-use crate::store::redis::connection::{BusError, PATIENCE, RedisConnection};
-use crate::store::redis::entry::{self, Entry, Origin};
-use crate::store::redis::life::{Life, Look, Verdict};
+use crate::store::redis::connection::{BusError, RedisConnection, TIMEOUT};
+use crate::store::redis::entry::{self, BusEntry, Origin};
+use crate::store::redis::last_values;
+use crate::store::redis::life::{Continuity, Life, RedisStreamInfo};
 use crate::store::redis::pause::Pause;
-use crate::store::redis::state::{Counts, Link};
-use crate::store::redis::{Context, LOST};
-use crate::store::{Loaded, StoreEvent, Stored};
+use crate::store::redis::state::{BusCounts, RedisLink};
+use crate::store::redis::{LOST, RedisContext};
+use crate::store::report::{Loaded, StoreEvent, Stored};
 use sse_protocol::id::{Id, now_ms};
 
 /// How long Redis waits for entries before it answers that there are none.
@@ -32,18 +33,18 @@ const PORTION: usize = 2 << 20;
 
 /// A position in the stream of a certain server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct TailPosition {
     /// Id of the last entry read.
     pub(crate) position: Id,
     /// How many entries were ever added up to there, if known.
     pub(crate) ordinal: Option<u64>,
     life: Life,
     /// Counters at that time.
-    pub(crate) counts: Counts,
+    pub(crate) counts: BusCounts,
 }
 
 struct Tail<'a> {
-    context: &'a Context,
+    context: &'a RedisContext,
     /// Id of the last entry read.
     position: Id,
     /// How many entries were ever added up to there, if known.
@@ -55,10 +56,12 @@ struct Tail<'a> {
     checked: Instant,
     /// The outbox's mark before the last look at the stream.
     mark: u64,
+    /// After a gap the last values must be read again, also those of entries up to this id, which are not in the stream any more.
+    values_lost: Option<Id>,
 }
 
 /// Runs until the hub ends.
-pub(super) fn run(context: &Context) {
+pub(super) fn run(context: &RedisContext) {
     let mut pause = Pause::default();
     let mut tail = Tail {
         context,
@@ -68,18 +71,17 @@ pub(super) fn run(context: &Context) {
         count: FEW,
         checked: Instant::now(),
         mark: 0,
+        values_lost: None,
     };
-    if let Some(Place { position, ordinal, life, .. }) = context.place().clone() {
+    if let Some(TailPosition { position, ordinal, life, .. }) = context.place().clone() {
         (tail.position, tail.ordinal, tail.life) = (position, ordinal, Some(life));
     }
     loop {
-        let why = match RedisConnection::open(&context.address, &context.stop)
-            .and_then(|mut connection| tail.follow(&mut connection, &mut pause))
-        {
+        let why = match context.nodes.open().and_then(|mut connection| tail.follow(&mut connection, &mut pause)) {
             Ok(()) | Err(BusError::Stopped) => return,
-            Err(error) => error.to_string(),
+            Err(error) => context.nodes.explained(&error),
         };
-        context.state.down(Link::Tail, &context.address, &why);
+        context.state.down(RedisLink::Tail, &context.address, &why);
         if context.stop.wait(pause.next()) {
             return;
         }
@@ -102,8 +104,9 @@ impl Tail<'_> {
         }
         self.life = Some(life);
         self.reached();
-        self.context.state.up(Link::Tail, &self.context.address);
+        self.context.state.up(RedisLink::Tail, &self.context.address);
         loop {
+            self.context.nodes.check(connection)?;
             self.read(connection)?;
             pause.over();
         }
@@ -111,6 +114,12 @@ impl Tail<'_> {
 
     /// Reads the next entries, and checks that none is missing before them.
     fn read(&mut self, connection: &mut RedisConnection) -> Result<(), BusError> {
+        if let Some(gone) = self.values_lost {
+            let (context, upto) = (self.context, self.position.max(gone));
+            let values = last_values::load(&context.address, connection, upto, context.retain_bytes)?;
+            context.tell(StoreEvent::Retained(values));
+            self.values_lost = None;
+        }
         self.mark = self.context.outbox.mark();
         let stream = &self.context.address.stream;
         let mut commands = pipe();
@@ -123,12 +132,12 @@ impl Tail<'_> {
             commands.cmd("XRANGE").arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
         }
         connection.send_all(&commands)?;
-        let answer = connection.answer(Instant::now() + BLOCK + PATIENCE)?;
+        let answer = connection.answer(Instant::now() + BLOCK + TIMEOUT)?;
         let answer = entry::of_stream(&answer).and_then(|entries| entry::entries(entries, self.context.limits));
         let entries = answer.ok_or_else(|| BusError::senseless("XREAD"))?;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         let (look, same) = if check {
-            let look = Look::read(connection.answer(until))?;
+            let look = RedisStreamInfo::read(connection.answer(until))?;
             let role = connection.answer(until).ok();
             (Some(look), self.life.as_ref().is_none_or(|life| life.has_role(role.as_ref())))
         } else {
@@ -153,8 +162,8 @@ impl Tail<'_> {
             return Err(BusError::Broken("the server is now another one's replica, or none any more".into()));
         }
         if look.exists && look.last == self.position {
-            if let Verdict::Gap(_) = look.judge(true, self.position, self.ordinal) {
-                self.obey(Verdict::Gap(self.position), &look);
+            if let Continuity::Gap(_) = look.judge(true, self.position, self.ordinal) {
+                self.obey(Continuity::Gap(self.position), &look);
             }
             self.ordinal = look.ordinal(self.position);
         }
@@ -162,7 +171,7 @@ impl Tail<'_> {
     }
 
     /// Reports entries to the ordering thread.
-    fn deliver(&mut self, entries: Vec<Entry>) {
+    fn deliver(&mut self, entries: Vec<BusEntry>) {
         if entries.is_empty() {
             self.reached();
             return;
@@ -174,28 +183,29 @@ impl Tail<'_> {
         self.position = entries.last().map_or(self.position, |entry| entry.id);
         self.count = (PORTION / (bytes / count).max(1)).clamp(FEW, (self.count * 2).min(MANY));
         let mut events = Vec::with_capacity(count);
-        for Entry { id, origin, event, .. } in entries {
+        for BusEntry { id, origin, retain, event, .. } in entries {
             match event {
-                Ok(event) => events.push(self.kept(id, origin, event)),
-                Err(reason) => context.refuse(id, &reason),
+                Ok(event) => events.push(self.kept(id, origin, retain, event)),
+                Err(invalid) => context.refuse(id, &invalid),
             }
         }
         context.tell(StoreEvent::Read { events, bytes, position: self.position });
         self.reached();
-        context.outbox.read(bytes);
+        context.lead.read(bytes);
     }
 
     /// Pairs an event with the request of this hub that waits for it.
-    fn kept(&self, id: Id, origin: Option<Origin>, event: Event) -> Stored {
+    fn kept(&self, id: Id, origin: Option<Origin>, retain: bool, event: Event) -> Stored {
         let outbox = &self.context.outbox;
         let own = origin.filter(|origin| origin.hub == outbox.hub());
         let ticket = own.and_then(|origin| outbox.delivered(origin.number));
-        Stored { stamp: id, event: Arc::new(event), ticket }
+        Stored { stamp: id, event: Arc::new(event), ticket, key: None, retain }
     }
 
     /// Reports a gap, if the verdict is one, and continues where it says.
-    fn obey(&mut self, verdict: Verdict, look: &Look) {
-        let Verdict::Gap(position) = verdict else { return };
+    fn obey(&mut self, verdict: Continuity, look: &RedisStreamInfo) {
+        let Continuity::Gap(position) = verdict else { return };
+        self.values_lost = Some(look.first.map_or(look.last, Id::before));
         let context = self.context;
         warn!(
             stream = context.address.stream,
@@ -214,14 +224,15 @@ impl Tail<'_> {
     fn reached(&self) {
         if let Some(life) = &self.life {
             let (position, ordinal) = (self.position, self.ordinal);
-            *self.context.place() = Some(Place { position, ordinal, life: life.clone(), counts: Counts::default() });
+            *self.context.place() =
+                Some(TailPosition { position, ordinal, life: life.clone(), counts: BusCounts::default() });
         }
         let tickets = self.context.outbox.reached(self.position);
         self.context.fail(tickets, LOST);
     }
 
     /// Loads the newest part of the stream at the first read, backwards, up to the history's limits.
-    fn load(&mut self, connection: &mut RedisConnection, look: Look) -> Result<(), BusError> {
+    fn load(&mut self, connection: &mut RedisConnection, look: RedisStreamInfo) -> Result<(), BusError> {
         let context = self.context;
         let limits = context.history;
         let oldest = now_ms().saturating_sub(u64::try_from(limits.ttl.as_millis()).unwrap_or(u64::MAX));
@@ -239,13 +250,13 @@ impl Tail<'_> {
             let size: usize = entries.iter().map(|entry| entry.size).sum();
             bytes += size;
             count = (PORTION / (size / entries.len().max(1)).max(1)).clamp(FEW, (count * 2).min(MANY));
-            for Entry { id, origin, event, .. } in entries {
+            for BusEntry { id, origin, retain, event, .. } in entries {
                 end = format!("({id}");
                 began = id.before();
                 more &= id.ms >= oldest && bytes < limits.bytes;
                 match event {
-                    Ok(event) => events.push(self.kept(id, origin, event)),
-                    Err(reason) => context.refuse(id, &reason),
+                    Ok(event) => events.push(self.kept(id, origin, retain, event)),
+                    Err(invalid) => context.refuse(id, &invalid),
                 }
             }
         }
@@ -263,13 +274,14 @@ impl Tail<'_> {
         );
         self.position = look.last;
         self.ordinal = look.ordinal(look.last);
-        context.tell(StoreEvent::Loaded(Loaded { began, whole, newest: look.last, events }));
+        let retained = last_values::load(&context.address, connection, look.last, context.retain_bytes)?;
+        context.tell(StoreEvent::Loaded(Loaded { began, whole, newest: look.last, events, retained }));
         Ok(())
     }
 }
 
-fn look(context: &Context, connection: &mut RedisConnection) -> Result<Look, BusError> {
-    Look::read(connection.call(cmd("XINFO").arg("STREAM").arg(&context.address.stream)))
+fn look(context: &RedisContext, connection: &mut RedisConnection) -> Result<RedisStreamInfo, BusError> {
+    RedisStreamInfo::read(connection.call(cmd("XINFO").arg("STREAM").arg(&context.address.stream)))
 }
 
 /// Reads the server's life. A server that refuses INFO counts as another one after each interruption.

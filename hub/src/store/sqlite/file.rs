@@ -1,4 +1,4 @@
-//! The history's SQLite file: its tables, reads and writes.
+//! The history's SQLite file: its lock, reads and writes.
 //!
 //! The file is in WAL mode, so that any SQLite tool can read it while a hub writes. One hub at a time owns it, by a lock on a
 //! file beside it.
@@ -6,55 +6,34 @@
 use std::collections::HashMap;
 use std::fs::{File as LockFile, OpenOptions};
 use std::io;
+use std::iter;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Row, ToSql, Transaction, TransactionBehavior, params, params_from_iter,
+};
 use rustix::fs::FlockOperation;
 use thiserror::Error;
 
 use crate::event::Event;
-use crate::store::history::{Evictions, Watermarks};
-use sse_protocol::event::NewEvent;
+use crate::store::finished::{Dropped, LastEvent, Topic};
+use crate::store::history::Watermarks;
+use crate::store::report::{KnownKey, Stored};
+use crate::store::retained::LastValue;
+use crate::store::sqlite::forgotten::Forgotten;
+use crate::store::sqlite::last_values;
+use crate::store::sqlite::rows::{COLUMNS, EventRow, LATEST, event, number, stamp};
+use crate::store::sqlite::tables::{prepare, set_mark};
 use sse_protocol::id::Id;
 
-/// "sseh": the application id in the file's header.
-const APPLICATION: i32 = 0x7373_6568;
-
-/// Version of the tables.
-const SCHEMA: i32 = 1;
-
 /// How long a statement waits for another program's lock.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Free pages in the file before some go back to the file system.
 const FREE_PAGES: i64 = 256;
-
-/// `event` and `topic` mirror [`crate::store::history::History`]; `mark` has the rows `began` and `forgotten`.
-const TABLES: &str = "
-    CREATE TABLE event (
-        ms INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        id TEXT NOT NULL,
-        topics TEXT NOT NULL,
-        name TEXT,
-        retry INTEGER,
-        data TEXT NOT NULL,
-        PRIMARY KEY (ms, seq)
-    ) WITHOUT ROWID;
-    CREATE TABLE topic (
-        name TEXT PRIMARY KEY,
-        forgotten_ms INTEGER NOT NULL,
-        forgotten_seq INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE mark (
-        name TEXT PRIMARY KEY,
-        ms INTEGER NOT NULL,
-        seq INTEGER NOT NULL
-    ) WITHOUT ROWID;
-";
 
 /// Why the file is unusable, or unusable for now.
 #[derive(Debug, Error)]
@@ -99,6 +78,16 @@ impl FileError {
     }
 }
 
+/// What the file has kept.
+#[derive(Debug, Default)]
+pub(crate) struct FileContents {
+    /// Sorted by stamp.
+    pub(crate) events: Vec<(Id, Arc<Event>)>,
+    pub(crate) finished: Vec<Topic>,
+    /// Topics in the table of finished ones that have begun anew.
+    pub(crate) begun: Vec<Dropped>,
+}
+
 /// An open file and its lock.
 #[derive(Debug)]
 pub(crate) struct File {
@@ -136,37 +125,85 @@ impl File {
         identity(Path::new(&self.path)).is_ok_and(|identity| identity == self.identity)
     }
 
-    /// Reads all events, sorted by stamp.
-    pub(crate) fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
+    /// Reads all events and finished topics.
+    pub(crate) fn kept(&self) -> Result<FileContents, FileError> {
+        self.read().map_err(|error| self.failed(error))
+    }
+
+    fn read(&self) -> rusqlite::Result<FileContents> {
+        let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS}, topic FROM finished"))?;
+        let finished = statement.query_map([], |row| {
+            let (stamp, event) = event(row, true, false)?;
+            Ok((row.get(7)?, LastEvent { stamp, event }))
+        })?;
+        let mut finished = finished.collect::<rusqlite::Result<HashMap<Box<str>, LastEvent>>>()?;
+        let last: HashMap<Id, Arc<Event>> =
+            finished.values().map(|last| (last.stamp, Arc::clone(&last.event))).collect();
+        let mut statement =
+            self.connection.prepare(&format!("SELECT {COLUMNS}, {LATEST} FROM event ORDER BY ms, seq"))?;
+        let mut events = Vec::new();
+        let mut begun = Vec::new();
+        for row in statement.query_map([], |row| event(row, false, row.get::<_, Option<bool>>(7)?.unwrap_or(false)))? {
+            let (stamp, event) = row?;
+            // An earlier hub may have been killed before it deleted them.
+            for topic in event.topics() {
+                if let Some(last) = finished.get(topic).filter(|last| last.stamp < stamp) {
+                    begun.push((topic.clone(), last.stamp));
+                    finished.remove(topic);
+                }
+            }
+            events.push((stamp, last.get(&stamp).map_or(event, Arc::clone)));
+        }
+        Ok(FileContents { events, finished: finished.into_iter().collect(), begun })
+    }
+
+    /// Reads all keys of publications, by age.
+    pub(crate) fn keys(&self) -> Result<Vec<KnownKey>, FileError> {
         let read = || {
-            let mut statement =
-                self.connection.prepare("SELECT ms, seq, id, topics, name, retry, data FROM event ORDER BY ms, seq")?;
-            let events = statement.query_map([], event)?;
-            events.collect::<rusqlite::Result<_>>()
+            let mut statement = self.connection.prepare("SELECT name, id, ms, seq FROM key ORDER BY ms, seq")?;
+            let text = |row: &Row<'_>, column| row.get::<_, String>(column).map(Into::into);
+            let keys = statement
+                .query_map([], |row| Ok(KnownKey { key: text(row, 0)?, id: text(row, 1)?, stamp: stamp(row, 2)? }))?;
+            keys.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| self.failed(error))
     }
 
-    /// Writes events in one transaction: all of them or, on an error, none.
-    pub(crate) fn write<'a>(&mut self, events: impl Iterator<Item = (Id, &'a Event)>) -> Result<(), FileError> {
+    /// Reads all last values, by age.
+    pub(crate) fn retained(&self) -> Result<Vec<LastValue>, FileError> {
+        last_values::read(&self.connection).map_err(|error| self.failed(error))
+    }
+
+    /// Writes events, their keys and last values in one transaction: all of them or, on an error, none.
+    pub(crate) fn write(&mut self, events: &[Stored]) -> Result<(), FileError> {
         let written = self.transaction(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "INSERT INTO event (ms, seq, id, topics, name, retry, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )?;
-            for (stamp, event) in events {
-                let topics = serde_json::json!(event.topics()).to_string();
-                // Publishing checked that it is UTF-8.
-                let data = std::str::from_utf8(event.data()).unwrap_or_default();
-                let (ms, seq) = (number(stamp.ms), number(stamp.seq));
-                statement.execute(params![ms, seq, event.id(), topics, event.name(), event.retry(), data])?;
+            let insert = format!("INSERT INTO event ({COLUMNS}, {LATEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+            let mut insert = transaction.prepare_cached(&insert)?;
+            let mut last = transaction.prepare_cached("REPLACE INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+            let mut know = transaction.prepare_cached("REPLACE INTO key (name, ms, seq, id) VALUES (?, ?, ?, ?)")?;
+            for Stored { stamp, event, key, retain, .. } in events {
+                let row = EventRow::new(*stamp, event);
+                let latest = event.latest().is_some();
+                insert.execute(params_from_iter(row.values().into_iter().chain([&latest as &dyn ToSql])))?;
+                if let Some(key) = key {
+                    know.execute(params![key, row.ms, row.seq, row.id])?;
+                }
+                for topic in event.topics().iter().filter(|_| event.finishes()) {
+                    let topic: &dyn ToSql = topic;
+                    last.execute(params_from_iter(iter::once(topic).chain(row.values())))?;
+                }
+                if *retain {
+                    last_values::keep(transaction, event, &row)?;
+                }
             }
             Ok(())
         });
         written.map_err(|error| self.failed(error))
     }
 
-    /// Applies evictions, and returns free pages to the file system.
-    pub(crate) fn forget(&mut self, evictions: &Evictions) -> Result<(), FileError> {
+    /// Removes what is forgotten, and returns free pages to the file system.
+    pub(crate) fn forget(&mut self, forgotten: &Forgotten) -> Result<(), FileError> {
+        let Forgotten { evictions, keys, begun, retained } = forgotten;
         let forgotten = self.transaction(|transaction| {
             let mut delete = transaction.prepare_cached("DELETE FROM event WHERE ms = ? AND seq = ?")?;
             for stamp in &evictions.events {
@@ -180,7 +217,25 @@ impl File {
                     None => unset.execute([name])?,
                 };
             }
-            set_mark(transaction, "forgotten", evictions.forgotten)
+            // One that was published again has another stamp.
+            let mut delete = transaction.prepare_cached("DELETE FROM key WHERE name = ? AND ms = ? AND seq = ?")?;
+            for KnownKey { key, stamp, .. } in keys {
+                delete.execute(params![key, number(stamp.ms), number(stamp.seq)])?;
+            }
+            // The topic may be finished again meanwhile.
+            let mut delete =
+                transaction.prepare_cached("DELETE FROM finished WHERE topic = ? AND ms = ? AND seq = ?")?;
+            for (topic, stamp) in begun {
+                delete.execute(params![topic, number(stamp.ms), number(stamp.seq)])?;
+            }
+            for (topic, stamp) in retained {
+                last_values::release(transaction, topic, Some(*stamp))?;
+            }
+            if evictions.events.is_empty() {
+                return Ok(());
+            }
+            set_mark(transaction, "forgotten", evictions.forgotten)?;
+            set_mark(transaction, "own_forgotten", evictions.own_forgotten)
         });
         forgotten.and_then(|()| self.shrink()).map_err(|error| self.failed(error))
     }
@@ -220,7 +275,7 @@ fn connect(path: &Path, name: &str, sync: bool, now: Id) -> Result<(Connection, 
     let failed = |error| FileError::Sqlite { path: name.into(), error };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(LOCK_PATIENCE).map_err(failed)?;
+    connection.busy_timeout(LOCK_TIMEOUT).map_err(failed)?;
     if let Some(problem) = prepare(&mut connection, sync, now).map_err(failed)? {
         return Err(FileError::Foreign { path: name.into(), problem });
     }
@@ -228,83 +283,34 @@ fn connect(path: &Path, name: &str, sync: bool, now: Id) -> Result<(Connection, 
     Ok((connection, watermarks))
 }
 
-/// Sets up the connection, and the tables of a new file. Returns what is wrong with existing tables.
-fn prepare(connection: &mut Connection, sync: bool, now: Id) -> rusqlite::Result<Option<String>> {
-    let value = |pragma| connection.pragma_query_value::<i32, _>(None, pragma, |row| row.get(0));
-    let (application, schema) = (value("application_id")?, value("user_version")?);
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application, schema, tables) {
-        (APPLICATION, SCHEMA, _) | (0, 0, 0) => {}
-        (APPLICATION, other, _) => {
-            return Ok(Some(format!(
-                "was written by another version of php-sse (its tables are version {other}, this one's {SCHEMA}); move it \
-                 away, or go back to that version"
-            )));
-        }
-        _ => return Ok(Some("is a database of another program; choose another path".into())),
-    }
-    if tables == 0 {
-        // This must come before the first table. In a file with tables it has no effect, yet waits for another program's lock.
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    }
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", if sync { "FULL" } else { "NORMAL" })?;
-    connection.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))?;
-    if tables > 0 {
-        return Ok(None);
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(TABLES)?;
-    set_mark(&transaction, "began", now)?;
-    set_mark(&transaction, "forgotten", Id::default())?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
-    transaction.commit()?;
-    Ok(None)
-}
-
-fn set_mark(transaction: &Transaction<'_>, name: &str, stamp: Id) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached("REPLACE INTO mark VALUES (?, ?, ?)")?;
-    statement.execute(params![name, number(stamp.ms), number(stamp.seq)]).map(|_| ())
-}
-
 fn watermarks(connection: &Connection) -> rusqlite::Result<Watermarks> {
     let mut watermarks = Watermarks::default();
+    let mut own_forgotten = None;
     let mut statement = connection.prepare("SELECT name, ms, seq FROM mark")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match row.get::<_, String>(0)?.as_str() {
             "began" => watermarks.began = stamp(row, 1)?,
             "forgotten" => watermarks.forgotten = stamp(row, 1)?,
+            "own_forgotten" => own_forgotten = Some(stamp(row, 1)?),
             _ => {}
         }
     }
+    // Files of earlier versions have one mark for both.
+    watermarks.own_forgotten = own_forgotten.unwrap_or(watermarks.forgotten);
     let mut statement = connection.prepare("SELECT name, forgotten_ms, forgotten_seq FROM topic")?;
     let topics = statement.query_map([], |row| Ok((row.get(0)?, stamp(row, 1)?)))?;
     watermarks.topics = topics.collect::<rusqlite::Result<HashMap<_, _>>>()?;
     let mut statement = connection.prepare("SELECT ms, seq FROM event ORDER BY ms DESC, seq DESC LIMIT 1")?;
     let newest = statement.query_map([], |row| stamp(row, 0))?.next().transpose()?;
-    let forgotten = watermarks.topics.values().copied().max().unwrap_or_default().max(watermarks.forgotten);
+    let forgotten = watermarks
+        .topics
+        .values()
+        .copied()
+        .max()
+        .unwrap_or_default()
+        .max(watermarks.forgotten)
+        .max(watermarks.own_forgotten);
     watermarks.newest = newest.unwrap_or_default().max(watermarks.began).max(forgotten);
     Ok(watermarks)
-}
-
-fn event(row: &Row<'_>) -> rusqlite::Result<(Id, Arc<Event>)> {
-    let (id, topics): (String, String) = (row.get(2)?, row.get(3)?);
-    let (name, retry, data): (Option<String>, Option<u32>, String) = (row.get(4)?, row.get(5)?, row.get(6)?);
-    let bad = |error| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(error));
-    let topics: Vec<String> = serde_json::from_str(&topics).map_err(bad)?;
-    let topics = topics.iter().map(AsRef::as_ref).collect();
-    let new = NewEvent { topics, name: name.as_deref(), id: None, retry, data: data.as_bytes() };
-    Ok((stamp(row, 0)?, Arc::new(Event::new(&new, &id))))
-}
-
-fn stamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Id> {
-    let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
-    Ok(Id { ms: unsigned(column)?, seq: unsigned(column + 1)? })
-}
-
-/// Casts to SQLite's signed integers; a time in milliseconds reaches the sign bit after 292 million years.
-fn number(value: u64) -> i64 {
-    value.cast_signed()
 }

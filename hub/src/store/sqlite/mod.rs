@@ -4,6 +4,10 @@
 //! delivery. Events that it can't write are not delivered; their publishers get the error.
 
 pub(crate) mod file;
+pub(crate) mod forgotten;
+mod last_values;
+mod rows;
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,42 +21,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::{info, warn};
 
-use crate::event::Event;
-use crate::shard::command::Backlog;
 use crate::stats::Counter;
-use crate::store::history::{Evictions, Watermarks};
-use crate::store::sqlite::file::{File, FileError};
-use crate::store::{StoreEvent, Stored, Ticket};
+use crate::store::history::Watermarks;
+use crate::store::report::{Restored, StoreEvent, Stored};
+use crate::store::sqlite::file::{File, FileContents, FileError};
+use crate::store::sqlite::forgotten::Forgotten;
+use crate::util::backlog::Backlog;
 use sse_protocol::id::Id;
 
 /// Limits of one commit: events and bytes.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 8 << 20;
 
-/// Evictions that are applied at once, and how long fewer of them wait for more.
+/// How much is removed at once, and how long less than that waits for more.
 const FORGET: usize = 1000;
 const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The ordering thread's handle of the store.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    jobs: Sender<Job>,
+    jobs: Sender<FileJob>,
     backlog: Arc<Backlog>,
     accepted: Counter,
-    shared: Arc<Shared>,
+    shared: Arc<SqliteStats>,
     thread: JoinHandle<bool>,
-}
-
-/// Contents of the file when it was opened.
-#[derive(Debug)]
-pub(crate) struct Restored {
-    pub(crate) watermarks: Watermarks,
-    pub(crate) events: Vec<(Id, Arc<Event>)>,
 }
 
 /// Counters of the store, which an upgrade passes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Written {
+pub(crate) struct SqliteCounts {
     written: u64,
     commits: u64,
     failures: u64,
@@ -62,14 +59,14 @@ pub(crate) struct Written {
 
 /// A job for the thread.
 #[derive(Debug)]
-enum Job {
+enum FileJob {
     Keep(Stored),
-    Forget(Evictions),
+    Forget(Box<Forgotten>),
 }
 
 /// What the thread shows to `sse_stats()`.
 #[derive(Debug, Default)]
-struct Shared {
+struct SqliteStats {
     written: Counter,
     commits: Counter,
     failures: Counter,
@@ -82,14 +79,14 @@ struct Writer {
     path: PathBuf,
     sync: bool,
     file: Option<File>,
-    jobs: Receiver<Job>,
+    jobs: Receiver<FileJob>,
     backlog: Arc<Backlog>,
-    shared: Arc<Shared>,
-    news: Sender<StoreEvent>,
-    router: Arc<Waker>,
-    /// Evictions not applied to the file yet.
-    due: Evictions,
-    /// Time of the last attempt to apply evictions.
+    shared: Arc<SqliteStats>,
+    reports: Sender<StoreEvent>,
+    ordering_thread: Arc<Waker>,
+    /// What is not removed from the file yet.
+    due: Forgotten,
+    /// Time of the last attempt to remove it.
     forgot: Instant,
     /// The newest stamp written to the file or found in it.
     newest: Id,
@@ -103,10 +100,10 @@ impl Disk {
         path: &Path,
         sync: bool,
         now: Id,
-        news: Sender<StoreEvent>,
-        router: Arc<Waker>,
+        reports: Sender<StoreEvent>,
+        ordering_thread: Arc<Waker>,
     ) -> io::Result<(Self, Option<Restored>)> {
-        let (mut writer, jobs) = Writer::new(path, sync, now, news, router);
+        let (mut writer, jobs) = Writer::new(path, sync, now, reports, ordering_thread);
         let restored = writer.read().inspect_err(|error| writer.fail(error)).ok();
         Ok((Self::run(writer, jobs)?, restored))
     }
@@ -117,11 +114,11 @@ impl Disk {
         path: &Path,
         sync: bool,
         newest: Id,
-        before: Written,
-        news: Sender<StoreEvent>,
-        router: Arc<Waker>,
+        before: SqliteCounts,
+        reports: Sender<StoreEvent>,
+        ordering_thread: Arc<Waker>,
     ) -> io::Result<Self> {
-        let (mut writer, jobs) = Writer::new(path, sync, newest, news, router);
+        let (mut writer, jobs) = Writer::new(path, sync, newest, reports, ordering_thread);
         writer.read = before.read;
         let add = |counter: &Counter, count: u64| counter.add(usize::try_from(count).unwrap_or_default());
         add(&writer.shared.written, before.written);
@@ -132,24 +129,24 @@ impl Disk {
         Ok(disk)
     }
 
-    fn run(writer: Writer, jobs: Sender<Job>) -> io::Result<Self> {
+    fn run(writer: Writer, jobs: Sender<FileJob>) -> io::Result<Self> {
         let (backlog, shared) = (Arc::clone(&writer.backlog), Arc::clone(&writer.shared));
         let thread = thread::Builder::new().name("sse-history".into()).spawn(move || writer.run())?;
         Ok(Self { jobs, backlog, accepted: Counter::default(), shared, thread })
     }
 
     /// Queues an event to be written and then delivered; false if the thread has ended.
-    pub(crate) fn keep(&self, stamp: Id, event: Arc<Event>, ticket: Option<Ticket>) -> bool {
-        let kept = Stored { stamp, event, ticket };
-        let weight = weight(&kept);
-        self.backlog.add(weight);
+    pub(crate) fn keep(&self, kept: Stored) -> bool {
+        self.backlog.add(weight(&kept));
         self.accepted.add(1);
-        self.jobs.send(Job::Keep(kept)).is_ok()
+        self.jobs.send(FileJob::Keep(kept)).is_ok()
     }
 
-    /// Queues evictions to be applied to the file.
-    pub(crate) fn forget(&self, evictions: Evictions) {
-        let _ = self.jobs.send(Job::Forget(evictions));
+    /// Queues what is to be removed from the file, if there is anything.
+    pub(crate) fn forget(&self, forgotten: Forgotten) {
+        if forgotten.len() > 0 {
+            let _ = self.jobs.send(FileJob::Forget(Box::new(forgotten)));
+        }
     }
 
     /// Whether the backlog is so large that publishers must wait.
@@ -158,19 +155,19 @@ impl Disk {
     }
 
     /// Writes what is queued, and closes the file. All reports are in the channel when this returns.
-    pub(crate) fn close(self) -> Written {
+    pub(crate) fn close(self) -> SqliteCounts {
         drop(self.jobs);
         let read = self.thread.join().unwrap_or_else(|_| {
             warn!("the history's thread panicked; this is a bug of php-sse");
             false
         });
-        let Shared { written, commits, failures, .. } = &*self.shared;
-        Written { written: written.get(), commits: commits.get(), failures: failures.get(), read }
+        let SqliteStats { written, commits, failures, .. } = &*self.shared;
+        SqliteCounts { written: written.get(), commits: commits.get(), failures: failures.get(), read }
     }
 
     /// The store's part of `sse_stats()`.
     pub(crate) fn report(&self) -> serde_json::Value {
-        let Shared { written, commits, failures, problem } = &*self.shared;
+        let SqliteStats { written, commits, failures, problem } = &*self.shared;
         json!({
             "waiting": self.accepted.get().saturating_sub(written.get() + failures.get()),
             "written": written.get(),
@@ -183,7 +180,13 @@ impl Disk {
 
 impl Writer {
     /// Creates a writer without an open file, and the sender of its jobs.
-    fn new(path: &Path, sync: bool, newest: Id, news: Sender<StoreEvent>, router: Arc<Waker>) -> (Self, Sender<Job>) {
+    fn new(
+        path: &Path,
+        sync: bool,
+        newest: Id,
+        reports: Sender<StoreEvent>,
+        ordering_thread: Arc<Waker>,
+    ) -> (Self, Sender<FileJob>) {
         let (jobs, queue) = crossbeam_channel::unbounded();
         let writer = Self {
             path: path.into(),
@@ -192,9 +195,9 @@ impl Writer {
             jobs: queue,
             backlog: Arc::default(),
             shared: Arc::default(),
-            news,
-            router,
-            due: Evictions::default(),
+            reports,
+            ordering_thread,
+            due: Forgotten::default(),
             forgot: Instant::now(),
             newest,
             read: false,
@@ -214,11 +217,11 @@ impl Writer {
             let mut bytes = 0;
             for job in first.into_iter().chain(self.jobs.clone().try_iter()) {
                 match job {
-                    Job::Keep(kept) => {
+                    FileJob::Keep(kept) => {
                         bytes += weight(&kept);
                         events.push(kept);
                     }
-                    Job::Forget(evictions) => self.due.add(evictions),
+                    FileJob::Forget(forgotten) => self.due.add(*forgotten),
                 }
                 if events.len() >= BATCH || bytes >= BATCH_BYTES {
                     break;
@@ -232,10 +235,9 @@ impl Writer {
             }
             self.keep(events);
             if self.backlog.done(bytes) {
-                let _ = self.router.wake();
+                let _ = self.ordering_thread.wake();
             }
-            let enough = self.due.events.len() >= FORGET;
-            if enough || self.forgot.elapsed() >= FORGET_INTERVAL {
+            if self.due.len() >= FORGET || self.forgot.elapsed() >= FORGET_INTERVAL {
                 self.forget();
             }
         }
@@ -253,7 +255,7 @@ impl Writer {
             return;
         }
         let count = events.len();
-        let news = match self.write(&events) {
+        let report = match self.write(&events) {
             Ok(()) => {
                 self.shared.written.add(count);
                 self.shared.commits.add(1);
@@ -263,13 +265,14 @@ impl Writer {
             Err(error) => {
                 self.shared.failures.add(count);
                 self.fail(&error);
-                let tickets = events.into_iter().filter_map(|kept| kept.ticket).collect();
-                StoreEvent::Failed { tickets, reason: error.to_string() }
+                let tickets = events.iter().filter_map(|kept| kept.ticket).collect();
+                let keys = events.into_iter().filter_map(|kept| kept.key).collect();
+                StoreEvent::Failed { tickets, keys, reason: error.to_string() }
             }
         };
         // The send fails only if the ordering thread has ended.
-        let _ = self.news.send(news);
-        let _ = self.router.wake();
+        let _ = self.reports.send(report);
+        let _ = self.ordering_thread.wake();
     }
 
     fn write(&mut self, events: &[Stored]) -> Result<(), FileError> {
@@ -280,7 +283,7 @@ impl Writer {
         let Some(file) = self.file.as_mut().filter(|_| first > self.newest) else {
             return Err(FileError::Behind(self.path.display().to_string()));
         };
-        file.write(events.iter().map(|kept| (kept.stamp, &*kept.event)))?;
+        file.write(events)?;
         self.newest = last;
         Ok(())
     }
@@ -296,14 +299,14 @@ impl Writer {
         }
         if !self.read {
             let restored = self.read()?;
-            let _ = self.news.send(StoreEvent::Restored(restored));
-            let _ = self.router.wake();
+            let _ = self.reports.send(StoreEvent::Restored(restored));
+            let _ = self.ordering_thread.wake();
             return Ok(());
         }
         let newest = self.open()?.newest;
         if newest > self.newest {
             self.newest = newest;
-            let _ = self.news.send(StoreEvent::Found { newest });
+            let _ = self.reports.send(StoreEvent::Found { newest });
         }
         Ok(())
     }
@@ -311,10 +314,10 @@ impl Writer {
     /// Opens the file for the first time, and reads its events.
     fn read(&mut self) -> Result<Restored, FileError> {
         let watermarks = self.open()?;
-        let events = self.events().inspect_err(|_| self.file = None)?;
-        self.newest = self.newest.max(watermarks.newest);
+        let restored = self.contents(watermarks).inspect_err(|_| self.file = None)?;
+        self.newest = self.newest.max(restored.watermarks.newest);
         self.read = true;
-        Ok(Restored { watermarks, events })
+        Ok(restored)
     }
 
     fn open(&mut self) -> Result<Watermarks, FileError> {
@@ -323,15 +326,20 @@ impl Writer {
         Ok(watermarks)
     }
 
-    fn events(&self) -> Result<Vec<(Id, Arc<Event>)>, FileError> {
-        self.file.as_ref().map_or_else(|| Ok(Vec::new()), File::events)
+    fn contents(&mut self, watermarks: Watermarks) -> Result<Restored, FileError> {
+        let (FileContents { events, finished, begun }, keys, retained) = match &self.file {
+            Some(file) => (file.kept()?, file.keys()?, file.retained()?),
+            None => Default::default(),
+        };
+        self.due.begun.extend(begun);
+        Ok(Restored { watermarks, events, keys, finished, retained })
     }
 
     fn forget(&mut self) {
         self.forgot = Instant::now();
-        let Some(file) = self.file.as_mut().filter(|_| !self.due.events.is_empty()) else { return };
+        let Some(file) = self.file.as_mut().filter(|_| self.due.len() > 0) else { return };
         match file.forget(&self.due) {
-            Ok(()) => self.due = Evictions::default(),
+            Ok(()) => self.due = Forgotten::default(),
             Err(error) => self.fail(&error),
         }
     }
@@ -357,5 +365,5 @@ impl Writer {
 }
 
 fn weight(kept: &Stored) -> usize {
-    kept.event.frame().len() + size_of::<Job>()
+    kept.event.frame().len() + kept.key.as_ref().map_or(0, |key| key.len()) + size_of::<FileJob>()
 }

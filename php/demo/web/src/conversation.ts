@@ -11,6 +11,8 @@ import type { Network } from './network'
 export interface Message {
   /** Its number in the room; a message from a shell has none. */
   readonly seq?: number
+  /** The database that gave it the number. */
+  readonly epoch?: string
   readonly key?: string
   readonly client?: string
   readonly from: string
@@ -24,7 +26,7 @@ export interface Message {
 export interface Steps {
   readonly began: number
   readonly stored: number
-  readonly nudged: number
+  readonly notified: number
   readonly held?: number
   readonly answered?: number
 }
@@ -54,6 +56,10 @@ export interface ConversationListener {
   /** A message, when its turn has come; `live`: by the stream, at this time. */
   message(message: Message, at: number, live: boolean): void
   outgoing(message: Outgoing): void
+  /** How far a message is that has not come back by the stream. */
+  outgoingIs(key: string, how: 'sent' | 'unanswered'): void
+  /** The server has another database: the messages of before are gone, and the numbers begin anew. */
+  anew(): void
   answered(answer: Answer): void
   state(state: State): void
   members(members: readonly Member[]): void
@@ -62,7 +68,13 @@ export interface ConversationListener {
   progress(): void
 }
 
-const PRESENT_EVERY = 5000
+/** What the server has of the room. */
+interface RoomState {
+  readonly epoch: string
+  readonly cursor: string
+  readonly messages: Message[]
+}
+
 const TYPING_LASTS = 4000
 
 export class Conversation {
@@ -71,12 +83,14 @@ export class Conversation {
   readonly #room: string
   readonly #network: Network
   readonly #listener: ConversationListener
+  #live: Live | null = null
   /** Messages whose turn has not come, by their numbers. */
   readonly #early = new Map<number, { message: Message; at: number }>()
   readonly #seenIds = new Set<string>()
   #outbox: Outgoing[] = []
   #sending = false
   #healing = false
+  #epoch: string | null = null
   #typingTold = 0
   #typingEnds: ReturnType<typeof setTimeout> | undefined
   #othersTyping: ReturnType<typeof setTimeout> | undefined
@@ -91,11 +105,6 @@ export class Conversation {
     this.client = remembered(`php-sse-demo client ${room} ${name}`)
     this.#network = network
     this.#listener = listener
-    network.addEventListener('up', () => void this.#present(true))
-    addEventListener('pagehide', () => {
-      if (!network.down) navigator.sendBeacon('present.php', this.#form({ name: this.name, here: '0' }))
-    })
-    setInterval(() => void this.#present(true), PRESENT_EVERY)
   }
 
   /** Messages that wait to be sent. */
@@ -104,27 +113,38 @@ export class Conversation {
   }
 
   async begin(): Promise<void> {
-    let state = await this.#load(null)
-    while (state === null) {
-      await wait(1000)
-      state = await this.#load(null)
-    }
-    this.last = (state.messages[0]?.seq ?? 1) - 1
-    for (const message of state.messages) this.#got(message, now(), false)
-    this.#listener.members(state.present)
-    new Live({
+    const state = await this.#loadAll()
+    this.#start(state)
+    this.#live = new Live({
       url: 'stream.php',
-      query: { room: this.#room },
+      query: { room: this.#room, client: this.client, name: this.name },
       topics: [`chat.${this.#room}`, `chat.${this.#room}.*`],
       network: this.#network,
       lastEventId: state.cursor,
-      state: (state) => {
-        this.#listener.state(state)
-        if (state === 'open') void this.#present(true)
+      state: (state) => this.#listener.state(state),
+      presence: {
+        topic: `chat.${this.#room}`,
+        changed: (members) => this.#listener.members(members.map(({ id, info }) => ({ client: id, name: nameIn(info) }))),
       },
       gap: () => void this.#heal(),
       event: (event) => this.#event(event),
     })
+    this.#listener.progress()
+  }
+
+  #start({ epoch, messages }: RoomState): void {
+    this.#epoch = epoch
+    this.#early.clear()
+    this.last = (messages[0]?.seq ?? 1) - 1
+    for (const message of messages) this.#got(message, now(), false)
+  }
+
+  /** The messages that it has are of a database that is gone. What is still to be sent is sent to the new one. */
+  async #startAnew(): Promise<void> {
+    const state = await this.#loadAll()
+    if (state.epoch === this.#epoch) return
+    this.#listener.anew()
+    this.#start(state)
     this.#listener.progress()
   }
 
@@ -157,7 +177,6 @@ export class Conversation {
     if (this.#seenIds.has(id)) this.twice++
     this.#seenIds.add(id)
     if (type === 'message' && isMessage(data)) this.#got(data, at, true)
-    if (type === 'present') this.#listener.members(data as Member[])
     if (type === 'typing') this.#typing(data as Member & { typing: boolean })
   }
 
@@ -170,7 +189,11 @@ export class Conversation {
   }
 
   #got(message: Message, at: number, live: boolean): void {
-    const { seq } = message
+    const { seq, epoch = this.#epoch } = message
+    if (epoch !== this.#epoch) {
+      void this.#heal()
+      return
+    }
     if (seq === undefined) {
       this.#listener.message(message, at, live)
       return
@@ -197,17 +220,32 @@ export class Conversation {
     if (this.#healing) return
     this.#healing = true
     const state = await this.#load(this.last)
+    if (state !== null && state.epoch !== this.#epoch) {
+      await this.#startAnew()
+      this.#healing = false
+      // What came in the meantime was of a database that was not known yet.
+      return this.#heal()
+    }
     this.#healing = false
     for (const message of state?.messages ?? []) this.#got(message, now(), false)
     if (this.#early.size > 0) setTimeout(() => void this.#heal(), 1000)
   }
 
-  async #load(after: number | null): Promise<{ cursor: string; messages: Message[]; present: Member[] } | null> {
+  /** What the server has, as soon as it answers. */
+  async #loadAll(): Promise<RoomState> {
+    for (;;) {
+      const state = await this.#load(null)
+      if (state !== null) return state
+      await wait(1000)
+    }
+  }
+
+  async #load(after: number | null): Promise<RoomState | null> {
     const query = new URLSearchParams({ room: this.#room })
     if (after !== null) query.set('after', String(after))
     try {
       const response = await this.#network.fetch(`messages.php?${query.toString()}`)
-      return response.ok ? ((await response.json()) as { cursor: string; messages: Message[]; present: Member[] }) : null
+      return response.ok ? ((await response.json()) as RoomState) : null
     } catch {
       return null
     }
@@ -226,11 +264,16 @@ export class Conversation {
         if (response.ok) {
           const { seq, steps } = (await response.json()) as { seq: number; steps: Steps }
           this.#listener.answered({ key, seq, steps, asked, answered })
+          this.#listener.outgoingIs(key, 'sent')
         }
         // What PHP will not have, it will not have the next time either.
         if (response.status < 500) this.#outbox = this.#outbox.filter((other) => other.key !== key)
-        else await wait(1000)
+        else {
+          this.#listener.outgoingIs(key, 'unanswered')
+          await wait(1000)
+        }
       } catch {
+        this.#listener.outgoingIs(key, 'unanswered')
         await this.#back()
       }
       this.#listener.progress()
@@ -244,17 +287,10 @@ export class Conversation {
     await new Promise((resolve) => this.#network.addEventListener('up', resolve, { once: true }))
   }
 
-  async #present(here: boolean): Promise<void> {
-    if (this.#network.down) return
-    await this.#post('present.php', { name: this.name, here: here ? '1' : '0' }).catch(() => {})
-  }
-
   #post(target: string, fields: Record<string, string>): Promise<Response> {
-    return this.#network.fetch(target, { method: 'POST', body: this.#form(fields) })
-  }
-
-  #form(fields: Record<string, string>): URLSearchParams {
-    return new URLSearchParams({ room: this.#room, client: this.client, ...fields })
+    const stream = this.#live?.streamId ?? ''
+    const body = new URLSearchParams({ room: this.#room, client: this.client, stream, ...fields })
+    return this.#network.fetch(target, { method: 'POST', body })
   }
 }
 
@@ -262,6 +298,12 @@ export class Conversation {
 function isMessage(data: unknown): data is Message {
   const { from, text } = (data ?? {}) as { from?: unknown; text?: unknown }
   return typeof from === 'string' && typeof text === 'string'
+}
+
+/** A shell may be there under any name, and without one. */
+function nameIn(info: unknown): string {
+  const { name } = (info ?? {}) as { name?: unknown }
+  return typeof name === 'string' ? name : 'somebody'
 }
 
 const unique = (): string => Math.random().toString(36).slice(2) + Date.now().toString(36)

@@ -3,7 +3,7 @@
  * than this file. Each page has a stream of its own, although they could share one: Alice and Bob are two clients.
  */
 
-import { SSEManager, type SSEMessage } from '../../../../js/dist/sse-manager.js'
+import { type Member, SSEManager, type SSEMessage } from '../../../../js/dist/sse-manager.js'
 import type { Network } from './network'
 
 export type State = 'connecting' | 'open' | 'waiting'
@@ -17,6 +17,8 @@ export interface LiveConfig {
   /** The id to begin after; without one, with what comes next. */
   readonly lastEventId?: string
   readonly event: (event: SSEMessage) => void
+  /** Who is on a topic, each time that it changes. */
+  readonly presence?: { readonly topic: string; readonly changed: (members: readonly Member[]) => void }
   readonly gap?: () => void
   readonly state: (state: State) => void
 }
@@ -26,15 +28,17 @@ const HIDDEN = 5000
 
 export class Live {
   readonly #config: LiveConfig
-  #manager: SSEManager
+  #manager: SSEManager | null = null
   #paused = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(config: LiveConfig) {
     this.#config = config
-    this.#manager = this.#open(config.lastEventId)
+    // A tab that was opened in the background has no stream until somebody looks at it.
+    if (document.hidden) this.#paused = true
+    else this.#manager = this.#open(config.lastEventId)
     // It would try again by itself, after a while.
-    config.network.addEventListener('up', () => this.#manager.connect())
+    config.network.addEventListener('up', () => this.#manager?.connect())
     document.addEventListener('visibilitychange', () => {
       clearTimeout(this.#timer)
       if (document.hidden) this.#timer = setTimeout(() => this.#pause(), HIDDEN)
@@ -42,8 +46,13 @@ export class Live {
     })
   }
 
+  /** The public id of the stream, by which a request names it; null while none is open. */
+  get streamId(): string | null {
+    return this.#manager?.streamId ?? null
+  }
+
   #open(lastEventId: string | undefined): SSEManager {
-    const { url, query = {}, topics, network, event, gap, state } = this.#config
+    const { url, query = {}, topics, network, event, gap, state, presence } = this.#config
     const address = ({ lastEventId, topicsAs }: { lastEventId: string | null; topicsAs: string }) => {
       const parameters = new URLSearchParams({ ...query, topicsAs, ...(lastEventId !== null && { lastEventId }) })
       return new URL(`${url}?${parameters.toString()}`, location.href).href
@@ -60,16 +69,20 @@ export class Live {
     manager.on('reconnecting', () => state('waiting'))
     manager.on('gap', () => gap?.())
     for (const topic of topics) manager.subscribe(topic, event)
+    if (presence !== undefined) {
+      const here = manager.presence(presence.topic)
+      for (const name of ['list', 'join', 'leave'] as const) here.on(name, () => presence.changed(here.list))
+    }
     return manager
   }
 
   #pause(): void {
     this.#paused = true
-    this.#manager.close()
+    this.#manager?.close()
   }
 
   #resume(): void {
     this.#paused = false
-    this.#manager = this.#open(this.#manager.lastEventId ?? this.#config.lastEventId)
+    this.#manager = this.#open(this.#manager?.lastEventId ?? this.#config.lastEventId)
   }
 }

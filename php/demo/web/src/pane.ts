@@ -10,7 +10,10 @@ export type Report =
   | { readonly type: 'message'; readonly message: Message; readonly at: number; readonly live: boolean }
   | { readonly type: 'progress'; readonly last: number; readonly twice: number; readonly waiting: number }
   | { readonly type: 'state'; readonly state: string }
+  | { readonly type: 'anew' }
   | { readonly type: 'said' }
+  /** Somebody has begun to write where a line was being typed. */
+  | { readonly type: 'taken' }
 
 /** From the page to a client. */
 export type Command =

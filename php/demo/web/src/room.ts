@@ -10,6 +10,13 @@ import { showState, stateOf } from './state'
 import { type } from './typist'
 
 const SHOWN = 300
+/** What is under a message that has not come back by the stream. */
+const HOW = {
+  unsent: 'not sent yet',
+  sending: 'sending…',
+  sent: 'sent; not back by the stream yet',
+  unanswered: 'no answer yet; it is sent again by itself',
+} as const
 const NAME = 'php-sse-demo name'
 
 const query = new URLSearchParams(location.search)
@@ -17,6 +24,8 @@ const roomName = query.get('room') ?? 'general'
 const network = new Network()
 
 export function room(): void {
+  // A form that nobody has taken charge of yet would lead to another page.
+  byId('form').addEventListener('submit', (event) => event.preventDefault())
   if (isPane) byId('tools').remove()
   else offerTools()
   const as = query.get('as')
@@ -28,15 +37,21 @@ function askName(): void {
   const door = byId<HTMLDialogElement>('door')
   const field = byId<HTMLInputElement>('name')
   field.value = sessionStorage.getItem(NAME) ?? ''
+  let entered = false
   byId('door-form').addEventListener('submit', (event) => {
     event.preventDefault()
     const name = field.value.trim()
     if (name === '') return
     sessionStorage.setItem(NAME, name)
+    entered = true
     door.close()
     enter(name)
   })
   door.addEventListener('cancel', (event) => event.preventDefault())
+  // A browser closes it all the same when Escape is pressed twice.
+  door.addEventListener('close', () => {
+    if (!entered) door.showModal()
+  })
   door.showModal()
 }
 
@@ -76,6 +91,11 @@ function enter(name: string): void {
       sheet.showOutgoing(message)
       report({ type: 'outgoing', message })
     },
+    outgoingIs: (key, how) => sheet.showHow(key, how),
+    anew: () => {
+      sheet.clear()
+      report({ type: 'anew' })
+    },
     answered: (answer) => report({ type: 'answered', answer }),
     state: (changed) => {
       state = changed
@@ -94,8 +114,7 @@ function enter(name: string): void {
   if (isPane || query.has('as')) tell(byId('title'), name)
   if (!isPane) field.focus()
 
-  byId('form').addEventListener('submit', (event) => {
-    event.preventDefault()
+  byId('form').addEventListener('submit', () => {
     const text = field.value.trim()
     if (text === '') return
     conversation.send(text)
@@ -119,13 +138,23 @@ function obey(field: HTMLInputElement): void {
     if (data.type === 'hush') hush.abort()
     if (data.type === 'say') {
       hush = new AbortController()
-      void say(field, data.text, hush.signal)
+      void say(field, data.text, hush)
     }
   })
 }
 
-async function say(field: HTMLInputElement, text: string, hush: AbortSignal): Promise<void> {
-  if (await type(field, text, hush)) byId<HTMLFormElement>('form').requestSubmit()
+/** Types the line and sends it, unless it is told to stop, or somebody writes in person: the field is theirs then. */
+async function say(field: HTMLInputElement, text: string, hush: AbortController): Promise<void> {
+  const take = (event: Event) => {
+    if (!event.isTrusted || hush.signal.aborted) return
+    hush.abort()
+    field.value = ''
+    report({ type: 'taken' })
+  }
+  field.addEventListener('beforeinput', take)
+  const typed = await type(field, text, hush.signal)
+  field.removeEventListener('beforeinput', take)
+  if (typed) byId<HTMLFormElement>('form').requestSubmit()
   report({ type: 'said' })
 }
 
@@ -153,14 +182,26 @@ class Sheet {
   }
 
   showOutgoing({ key, text, pressed }: Outgoing): void {
-    const item = bubble({ own: true, from: this.#name, text, note: 'not sent yet' })
+    const item = bubble({ own: true, from: this.#name, text, note: network.down ? HOW.unsent : HOW.sending })
     item.classList.add('outgoing')
     this.#outgoing.set(key, { item, pressed })
     this.#add(item)
   }
 
+  /** How far it is: others may have it before it has come back here. */
+  showHow(key: string, how: 'sent' | 'unanswered'): void {
+    const note = this.#outgoing.get(key)?.item.querySelector('.chat-footer')
+    if (note instanceof HTMLElement) tell(note, HOW[how])
+  }
+
+  /** What is still to be sent stays. */
+  clear(): void {
+    const waiting = [...this.#outgoing.values()].map(({ item }) => item)
+    byId('messages').replaceChildren(make('li', { class: 'chat-footer py-2 text-center' }, 'The server has begun anew; the messages of before are gone.'), ...waiting)
+  }
+
   showMembers(members: readonly Member[]): void {
-    const others = members.filter(({ client }) => client !== this.client).map(({ name }) => name)
+    const others = members.filter(({ client }) => client !== this.client).map(({ name }) => name).sort()
     tell(byId('present'), ['you', ...others].join(', '))
   }
 

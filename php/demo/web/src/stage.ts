@@ -3,6 +3,7 @@
 import { duration } from './clock'
 import { byId, press, tell } from './dom'
 import { killHub } from './kill'
+import { showLoad } from './load'
 import { command, type Report } from './pane'
 import { CONVERSATION } from './script'
 import { NAMES, Timeline, type Who } from './timeline'
@@ -41,13 +42,19 @@ export function stage(): void {
     if (data.type === 'outgoing') timeline.outgoing(who, data.message)
     if (data.type === 'answered') timeline.answered(data.answer)
     if (data.type === 'message') timeline.arrived(who, data.message, data.at, data.live)
+    if (data.type === 'anew') tellNews(`The server has begun anew: ${NAMES[who]}’s messages of before are gone`, 'bad')
     if (data.type === 'said') said.dispatchEvent(new Event(who))
+    if (data.type === 'taken') said.dispatchEvent(new Event('taken'))
     if (data.type === 'progress') Object.assign(pane, { last: data.last, twice: data.twice, waiting: data.waiting })
     if (data.type === 'ready') pane.ready = true
     if (data.type === 'state') {
       const news = STATES[data.state]
-      if (news !== undefined && data.state !== pane.state) tellNews(`${NAMES[who]} ${news.text}`, news.kind)
-      if (news !== undefined) pane.state = data.state
+      // Who gets the Wi-Fi back has had no stream to lose since it went.
+      const isNews = news !== undefined && data.state !== pane.state && !(pane.state === 'off' && data.state === 'waiting')
+      if (isNews) {
+        tellNews(`${NAMES[who]} ${news.text}`, news.kind)
+        pane.state = data.state
+      }
     }
     showVerdict(panes)
   })
@@ -68,6 +75,7 @@ export function stage(): void {
     press(byId('stall'), stalled, stalled ? 'Let Bob read again' : 'Stall Bob')
   })
   killHub(tellNews)
+  showLoad(tellNews)
   offerPlay(panes, said, timeline)
   byId<HTMLAnchorElement>('new-room').href = `room.php?room=${Math.random().toString(36).slice(2, 10)}`
 }
@@ -96,6 +104,12 @@ function showVerdict({ alice, bob }: Record<Who, Pane>): void {
 function offerPlay(panes: Record<Who, Pane>, said: EventTarget, timeline: Timeline): void {
   const button = byId('play')
   let playing: AbortController | null = null
+  const stop = () => {
+    playing?.abort()
+    for (const { frame } of Object.values(panes)) command(frame, { type: 'hush' })
+  }
+  // Somebody writes in person.
+  said.addEventListener('taken', stop)
   const play = async (signal: AbortSignal) => {
     for (const { who, text } of CONVERSATION) {
       const done = new Promise((resolve) => said.addEventListener(who, resolve, { once: true }))
@@ -109,8 +123,7 @@ function offerPlay(panes: Record<Who, Pane>, said: EventTarget, timeline: Timeli
   }
   button.addEventListener('click', () => {
     if (playing !== null) {
-      playing.abort()
-      for (const { frame } of Object.values(panes)) command(frame, { type: 'hush' })
+      stop()
       return
     }
     const controller = new AbortController()

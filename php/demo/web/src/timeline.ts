@@ -62,7 +62,7 @@ export class Timeline {
     if (trip === undefined || trip.arrived !== undefined || OTHER[trip.from] !== at) return
     trip.seq = seq
     trip.arrived = time
-    if (live && steps !== undefined) this.#alignment.arrived(steps.nudged, time)
+    if (live && steps !== undefined) this.#alignment.arrived(steps.notified, time)
     this.#times = [...this.#times.slice(-49), time - trip.pressed]
     tell(byId('median'), `median of ${this.#times.length}: ${duration(median(this.#times))}`)
     this.#settle(trip)
@@ -121,16 +121,16 @@ function stepsOf({ from, pressed, arrived, steps, ahead }: Trip): Step[] {
   const here = (there: number | undefined) => (there === undefined || ahead === undefined ? undefined : there - ahead - pressed)
   const began = here(steps?.began)
   const stored = here(steps?.stored)
-  const nudged = here(steps?.nudged)
+  const notified = here(steps?.notified)
   const held = here(steps?.held)
   const got = arrived === undefined ? undefined : arrived - pressed
   return [
     { name: 'sender', where: `${NAMES[from]}’s browser`, what: 'the button is pressed', begin: 0, end: 0 },
     { name: 'php', where: 'PHP', what: 'the request is there, send.php begins', begin: 0, end: began },
     { name: 'sqlite', where: 'SQLite', what: 'the message is stored, with its number', begin: began, end: stored },
-    { name: 'nudge', where: 'Nudge', what: 'PHP tells the hub', begin: stored, end: nudged },
-    { name: 'hub', where: 'Hub', what: 'has it in its history, and says so', begin: nudged, end: held },
-    { name: 'receiver', where: `${NAMES[OTHER[from]]}’s browser`, what: 'the event is there', begin: nudged, end: got },
+    { name: 'notification', where: 'Notification', what: 'PHP tells the hub', begin: stored, end: notified },
+    { name: 'hub', where: 'Hub', what: 'has it in its history, and says so', begin: notified, end: held },
+    { name: 'receiver', where: `${NAMES[OTHER[from]]}’s browser`, what: 'the event is there', begin: notified, end: got },
   ]
 }
 

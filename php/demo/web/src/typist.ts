@@ -18,18 +18,21 @@ export async function type(field: HTMLInputElement, text: string, signal: AbortS
     field.value = value
     field.dispatchEvent(new Event('input', { bubbles: true }))
   }
+  // What stands there may be somebody else's by now.
+  let typed = ''
   put('')
   for (const [at, letter] of [...text].entries()) {
     const slip = NEIGHBOURS[letter]
     if (slip !== undefined && at > 3 && Math.random() < 0.015) {
-      put(field.value + slip)
+      put(typed + slip)
       await wait(about(190))
       if (signal.aborted) return false
-      put(field.value.slice(0, -1))
+      put(typed)
       await wait(about(120))
     }
     if (signal.aborted) return false
-    put(field.value + letter)
+    typed += letter
+    put(typed)
     await wait(about(/[.,!?:]/.test(letter) ? 260 : letter === ' ' ? 85 : 48))
   }
   await wait(about(300))

@@ -1,0 +1,2 @@
+export * from './types/echo/index.js'
+export { default } from './types/echo/index.js'

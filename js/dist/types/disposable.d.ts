@@ -1,0 +1,2 @@
+/** For `using`, where the runtime has it. */
+export declare function disposable(what: object, dispose: () => void): void;

@@ -1,0 +1,2 @@
+// In place of pusher-js.
+export default null

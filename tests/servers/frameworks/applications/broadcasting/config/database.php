@@ -1,0 +1,9 @@
+<?php
+
+declare(strict_types=1);
+
+return [
+    'default' => 'sqlite',
+    'connections' => ['sqlite' => ['driver' => 'sqlite', 'database' => storage_path('chat.db'), 'prefix' => '']],
+    'migrations' => 'migrations',
+];

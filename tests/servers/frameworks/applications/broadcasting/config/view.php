@@ -1,0 +1,5 @@
+<?php
+
+declare(strict_types=1);
+
+return require dirname(__DIR__, 2) . '/laravel/config/view.php';
