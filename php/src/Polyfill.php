@@ -283,7 +283,8 @@ final class Polyfill
     ): SseReceipt {
         $mode ??= self::settings()->text('publish');
         if (!in_array($mode, ['ack', 'async', 'commit'], true)) {
-            throw new SseInvalidArgument("sse_publish(): \$mode must be 'ack', 'async' or 'commit', '$mode' given");
+            $name = Rules::shortened($mode);
+            throw new SseInvalidArgument("sse_publish(): \$mode must be 'ack', 'async' or 'commit', '$name' given");
         }
         if ($report && $mode !== 'ack') {
             throw new SseInvalidArgument(

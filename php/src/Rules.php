@@ -294,13 +294,20 @@ final class Rules
     {
         $pattern = '/^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/D';
         if ($traceparent !== null && preg_match($pattern, $traceparent) !== 1) {
-            $start = (string) preg_replace('/^(.{64}).+$/su', '$1', $traceparent);
-            $printable = self::printable($start) . ($start === $traceparent ? '' : '…');
+            $printable = self::shortened($traceparent);
             throw new SseInvalidArgument(
                 "traceparent '$printable' is none of W3C's Trace Context, such as "
                 . '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01; leave it out to publish without a trace',
             );
         }
+    }
+
+    /** The beginning of a value of any length, for error messages. */
+    public static function shortened(string $value): string
+    {
+        $start = (string) preg_replace('/^(.{64}).+$/su', '$1', $value);
+
+        return self::printable($start) . ($start === $value ? '' : '…');
     }
 
     private static function printable(string $value): string

@@ -42,7 +42,7 @@ final class Answer
     public static function problem(Throwable $problem, callable $error): self
     {
         if ($problem instanceof SseUnavailable) {
-            error_log($problem->getMessage());
+            SparseLog::tell('unavailable', $problem->getMessage());
 
             return $error(503, 'Not available at the moment')->with(['Retry-After' => '2']);
         }

@@ -82,7 +82,7 @@ final class PublishEndpoint
         } catch (SseInvalidArgument | JsonException $problem) {
             return Answer::error(422, $problem->getMessage());
         } catch (SseUnavailable $problem) {
-            error_log("publish.php: {$problem->getMessage()}");
+            SparseLog::tell('unpublished', "publish.php: {$problem->getMessage()}");
 
             return Answer::error(503, 'Messages can\'t be taken at the moment')->with(['Retry-After' => '2']);
         }

@@ -350,6 +350,20 @@ final class EndpointTest extends EndpointTestCase
         }
     }
 
+    /** The attack: whoever may ask fills the disk with lines of the log. */
+    public function testManyRequestsWithoutAHubAreOneLineOfTheLog(): void
+    {
+        $server = $this->serveSite('php-s', ['sse.spawn' => 'off', 'sse.timeout' => 200]);
+
+        for ($request = 0; $request < 5; $request++) {
+            self::assertSame(503, $server->client->request('/sse/stream.php?topics=news')->status);
+            self::assertSame(503, self::send($server, ['topic' => 'guestbook', 'data' => ['text' => 'x']])->status);
+        }
+
+        $counts = array_map(fn (string $what): int => substr_count($server->phpLog(), $what), ['no hub ', 'publish.php: no hub ']);
+        self::assertSame([2, 1], $counts, $server->phpLog());
+    }
+
     public function testWithoutASiteNothingIsOpenAndNothingIsTold(): void
     {
         $server = $this->serveSite('php-s', ['display_errors' => 1]);

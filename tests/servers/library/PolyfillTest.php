@@ -45,6 +45,7 @@ final class PolyfillTest extends EndpointTestCase
                 fn () => sse_publish('a', NAN),
                 fn () => sse_publish('a', 'x', key: ''),
                 fn () => sse_publish('a', 'x', mode: 'later'),
+                fn () => sse_publish('a', 'x', mode: "\n" . str_repeat('ä', 1000)),
                 fn () => sse_publish('a', 'x', mode: 'async', report: true),
                 fn () => new SseReceipt('a', -1),
                 fn () => sse_publish('a', 'x', spread: 60_001),
@@ -103,7 +104,7 @@ final class PolyfillTest extends EndpointTestCase
         $extension = explode("\n", $this->commandLine($settings)->run($code));
         $polyfill = explode("\n", $this->commandLine($settings, isPolyfill: true)->run($code));
 
-        self::assertCount(60, $extension);
+        self::assertCount(61, $extension);
         self::assertSame($extension, $polyfill);
         self::assertSame([], preg_grep('/accepted/', $polyfill));
     }

@@ -69,6 +69,8 @@ final class DoctorTest extends ServerTestCase
         self::assertStringContainsString("published to 'chat/general': it watches chat.general", $wrong['wrong-topic']['message']);
         $cut = $this->examine($server, '/hasty/stream.php?topics=news', 1, ['--hold=30']);
         self::assertStringContainsString('sse.heartbeat', $cut['cut']['cure']);
+        $silent = $this->examine($server, '/stream.php?topics=news', 0, ['--hold=1']);
+        self::assertStringContainsString('longer than sse.heartbeat', $silent['silent']['cure']);
         $nobody = $this->examine($server, ":$closed/", 1);
         self::assertArrayHasKey('unreachable', $nobody);
 
