@@ -72,10 +72,10 @@ final class Settings
             means `php_admin_value` in a pool of PHP-FPM or in Apache's configuration; *a folder* means also `.user.ini`, and
             `php_value` in Apache; *anywhere* means also `ini_set()`.
 
-            **Who reads them.** Those that cannot be set for a folder are the hub's, except `sse.spawn`: the hub reads them when
-            it starts. After a change call [`sse_hub_upgrade()`](../operations/update.md#two-ways-to-upgrade), which closes no
-            stream; for `sse.socket`, `sse.history` and `sse.bus` end the hub or restart the server. The others are read by the
-            process that calls a function, at each call.
+            **Who reads them.** Those that cannot be set for a folder are the hub's, except `sse.spawn` and `sse.other_hub`: the
+            hub reads them when it starts. After a change call [`sse_hub_upgrade()`](../operations/update.md#two-ways-to-upgrade),
+            which closes no stream; for `sse.socket`, `sse.history` and `sse.bus` end the hub or restart the server. The others are
+            read by the process that calls a function, at each call.
 
             MD;
         $group = '';

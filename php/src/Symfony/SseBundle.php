@@ -19,7 +19,7 @@ use Symfony\Component\HttpKernel\Bundle\Bundle;
  * ];
  * ```
  *
- * {@see SseExtension} says which services there are; docs/frameworks.md shows each.
+ * {@see SseExtension} says which services there are; docs/guide/symfony.md shows each.
  */
 final class SseBundle extends Bundle
 {

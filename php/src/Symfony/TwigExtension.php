@@ -9,7 +9,7 @@ use Twig\Extension\AbstractExtension;
 use Twig\TwigFunction;
 
 /**
- * `sse_stream_source()` in templates: the address of a stream of these topics, which begins where the page ends.
+ * `sse_stream_source()` in templates: the address of a stream of these topics, which begins where the template calls it.
  *
  * ```twig
  * <script>
@@ -29,7 +29,7 @@ final class TwigExtension extends AbstractExtension
         return [new TwigFunction('sse_stream_source', $this->source(...))];
     }
 
-    /** The address, with the topics and the id of the newest event, so that nothing is lost between page and stream. */
+    /** The address, with the topics and the id of the newest event, so that nothing is lost from here to the stream. */
     public function source(string ...$topics): string
     {
         $query = $topics === [] ? [] : ['topics' => implode(',', $topics)];

@@ -21,7 +21,7 @@ final class StatsCommand extends Command
     public function handle(): int
     {
         try {
-            $stats = \sse_stats();
+            $stats = \sse_stats(false);
         } catch (SseException $problem) {
             $this->error($problem->getMessage());
 
