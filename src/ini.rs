@@ -115,7 +115,7 @@ static SETTINGS: IniEntryDefs<62> = IniEntryDefs::new([
     // Maximum number of topics of one stream.
     setting(c"sse.max_topics", c"100", SYSTEM),
     // Maximum bytes for the subscriptions of all streams: about 200 for a topic and its name, 64 more for each segment of
-    // a pattern with a wildcard, 1 KiB for a URI template of Mercure; for a stream with `presence` also about 200, its id and info, and 160 for each topic. One client address (for IPv6, one /64 network) may use an eighth. Above the total a
+    // a pattern with a wildcard, 1 KiB for a URI template of Mercure; for a stream with `presence` also about 200, its id and info, and 640 for each topic. One client address (for IPv6, one /64 network) may use an eighth. Above the total a
     // new stream gets 503, above the share 429, each with `Retry-After`.
     setting(c"sse.topic_bytes", c"128M", SYSTEM),
     // Maximum steps of comparing 64 bytes of a topic with all URI templates of Mercure's clients: eight for a template, one

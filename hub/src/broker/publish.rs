@@ -309,10 +309,16 @@ impl Broker {
                     self.members_read = true;
                     self.open_gate();
                 }
-                StoreEvent::Wakes(topics) => topics.iter().for_each(|topic| match &**topic {
-                    topic::ALL => self.heard.add_all(),
-                    topic => self.heard.add(topic),
-                }),
+                StoreEvent::Wakes => {
+                    // A bus that ends has none for this hub: the next one begins with a notification of all topics.
+                    let Store::Bus(bus) = &self.store else { continue };
+                    for topic in bus.take_heard() {
+                        match &*topic {
+                            topic::ALL => self.heard.add_all(),
+                            topic => self.heard.add(topic),
+                        }
+                    }
+                }
                 StoreEvent::Listening => {
                     // At the first time no stream existed that could have missed a notification.
                     if mem::replace(&mut self.listening, true) || self.gate.is_none() {

@@ -133,7 +133,7 @@ impl PresenceTable {
         let mut page = SubscriptionPage::default();
         let after = query.after.and_then(|after| after.split_once(' '));
         let mut last: Option<(&str, &str)> = after;
-        let mut steps = 0;
+        let (mut steps, mut read) = (0, 0);
         let first = after.map(|(pattern, _)| pattern).or(query.pattern).unwrap_or(mercure::NAMESPACE);
         let topics = self.topics.range::<str, _>((Bound::Included(first), Bound::Unbounded));
         let wanted = |pattern: &str| query.pattern.is_none_or(|wanted| wanted == pattern);
@@ -160,6 +160,7 @@ impl PresenceTable {
                 if page.count as usize >= query.limit.min(SUBSCRIPTIONS)
                     || steps >= 2 * SUBSCRIPTIONS
                     || page.json.len() >= BYTES
+                    || read >= BYTES
                 {
                     page.last = last.map(|(pattern, subscriber)| format!("{pattern} {subscriber}"));
                     return page;
@@ -167,6 +168,8 @@ impl PresenceTable {
                 steps += 1;
                 last = Some((pattern, &key.0.id));
                 if member.is_present() {
+                    // All of what a member says of itself is parsed, however little of it the document has.
+                    read += member.person(key).info.len();
                     let comma = if page.count > 0 { "," } else { "" };
                     let SubscriptionUpdate { document, .. } = update(pattern, member.person(key), true);
                     // A string takes everything.
@@ -272,6 +275,29 @@ mod tests {
         assert!(page.count == 1 && page.json.contains("/0001/u2") && page.last.is_some(), "{page:?}");
         let page = table.subscriptions_page(&SubscriptionQuery { after: page.last.as_deref(), ..first });
         assert!(page.count == 1 && page.json.contains("/2999/u2") && page.last.is_none(), "{page:?}");
+    }
+
+    /// Attack: members say much of themselves, for patterns that they do not have, and the ordering thread reads all of it at once.
+    #[test]
+    fn what_members_say_of_themselves_is_read_in_parts() {
+        let (mut table, now) = (table(), Instant::now());
+        let pattern = mercure::subscription("a");
+        let info = json!({ "payloads": { "b": "x".repeat(4000) } }).to_string();
+        for nth in 0..300 {
+            table.enter(nth, Some(Person::new(&format!("u{nth:03}"), &info, None)), &[&pattern], false, now);
+        }
+        let all = SubscriptionQuery { pattern: None, subscriber: None, after: None, limit: 1000 };
+        let (mut counts, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = table.subscriptions_page(&SubscriptionQuery { after: after.as_deref(), ..all });
+            counts.push(page.count as usize);
+            after = page.last;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(counts.iter().sum::<usize>(), 300);
+        assert!(counts.iter().all(|count| *count <= BYTES / 4000 + 1), "{counts:?}");
     }
 
     /// Streams may end after the old hub has told of the others, and before its state is passed on.

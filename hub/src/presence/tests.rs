@@ -315,6 +315,24 @@ fn a_member_costs_little_and_a_stream_without_one_nothing() {
     assert!(counting::in_use() - before < 4096);
 }
 
+/// The promise of `sse.topic_bytes`, where each stream names topics that nobody else has.
+#[test]
+fn topics_of_ones_own_take_no_more_than_twice_what_is_charged() {
+    let topics = TopicCharges::new(1 << 30);
+    let mut presence = PresenceTable::new(GRACE);
+    let now = Instant::now();
+    let before = counting::in_use();
+    for stream in 0..200 {
+        let names: Vec<String> = (0..50).map(|nth| format!("t.{stream}.{nth}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let charge = topics.reserve_bytes(None, cost("u", "1", &names)).expect("room");
+        presence.enter(stream, Some(Person::new("u", "1", Some(charge))), &names, false, now);
+    }
+    let bytes = (counting::in_use() - before) as usize;
+    println!("{} bytes a topic, {} charged", bytes / 10_000, topics.used() / 10_000);
+    assert!(bytes <= 2 * topics.used(), "{bytes} bytes, {} charged", topics.used());
+}
+
 /// A user who was never told of and is gone is forgotten by the next hub too.
 #[test]
 fn an_upgrade_keeps_nobody_who_has_left() {

@@ -62,6 +62,11 @@ impl Acceptor {
         registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)
     }
 
+    /// Whether connections may be waiting, and can be accepted.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.ready && self.retry.is_none() && self.listener.is_some()
+    }
+
     /// Accepts the next connection.
     pub(crate) fn open(&mut self) -> Candidate {
         if self.retry.is_some_and(|at| at <= Instant::now()) {

@@ -56,12 +56,13 @@ impl Server {
             Ok(Some(lock)) => {
                 self.acceptor.ready = true;
                 self.accept_waiting();
-                if self.connections.is_empty() {
+                let may_exit = self.connections.is_empty() && !self.acceptor.has_waiting();
+                if may_exit {
                     self.broker.stop_notify();
                     self.broker.http.shut();
                     self.acceptor.shut(&lock);
                 }
-                self.connections.is_empty()
+                may_exit
             }
             Ok(None) => false,
             // Without the folder no process can connect either.

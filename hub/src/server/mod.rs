@@ -396,7 +396,7 @@ impl Server {
             || self.broker.renders.awaits_word()
             || self.broker.udp.as_ref().is_some_and(|udp| udp.ready)
             || self.broker.notify.as_ref().is_some_and(|notify| notify.ready);
-        if more && !behind {
+        if (more && !behind) || self.acceptor.has_waiting() {
             return Some(Duration::ZERO);
         }
         let udp = self.broker.udp.as_ref().and_then(udp::Receiver::deadline);

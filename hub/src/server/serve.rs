@@ -15,6 +15,9 @@ use crate::store::report::Ticket;
 use crate::store::slice::Slice;
 use crate::sys::Credentials;
 
+/// Connections accepted per turn, so that whoever connects all the time keeps nobody else waiting.
+const ACCEPTS_A_TURN: usize = 64;
+
 /// Pause of the acceptor when even its reserve descriptor is gone.
 const ACCEPTOR_PAUSE: Duration = Duration::from_secs(1);
 
@@ -25,9 +28,9 @@ const MAX_GREETING: usize = 1024;
 const READS_A_TURN: usize = 4;
 
 impl Server {
-    /// Accepts all waiting connections.
+    /// Accepts waiting connections; the rest comes in the next turn.
     pub(crate) fn accept_waiting(&mut self) {
-        loop {
+        for _ in 0..ACCEPTS_A_TURN {
             match self.acceptor.open() {
                 Candidate::Nobody => return,
                 Candidate::NoDescriptor(refused) => {

@@ -98,8 +98,8 @@ pub(crate) enum StoreEvent {
         /// How many hubs listen, this one included.
         receivers: usize,
     },
-    /// Notifications of another hub: these topics changed.
-    Wakes(Vec<Box<str>>),
+    /// Other hubs have notified topics, which `Bus::take_heard` tells.
+    Wakes,
     /// What another hub, or another program, tells all hubs to do.
     Control(BusControl),
     /// Notifications arrive from here on; earlier ones may be lost.

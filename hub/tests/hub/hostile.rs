@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use sse_protocol::client::{Client, ClientError};
@@ -231,4 +234,34 @@ fn a_request_that_is_too_long_is_refused_and_not_taken_for_the_end_of_the_hub() 
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Attack: processes of the host that connect all the time, so that the hub would never have accepted them all.
+#[test]
+fn whoever_connects_all_the_time_keeps_nobody_waiting() {
+    let hub = Hub::new();
+    let mut client = hub.client();
+    let over = AtomicBool::new(false);
+    let begun = Instant::now();
+    let connected = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE / 4 {
+                    drop(UnixStream::connect(&hub.socket));
+                    connected.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        support::until("they connect", || connected.load(Ordering::Relaxed) > 10_000);
+        let before = connected.load(Ordering::Relaxed);
+        for number in 0..100 {
+            publish(&mut client, &["a"], &number.to_string(), "x");
+        }
+        let meanwhile = connected.load(Ordering::Relaxed) - before;
+        assert!(begun.elapsed() < PATIENCE / 4, "nothing was answered before the attack was over");
+        println!("{meanwhile} connections meanwhile");
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(hub.stats()["published"], json!(100));
 }

@@ -32,6 +32,8 @@ final class StreamEndpoint
 {
     private const COOKIE = 'sse_grant';
     private const MERCURE = '$mercure.';
+    /** Bytes of a topic that can have members: `$presence.` and the topic are a topic, too. */
+    private const LONGEST_WITH_MEMBERS = 245;
 
     private ?Grant $grant = null;
 
@@ -82,6 +84,14 @@ final class StreamEndpoint
         $refused = self::check($topics, $policy) ?? self::check($request->watched, $policy);
         if ($refused !== null) {
             return $refused;
+        }
+
+        if ($this->site->presence !== null) {
+            foreach ($topics as $topic) {
+                if (strlen($topic) > self::LONGEST_WITH_MEMBERS && $topic[0] !== '$' && Topic::isTopic($topic)) {
+                    return Answer::error(400, 'A topic with presence has ' . self::LONGEST_WITH_MEMBERS . ' bytes at most');
+                }
+            }
         }
 
         $headers = $this->site->origins->headers($request);

@@ -10,6 +10,7 @@ use Sse\Endpoint\Answer;
 use Sse\Endpoint\Origins;
 use Sse\Endpoint\Request;
 use Sse\Endpoint\SiteFile;
+use Sse\Endpoint\SparseLog;
 use Sse\Polyfill;
 use Sse\Rules;
 use Sse\Stream;
@@ -137,7 +138,7 @@ final class Endpoint
     {
         if (Polyfill::isActive()) {
             $problem = 'Mercure needs the extension sse: its polyfill has no updates of Mercure';
-            error_log($problem);
+            SparseLog::tell('polyfill', $problem);
             Text::answer(501, $problem)->send();
 
             return;

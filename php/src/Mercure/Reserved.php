@@ -12,13 +12,22 @@ final class Reserved
 
     public static function has(string $topic): bool
     {
-        $path = self::path($topic);
+        foreach (self::paths($topic) as $path) {
+            if ($path === Subscriptions::HUB || str_starts_with($path, Subscriptions::HUB . '/')) {
+                return true;
+            }
+        }
 
-        return $path === Subscriptions::HUB || str_starts_with($path, Subscriptions::HUB . '/');
+        return false;
     }
 
-    /** The path that a URL standard's parser finds, with the hub as base. */
-    private static function path(string $topic): string
+    /**
+     * The paths that a URL standard's parser finds, with the hub as base. With one slash after a special scheme, or none, there are
+     * two: whether that is relative depends on the base's scheme.
+     *
+     * @return list<string>
+     */
+    private static function paths(string $topic): array
     {
         $topic = trim($topic);
         $scheme = preg_match('~^([a-z][a-z0-9+.-]*):~i', $topic, $match) === 1 ? strtolower($match[1]) : '';
@@ -29,22 +38,33 @@ final class Reserved
         if ($isSpecial) {
             $rest = strtr($rest, '\\', '/');
         }
-        if (preg_match($isSpecial && $scheme !== '' ? '~^/*+[^/]*(/.*)?$~Ds' : '~^//[^/]*(/.*)?$~Ds', $rest, $match) === 1) {
-            // With an authority. Without slashes, "https:a" is one of the base's scheme, whose path "a" is relative.
-            $isRelative = $scheme !== '' && !str_starts_with($rest, '/');
-            $rest = $isRelative ? $rest : $match[1] ?? '/';
-        }
-        if ($rest === '') {
-            return $scheme === '' || $isSpecial ? Subscriptions::HUB : '';
-        }
-        if ($rest[0] !== '/') {
-            if (!$isSpecial) {
-                return $rest;
-            }
-            $rest = dirname(Subscriptions::HUB) . "/$rest";
+        $authority = match (true) {
+            $scheme === '' => '~^//+[^/]*(/.*)?$~Ds',
+            $isSpecial => '~^/*+[^/]*(/.*)?$~Ds',
+            default => '~^//[^/]*(/.*)?$~Ds',
+        };
+        $hasAuthority = preg_match($authority, $rest, $match) === 1;
+        $found = $hasAuthority ? [$match[1] ?? '/'] : [$rest];
+        if ($hasAuthority && !str_starts_with($rest, '//')) {
+            $found[] = $rest;
         }
 
-        return self::withoutDots(self::plain($rest));
+        return array_map(static fn (string $path): string => self::resolve($path, $isSpecial), $found);
+    }
+
+    private static function resolve(string $path, bool $isSpecial): string
+    {
+        if ($path === '') {
+            return $isSpecial ? Subscriptions::HUB : '';
+        }
+        if ($path[0] !== '/') {
+            if (!$isSpecial) {
+                return $path;
+            }
+            $path = dirname(Subscriptions::HUB) . "/$path";
+        }
+
+        return self::withoutDots(self::plain($path));
     }
 
     /** With unreserved characters (RFC 3986, 2.3) as such. */

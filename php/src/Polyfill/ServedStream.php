@@ -14,6 +14,9 @@ use Closure;
  */
 final class ServedStream
 {
+    /** Bytes of missed events that a stream sends which may hold no worker: what a slow client's connection takes at once. */
+    private const WITHOUT_PLACE = 64 << 10;
+
     private readonly Reader $reader;
     private float $lastWrite = 0.0;
     /** @var Closure(): bool|null */
@@ -65,7 +68,8 @@ final class ServedStream
         }
         StreamResponse::begin($this->options->headers);
         if (($_SERVER['REQUEST_METHOD'] ?? '') !== 'HEAD') {
-            $seconds = $mayStay() ? $this->options->lifetime * (1 - mt_rand(0, 100) / 1000) : 0.0;
+            $mayStay = $mayStay();
+            $seconds = $mayStay ? $this->options->lifetime * (1 - mt_rand(0, 100) / 1000) : 0.0;
             $this->lastWrite = microtime(true);
             $deadline = $this->lastWrite + $seconds;
             $this->opening = Frame::opening($seconds > 0 ? $this->options->retry : min($this->options->retry ?: 1000, 1000));
@@ -74,8 +78,9 @@ final class ServedStream
                 $this->blank = '';
             }
             if ($first === null) {
-                $this->sendMissed();
-                $this->sendEvents($deadline);
+                if ($this->sendMissed($mayStay ? PHP_INT_MAX : self::WITHOUT_PLACE, $mayStay ? $deadline : INF)) {
+                    $this->sendEvents($deadline);
+                }
             } else {
                 $this->send($this->blank . $first);
                 $this->lastOutput = $first;
@@ -85,8 +90,15 @@ final class ServedStream
         StreamResponse::end();
     }
 
-    /** What comes before all that is new. */
-    private function sendMissed(): void
+    /**
+     * What comes before all that is new.
+     *
+     * @param int   $room  Most bytes of it.
+     * @param float $until When the stream ends.
+     *
+     * @return bool whether that was all; the rest is for when the client comes back
+     */
+    private function sendMissed(int $room, float $until): bool
     {
         $as = $this->options->topicsAs;
         $since = $this->options->lastEventId;
@@ -103,14 +115,24 @@ final class ServedStream
             $begin .= $value->frame($this->options->patterns, $as, true);
             $told[$value->number] = true;
         }
+        $room -= strlen($begin);
         if ($begin !== '') {
             $this->send($this->blank . $begin);
         }
+        $hasOne = false;
         foreach ($since === null ? [] : $this->missed() as $one) {
-            if (is_string($one)) {
-                $this->sendFirst($one);
-            } elseif (!isset($told[$one->number])) {
-                $this->sendFirst($one->frame($this->options->patterns, $as));
+            if (!is_string($one) && isset($told[$one->number])) {
+                continue;
+            }
+            $frame = is_string($one) ? $one : $one->frame($this->options->patterns, $as);
+            $room -= strlen($frame);
+            // One is sent in any case, or a large one would never be; the client comes back after it, as it has an id.
+            if (!$this->isOpen || ($hasOne && ($room < 0 || microtime(true) >= $until))) {
+                return false;
+            }
+            $this->sendFirst($frame);
+            if (!is_string($one)) {
+                $hasOne = true;
                 $told[$one->number] = true;
             }
         }
@@ -130,6 +152,8 @@ final class ServedStream
             // So that a client that gets nothing before it comes back misses nothing.
             $this->send("id: $cursor\n\n");
         }
+
+        return true;
     }
 
     private function sendEvents(float $deadline): void

@@ -126,6 +126,10 @@ final class EndpointTest extends EndpointTestCase
         self::assertSame(['stream', 'presence.list'], $names($bob));
         self::assertSame('the last value', $alice->data()[1]);
         self::assertSame('bob', json_decode($alice->data()[3], true)['members'][0]['id']);
+        $long = 'chat.' . str_repeat('a', 241);
+        $refused = $server->client->request("/sse/stream.php?topics=$long", self::ALICE + ['X-Present' => '1']);
+        self::assertSame([400, '{"error":"A topic with presence has 245 bytes at most"}'], [$refused->status, $refused->body]);
+        self::assertSame('', $server->phpLog());
     }
 
     public function testWhatThePolicyDoesNotNameIsRefused(): void

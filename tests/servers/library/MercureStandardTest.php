@@ -155,7 +155,7 @@ final class MercureStandardTest extends MercureTestCase
             '/.well-known/mercure', '/.well-known/mercure/subscriptions/exact/a/b', 'https://other.example/.well-known/mercure/x',
             '/.well-known/%6Dercure/x', '/.well-known/a/../mercure/x', '/.well-known/./mercure', 'mercure', '?a', '#a',
             '//h/.well-known/mercure', 'HTTPS:\\\\h\\.well-known\\mercure', 'http:////h/.well-known/mercure?x',
-            'urn:/.well-known/mercure/a',
+            'urn:/.well-known/mercure/a', '///h/.well-known/mercure/a', 'https:/.well-known/mercure/a',
             '/a/%2e%2e/.well-known/mercure', '../.well-known/mercure', 'https:mercure', ' /.well-known/mercure',
             '*', "a\u{200B}", "a\x7F", "\xFF",
         ];

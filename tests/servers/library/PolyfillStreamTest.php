@@ -101,6 +101,31 @@ final class PolyfillStreamTest extends ServerTestCase
         self::assertSame(['meanwhile'], $again->data());
     }
 
+    /** The attack: a client without a place asks for all that is kept, and reads it slowly. */
+    public function testAStreamBeyondTheLimitIsSentWhatItMissedInParts(): void
+    {
+        $server = $this->serve('nginx-fpm-polyfill', ['sse.polyfill_streams' => 0]);
+        [$first] = $server->publish('news', 'first');
+        for ($nth = 0; $nth < 30; $nth++) {
+            $server->publish('news', str_repeat(chr(97 + $nth % 26), $nth === 20 ? 200_000 : 10_000));
+        }
+        $got = [];
+        for ($last = $first, $parts = 0; count($got) < 30; $parts++) {
+            self::assertLessThan(15, $parts);
+            $stream = $server->client->open('/stream.php?topics=news', ['Last-Event-ID' => $last]);
+            $server->client->await($stream, static fn (Stream $stream): bool => $stream->ended, 20.0, 'a part ends');
+            $data = $stream->data();
+            self::assertNotSame([], $data);
+            self::assertTrue(count($data) === 1 || strlen(implode('', $data)) <= 65_536);
+            array_push($got, ...$data);
+            self::assertSame(1, preg_match('/.*\nid: (\d{13}-\d+)\n/s', $stream->response->body, $found));
+            $last = $found[1];
+        }
+
+        self::assertGreaterThan(4, $parts);
+        self::assertSame([10_000, 200_000], [strlen($got[19]), strlen($got[20])]);
+    }
+
     /** @return array<string, array{string, array<string, int>, int}> */
     public static function fewWorkers(): array
     {

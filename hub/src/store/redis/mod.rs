@@ -14,6 +14,7 @@ pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod control_queue;
 pub(crate) mod entry;
+pub(crate) mod heard;
 pub(crate) mod hub_name;
 pub(crate) mod last_values;
 pub(crate) mod lead;
@@ -30,6 +31,7 @@ pub(crate) mod tail;
 pub(crate) mod tls;
 pub(crate) mod work;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -46,6 +48,7 @@ use crate::presence::sharing::OwnChange;
 use crate::store::history::HistoryLimits;
 use crate::store::redis::connection::Stop;
 use crate::store::redis::entry::InvalidEntry;
+use crate::store::redis::heard::HeardTopics;
 use crate::store::redis::lead::Lead;
 use crate::store::redis::members::outbox::MemberOutbox;
 use crate::store::redis::members::state::MemberStats;
@@ -102,6 +105,7 @@ struct RedisContext {
     /// The position in the stream; `None` before the first read.
     place: Mutex<Option<TailPosition>>,
     members: MemberContext,
+    heard: HeardTopics,
     /// What other hubs have told before, until the reader takes it.
     known: Mutex<KnownMembers>,
     refused: Mutex<LogThrottle>,
@@ -154,6 +158,7 @@ impl Bus {
                 grace: config.presence_grace,
                 limit: settings.presence_bytes,
             },
+            heard: HeardTopics::default(),
             known: Mutex::new(presence.known),
             refused: Mutex::default(),
             complaints: Mutex::default(),
@@ -255,6 +260,11 @@ impl Bus {
     /// Records that `bytes` of [`StoreEvent::Members`] were learned.
     pub(crate) fn members_digested(&self, bytes: usize) {
         self.context.members.lead.digested(bytes);
+    }
+
+    /// Takes out what other hubs have notified since the last [`StoreEvent::Wakes`].
+    pub(crate) fn take_heard(&self) -> BTreeSet<Box<str>> {
+        self.context.heard.take()
     }
 
     /// Whether all events and notifications are sent, and all events read back.

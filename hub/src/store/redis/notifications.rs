@@ -92,8 +92,8 @@ fn hear(context: &RedisContext, payload: &str) {
     }
     context.state.wakes_received.add(1);
     let known = |word: &&str| *word == topic::ALL || topic::check_topic(word).is_ok();
-    let topics: Vec<Box<str>> = words.filter(known).map(Into::into).collect();
-    if !topics.is_empty() {
-        context.tell(StoreEvent::Wakes(topics));
+    let topics = words.filter(known).map(Into::into);
+    if context.heard.add(topics) {
+        context.tell(StoreEvent::Wakes);
     }
 }
